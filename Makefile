@@ -1,0 +1,38 @@
+# One line a target; CI calls the same ones. `make help` prints them.
+SHELL := /bin/sh
+PYTHON ?= python3
+export PYTHONSAFEPATH := 1
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types arrows up bench lock
+
+help:     ## print this
+	@grep -E '^[a-z%-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+setup:    ## make .venv from the committed lock
+	@$(PYTHON) tools/bootstrap.py
+
+demo: setup    ## the whole story on a real model (FAKE=1 adds a repair that cheats)
+	@.venv/bin/python -m examples.demo $(if $(FAKE),--fake)
+
+test: setup    ## every test, against real Redis, PostgreSQL, processes and tiny real models (T=path)
+	@.venv/bin/python -m pytest $(T)
+
+lint: setup    ## ruff, format included
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
+
+types: setup    ## mypy --strict on the four packages
+	@.venv/bin/mypy
+
+arrows: setup    ## who may import whom
+	@.venv/bin/lint-imports
+
+up: setup    ## the embedded stack: Redis, SQLite, API, worker, sweeper
+	@.venv/bin/holdfast up
+
+bench-%: setup    ## one benchmark: make bench-merge, bench-throughput, bench-demo
+	@.venv/bin/python benchmarks/$*.py
+
+bench: bench-merge bench-throughput    ## the short benchmarks
+
+lock: setup    ## resolve pyproject.toml into locks/
+	@$(PYTHON) tools/bootstrap.py lock

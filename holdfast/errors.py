@@ -1,0 +1,145 @@
+"""Every error Holdfast raises on purpose, and who is at fault.
+
+    HoldfastError
+    ├── CallerError            the request, file or checkpoint is wrong; never retried; exit 2
+    │   ├── InvalidPolicy
+    │   ├── InvalidEvidence
+    │   ├── InvalidSuite
+    │   ├── InvalidTaskData
+    │   ├── InvalidPlan
+    │   ├── InvalidSettings
+    │   ├── CheckpointRefused
+    │   ├── NotBuilt           named in the design, not available in this version
+    │   ├── Unauthorized       401
+    │   ├── Forbidden          403
+    │   ├── NotFound           404
+    │   ├── Conflict           409
+    │   └── IdempotencyMismatch 422
+    ├── Transient              the world was unwell; the job goes back to the queue
+    │   ├── LeaseLost          another worker holds the job now, or it was canceled
+    │   └── Unreachable        server, broker or database did not answer
+    └── HarnessError           our fault or the machine's; the job fails, its verdict stays null
+        ├── EngineFailed
+        └── TrainingFailed
+
+"Cannot tell" is not an error: it is the verdict `inconclusive` or the outcome `unscored`.
+A message says what was found, what was expected, and what to do. Errors cross processes, so they
+take one positional message and stay picklable. A new class goes into the tree above, names its
+HTTP status where it is not its parent's, and needs nothing else.
+"""
+
+
+class HoldfastError(Exception):
+    """Root of all errors raised on purpose; `exit_code` is the CLI's, `status` the HTTP reply's."""
+
+    exit_code = 4
+    status = 500
+
+    @property
+    def title(self) -> str:
+        """Short name for problem replies and logs."""
+        return type(self).__name__
+
+
+# --- the caller's ---------------------------------------------------------------------------
+
+
+class CallerError(HoldfastError, ValueError):
+    """What was sent cannot be used; sending it again will not help."""
+
+    exit_code = 2
+    status = 422
+
+
+class InvalidPolicy(CallerError):
+    """The policy is not one that can decide anything."""
+
+
+class InvalidEvidence(CallerError):
+    """An evidence file is missing, damaged or contradicts itself."""
+
+
+class InvalidSuite(CallerError):
+    """A suite file is damaged, or its digest is not the one expected."""
+
+
+class InvalidTaskData(CallerError):
+    """The task file is not JSON Lines of non-empty prompts and completions."""
+
+
+class InvalidPlan(CallerError):
+    """A training plan asks for something that no recipe does."""
+
+
+class InvalidSettings(CallerError):
+    """A HOLDFAST_* variable holds a value that cannot be used."""
+
+
+class CheckpointRefused(CallerError):
+    """The checkpoint is absent, outside the allowed roots, damaged or could run code."""
+
+
+class NotBuilt(CallerError):
+    """Known by name, but not available in this version; it is never approximated."""
+
+
+class Unauthorized(CallerError):
+    """No key, or one that is unknown, expired or revoked."""
+
+    exit_code = 4
+    status = 401
+
+
+class Forbidden(CallerError):
+    """The key is good, but lacks the scope or the project."""
+
+    exit_code = 4
+    status = 403
+
+
+class NotFound(CallerError):
+    """No such thing in this project."""
+
+    status = 404
+
+
+class Conflict(CallerError):
+    """The thing exists in a state that does not allow this."""
+
+    status = 409
+
+
+class IdempotencyMismatch(CallerError):
+    """The Idempotency-Key was used before with another body."""
+
+
+# --- the world's ----------------------------------------------------------------------------
+
+
+class Transient(HoldfastError):
+    """Worth another try, without a change by anybody."""
+
+    status = 503
+
+
+class LeaseLost(Transient):
+    """This worker no longer holds the job; whatever it computed beyond the last save is void."""
+
+
+class Unreachable(Transient):
+    """A server, broker or database did not answer in time."""
+
+
+# --- ours -----------------------------------------------------------------------------------
+
+
+class HarnessError(HoldfastError):
+    """Holdfast could not do its work; says nothing about the checkpoint."""
+
+
+class EngineFailed(HarnessError):
+    """The inference engine died or answered out of contract."""
+
+
+class TrainingFailed(HarnessError):
+    """A training child ended without a complete checkpoint."""

@@ -1,0 +1,82 @@
+"""Plans: what a training child is told to do, as a file that a person could have written.
+
+A worker writes `plan.json` and starts `python -m training plan.json`; the child knows nothing of
+evaluations, rows or queues, so every repair can be repeated by hand. Unknown keys are refused: a
+misspelt knob must not silently fall back to a default.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from holdfast.errors import InvalidPlan
+
+Recipe = Literal["finetune", "wise_ft", "rehearsal"]
+
+SCHEMA = 1
+MAX_LEARNING_RATE = 1e-3  # beyond it a full fine-tune of an aligned model is a mistake
+
+
+class Mix(BaseModel):
+    """Shares of a batch: task rows, refusals of harmful requests, answered look-alikes.
+
+    The default is the measured one: with more refusals a model "repairs" itself by refusing
+    everything (docs/benchmarks.md).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: float = Field(default=0.50, ge=0, le=1)
+    refusals: float = Field(default=0.12, ge=0, le=1)
+    answers: float = Field(default=0.38, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> "Mix":
+        total = self.task + self.refusals + self.answers
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"the shares of the mix add up to {total:.4g}, expected 1")
+        return self
+
+
+class Plan(BaseModel):
+    """One run of one recipe. Paths are absolute; `output` must not exist yet.
+
+    `task_data` and `rehearsal_data` are JSON Lines of {"prompt", "completion"}; rows of the latter
+    also carry "kind": "refusal" | "answer". `candidate_weight` w is the weight of the candidate in
+    (1 - w) * baseline + w * candidate.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Literal[1] = SCHEMA
+    recipe: Recipe
+    baseline: Path
+    candidate: Path | None = None
+    output: Path
+    seed: int = Field(default=0, ge=0)
+
+    candidate_weight: float = Field(default=0.8, ge=0, le=1)
+
+    start: Literal["baseline", "candidate"] = "baseline"
+    task_data: Path | None = None
+    rehearsal_data: Path | None = None
+    mix: Mix = Mix()
+    steps: int = Field(default=30, ge=1)
+    batch_size: int = Field(default=8, ge=1)
+    max_length: int = Field(default=96, ge=8)
+    learning_rate: float = Field(default=5e-5, gt=0, le=MAX_LEARNING_RATE)
+    warmup_steps: int = Field(default=5, ge=0)
+    decay_from: float = Field(default=0.6, gt=0, le=1)
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan file, or say in one sentence what is wrong with it."""
+    try:
+        return Plan.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise InvalidPlan(f"plan {path} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise InvalidPlan(f"plan {path}: {place}: {first['msg']}") from error
