@@ -14,7 +14,6 @@ from holdfast.errors import InvalidPlan
 
 Recipe = Literal["finetune", "wise_ft", "rehearsal"]
 
-SCHEMA = 1
 MAX_LEARNING_RATE = 1e-3  # beyond it a full fine-tune of an aligned model is a mistake
 
 
@@ -49,7 +48,7 @@ class Plan(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: Literal[1] = SCHEMA
+    version: Literal[1] = 1
     recipe: Recipe
     baseline: Path
     candidate: Path | None = None
