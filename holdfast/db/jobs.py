@@ -1,0 +1,283 @@
+"""The lease: who may work on a job, how a lost worker is noticed, and how late writes are fenced.
+
+A claim is one conditional UPDATE that raises `lease_epoch`; every later write of the worker names
+that epoch, so a worker that was paused past its lease can wake up and write nothing. Nobody locks
+a row while computing. On PostgreSQL the database's clock decides, on SQLite (one host) the
+process's: workers' clocks never meet.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import CursorResult, Update, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from holdfast.db.tables import Event, Job
+from holdfast.errors import Conflict, LeaseLost, NotFound
+from holdfast.evaluation import (
+    FINISHED,
+    LEASE_SECONDS,
+    MAX_ATTEMPTS,
+    RESEND_HINT_SECONDS,
+    JobKind,
+    Status,
+    may_move,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to work on one job until it expires or another epoch begins."""
+
+    job_id: str
+    kind: JobKind
+    owner: str
+    epoch: int
+    deadline_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What one sweep did: rows freed or ended, and the queues that deserve a hint."""
+
+    requeued: int
+    ended: int
+    hints: tuple[str, ...]
+
+
+def now(session: Session) -> datetime:
+    """The clock that leases go by."""
+    if session.get_bind().dialect.name == "postgresql":
+        clock: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
+        return clock.astimezone(UTC)
+    return datetime.now(UTC)
+
+
+def claim(session: Session, *, queue: str, owner: str) -> Lease | None:
+    """Take the best runnable job of a queue, or None when there is nothing to do."""
+    moment = now(session)
+    best = (
+        select(Job.id)
+        .where(
+            Job.queue == queue,
+            Job.status == Status.QUEUED.value,
+            Job.cancel_requested_at.is_(None),
+            or_(Job.not_before.is_(None), Job.not_before <= moment),
+        )
+        .order_by(Job.priority.desc(), Job.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)  # SQLite ignores it: one writer at a time there
+    )
+    row = session.execute(
+        update(Job)
+        .where(Job.id == best.scalar_subquery(), Job.status == Status.QUEUED.value)
+        .values(
+            status=Status.RUNNING.value,
+            lease_owner=owner,
+            lease_expires_at=moment + timedelta(seconds=LEASE_SECONDS),
+            lease_epoch=Job.lease_epoch + 1,
+            attempts=Job.attempts + 1,
+            started_at=func.coalesce(Job.started_at, moment),
+        )
+        .returning(Job.id, Job.kind, Job.lease_epoch, Job.deadline_at, Job.attempts)
+        .execution_options(synchronize_session=False)
+    ).one_or_none()
+    if row is None:
+        return None
+    add_event(session, row.id, "claimed", {"attempt": row.attempts, "worker": owner})
+    return Lease(row.id, JobKind(row.kind), owner, row.lease_epoch, row.deadline_at)
+
+
+def renew(session: Session, lease: Lease) -> bool:
+    """Extend the lease; False when it is lost, canceled or past its deadline."""
+    moment = now(session)
+    renewed = _write(
+        session,
+        _held(lease)
+        .where(Job.cancel_requested_at.is_(None), Job.deadline_at > moment)
+        .values(lease_expires_at=moment + timedelta(seconds=LEASE_SECONDS)),
+    )
+    return renewed == 1
+
+
+def fence(session: Session, lease: Lease) -> None:
+    """Lock the job's row and make sure that the lease is still ours; else LeaseLost.
+
+    Called first in every transaction in which a worker writes results.
+    """
+    if _write(session, _held(lease).values(lease_owner=lease.owner)) != 1:
+        raise LeaseLost(f"{lease.job_id}: epoch {lease.epoch} is over, nothing was written")
+
+
+def finish(session: Session, lease: Lease, status: Status, *, error: str | None = None) -> None:
+    """End the job, once: only the holder of the current epoch can."""
+    if status not in FINISHED:
+        raise ValueError(f"{status} does not end a job, expected one of {sorted(FINISHED)}")
+    ended = _write(
+        session,
+        _held(lease).values(
+            status=status.value,
+            error=error,
+            finished_at=now(session),
+            lease_owner=None,
+            lease_expires_at=None,
+        ),
+    )
+    if ended != 1:
+        raise LeaseLost(f"{lease.job_id}: epoch {lease.epoch} is over, its end was not written")
+    add_event(session, lease.job_id, status.value, {"error": error} if error else {})
+
+
+def release(session: Session, lease: Lease, *, crashed: bool = False, delay: float = 0.0) -> bool:
+    """Give the job back to the queue, for another worker to go on; False if it was not ours.
+
+    A crash counts: a job that kills its workers ends as failed after MAX_ATTEMPTS of them. A
+    hand-over (SIGTERM) is nobody's fault, so its attempt is given back.
+    """
+    moment = now(session)
+    released = _write(
+        session,
+        _held(lease).values(
+            status=Status.QUEUED.value,
+            lease_owner=None,
+            lease_expires_at=None,
+            hinted_at=None,
+            attempts=Job.attempts if crashed else Job.attempts - 1,
+            crash_count=Job.crash_count + int(crashed),
+            not_before=moment + timedelta(seconds=delay) if delay else None,
+        ),
+    )
+    if released == 1:
+        add_event(session, lease.job_id, "requeued", {"crashed": crashed})
+    return released == 1
+
+
+def request_cancel(session: Session, job_id: str) -> Status:
+    """Ask for the end of a job: at once if it waits, at the worker's next look if it runs."""
+    job = session.get(Job, job_id, with_for_update=True)
+    if job is None:
+        raise NotFound(f"no job {job_id}")
+    status = Status(job.status)
+    if status in FINISHED:
+        raise Conflict(
+            f"{job_id} is {status.value} already; only a queued or running job can be canceled"
+        )
+    moment = now(session)
+    job.cancel_requested_at = job.cancel_requested_at or moment
+    if status is Status.QUEUED:
+        job.status, job.finished_at = Status.CANCELED.value, moment
+        add_event(session, job_id, Status.CANCELED.value, {})
+    return Status(job.status)
+
+
+def retry(session: Session, job_id: str, *, deadline_at: datetime) -> None:
+    """Queue a job again that ended without a result; what it computed is kept."""
+    job = session.get(Job, job_id, with_for_update=True)
+    if job is None:
+        raise NotFound(f"no job {job_id}")
+    if not may_move(Status(job.status), Status.QUEUED):
+        raise Conflict(
+            f"{job_id} is {job.status}; only a failed, canceled or timed out job can be retried"
+        )
+    job.status, job.error, job.finished_at = Status.QUEUED.value, None, None
+    job.cancel_requested_at, job.hinted_at, job.not_before = None, None, None
+    job.attempts = job.crash_count = 0
+    job.deadline_at = deadline_at
+    add_event(session, job_id, "retried", {})
+
+
+def sweep(session: Session) -> Swept:
+    """Free expired leases, end what is past its deadline or its attempts, say whom to wake.
+
+    Every statement is conditional, so any number of sweepers may run at once.
+    """
+    moment = now(session)
+    expired = (Job.status == Status.RUNNING.value, Job.lease_expires_at < moment)
+    spent = or_(Job.attempts >= MAX_ATTEMPTS, Job.crash_count >= MAX_ATTEMPTS)
+    unfinished = Job.status.in_([Status.QUEUED.value, Status.RUNNING.value])
+    lease_over = or_(Job.lease_expires_at.is_(None), Job.lease_expires_at < moment)
+    ended = [
+        *_end(session, Status.CANCELED, None, *expired, Job.cancel_requested_at.is_not(None)),
+        *_end(
+            session,
+            Status.TIMED_OUT,
+            "past its deadline",
+            unfinished,
+            lease_over,
+            Job.deadline_at < moment,
+        ),
+        *_end(session, Status.FAILED, f"lost its worker {MAX_ATTEMPTS} times", *expired, spent),
+    ]
+    freed = session.scalars(
+        update(Job)
+        .where(*expired)
+        .values(
+            status=Status.QUEUED.value,
+            lease_owner=None,
+            lease_expires_at=None,
+            hinted_at=None,
+        )
+        .returning(Job.id)
+        .execution_options(synchronize_session=False)
+    ).all()
+    for job_id in freed:
+        add_event(session, job_id, "requeued", {"lost": True})
+    return Swept(len(freed), len(ended), tuple(_due_hints(session, moment)))
+
+
+def _due_hints(session: Session, moment: datetime) -> list[str]:
+    """One queue name for every waiting job whose last hint is old or never was."""
+    old = moment - timedelta(seconds=RESEND_HINT_SECONDS)
+    return list(
+        session.scalars(
+            update(Job)
+            .where(
+                Job.status == Status.QUEUED.value,
+                or_(Job.hinted_at.is_(None), Job.hinted_at < old),
+                or_(Job.not_before.is_(None), Job.not_before <= moment),
+            )
+            .values(hinted_at=moment)
+            .returning(Job.queue)
+            .execution_options(synchronize_session=False)
+        )
+    )
+
+
+def _end(session: Session, status: Status, error: str | None, *where: Any) -> list[str]:
+    ended = list(
+        session.scalars(
+            update(Job)
+            .where(*where)
+            .values(
+                status=status.value,
+                error=error,
+                finished_at=now(session),
+                lease_owner=None,
+                lease_expires_at=None,
+            )
+            .returning(Job.id)
+            .execution_options(synchronize_session=False)
+        )
+    )
+    for job_id in ended:
+        add_event(session, job_id, status.value, {"error": error} if error else {})
+    return ended
+
+
+def _held(lease: Lease) -> Update:
+    return update(Job).where(
+        Job.id == lease.job_id,
+        Job.lease_epoch == lease.epoch,
+        Job.status == Status.RUNNING.value,
+    )
+
+
+def _write(session: Session, statement: Update) -> int:
+    result = session.execute(statement.execution_options(synchronize_session=False))
+    return result.rowcount if isinstance(result, CursorResult) else 0
+
+
+def add_event(session: Session, job_id: str, kind: str, document: dict[str, Any]) -> None:
+    """Write down what happened; the event stream reads it in order."""
+    session.add(Event(job_id=job_id, kind=kind, document=document, created_at=datetime.now(UTC)))

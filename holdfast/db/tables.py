@@ -1,0 +1,262 @@
+"""Eleven tables. JSON columns hold what is only ever read whole.
+
+Evaluations and remediations are both jobs: they share the id and the lease columns of `jobs`, so
+that claiming, fencing and sweeping exist once. `answers` is the cache of what models said, apart
+from every evaluation and from every judge; `trials` is the evidence. Model text is in `answers`
+alone.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from holdfast.evaluation import JobKind, Status
+
+NAMES = {
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Moment(TypeDecorator[datetime]):
+    """A point in time, aware and in UTC; SQLite would drop the zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        """Refuse a naive time rather than guess its zone."""
+        if value is not None and value.tzinfo is None:
+            raise ValueError(f"naive datetime {value!r}, expected one with a time zone")
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        """Give the zone back that SQLite cannot store."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+Document = JSON().with_variant(JSONB(), "postgresql")
+
+
+def _one_of(column: str, values: list[str]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+class Row(DeclarativeBase):
+    """Root of the tables; names every constraint, so that migrations can drop them."""
+
+    metadata = MetaData(naming_convention=NAMES)
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: Moment(),
+        dict[str, Any]: Document,
+        list[Any]: Document,
+    }
+
+
+class Checkpoint(Row):
+    """Weights, tokenizer and template, known by content; never changed once registered."""
+
+    __tablename__ = "checkpoints"
+    __table_args__ = (UniqueConstraint("project", "digest"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    project: Mapped[str] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(String(200))
+    path: Mapped[str] = mapped_column(Text)
+    digest: Mapped[str] = mapped_column(String(71))
+    template_sha256: Mapped[str] = mapped_column(String(64))
+    files: Mapped[list[Any]]
+    parent_id: Mapped[str | None] = mapped_column(ForeignKey("checkpoints.id"))
+    created_at: Mapped[datetime]
+
+
+class BaselineMove(Row):
+    """Every move of an alias; the newest version is where the alias points now."""
+
+    __tablename__ = "baseline_moves"
+
+    project: Mapped[str] = mapped_column(String(64), primary_key=True)
+    alias: Mapped[str] = mapped_column(String(64), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    checkpoint_id: Mapped[str] = mapped_column(ForeignKey("checkpoints.id"))
+    actor: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime]
+
+
+class PolicyText(Row):
+    """A policy by digest; the text is kept as it was sent."""
+
+    __tablename__ = "policies"
+    __table_args__ = (UniqueConstraint("project", "digest"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    project: Mapped[str] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(String(200))
+    digest: Mapped[str] = mapped_column(String(64))
+    text: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime]
+
+
+class Job(Row):
+    """One piece of work and its lease. `lease_epoch` grows with every claim and fences writes."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        _one_of("kind", [kind.value for kind in JobKind]),
+        _one_of("status", [status.value for status in Status]),
+        Index("ix_jobs_claim", "queue", "status", "priority", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    project: Mapped[str] = mapped_column(String(64), index=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    queue: Mapped[str] = mapped_column(String(16))
+    priority: Mapped[int] = mapped_column(default=0)
+    status: Mapped[str] = mapped_column(String(16), default=Status.QUEUED.value)
+    error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    deadline_at: Mapped[datetime]
+    not_before: Mapped[datetime | None]
+    hinted_at: Mapped[datetime | None]
+    cancel_requested_at: Mapped[datetime | None]
+    lease_owner: Mapped[str | None] = mapped_column(String(128))
+    lease_expires_at: Mapped[datetime | None]
+    lease_epoch: Mapped[int] = mapped_column(default=0)
+    attempts: Mapped[int] = mapped_column(default=0)
+    crash_count: Mapped[int] = mapped_column(default=0)
+
+
+class Evaluation(Row):
+    """What an evaluation compares, and its verdict once there is one (written once)."""
+
+    __tablename__ = "evaluations"
+
+    id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    candidate_id: Mapped[str] = mapped_column(ForeignKey("checkpoints.id"))
+    baseline_id: Mapped[str] = mapped_column(ForeignKey("checkpoints.id"))
+    repairs_id: Mapped[str | None] = mapped_column(ForeignKey("checkpoints.id"))
+    policy_id: Mapped[str] = mapped_column(ForeignKey("policies.id"))
+    tier: Mapped[str] = mapped_column(String(16))
+    split: Mapped[str] = mapped_column(String(16))
+    template: Mapped[str] = mapped_column(Text, default="baseline")
+    task_data: Mapped[str | None] = mapped_column(Text)
+    task_data_sha256: Mapped[str | None] = mapped_column(String(64))
+    remediation_id: Mapped[str | None] = mapped_column(String(40), index=True)
+    verdict: Mapped[str | None] = mapped_column(String(16))
+    verdict_document: Mapped[str | None] = mapped_column(Text)  # canonical bytes, as digested
+    manifests: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    cost: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class Remediation(Row):
+    """One repair: its plan, how far the training is, and what came out."""
+
+    __tablename__ = "remediations"
+
+    id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    evaluation_id: Mapped[str] = mapped_column(ForeignKey("evaluations.id"), index=True)
+    recipe: Mapped[str] = mapped_column(String(32))
+    options: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    plan: Mapped[dict[str, Any] | None]
+    progress: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    checkpoint_id: Mapped[str | None] = mapped_column(ForeignKey("checkpoints.id"))
+    child_evaluation_id: Mapped[str | None] = mapped_column(String(40))
+
+
+class TrialRow(Row):
+    """One trial or measure of one side of an evaluation; never updated, never written twice."""
+
+    __tablename__ = "trials"
+
+    evaluation_id: Mapped[str] = mapped_column(
+        ForeignKey("evaluations.id", ondelete="CASCADE"), primary_key=True
+    )
+    side: Mapped[str] = mapped_column(String(16), primary_key=True)
+    probe: Mapped[str] = mapped_column(String(64), primary_key=True)
+    item: Mapped[str] = mapped_column(String(80), primary_key=True)
+    variant: Mapped[str] = mapped_column(String(40), primary_key=True, default="plain")
+    cluster: Mapped[str | None] = mapped_column(String(80))
+    group: Mapped[str | None] = mapped_column(String(40))
+    outcome: Mapped[str | None] = mapped_column(String(16))
+    badness: Mapped[float | None] = mapped_column(Float)
+    reason: Mapped[str | None] = mapped_column(Text)
+    value: Mapped[float | None] = mapped_column(Float)
+    weight: Mapped[float | None] = mapped_column(Float)
+    unit: Mapped[str | None] = mapped_column(String(16))
+    answer_key: Mapped[str] = mapped_column(String(64))
+    lease_epoch: Mapped[int]
+
+
+class Answer(Row):
+    """What a model said or scored, by a key over everything that could change it."""
+
+    __tablename__ = "answers"
+
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    checkpoint_digest: Mapped[str] = mapped_column(String(71), index=True)
+    document: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+
+
+class Event(Row):
+    """What happened to a job, in order; what the event stream replays."""
+
+    __tablename__ = "events"
+
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    document: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+
+
+class ApiKey(Row):
+    """A key's public half and the HMAC of its secret; the secret itself is shown once."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    project: Mapped[str] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(String(200))
+    secret_hmac: Mapped[str] = mapped_column(String(64))
+    scopes: Mapped[list[Any]]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+
+
+class IdempotentReply(Row):
+    """The reply that an Idempotency-Key got; `status` null while the first request is in flight."""
+
+    __tablename__ = "idempotent_replies"
+
+    project: Mapped[str] = mapped_column(String(64), primary_key=True)
+    key: Mapped[str] = mapped_column(String(200), primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    status: Mapped[int | None]
+    headers: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    body: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime]

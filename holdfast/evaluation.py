@@ -1,0 +1,64 @@
+"""The states of a job and the moves between them that are legal.
+
+A job is an evaluation or a remediation. Its `status` says how far the work is; the verdict is
+another field and is never mixed with it: a job that failed has no verdict, a job that succeeded
+may well have the verdict `fail`.
+
+    queued ──claim──► running ──► succeeded
+      ▲                 │ ├─────► failed        after max_attempts, or an error no retry mends
+      └──lease expired──┘ ├─────► timed_out     past its deadline
+           released       └─────► canceled
+"""
+
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """How far a job is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    TIMED_OUT = "timed_out"
+
+
+class JobKind(StrEnum):
+    """What a job does; also the prefix family of its id."""
+
+    EVALUATION = "evaluation"
+    REMEDIATION = "remediation"
+
+
+MOVES: dict[Status, frozenset[Status]] = {
+    Status.QUEUED: frozenset({Status.RUNNING, Status.CANCELED, Status.FAILED, Status.TIMED_OUT}),
+    Status.RUNNING: frozenset(
+        {
+            Status.QUEUED,
+            Status.SUCCEEDED,
+            Status.FAILED,
+            Status.CANCELED,
+            Status.TIMED_OUT,
+        }
+    ),
+    Status.SUCCEEDED: frozenset(),
+    Status.FAILED: frozenset({Status.QUEUED}),  # :retry
+    Status.CANCELED: frozenset({Status.QUEUED}),
+    Status.TIMED_OUT: frozenset({Status.QUEUED}),
+}
+
+FINISHED = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELED, Status.TIMED_OUT})
+
+LEASE_SECONDS = 30.0
+HEARTBEAT_SECONDS = 10.0
+CANCEL_POLL_SECONDS = 1.0
+SWEEP_SECONDS = 5.0
+RESEND_HINT_SECONDS = 15.0
+MAX_ATTEMPTS = 3
+DEADLINE_SECONDS = 6 * 3600.0
+
+
+def may_move(before: Status, after: Status) -> bool:
+    """Whether a job may go from one state to another."""
+    return after in MOVES[before]

@@ -1,0 +1,24 @@
+"""Ids that sort by time and say what they name: `eval_0190f0c1a2b37c3d9e5f60718293a4b5`.
+
+The hexadecimal part is a UUIDv7 (RFC 9562): 48 bits of milliseconds, then random bits.
+"""
+
+import secrets
+import time
+from typing import Literal
+
+Prefix = Literal["ckpt", "eval", "rem", "pol", "key"]
+
+
+def new_id(prefix: Prefix) -> str:
+    """A fresh id; two of one millisecond are in no particular order."""
+    milliseconds = time.time_ns() // 1_000_000
+    random = secrets.randbits(74)
+    value = (
+        (milliseconds & ((1 << 48) - 1)) << 80
+        | 0x7 << 76
+        | (random >> 62) << 64
+        | 0b10 << 62
+        | random & ((1 << 62) - 1)
+    )
+    return f"{prefix}_{value:032x}"

@@ -1,0 +1,79 @@
+"""The Celery object, its settings, and the one message there is: "look for work".
+
+A message carries no job. `poke` makes a worker claim the best runnable row of its queue, so a
+lost, late or doubled message does no harm, and message order does not matter: the row's priority
+does. Messages are acknowledged early and no worker prefetches, because with late acknowledgement
+Redis hands a task that runs longer than the visibility timeout to a second worker while it still
+runs (celery #5935), and finds a dead worker's task again only after minutes.
+
+The service sends by name and never imports the workers.
+"""
+
+from celery import Celery
+from kombu.entity import Queue
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from holdfast.errors import Unreachable
+from holdfast.settings import Settings
+
+POKE = "holdfast.poke"
+QUEUES = ("control", "cpu", "gpu")
+
+
+def celery_app(settings: Settings, *, socket_timeout: float = 5.0) -> Celery:
+    """Celery as Holdfast uses it; a producer passes a short `socket_timeout`, in seconds."""
+    app = Celery("holdfast", broker=settings.broker_url, backend=None)
+    app.conf.update(
+        task_acks_late=False,
+        worker_disable_prefetch=True,
+        worker_prefetch_multiplier=1,
+        worker_pool="prefork",
+        worker_pool_start_method="spawn",  # a forked child can neither use CUDA nor threads safely
+        worker_concurrency=1,
+        worker_proc_alive_timeout=30.0,
+        worker_soft_shutdown_timeout=5.0,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        task_ignore_result=True,
+        task_store_errors_even_if_ignored=False,
+        task_track_started=False,
+        worker_send_task_events=False,
+        task_serializer="json",
+        accept_content=["json"],
+        result_accept_content=["json"],
+        task_time_limit=None,  # deadlines live in the row, and the supervisor enforces them
+        task_soft_time_limit=None,
+        task_create_missing_queues=False,
+        task_default_queue="control",
+        task_queues=[Queue(name) for name in QUEUES],
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_connection_timeout=2,
+        broker_transport_options={
+            "visibility_timeout": 86400,
+            "socket_timeout": socket_timeout,  # the default waits for ever on a silent network
+            "socket_connect_timeout": min(socket_timeout, 2.0),
+            "socket_keepalive": True,
+            "health_check_interval": 10,
+            "retry_on_timeout": False,
+            "global_keyprefix": "holdfast:",
+        },
+        task_publish_retry=False,
+        worker_hijack_root_logger=False,
+        worker_enable_remote_control=True,
+        timezone="UTC",
+    )
+    return app
+
+
+def producer(settings: Settings) -> Celery:
+    """A Celery object for those who only send: it gives up within about a second."""
+    return celery_app(settings, socket_timeout=1.0)
+
+
+def poke(app: Celery, queue: str) -> None:
+    """Wake one worker of a queue; Unreachable when the broker does not answer in time."""
+    try:
+        app.send_task(POKE, kwargs={"queue": queue}, queue=queue, retry=False)
+    except (OperationalError, RedisError, OSError) as error:
+        raise Unreachable(f"the broker did not take a hint: {error}") from error

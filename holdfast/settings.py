@@ -1,0 +1,105 @@
+"""Settings: the environment, read once at a process's edge into one frozen object.
+
+Nothing below the edge reads the environment. Embedded and production differ in two values only:
+the database URL and the broker URL. Paths are made absolute here, since child processes run in a
+working directory of ours, not in the user's.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from holdfast.errors import InvalidSettings
+
+EngineName = Literal["vllm", "transformers", "scripted"]
+
+PREFIX = "HOLDFAST_"
+MAX_SOCKET_PATH = 100  # sun_path holds 108 bytes on Linux, 104 on macOS
+
+
+class Settings(BaseModel):
+    """Every setting, named in the environment as HOLDFAST_<NAME IN CAPITALS>.
+
+    `checkpoint_roots` is a colon-separated list; checkpoints outside these folders (and outside
+    the data folder, where repairs are stored) are refused.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    home: Path
+    database_url: str
+    broker_url: str
+    checkpoint_roots: tuple[Path, ...] = ()
+    engine: EngineName = "vllm"
+    queue: Literal["cpu", "gpu"] = "cpu"
+    host: str = "127.0.0.1"
+    port: int = Field(default=8321, ge=0, le=65535)
+    server: str | None = None  # for clients; `up` writes its own into the data folder
+    api_key: str | None = None
+    key_pepper: str | None = None  # None: made once and kept in the data folder, mode 0600
+    redis_server: Path | None = None
+    gpu_memory_utilization: float = Field(default=0.85, gt=0, le=1)
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """Where checkpoints may lie: the operator's roots and our own repairs."""
+        return (*self.checkpoint_roots, self.home / "checkpoints")
+
+    @property
+    def redis_socket(self) -> Path:
+        """The embedded broker's private socket."""
+        return self.home / "redis" / "r.sock"
+
+
+def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings from HOLDFAST_* variables; a name that is not a setting is refused."""
+    source = os.environ if environment is None else environment
+    given: dict[str, object] = {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in source.items()
+        if name.startswith(PREFIX) and name != PREFIX + "ACCEL"  # that one is the bootstrap's
+    }
+    home = Path(str(given.get("home", ".holdfast"))).absolute()
+    given["home"] = home
+    if "checkpoint_roots" in given:
+        parts = str(given["checkpoint_roots"]).split(":")
+        given["checkpoint_roots"] = tuple(Path(part).absolute() for part in parts if part)
+    given.setdefault("database_url", f"sqlite:///{home / 'holdfast.db'}")
+    given.setdefault("broker_url", embedded_broker_url(home))
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = PREFIX + "_".join(str(part) for part in first["loc"]).upper()
+        raise InvalidSettings(f"{name}: {first['msg']} (found {first['input']!r})") from error
+
+
+def embedded_broker_url(home: Path) -> str:
+    """The URL of the private Redis in a data folder, for Celery."""
+    socket = home / "redis" / "r.sock"
+    if len(str(socket)) > MAX_SOCKET_PATH:
+        raise InvalidSettings(
+            f"HOLDFAST_HOME is {home}: the socket path in it has {len(str(socket))} characters, "
+            f"expected at most {MAX_SOCKET_PATH}; choose a shorter data folder"
+        )
+    return f"redis+socket://{quote(str(socket))}?virtual_host=0"
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """The environment of our child processes: these settings and nothing of the user's folder.
+
+    PYTHONSAFEPATH, because users' repositories hold folders named `service` and `training` too.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    own = {
+        PREFIX + name.upper(): str(value)
+        for name, value in settings.model_dump(exclude={"checkpoint_roots"}).items()
+        if value is not None
+    }
+    own[PREFIX + "CHECKPOINT_ROOTS"] = ":".join(str(root) for root in settings.checkpoint_roots)
+    kept.pop("PYTHONPATH", None)
+    return {**kept, **own, "PYTHONSAFEPATH": "1"}

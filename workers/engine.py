@@ -1,0 +1,92 @@
+"""The seam between what is asked (probes) and what answers (vLLM, transformers, a script).
+
+An engine holds one checkpoint at a time and yields answers as they come, in any order, each with
+the index of its question, so that a caller can save them one by one and a lost worker loses little.
+It knows no suites, judges or thresholds. Implementations live in `workers.inference`; the pipeline
+sees the one in `workers.supervisor`, which speaks to a runner in another process.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: str
+    content: str
+
+
+Prompt = str | tuple[Message, ...]
+"""Raw text, or a conversation that the engine renders with the evaluation's chat template."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How answers are drawn; temperature 0 is greedy, and then the seed plays no part."""
+
+    max_tokens: int
+    temperature: float = 0.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What a model said: `finish` is `stop` or `length`, `tokens` counts the generated ones."""
+
+    text: str
+    finish: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Summed log-probability in nats (<= 0, or not finite) of a continuation of `tokens` tokens."""
+
+    logprob: float
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What computed an answer; two backends' answers are not comparable."""
+
+    name: str
+    version: str
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """A text whose log-probability after a prompt is asked for.
+
+    Tokenised as lm-evaluation-harness does: prompt and text together, cut at the prompt's length.
+    """
+
+    prompt: Prompt
+    text: str
+
+
+class Engine(Protocol):
+    """One loaded model. Not thread-safe; one call at a time."""
+
+    @property
+    def backend(self) -> Backend:
+        """Known before any checkpoint is open."""
+
+    def open(self, checkpoint: Path, template: str | None) -> None:
+        """Load weights, in place where the architecture allows; `template` replaces their own."""
+
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: Sampling
+    ) -> Iterator[tuple[int, Completion]]:
+        """Answer every prompt once, as (index, completion) in any order."""
+
+    def logprobs(self, asked: Sequence[Continuation]) -> Iterator[tuple[int, Score]]:
+        """Score every continuation once, as (index, score) in any order."""
+
+    def close(self) -> None:
+        """Free the device."""
