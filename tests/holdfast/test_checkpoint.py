@@ -1,0 +1,352 @@
+"""What `admit` takes, what it refuses and in which words, and what its digest stands for."""
+
+import hashlib
+import json
+import os
+import re
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast.admission import MAX_JSON_DEPTH, strict_json
+from holdfast.checkpoint import (
+    FileEntry,
+    admit,
+    chat_template,
+    manifest_digest,
+    same_architecture,
+    template_digest,
+    verify_unchanged,
+)
+from holdfast.errors import CheckpointRefused, NotBuilt
+
+CONFIG: dict[str, Any] = {"model_type": "llama", "hidden_size": 2, "torch_dtype": "float32"}
+HEADER: dict[str, dict[str, Any]] = {
+    "a": {"dtype": "F32", "shape": [2, 1], "data_offsets": [0, 8]},
+    "b": {"dtype": "BF16", "shape": [3], "data_offsets": [8, 14]},
+}
+
+
+def safetensors(
+    header: object = HEADER, data: bytes = bytes(14), length: int | None = None
+) -> bytes:
+    raw = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(raw) if length is None else length) + raw + data
+
+
+def tensor(**changes: Any) -> bytes:
+    """A file whose first tensor was tampered with."""
+    return safetensors({**HEADER, "a": HEADER["a"] | changes})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    (folder / "model.safetensors").write_bytes(safetensors())
+    (folder / "tokenizer_config.json").write_text('{"chat_template": "{{ messages }}"}')
+    (folder / "LICENSE").write_text("Apache-2.0")
+    return folder
+
+
+def shard(folder: Path, weight_map: dict[str, Any] | None = None) -> None:
+    (folder / "model.safetensors").unlink()
+    for name, span in HEADER.items():
+        size = span["data_offsets"][1] - span["data_offsets"][0]
+        header = {name: span | {"data_offsets": [0, size]}}
+        (folder / f"part-{name}.safetensors").write_bytes(safetensors(header, bytes(size)))
+    weights = weight_map or {"a": "part-a.safetensors", "b": "part-b.safetensors"}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weights}))
+
+
+def test_a_sound_checkpoint_is_known_by_its_files(folder: Path, tmp_path: Path) -> None:
+    ref = admit(str(folder), [tmp_path])
+    assert [entry.path for entry in ref.files] == [
+        "LICENSE",
+        "config.json",
+        "model.safetensors",
+        "tokenizer_config.json",
+    ]
+    for entry in ref.files:
+        content = (folder / entry.path).read_bytes()
+        assert (entry.size, entry.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+    assert re.fullmatch("sha256:[0-9a-f]{64}", ref.digest)
+    assert ref.template_sha256 == hashlib.sha256(b"{{ messages }}").hexdigest()
+    assert (ref.name, ref.path) == ("model", folder)
+
+
+def test_every_way_to_name_a_folder_gives_the_same_ref(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    refs = [
+        admit(uri, [tmp_path])
+        for uri in (
+            str(folder),
+            folder.as_uri(),
+            f"file://localhost{folder}",
+            "model",
+            "x/../model/",
+        )
+    ]
+    assert all(ref == refs[0] for ref in refs)
+
+
+def test_the_digest_is_of_content_and_names_only(folder: Path, tmp_path: Path) -> None:
+    before = admit(str(folder), [tmp_path]).digest
+    moved = folder.rename(tmp_path / "elsewhere")
+    os.utime(moved / "config.json", (1, 1))
+    assert admit(str(moved), [tmp_path]).digest == before
+    (moved / "LICENSE").rename(moved / "NOTICE")
+    assert admit(str(moved), [tmp_path]).digest != before
+
+
+@given(
+    st.lists(st.tuples(st.text("ab./", min_size=1), st.integers(0, 9), st.text("01")), unique=True)
+)
+def test_the_manifest_digest_ignores_order(rows: list[tuple[str, int, str]]) -> None:
+    entries = [FileEntry(*row) for row in rows]
+    assert manifest_digest(entries) == manifest_digest(entries[::-1])
+
+
+def test_a_root_may_be_reached_by_a_link_but_nothing_below_it(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "roots").symlink_to(tmp_path, target_is_directory=True)
+    assert admit(str(tmp_path / "roots" / "model"), [tmp_path / "roots"]).name == "model"
+    (tmp_path / "latest").symlink_to(folder, target_is_directory=True)
+    with pytest.raises(CheckpointRefused, match="'latest' is a link"):
+        admit(str(tmp_path / "latest"), [tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("uri", "error", "words"),
+    [
+        ("hf://owner/name@" + "0" * 40, NotBuilt, "hf:// is not available"),
+        ("s3://bucket/model", NotBuilt, "s3:// is not available"),
+        ("https://example.org/model", NotBuilt, "https:// is not available"),
+        ("file://elsewhere/model", CheckpointRefused, "names another host"),
+        ("/etc", CheckpointRefused, "outside the allowed roots"),
+        ("ROOT/../other", CheckpointRefused, "outside the allowed roots"),
+        ("ROOT/absent", CheckpointRefused, "does not exist"),
+        ("ROOT/model/config.json", CheckpointRefused, "is a link or not a readable folder"),
+    ],
+)
+def test_sources_that_are_refused(
+    uri: str, error: type[Exception], words: str, folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(error, match=re.escape(words)):
+        admit(uri.replace("ROOT", str(tmp_path)), [tmp_path])
+
+
+def test_no_root_means_no_checkpoint(folder: Path) -> None:
+    with pytest.raises(CheckpointRefused, match="none is set"):
+        admit(str(folder), [])
+
+
+def nest(depth: int) -> bytes:
+    return b'{"a":' * depth + b"1" + b"}" * depth
+
+
+def link(target: str) -> Callable[[Path], None]:
+    return lambda path: path.symlink_to(target)
+
+
+FILES: list[tuple[str, bytes | Callable[[Path], None], str]] = [
+    ("modeling.py", b"", "can run code"),
+    ("pytorch_model.bin", b"", "can run code"),
+    ("op.so", b"", "can run code"),
+    ("optimizer.pt", b"", "can run code"),
+    ("rng.pth", b"", "can run code"),
+    ("weights.pkl", b"", "can run code"),
+    ("model.gguf", b"", "can run code"),
+    ("LICENSE.exe", b"", "can run code"),
+    ("noextension", b"", "can run code"),
+    ("a b.txt", b"", "letters, digits, dot, dash and underscore"),
+    ("caf\u00e9.txt", b"", "letters, digits, dot, dash and underscore"),
+    ("notes.txt", link("/etc/hostname"), "symbolic link"),
+    ("vocab.txt", lambda path: os.link(path.parent / "LICENSE", path), "hard link"),
+    ("pipe.txt", os.mkfifo, "not a plain file"),
+    ("deep", lambda path: (path / "b/c/d/e").mkdir(parents=True), "nest deeper than 4"),
+    ("twice.json", b'{"a": 1, "a": 2}', "stands twice"),
+    ("auto.json", b'{"x": [{"auto_map": {}}]}', "'auto_map' asks the loader to run code"),
+    ("pipe.json", b'{"custom_pipeline": "x"}', "'custom_pipeline' asks"),
+    ("trust.json", b'{"trust_remote_code": false}', "'trust_remote_code' asks"),
+    ("cut.json", b'{"a": ', "not JSON, line 1"),
+    ("latin.json", b'"\xe9"', "not UTF-8 at byte 1"),
+    ("deep.json", nest(MAX_JSON_DEPTH + 1), "nested deeper than 64"),
+    ("bomb.json", b"[" * 1_000_000, "nested deeper than 64"),
+    ("digits.json", b"9" * 5_000, "digits"),
+    ("huge.json", b" " * 32_000_001, "32000001 bytes of JSON"),
+    ("adapter_config.json", b"{}", "merge it into its base model"),
+    ("config.json", b"{}", "model_type is None"),
+    ("config.json", b"[]", "model_type is None"),
+    ("config.json", b'{"model_type": "../x"}', "model_type is '../x'"),
+    ("tokenizer_config.json", b"[]", "not a JSON object"),
+    ("tokenizer_config.json", b'{"chat_template": 3}', "chat_template is no text"),
+    ("chat_template.jinja", b"\xff", "is not UTF-8"),
+    ("other.safetensors", safetensors(), "it lies there besides"),
+    ("model.safetensors", b"", "too short"),
+    ("model.safetensors", safetensors(length=2**40), "claims a header of"),
+    ("model.safetensors", safetensors()[:-1], "but 13 follow"),
+    ("model.safetensors", safetensors() + b"x", "but 15 follow"),
+    ("model.safetensors", safetensors(b"{nope}"), "header is not JSON"),
+    ("model.safetensors", safetensors(b'{"a":1,"a":1}'), "stands twice"),
+    ("model.safetensors", safetensors(b"[]"), "not a JSON object"),
+    ("model.safetensors", tensor(dtype="F31"), "dtype 'F31'"),
+    ("model.safetensors", tensor(dtype=["F32"]), "dtype ['F32']"),
+    ("model.safetensors", tensor(shape=[2, -1]), "not a list of sizes"),
+    ("model.safetensors", tensor(shape=[True, 2]), "not a list of sizes"),
+    ("model.safetensors", tensor(shape=[3]), "spans 8 bytes, but shape [3] of F32 takes 12"),
+    ("model.safetensors", tensor(data_offsets=[0]), "are not two byte positions"),
+    ("model.safetensors", tensor(data_offsets=[8, 0]), "spans -8 bytes"),
+    ("model.safetensors", tensor(data_offsets=[4, 12]), "leaves a gap"),
+    ("model.safetensors", tensor(extra=1), "exactly dtype, shape and data_offsets"),
+    (
+        "model.safetensors",
+        safetensors({**HEADER, "c": HEADER["b"] | {"data_offsets": [2, 8]}}),
+        "overlaps the tensor before it",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "words"), FILES)
+def test_files_that_are_refused(
+    name: str, content: bytes | Callable[[Path], None], words: str, folder: Path, tmp_path: Path
+) -> None:
+    if callable(content):
+        content(folder / name)
+    else:
+        (folder / name).write_bytes(content)
+    with pytest.raises((CheckpointRefused, NotBuilt), match=re.escape(words)):
+        admit(str(folder), [tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [("config.json", "no config.json"), ("model.safetensors", "no .safetensors weights")],
+)
+def test_what_a_checkpoint_must_hold(
+    missing: str, words: str, folder: Path, tmp_path: Path
+) -> None:
+    (folder / missing).unlink()
+    with pytest.raises(CheckpointRefused, match=re.escape(words)):
+        admit(str(folder), [tmp_path])
+
+
+def test_too_many_files_are_refused(folder: Path, tmp_path: Path) -> None:
+    for number in range(2_000):
+        (folder / f"{number}.txt").touch()
+    with pytest.raises(CheckpointRefused, match="more than 2000 files"):
+        admit(str(folder), [tmp_path])
+
+
+def test_json_as_deep_as_allowed_and_brackets_in_text_pass() -> None:
+    assert strict_json(nest(MAX_JSON_DEPTH), "x") is not None
+    assert strict_json(json.dumps("[" * 999 + '"\\').encode(), "x") == "[" * 999 + '"\\'
+
+
+def test_shards_pass_where_index_and_files_agree(folder: Path, tmp_path: Path) -> None:
+    shard(folder)
+    assert len(admit(str(folder), [tmp_path]).files) == 6
+
+
+@pytest.mark.parametrize(
+    ("weight_map", "words"),
+    [
+        ({"a": "part-a.safetensors"}, "part-b.safetensors: the index names"),
+        ({"a": "part-a.safetensors", "b": "part-c.safetensors"}, "it lies there besides"),
+        (
+            {"a": "part-a.safetensors", "b": "part-b.safetensors", "c": "part-d.safetensors"},
+            "it is missing",
+        ),
+        (
+            {"a": "part-a.safetensors", "b": "part-b.safetensors", "c": "part-b.safetensors"},
+            "tensor 'c' stands in only one of index and file",
+        ),
+        ({"a": "../part-a.safetensors"}, "expected the name of a .safetensors file beside it"),
+        ({"a": 1}, "expected the name of a .safetensors file beside it"),
+    ],
+)
+def test_an_index_that_is_refused(
+    weight_map: dict[str, Any], words: str, folder: Path, tmp_path: Path
+) -> None:
+    shard(folder, weight_map)
+    with pytest.raises(CheckpointRefused, match=re.escape(words)):
+        admit(str(folder), [tmp_path])
+
+
+def rewrite(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[::-1])
+
+
+@pytest.mark.parametrize(
+    "tamper",
+    [
+        lambda folder: rewrite(folder / "model.safetensors"),
+        lambda folder: (folder / "LICENSE").unlink(),
+        lambda folder: (folder / "added.txt").touch(),
+        lambda folder: (folder / "broken.txt").symlink_to("nowhere"),
+        lambda folder: (folder / "config.json").rename(folder / "c.json"),
+    ],
+)
+def test_a_change_after_admission_is_noticed(
+    tamper: Callable[[Path], None], folder: Path, tmp_path: Path
+) -> None:
+    ref = admit(str(folder), [tmp_path])
+    verify_unchanged(ref)
+    tamper(folder)
+    with pytest.raises(CheckpointRefused, match="changed after it was admitted"):
+        verify_unchanged(ref)
+
+
+def test_which_template_counts(folder: Path) -> None:
+    config = folder / "tokenizer_config.json"
+    named = [{"name": "tool_use", "template": "T"}, {"name": "default", "template": "D"}]
+    config.write_text(json.dumps({"chat_template": named}))
+    assert chat_template(folder) == "D"
+    config.write_text(json.dumps({"chat_template": named[:1]}))
+    with pytest.raises(CheckpointRefused, match="without one named 'default'"):
+        chat_template(folder)
+    (folder / "chat_template.jinja").write_text("J")
+    assert chat_template(folder) == "J"
+    (folder / "chat_template.jinja").unlink()
+    config.write_text('{"chat_template": null}')
+    assert chat_template(folder) is None
+    config.unlink()
+    assert chat_template(folder) is None
+    assert template_digest(None) == hashlib.sha256(b"").hexdigest()
+
+
+def twin(folder: Path, config: dict[str, Any], header: dict[str, Any] = HEADER) -> Path:
+    other = folder.parent / "twin"
+    other.mkdir(exist_ok=True)
+    (other / "config.json").write_text(json.dumps(config))
+    (other / "model.safetensors").write_bytes(safetensors(header, bytes(14)))
+    return other
+
+
+def test_architecture_is_config_and_tensors_but_not_who_saved_them(folder: Path) -> None:
+    assert same_architecture(folder, twin(folder, CONFIG | {"transformers_version": "5"}))
+    renamed = {k: v for k, v in CONFIG.items() if k != "torch_dtype"} | {"dtype": "float32"}
+    assert same_architecture(folder, twin(folder, renamed))
+    assert not same_architecture(folder, twin(folder, CONFIG | {"torch_dtype": "bfloat16"}))
+    assert not same_architecture(folder, twin(folder, CONFIG | {"hidden_size": 4}))
+    reshaped = {**HEADER, "a": HEADER["a"] | {"shape": [1, 2]}}
+    assert not same_architecture(folder, twin(folder, CONFIG, reshaped))
+    other = twin(folder, CONFIG)
+    shard(other)
+    assert same_architecture(folder, other)
+
+
+def test_admission_imports_no_model_library() -> None:
+    heavy = "{'torch', 'transformers', 'safetensors', 'numpy'}"
+    code = f"import sys, holdfast.checkpoint; print({heavy} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"
