@@ -1,0 +1,149 @@
+"""Evaluations and remediations: the job row and what it is about, written and read together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from holdfast.db.jobs import add_event, now
+from holdfast.db.tables import Evaluation, Event, Job, Remediation
+from holdfast.errors import NotFound
+from holdfast.evaluation import DEADLINE_SECONDS, JobKind, Status
+from holdfast.ids import new_id
+from holdfast.probe import Split, Tier
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvaluation:
+    """What an evaluation compares. `repairs_id` names the failing checkpoint that was repaired."""
+
+    project: str
+    queue: str
+    candidate_id: str
+    baseline_id: str
+    policy_id: str
+    tier: Tier
+    split: Split = "screen"
+    template: str = "baseline"
+    task_data: str | None = None
+    task_data_sha256: str | None = None
+    repairs_id: str | None = None
+    remediation_id: str | None = None
+    priority: int = 0
+
+
+def create_evaluation(session: Session, new: NewEvaluation) -> str:
+    """Queue an evaluation; the id is returned, the caller sends the hint after commit."""
+    job_id = _create_job(
+        session, JobKind.EVALUATION, project=new.project, queue=new.queue, priority=new.priority
+    )
+    session.add(
+        Evaluation(
+            id=job_id,
+            candidate_id=new.candidate_id,
+            baseline_id=new.baseline_id,
+            policy_id=new.policy_id,
+            tier=new.tier,
+            split=new.split,
+            template=new.template,
+            task_data=new.task_data,
+            task_data_sha256=new.task_data_sha256,
+            repairs_id=new.repairs_id,
+            remediation_id=new.remediation_id,
+            manifests={},
+            cost={},
+        )
+    )
+    session.flush()
+    return job_id
+
+
+def create_remediation(
+    session: Session, evaluation_id: str, *, recipe: str, options: dict[str, Any]
+) -> str:
+    """Queue the repair of an evaluation's candidate."""
+    job = get_job(session, evaluation_id)
+    job_id = _create_job(
+        session, JobKind.REMEDIATION, project=job.project, queue=job.queue, priority=job.priority
+    )
+    session.add(
+        Remediation(
+            id=job_id, evaluation_id=evaluation_id, recipe=recipe, options=options, progress={}
+        )
+    )
+    add_event(session, evaluation_id, "remediation", {"id": job_id, "recipe": recipe})
+    session.flush()
+    return job_id
+
+
+def _create_job(session: Session, kind: JobKind, *, project: str, queue: str, priority: int) -> str:
+    moment = now(session)
+    job_id = new_id("eval" if kind is JobKind.EVALUATION else "rem")
+    session.add(
+        Job(
+            id=job_id,
+            project=project,
+            kind=kind.value,
+            queue=queue,
+            priority=priority,
+            status=Status.QUEUED.value,
+            created_at=moment,
+            deadline_at=moment + timedelta(seconds=DEADLINE_SECONDS),
+            hinted_at=moment,  # the caller's own hint; the sweeper repeats it when it got lost
+            lease_epoch=0,
+            attempts=0,
+            crash_count=0,
+        )
+    )
+    session.flush()
+    add_event(session, job_id, Status.QUEUED.value, {})
+    return job_id
+
+
+def get_job(session: Session, job_id: str, *, project: str | None = None) -> Job:
+    """The job's row; NotFound when there is none, or none in this project."""
+    job = session.get(Job, job_id)
+    if job is None or (project is not None and job.project != project):
+        raise NotFound(f"no job {job_id} in this project")
+    return job
+
+
+def get_evaluation(session: Session, evaluation_id: str) -> Evaluation:
+    """What an evaluation is about."""
+    found = session.get(Evaluation, evaluation_id)
+    if found is None:
+        raise NotFound(f"no evaluation {evaluation_id}")
+    return found
+
+
+def get_remediation(session: Session, remediation_id: str) -> Remediation:
+    """What a repair is about."""
+    found = session.get(Remediation, remediation_id)
+    if found is None:
+        raise NotFound(f"no remediation {remediation_id}")
+    return found
+
+
+def list_jobs(
+    session: Session, *, project: str, kind: JobKind, limit: int, before: str | None = None
+) -> Sequence[Job]:
+    """Newest first; `before` is the last id of the page before. Ids sort by time."""
+    query = select(Job).where(Job.project == project, Job.kind == kind.value)
+    if before is not None:
+        query = query.where(Job.id < before)
+    return session.scalars(query.order_by(Job.id.desc()).limit(limit)).all()
+
+
+def remediations_of(session: Session, evaluation_id: str) -> Sequence[Remediation]:
+    """The repairs that were tried for a failing evaluation, oldest first."""
+    query = select(Remediation).where(Remediation.evaluation_id == evaluation_id)
+    return session.scalars(query.order_by(Remediation.id)).all()
+
+
+def events_after(session: Session, job_id: str, seq: int, *, limit: int = 200) -> Sequence[Event]:
+    """A job's events after a sequence number, in order."""
+    query = select(Event).where(Event.job_id == job_id, Event.seq > seq)
+    return session.scalars(query.order_by(Event.seq).limit(limit)).all()

@@ -1,0 +1,136 @@
+"""Answers (what models said, cached by content) and trials (what the judges made of them).
+
+Both are insert-once: a second writer of the same key changes nothing, so a resumed, doubled or
+racing worker leaves the same rows behind. Evidence is not stored: it is these rows, read back.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from holdfast.db.jobs import Lease, now
+from holdfast.db.tables import Answer, Row, TrialRow
+from holdfast.evidence import Evidence, Manifest
+from holdfast.probe import Measure, Outcome, Trial
+
+PAGE = 400  # bound parameters of one statement; SQLite allows 32,766
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A trial or measure, and the key of the answer that it judges."""
+
+    finding: Trial | Measure
+    answer_key: str
+
+
+def find_answers(session: Session, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The cached answers among `keys`."""
+    found: dict[str, dict[str, Any]] = {}
+    for start in range(0, len(keys), PAGE):
+        query = select(Answer.key, Answer.document).where(
+            Answer.key.in_(keys[start : start + PAGE])
+        )
+        found.update((key, document) for key, document in session.execute(query))
+    return found
+
+
+def save_answers(
+    session: Session, checkpoint_digest: str, answers: Iterable[tuple[str, dict[str, Any]]]
+) -> None:
+    """Put answers into the cache; one that is there already stays as it is."""
+    moment = now(session)
+    rows = [
+        {
+            "key": key,
+            "checkpoint_digest": checkpoint_digest,
+            "document": document,
+            "created_at": moment,
+        }
+        for key, document in answers
+    ]
+    _insert_once(session, Answer, rows)
+
+
+def save_trials(
+    session: Session, lease: Lease, evaluation_id: str, side: str, saved: Iterable[Saved]
+) -> None:
+    """Write one side's trials and measures; call `jobs.fence` first in the same transaction."""
+    common = {"evaluation_id": evaluation_id, "side": side, "lease_epoch": lease.epoch}
+    rows = [{**common, "answer_key": one.answer_key, **_columns(one.finding)} for one in saved]
+    _insert_once(session, TrialRow, rows)
+
+
+def _columns(finding: Trial | Measure) -> dict[str, Any]:
+    empty: dict[str, Any] = dict.fromkeys(
+        ("cluster", "group", "outcome", "badness", "reason", "value", "weight", "unit")
+    )
+    shared = {"probe": finding.probe, "item": finding.item, "variant": "plain"}
+    if isinstance(finding, Measure):
+        own: dict[str, Any] = {
+            "value": finding.value,
+            "weight": finding.weight,
+            "unit": finding.unit,
+        }
+    else:
+        own = {
+            "variant": finding.variant,
+            "cluster": finding.cluster,
+            "group": finding.group,
+            "outcome": finding.outcome.value,
+            "badness": finding.badness,
+            "reason": finding.reason,
+        }
+    return {**empty, **shared, **own}
+
+
+def saved_items(session: Session, evaluation_id: str, side: str) -> set[tuple[str, str, str]]:
+    """(probe, item, variant) of everything that this side has already."""
+    query = select(TrialRow.probe, TrialRow.item, TrialRow.variant).where(
+        TrialRow.evaluation_id == evaluation_id, TrialRow.side == side
+    )
+    return {(probe, item, variant) for probe, item, variant in session.execute(query)}
+
+
+def trial_rows(session: Session, evaluation_id: str, side: str) -> Sequence[TrialRow]:
+    """One side's rows, in a stable order."""
+    query = select(TrialRow).where(TrialRow.evaluation_id == evaluation_id, TrialRow.side == side)
+    return session.scalars(query.order_by(TrialRow.probe, TrialRow.item, TrialRow.variant)).all()
+
+
+def read_back(session: Session, evaluation_id: str, side: str, manifest: Manifest) -> Evidence:
+    """One side's evidence, from its rows and its manifest."""
+    rows = trial_rows(session, evaluation_id, side)
+    trials = tuple(_trial(row) for row in rows if row.outcome is not None)
+    measures = tuple(_measure(row) for row in rows if row.outcome is None)
+    return Evidence(manifest=manifest, trials=trials, measures=measures)
+
+
+def _trial(row: TrialRow) -> Trial:
+    return Trial(
+        probe=row.probe,
+        item=row.item,
+        cluster=row.cluster or row.item,
+        outcome=Outcome(row.outcome),
+        badness=row.badness,
+        variant=row.variant,
+        group=row.group,
+        reason=row.reason,
+    )
+
+
+def _measure(row: TrialRow) -> Measure:
+    if row.value is None or row.weight is None or row.unit is None:
+        raise ValueError(f"row {row.probe}/{row.item} is neither a trial nor a measure")
+    return Measure(row.probe, row.item, row.value, row.weight, row.unit)
+
+
+def _insert_once(session: Session, table: type[Row], rows: list[dict[str, Any]]) -> None:
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    for start in range(0, len(rows), PAGE):
+        page = rows[start : start + PAGE]
+        session.execute(dialect.insert(table).values(page).on_conflict_do_nothing())
