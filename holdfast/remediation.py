@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from holdfast.errors import InvalidPlan
+from holdfast.task_data import Kind
 
 Recipe = Literal["finetune", "wise_ft", "rehearsal"]
 
@@ -43,7 +44,9 @@ class Plan(BaseModel):
 
     `task_data` and `rehearsal_data` are JSON Lines of {"prompt", "completion"}; rows of the latter
     also carry "kind": "refusal" | "answer". `candidate_weight` w is the weight of the candidate in
-    (1 - w) * baseline + w * candidate.
+    (1 - w) * baseline + w * candidate. What is no weight (config, tokenizer, template) is copied
+    from `start`. `store` is the dtype on disk: the start checkpoint's own, or fp32 where rounding
+    to bf16 would swallow the repair.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -67,6 +70,31 @@ class Plan(BaseModel):
     learning_rate: float = Field(default=5e-5, gt=0, le=MAX_LEARNING_RATE)
     warmup_steps: int = Field(default=5, ge=0)
     decay_from: float = Field(default=0.6, gt=0, le=1)
+    store: Literal["source", "fp32"] = "source"
+
+    @property
+    def start_checkpoint(self) -> Path:
+        """The folder that training starts from; InvalidPlan if the plan does not name it."""
+        if self.start == "baseline":
+            return self.baseline
+        if self.candidate is None:
+            raise InvalidPlan("the plan starts from the candidate but names none; add `candidate`")
+        return self.candidate
+
+
+def rows_drawn(mix: Mix, rows: int) -> dict[Kind, int]:
+    """How many of a run's `rows` come from each source: exact, by largest remainder.
+
+    The order task, refusal, answer breaks ties. A rehearsal pool needs no more rows than this.
+    """
+    shares: dict[Kind, float] = {"task": mix.task, "refusal": mix.refusals, "answer": mix.answers}
+    # a share such as .38 is a hair off in binary; 50 rows of it are 19, not 18.999…
+    exact = {kind: round(share * rows, 9) for kind, share in shares.items()}
+    drawn = {kind: int(count) for kind, count in exact.items()}
+    by_remainder = sorted(exact, key=lambda kind: drawn[kind] - exact[kind])
+    for kind in by_remainder[: rows - sum(drawn.values())]:
+        drawn[kind] += 1
+    return drawn
 
 
 def read_plan(path: Path) -> Plan:

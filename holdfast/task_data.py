@@ -1,0 +1,103 @@
+"""Rows of prompt and completion: the user's task data, and the pool that a rehearsal draws from.
+
+Both are JSON Lines. Which task rows are held out for `task.retention` hangs on the prompt alone,
+so the worker that measures and the recipe that trains agree without talking to each other, and
+the same prompt can never stand on both sides. A bad row is refused by file and line, never skipped.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from holdfast.errors import InvalidTaskData
+
+Kind = Literal["task", "refusal", "answer"]
+
+HELD_OUT_OF = 10  # one prompt in ten is measured on and never trained on
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One exchange; `line` counts from 1 in the file it came from."""
+
+    prompt: str
+    completion: str
+    kind: Kind
+    line: int
+
+
+def held_out(prompt: str) -> bool:
+    """Whether rows of this prompt are kept for measuring: sha256(prompt) is 0 mod 10."""
+    return int.from_bytes(hashlib.sha256(prompt.encode()).digest()) % HELD_OUT_OF == 0
+
+
+def read_task_data(path: Path) -> list[Row]:
+    """Every row of the user's file, held out or not; keys beyond prompt and completion are left.
+
+    Raises InvalidTaskData naming the file and the line.
+    """
+    return _read(path, rehearsal=False)
+
+
+def read_rehearsal(path: Path) -> list[Row]:
+    """Every row of a rehearsal pool, each marked "kind": "refusal" or "answer"."""
+    return _read(path, rehearsal=True)
+
+
+def _read(path: Path, *, rehearsal: bool) -> list[Row]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InvalidTaskData(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidTaskData(
+            f"{path} is not UTF-8 at byte {error.start}; save it as UTF-8"
+        ) from error
+    rows = [
+        _row(line, number, path, rehearsal=rehearsal)
+        for number, line in enumerate(text.split("\n"), start=1)  # U+2028 ends no line of JSON
+        if line.strip()
+    ]
+    if not rows:
+        raise InvalidTaskData(f"{path} holds no rows, expected one JSON object a line")
+    return rows
+
+
+def _row(line: str, number: int, path: Path, *, rehearsal: bool) -> Row:
+    place = f"{path}, line {number}"
+    try:
+        content = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise InvalidTaskData(f"{place}: not JSON ({error}); expected one object a line") from error
+    if not isinstance(content, dict):
+        raise InvalidTaskData(
+            f"{place}: a {type(content).__name__}, expected an object with prompt and completion"
+        )
+    return Row(
+        prompt=_text(content, "prompt", place),
+        completion=_text(content, "completion", place),
+        kind=_rehearsal_kind(content, place) if rehearsal else "task",
+        line=number,
+    )
+
+
+def _text(content: dict[str, Any], key: str, place: str) -> str:
+    match content.get(key):
+        case str(text) if text.strip():
+            return text
+        case str():
+            raise InvalidTaskData(f"{place}: its {key} is empty; write one or remove the row")
+        case None:
+            raise InvalidTaskData(f"{place}: no {key}, expected prompt and completion")
+        case other:
+            raise InvalidTaskData(f"{place}: its {key} is a {type(other).__name__}, expected text")
+
+
+def _rehearsal_kind(content: dict[str, Any], place: str) -> Kind:
+    match content.get("kind"):
+        case "refusal" | "answer" as kind:
+            return kind
+        case other:
+            raise InvalidTaskData(f"{place}: kind is {other!r}, expected 'refusal' or 'answer'")
