@@ -1,0 +1,92 @@
+"""Whether two evidence files may be set side by side at all.
+
+Rates measured by another judge, on other items, under another template or by another backend are
+not smaller or larger, they are something else. Every difference is listed, and each one makes the
+verdict inconclusive. Files that are whole and well-formed but cannot carry a verdict (unfinished,
+stopped early, a repair without the checkpoint that it repairs) are named here as well.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from holdfast.evidence import Evidence, Manifest
+
+
+def differences(baseline: Manifest, candidate: Manifest) -> tuple[str, ...]:
+    """What differs between the two, as `where: baseline's / candidate's`."""
+    return tuple(_differences(baseline, candidate))
+
+
+def obstacles(
+    baseline: Evidence, candidate: Evidence, repaired_from: Evidence | None
+) -> tuple[str, ...]:
+    """Why these files can carry no verdict, whatever their numbers say; empty where they can."""
+    files = {"baseline": baseline, "candidate": candidate}
+    if repaired_from is not None:
+        files["repaired candidate"] = repaired_from
+    unusable = [why for name, file in files.items() for why in _unusable(name, file)]
+    return (*unusable, *_repair_obstacles(candidate.manifest, repaired_from))
+
+
+def _differences(baseline: Manifest, candidate: Manifest) -> Iterator[str]:
+    yield from _fields("backend", baseline.backend.model_dump(), candidate.backend.model_dump())
+    yield from _fields("sampling", baseline.sampling.model_dump(), candidate.sampling.model_dump())
+    if not candidate.deployed_template:  # such a repair is judged as weights and template together
+        yield from _fields(
+            "template",
+            {"sha256": baseline.template_sha256},
+            {"sha256": candidate.template_sha256},
+        )
+    yield from _fields("judges", dict(baseline.judges), dict(candidate.judges))
+    yield from _fields("suites", dict(baseline.suites), dict(candidate.suites))
+
+
+def _fields(where: str, ours: dict[str, Any], theirs: dict[str, Any]) -> Iterator[str]:
+    for key in sorted(ours.keys() | theirs.keys()):
+        if key not in ours or key not in theirs or ours[key] != theirs[key]:
+            yield f"{where}.{key}: {_shown(ours, key)} / {_shown(theirs, key)}"
+
+
+def _shown(values: dict[str, Any], key: str) -> str:
+    return str(values[key])[:64] if key in values else "absent"
+
+
+def _unusable(name: str, file: Evidence) -> Iterator[str]:
+    if not file.manifest.complete:
+        yield f"the {name}'s evidence is incomplete: its run did not finish"
+    if not (file.trials or file.measures):
+        yield f"the {name}'s evidence holds no trials"
+    stopped = sorted(p for p, plan in file.manifest.plan.items() if plan.stopped_at is not None)
+    for probe in stopped:
+        yield f"the {name} stopped {probe} early, which only a sequential policy allows"
+
+
+def _repair_obstacles(candidate: Manifest, repaired_from: Evidence | None) -> Iterator[str]:
+    if candidate.repairs is None:
+        if repaired_from is not None:
+            yield "a repaired candidate was given, but this candidate's manifest repairs nothing"
+        return
+    if repaired_from is None:
+        yield (
+            f"the candidate repairs {candidate.repairs}, whose evidence is missing "
+            "(--repaired-from)"
+        )
+        return
+    found = repaired_from.manifest.checkpoint.digest
+    if found != candidate.repairs:
+        yield f"the candidate repairs {candidate.repairs}, but the evidence given is of {found}"
+    for difference in _differences_of_shared(repaired_from.manifest, candidate):
+        yield f"the repaired candidate was measured otherwise: {difference}"
+
+
+def _differences_of_shared(repaired_from: Manifest, candidate: Manifest) -> tuple[str, ...]:
+    """As `differences`, but the repaired one need not have been asked all the probes again."""
+    return differences(
+        repaired_from.model_copy(
+            update={
+                "judges": {**candidate.judges, **repaired_from.judges},
+                "suites": {**candidate.suites, **repaired_from.suites},
+            }
+        ),
+        candidate,
+    )

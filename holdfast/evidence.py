@@ -1,0 +1,261 @@
+"""Evidence: what one checkpoint answered, as a file that can be judged again without it.
+
+JSON Lines: a manifest, then one line a trial and one a measure (docs/statistics.md has the keys).
+A file is read whole or not at all: a cut line, a repeated trial, a badness that is no number or an
+outcome that contradicts it is an error with its line, never a smaller file. Whether the file is
+enough to decide anything is not asked here; that is the verdict's question. No model text.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from operator import attrgetter
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from holdfast.errors import InvalidEvidence
+from holdfast.probe import BAD_FROM, Measure, Outcome, Split, Tier, Trial
+
+Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+CheckpointDigest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+Name = Annotated[str, Field(min_length=1)]
+Count = Annotated[int, Field(ge=0)]
+_Key = TypeVar("_Key", tuple[str, str], tuple[str, str, str])
+_Entry = TypeVar("_Entry", Trial, Measure)
+_Line = TypeVar("_Line", bound=BaseModel)
+JsonScalar = str | int | float | bool | None
+_FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class CheckpointName(BaseModel):
+    """Which weights answered; the digest is what counts."""
+
+    model_config = _FROZEN
+    name: Name
+    digest: CheckpointDigest
+
+
+class Backend(BaseModel):
+    """What computed the answers."""
+
+    model_config = _FROZEN
+    name: Name
+    version: Name
+    dtype: Name
+
+
+class Sampling(BaseModel):
+    """How answers were drawn; further keys are kept and compared as they stand."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+    __pydantic_extra__: dict[str, JsonScalar]
+    temperature: Annotated[float, Field(ge=0)]
+    max_tokens: Annotated[int, Field(ge=1)]
+    seed: int | None
+
+
+class Planned(BaseModel):
+    """How many items a probe was to ask, and after how many clusters it stopped early, if so."""
+
+    model_config = _FROZEN
+    items: Count
+    stopped_at: Annotated[int, Field(ge=1)] | None = None
+
+
+class JudgeError(BaseModel):
+    """A judge's measured rates as [right, of] pairs of counts."""
+
+    model_config = _FROZEN
+    sensitivity: tuple[Count, Count]
+    specificity: tuple[Count, Count]
+
+    @field_validator("sensitivity", "specificity")
+    @classmethod
+    def _is_a_share(cls, pair: tuple[int, int]) -> tuple[int, int]:
+        if not (pair[0] <= pair[1] and pair[1] >= 1):
+            raise ValueError(f"expected [right, of] with right <= of and of >= 1, found {pair}")
+        return pair
+
+
+class Manifest(BaseModel):
+    """Line 1: everything that must agree before two files may be compared."""
+
+    model_config = _FROZEN
+    kind: Literal["manifest"]
+    schema_version: Literal[1] = Field(alias="schema")  # pydantic keeps the bare name for itself
+    checkpoint: CheckpointName
+    backend: Backend
+    sampling: Sampling
+    template_sha256: Hex
+    judges: dict[Name, Hex]
+    suites: dict[Name, Hex]
+    tier: Tier
+    complete: bool
+    created_at: str
+    split: Split | None = None
+    plan: dict[Name, Planned] = {}
+    repairs: CheckpointDigest | None = None
+    deployed_template: bool = False
+    judge_error: dict[Name, JudgeError] = {}
+
+    @field_validator("created_at")
+    @classmethod
+    def _is_a_moment(cls, text: str) -> str:
+        if datetime.fromisoformat(text).tzinfo is None:
+            raise ValueError("expected a time with its zone, such as 2026-01-31T12:00:00Z")
+        return text
+
+
+class _TrialLine(BaseModel):
+    model_config = _FROZEN
+    kind: Literal["trial"]
+    probe: Name
+    item: Name
+    variant: Name
+    cluster: Name
+    group: Name | None
+    outcome: Outcome
+    badness: Annotated[float, Field(ge=0, le=1)] | None
+    reason: str | None
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        if (self.badness is None) != (self.outcome is Outcome.UNSCORED):
+            raise ValueError(f"outcome {self.outcome} with badness {self.badness}")
+        if self.badness is not None and (self.badness >= BAD_FROM) != (self.outcome is Outcome.BAD):
+            raise ValueError(f"outcome {self.outcome} contradicts badness {self.badness}")
+        return self
+
+
+class _MeasureLine(BaseModel):
+    model_config = _FROZEN
+    kind: Literal["measure"]
+    probe: Name
+    item: Name
+    value: float
+    weight: Annotated[float, Field(gt=0)]
+    unit: Name
+
+
+_LINES: dict[str, type[_TrialLine] | type[_MeasureLine]] = {
+    "trial": _TrialLine,
+    "measure": _MeasureLine,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One file, understood: trials by (probe, item, variant), measures by (probe, item)."""
+
+    manifest: Manifest
+    trials: tuple[Trial, ...]
+    measures: tuple[Measure, ...]
+    digest: str  # 64 hex digits over the canonical bytes, whatever the order of the file's lines
+
+
+def gather(
+    manifest: Manifest, trials: Iterable[Trial] = (), measures: Iterable[Measure] = ()
+) -> Evidence:
+    """Evidence of what was just measured, held to the same rules as a file that is read."""
+    return parse_evidence(_render(manifest, trials, measures), source="evidence")
+
+
+def render_evidence(evidence: Evidence) -> bytes:
+    """The canonical file: sorted lines with sorted keys; parsing it gives the same evidence."""
+    return _render(evidence.manifest, evidence.trials, evidence.measures)
+
+
+def read_evidence(path: str | Path) -> Evidence:
+    """Read a file; raises InvalidEvidence where it is missing or damaged."""
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise InvalidEvidence(f"evidence {path} cannot be read: {error.strerror}") from error
+    return parse_evidence(content, source=str(path))
+
+
+def parse_evidence(data: bytes, *, source: str) -> Evidence:
+    """Read the bytes of a file; raises InvalidEvidence that names `source` and the line."""
+    first, *rest = data.removesuffix(b"\n").split(b"\n")
+    place = f"{source}, line 1"
+    if (kind := _object(first, place).get("kind")) != "manifest":
+        raise InvalidEvidence(f"{place}: found kind {kind!r}, expected the manifest")
+    manifest = _checked(Manifest, first, place)
+    trials: dict[tuple[str, str, str], Trial] = {}
+    measures: dict[tuple[str, str], Measure] = {}
+    for number, line in enumerate(rest, start=2):
+        place = f"{source}, line {number}"
+        kind = _object(line, place).get("kind")
+        if kind not in _LINES:
+            raise InvalidEvidence(f"{place}: found kind {kind!r}, expected trial or measure")
+        entry = _checked(_LINES[kind], line, place)
+        values = entry.model_dump(exclude={"kind"})
+        if isinstance(entry, _TrialLine):
+            _add_once(trials, (entry.probe, entry.item, entry.variant), Trial(**values), place)
+        else:
+            _add_once(measures, (entry.probe, entry.item), Measure(**values), place)
+    ordered = tuple(trials[key] for key in sorted(trials))
+    measured = tuple(measures[key] for key in sorted(measures))
+    digest = hashlib.sha256(_render(manifest, ordered, measured)).hexdigest()
+    return Evidence(manifest, ordered, measured, digest)
+
+
+def cluster_order(probe: str, cluster: str) -> str:
+    """The place of a cluster among its probe's: fixed for ever, so nobody can choose it."""
+    return hashlib.sha256(f"{probe}:{cluster}".encode()).hexdigest()
+
+
+def _add_once(known: dict[_Key, _Entry], key: _Key, entry: _Entry, place: str) -> None:
+    if key in known:
+        raise InvalidEvidence(f"{place}: {'/'.join(key)} stands on an earlier line, expected once")
+    known[key] = entry
+
+
+def _object(line: bytes, place: str) -> dict[str, Any]:
+    """One line as a JSON object in which no key stands twice."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            raise ValueError("a key stands twice")
+        return found
+
+    try:
+        value = json.loads(line, object_pairs_hook=unique)
+    except (ValueError, RecursionError) as error:  # bad JSON, bad UTF-8, a number too long
+        raise InvalidEvidence(f"{place}: not one whole JSON object ({error})") from error
+    if not isinstance(value, dict):
+        raise InvalidEvidence(f"{place}: found a {type(value).__name__}, expected a JSON object")
+    return value
+
+
+def _checked(model: type[_Line], line: bytes, place: str) -> _Line:
+    try:
+        return model.model_validate_json(line, strict=True)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"]) or "the line"
+        if problem["type"] == "extra_forbidden":
+            raise InvalidEvidence(f"{place}: unknown key {where}") from error
+        raise InvalidEvidence(f"{place}: {where}: {problem['msg']}") from error
+
+
+def _render(manifest: Manifest, trials: Iterable[Trial], measures: Iterable[Measure]) -> bytes:
+    lines = [
+        _line("manifest", manifest.model_dump(mode="json", by_alias=True)),
+        *(
+            _line("trial", asdict(t))
+            for t in sorted(trials, key=attrgetter("probe", "item", "variant"))
+        ),
+        *(_line("measure", asdict(m)) for m in sorted(measures, key=attrgetter("probe", "item"))),
+    ]
+    return b"".join(lines)
+
+
+def _line(kind: str, entry: dict[str, Any]) -> bytes:
+    text = json.dumps({**entry, "kind": kind}, sort_keys=True, separators=(",", ":"))
+    return text.encode() + b"\n"

@@ -1,0 +1,159 @@
+"""Two files' trials of one probe, set side by side, and what the tests are given of them.
+
+A pair is an item in one variant. It is lost where either side is unscored or absent, and so is
+every planned item that is in neither file: what was left out must not shrink n. A lost pair counts
+at its worst both ways: as ok -> bad for the test that could pass, as no flip for the one that
+could fail. So nothing can be lost into a pass, nor into a regression.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from math import fsum
+from statistics import fmean
+
+import numpy as np
+
+from holdfast.evidence import Evidence, cluster_order
+from holdfast.probe import Trial
+from holdfast.stats.sides import FloatArray, Side
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One item's badness before and after; None where that side has none."""
+
+    item: str
+    cluster: str
+    group: str | None
+    before: float | None
+    after: float | None
+
+    @property
+    def change(self) -> float | None:
+        """d in [-1, 1], positive = worse; None for a lost pair."""
+        return None if self.before is None or self.after is None else self.after - self.before
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Pairs in the fixed order of their clusters, and how many planned ones nobody has seen."""
+
+    pairs: tuple[Pair, ...]
+    unseen: int = 0
+
+    @property
+    def n(self) -> int:
+        return len(self.pairs) + self.unseen
+
+    @property
+    def lost(self) -> int:
+        return self.unseen + sum(pair.change is None for pair in self.pairs)
+
+    def too_many_lost(self, share: float) -> bool:
+        """Whether more than that share is lost; exact, so that 2 of 100 is not above 0.02."""
+        return self.lost > Fraction(repr(share)) * self.n
+
+    @property
+    def clusters(self) -> tuple[tuple[Pair, ...], ...]:
+        """The seen pairs, cluster by cluster, in order."""
+        by_cluster: dict[str, list[Pair]] = {}
+        for pair in self.pairs:
+            by_cluster.setdefault(pair.cluster, []).append(pair)
+        return tuple(tuple(pairs) for pairs in by_cluster.values())
+
+    @property
+    def exact(self) -> bool:
+        """Whether the exact tests for counts apply: binary badness, one item a cluster."""
+        values = {value for pair in self.pairs for value in (pair.before, pair.after)}
+        return values <= {0.0, 1.0, None} and len(self.clusters) == len(self.pairs)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        return tuple(sorted({pair.group for pair in self.pairs if pair.group is not None}))
+
+    def only(self, group: str) -> "Pairs":
+        return Pairs(tuple(pair for pair in self.pairs if pair.group == group))
+
+    def without(self, group: str) -> "Pairs":
+        return Pairs(tuple(pair for pair in self.pairs if pair.group != group))
+
+    def flips(self) -> tuple[int, int]:
+        """How many pairs got worse and how many better."""
+        changes = [pair.change for pair in self.pairs if pair.change is not None]
+        return sum(d > 0 for d in changes), sum(d < 0 for d in changes)
+
+    def rates(self) -> tuple[float, float] | None:
+        """Mean badness before and after, over clusters, of the pairs that are not lost."""
+        kept = [[p for p in cluster if p.change is not None] for cluster in self.clusters]
+        before = [fmean(p.before or 0.0 for p in cluster) for cluster in kept if cluster]
+        after = [fmean(p.after or 0.0 for p in cluster) for cluster in kept if cluster]
+        return (fmean(before), fmean(after)) if before else None
+
+    def changes(self, side: Side) -> FloatArray:
+        """(mean d + 1) / 2 of each cluster, in [0, 1], in order; lost pairs at their worst.
+
+        Unseen pairs come first, each a cluster of its own: after the running maximum of a betting
+        test has shown something, nothing that follows could take it back.
+        """
+        worst = 1.0 if side == "pass" else 0.0
+        unseen = [(worst + 1) / 2] * self.unseen
+        means = [_mean(pair.change for pair in cluster, lost=worst) for cluster in self.clusters]
+        return np.array([*unseen, *((mean + 1) / 2 for mean in means)])
+
+    def levels(self, side: Side) -> FloatArray:
+        """The candidate's mean badness of each cluster, likewise."""
+        worst = 1.0 if side == "pass" else 0.0
+        after = ([None if p.change is None else p.after for p in c] for c in self.clusters)
+        return np.array([*[worst] * self.unseen, *(_mean(c, lost=worst) for c in after)])
+
+
+def pair_up(probe: str, baseline: Evidence, candidate: Evidence) -> Pairs:
+    """Every item that stands in either file, in the probe's fixed order of clusters."""
+    before, after = _trials(probe, baseline), _trials(probe, candidate)
+    pairs = [_pair(before.get(key), after.get(key)) for key in sorted(before.keys() | after.keys())]
+    pairs.sort(key=lambda pair: cluster_order(probe, pair.cluster))  # stable: items stay sorted
+    planned = planned_items(probe, baseline, candidate)
+    return Pairs(tuple(pairs), unseen=max(0, planned - len({pair.item for pair in pairs})))
+
+
+def planned_items(probe: str, *files: Evidence) -> int:
+    """How many items any of the files was to ask; 0 where none says."""
+    plans = [file.manifest.plan.get(probe) for file in files]
+    return max((plan.items for plan in plans if plan), default=0)
+
+
+def disagreements(probe: str, baseline: Evidence, candidate: Evidence, *, sliced: bool) -> list[str]:
+    """Items whose two trials are not of the same cluster or, where it matters, the same group."""
+    before, after = _trials(probe, baseline), _trials(probe, candidate)
+    found = []
+    for key in sorted(before.keys() | after.keys()):
+        sides = [trial for trial in (before.get(key), after.get(key)) if trial]
+        if len({trial.cluster for trial in sides}) > 1:
+            found.append(f"item {key[0]} is of another cluster in each file")
+        if sliced and len({trial.group for trial in sides}) > 1:
+            found.append(f"item {key[0]} is of another group in each file")
+        if sliced and any(trial.group is None for trial in sides):
+            found.append(f"item {key[0]} has no group")
+    return found
+
+
+def _trials(probe: str, file: Evidence) -> dict[tuple[str, str], Trial]:
+    return {(t.item, t.variant): t for t in file.trials if t.probe == probe}
+
+
+def _pair(before: Trial | None, after: Trial | None) -> Pair:
+    known = after or before
+    assert known is not None  # noqa: S101  # a key of either file
+    return Pair(
+        known.item,
+        known.cluster,
+        known.group,
+        before.badness if before else None,
+        after.badness if after else None,
+    )
+
+
+def _mean(values: Iterable[float | None], *, lost: float) -> float:
+    counted = [lost if value is None else value for value in values]
+    return fsum(counted) / len(counted)
