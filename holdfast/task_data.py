@@ -7,6 +7,8 @@ the same prompt can never stand on both sides. A bad row is refused by file and 
 
 import hashlib
 import json
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +16,8 @@ from typing import Any, Literal
 from holdfast.errors import InvalidTaskData
 
 Kind = Literal["task", "refusal", "answer"]
+
+_HALF_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can hold it, no tokenizer can read it
 
 HELD_OUT_OF = 10  # one prompt in ten is measured on and never trained on
 
@@ -39,6 +43,25 @@ def read_task_data(path: Path) -> list[Row]:
     Raises InvalidTaskData naming the file and the line.
     """
     return _read(path, rehearsal=False)
+
+
+def digest_of(path: Path) -> str:
+    """64 hex digits of the file's bytes; raises InvalidTaskData if it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InvalidTaskData(f"{path} cannot be read: {error.strerror}") from error
+
+
+def rows_digest(rows: Iterable[Row]) -> str:
+    """64 hex digits over rows in order: one JSON array [prompt, completion] a line.
+
+    Of the held-out rows it says which questions were asked, whatever else the file trains on.
+    """
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(json.dumps([row.prompt, row.completion]).encode() + b"\n")
+    return digest.hexdigest()
 
 
 def read_rehearsal(path: Path) -> list[Row]:
@@ -85,6 +108,8 @@ def _row(line: str, number: int, path: Path, *, rehearsal: bool) -> Row:
 
 def _text(content: dict[str, Any], key: str, place: str) -> str:
     match content.get(key):
+        case str(text) if _HALF_SURROGATE.search(text):
+            raise InvalidTaskData(f"{place}: its {key} holds half a surrogate pair; repair it")
         case str(text) if text.strip():
             return text
         case str():
@@ -97,7 +122,9 @@ def _text(content: dict[str, Any], key: str, place: str) -> str:
 
 def _rehearsal_kind(content: dict[str, Any], place: str) -> Kind:
     match content.get("kind"):
-        case "refusal" | "answer" as kind:
-            return kind
+        case "refusal":
+            return "refusal"
+        case "answer":
+            return "answer"
         case other:
             raise InvalidTaskData(f"{place}: kind is {other!r}, expected 'refusal' or 'answer'")
