@@ -14,6 +14,7 @@
     │   ├── Forbidden          403
     │   ├── NotFound           404
     │   ├── Conflict           409
+    │   │   └── StaleVersion   412
     │   └── IdempotencyMismatch 422
     ├── Transient              the world was unwell; the job goes back to the queue
     │   ├── LeaseLost          another worker holds the job now, or it was canceled
@@ -107,6 +108,12 @@ class Conflict(CallerError):
     """The thing exists in a state that does not allow this."""
 
     status = 409
+
+
+class StaleVersion(Conflict):
+    """The thing moved since it was read; read it again and decide anew."""
+
+    status = 412
 
 
 class IdempotencyMismatch(CallerError):

@@ -238,6 +238,7 @@ class ApiKey(Row):
     __tablename__ = "api_keys"
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    handle: Mapped[str] = mapped_column(String(8), unique=True)  # the part of the key that names it
     project: Mapped[str] = mapped_column(String(64))
     name: Mapped[str] = mapped_column(String(200))
     secret_hmac: Mapped[str] = mapped_column(String(64))
@@ -249,13 +250,18 @@ class ApiKey(Row):
 
 
 class IdempotentReply(Row):
-    """The reply that an Idempotency-Key got; `status` null while the first request is in flight."""
+    """The reply that an Idempotency-Key got; `status` null while the first request is in flight.
+
+    `claim` names the request that may write the reply: one that was taken for dead and overtaken
+    finds another's here and rolls back.
+    """
 
     __tablename__ = "idempotent_replies"
 
     project: Mapped[str] = mapped_column(String(64), primary_key=True)
     key: Mapped[str] = mapped_column(String(200), primary_key=True)
     fingerprint: Mapped[str] = mapped_column(String(64))
+    claim: Mapped[str] = mapped_column(String(32))
     status: Mapped[int | None]
     headers: Mapped[dict[str, Any]] = mapped_column(default=dict)
     body: Mapped[str | None] = mapped_column(Text)
