@@ -1,0 +1,69 @@
+"""`python -m training plan.json`: run one plan in a process of its own.
+
+Progress and the end go to standard output as JSON lines (training/progress.py). Exit 0 with a
+whole checkpoint at `plan.output`; 65 if the plan or what it names cannot be used; 70 if the run
+failed; in both cases nothing is left at `output`.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from transformers.utils import logging
+
+from holdfast.errors import CallerError, InvalidPlan
+from holdfast.remediation import read_plan
+from training.recipes import RECIPES
+
+EXIT_BAD_INPUT = 65  # sysexits: EX_DATAERR
+EXIT_FAILED = 70  # sysexits: EX_SOFTWARE
+EXIT_TERMINATED = 128 + signal.SIGTERM
+
+
+def report(event: str, /, **fields: Any) -> None:
+    """Write one event as a line, at once."""
+    sys.stdout.write(json.dumps({"event": event, **fields}) + "\n")
+    sys.stdout.flush()
+
+
+def run(arguments: list[str]) -> None:
+    """Run the plan that the single argument names."""
+    began = time.monotonic()
+    if len(arguments) != 1:
+        raise InvalidPlan(f"expected one argument, the plan's path, got {len(arguments)}")
+    plan = read_plan(Path(arguments[0]))
+    added = RECIPES[plan.recipe](plan, report)
+    seconds = time.monotonic() - began
+    report("done", output=str(plan.output), recipe=plan.recipe, seconds=seconds, **added)
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
+    """End through every `finally`, so that a canceled run cleans up after itself."""
+    sys.exit(EXIT_TERMINATED)
+
+
+def main() -> int:
+    """The process: its signals, its environment, its exit code."""
+    signal.signal(signal.SIGTERM, _terminate)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # same seed, same bytes on CUDA
+    logging.disable_progress_bar()
+    try:
+        run(sys.argv[1:])
+    except CallerError as error:
+        report("error", error=error.title, detail=str(error))
+        return EXIT_BAD_INPUT
+    except Exception as error:  # noqa: BLE001 - the edge of the process; the parent reads the line
+        traceback.print_exc()
+        report("error", error=type(error).__name__, detail=str(error))
+        return EXIT_FAILED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

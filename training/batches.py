@@ -1,0 +1,151 @@
+"""Rows of text to batches of tokens: which rows, in which order, and what the loss sees.
+
+A run's rows are counted out exactly (`rows_drawn`), spread evenly over its steps, and taken from
+each source in cycles of its own, reshuffled every time round, so that one source's length never
+shifts another's order. The prompt is tokenised exactly as an engine tokenises it for generation,
+and the completion after it, so the mask is made of lengths: comparing ids with the padding token
+would mask the end of every turn where the two are one, as they are for most chat models.
+"""
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from holdfast.errors import CheckpointRefused, InvalidTaskData
+from holdfast.task_data import Kind, Row
+
+PART_ROWS = 4  # rows that go through the model together; of similar length, so little is padding
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One tokenised row: prompt, then completion with its end of turn."""
+
+    ids: tuple[int, ...]
+    prompt_tokens: int
+
+    @property
+    def completion_tokens(self) -> int:
+        """Tokens that the loss counts."""
+        return len(self.ids) - self.prompt_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Padded on the right. ids: [B, T] int64; attention, completion: [B, T] bool."""
+
+    ids: Tensor
+    attention: Tensor
+    completion: Tensor
+
+
+def tokenise(
+    rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, max_length: int, path: Path
+) -> list[Example]:
+    """Examples of at most `max_length` tokens, cut at the end.
+
+    Rows whose prompt alone fills that would have nothing to learn and are left out; the caller
+    counts them by the difference. Raises InvalidTaskData if that leaves none at all.
+    """
+    if tokenizer.chat_template is None:
+        raise CheckpointRefused(
+            f"{tokenizer.name_or_path} has no chat template; "
+            "give a chat checkpoint, or add chat_template.jinja"
+        )
+    examples = [_example(row, tokenizer, max_length, path) for row in rows]
+    kept = [example for example in examples if example.completion_tokens > 0]
+    if not kept:
+        raise InvalidTaskData(
+            f"{path}: all {len(rows)} prompts fill max_length {max_length} and leave no room for "
+            "a completion; raise max_length"
+        )
+    return kept
+
+
+def _example(row: Row, tokenizer: PreTrainedTokenizerBase, max_length: int, path: Path) -> Example:
+    question = [{"role": "user", "content": row.prompt}]
+    answer = {"role": "assistant", "content": row.completion}
+    prompt = _rendered(tokenizer, question, generation=True)
+    whole = _rendered(tokenizer, [*question, answer], generation=False)
+    if not whole.startswith(prompt):
+        raise InvalidTaskData(
+            f"{path}, line {row.line}: the chat template renders the prompt differently once it "
+            "is answered, so the completion cannot be told apart; use a template that does not"
+        )
+    prompt_ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    completion_ids = tokenizer(whole[len(prompt) :], add_special_tokens=False)["input_ids"]
+    ids = [*prompt_ids, *_through_end_of_turn(completion_ids, tokenizer.eos_token_id)][:max_length]
+    return Example(tuple(ids), min(len(prompt_ids), len(ids)))
+
+
+def _rendered(
+    tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], *, generation: bool
+) -> str:
+    rendered = tokenizer.apply_chat_template(
+        messages, tokenize=False, add_generation_prompt=generation
+    )
+    return str(rendered)
+
+
+def _through_end_of_turn(ids: list[int], end: int | None) -> list[int]:
+    """Without what a template writes after the end of turn: no engine ever generates that."""
+    last = max((place for place, token in enumerate(ids) if token == end), default=len(ids))
+    return ids[: last + 1]
+
+
+def order_of_sources(counts: Mapping[Kind, int]) -> list[Kind]:
+    """Each source as often as counted, as evenly spread as whole rows allow."""
+    places = [
+        ((k + 0.5) / count, rank, kind)
+        for rank, (kind, count) in enumerate(counts.items())
+        for k in range(count)
+    ]
+    return [kind for _, _, kind in sorted(places)]
+
+
+def _cycles(examples: Sequence[Example], seed: str) -> Iterator[Example]:
+    shuffled = list(examples)
+    generator = random.Random(seed)  # noqa: S311 - an order to reproduce, not a secret
+    while True:
+        generator.shuffle(shuffled)
+        yield from shuffled
+
+
+def draw_steps(
+    sources: Mapping[Kind, Sequence[Example]],
+    counts: Mapping[Kind, int],
+    *,
+    batch_size: int,
+    seed: int,
+) -> Iterator[list[Example]]:
+    """The examples of each step, `batch_size` of them, until `counts` are used up.
+
+    Every source with a count must hold at least one example.
+    """
+    cycles = {kind: _cycles(examples, f"{seed}/{kind}") for kind, examples in sources.items()}
+    order = iter(order_of_sources(counts))
+    while kinds := list(islice(order, batch_size)):
+        yield [next(cycles[kind]) for kind in kinds]
+
+
+def parts(examples: Sequence[Example], pad: int) -> list[Batch]:
+    """A step's examples as padded batches of similar length, the longest first."""
+    ordered = sorted(examples, key=lambda example: len(example.ids), reverse=True)
+    return [collate(ordered[k : k + PART_ROWS], pad) for k in range(0, len(ordered), PART_ROWS)]
+
+
+def collate(examples: Sequence[Example], pad: int) -> Batch:
+    """Pad to the longest; what is what follows from lengths alone, `pad` may be any token."""
+    width = max(len(example.ids) for example in examples)
+    ids = [[*example.ids, *[pad] * (width - len(example.ids))] for example in examples]
+    places = torch.arange(width)
+    ends = torch.tensor([[len(example.ids)] for example in examples])
+    begins = torch.tensor([[example.prompt_tokens] for example in examples])
+    attention = places < ends
+    return Batch(torch.tensor(ids), attention, attention & (places >= begins))

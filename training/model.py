@@ -1,0 +1,115 @@
+"""The model that is trained: loaded from local safetensors, written back as it was found.
+
+Weights are kept in fp32 whatever the file holds: a bf16 weight of 0.02 moves in steps of 6e-5,
+so an update of the usual size would vanish in it. On CUDA the arithmetic is bf16 over those
+weights; on a CPU it is fp32 too, because weights that come from a bf16 file lie on its grid and
+autocast would hide the first updates from the forward pass.
+
+The checkpoint that is written has the tensors of the start checkpoint, name by name, in its files
+and its dtype. A model that transformers would load under other names than the file's could not be
+written back so, and is refused before any time is spent.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+
+from holdfast.errors import CheckpointRefused, NotBuilt, TrainingFailed
+from training.batches import Batch
+from training.shards import Span, WeightFiles, lay_out, read_spans
+
+
+def device() -> torch.device:
+    """The accelerator if there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def autocast(where: torch.device) -> AbstractContextManager[object]:
+    """bf16 arithmetic on CUDA, the weights' own fp32 elsewhere."""
+    return torch.autocast("cuda", dtype=torch.bfloat16) if where.type == "cuda" else nullcontext()
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a local checkpoint; its code, if it has any, is never run."""
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+    except (OSError, ValueError) as error:
+        raise CheckpointRefused(f"{folder}: its tokenizer does not load: {error}") from error
+    return tokenizer
+
+
+def load_policy(folder: Path) -> nn.Module:
+    """The causal language model of a local checkpoint in fp32, on the device, dropout off."""
+    spans = read_spans(folder)
+    try:
+        policy: nn.Module = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=torch.float32,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+        )
+    except (OSError, ValueError) as error:
+        raise CheckpointRefused(f"{folder}: its model does not load: {error}") from error
+    _check_names(spans, policy.state_dict(), folder)
+    return policy.to(device()).eval()
+
+
+def _check_names(spans: dict[str, Span], state: dict[str, Tensor], folder: Path) -> None:
+    """File and model hold the same tensors, by name and shape or tied to one that is."""
+    for name, span in spans.items():
+        if name not in state or tuple(state[name].shape) != span.shape:
+            raise NotBuilt(
+                f"{folder}: tensor {name!r} is renamed or reshaped when transformers loads it; "
+                "this version trains only models that it can write back tensor by tensor"
+            )
+    loaded = {state[name].data_ptr() for name in spans}
+    if invented := [name for name in state if state[name].data_ptr() not in loaded]:
+        raise CheckpointRefused(
+            f"{folder}: tensor {invented[0]!r} is in no weight file and would be random; "
+            "save the whole model"
+        )
+
+
+def completion_logits(policy: nn.Module, batch: Batch, predicts: Tensor) -> Tensor:
+    """Logits [N, V] at the N true positions of `predicts` [B, T], and nowhere else.
+
+    The head sees those positions only, which saves most of its work; whatever the model does to
+    logits after its head (scaling, soft caps) is done as ever.
+    """
+    with _head_sees(policy, predicts):
+        logits: Tensor = policy(
+            input_ids=batch.ids, attention_mask=batch.attention, use_cache=False
+        ).logits
+    return logits
+
+
+@contextmanager
+def _head_sees(policy: nn.Module, predicts: Tensor) -> Iterator[None]:
+    head = policy.get_output_embeddings()  # type: ignore[operator]
+    hook = head.register_forward_pre_hook(lambda _, inputs: (inputs[0][predicts],))
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def save_weights(policy: nn.Module, start: Path, folder: Path, *, fp32: bool) -> None:
+    """Write the policy's tensors into `folder` under the names, files and dtypes of `start`."""
+    state = policy.state_dict()
+    placed = lay_out(read_spans(start), folder, fp32=fp32)
+    with WeightFiles.opened(folder, placed, os.O_WRONLY) as files:
+        for name, span in placed.items():
+            tensor = state[name].detach().cpu()
+            if span.floating is not None:
+                tensor = tensor.to(span.floating)
+                if not torch.isfinite(tensor).all():
+                    raise TrainingFailed(f"tensor {name!r} is not finite in {span.dtype}")
+            files.write(span, 0, tensor.contiguous())

@@ -1,0 +1,183 @@
+"""Safetensors files as spans of bytes: read a piece here, write a piece there, never a model.
+
+The output takes over the start checkpoint's files one by one: same names, same tensors in the same
+order, same dtypes (or fp32 throughout, if the plan says so). Headers come first and files get
+their full size at once, so tensors can be written in any order and from several threads.
+Format: https://huggingface.co/docs/safetensors
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from math import prod
+from pathlib import Path
+from typing import Self
+
+import torch
+
+from holdfast.checkpoint import INDEX, WEIGHTS
+from holdfast.errors import CheckpointRefused
+from holdfast.weights import LENGTH_BYTES, read_header
+
+FLOATS: dict[str, torch.dtype] = {
+    "BF16": torch.bfloat16,
+    "F16": torch.float16,
+    "F32": torch.float32,
+    "F64": torch.float64,
+}
+EXACT = frozenset({"BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64"})  # never averaged
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where one tensor lies: `begin` is the byte in `file` at which its first element stands."""
+
+    file: str
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    nbytes: int
+
+    @property
+    def elements(self) -> int:
+        """Number of elements; 1 for a scalar."""
+        return prod(self.shape)
+
+    @property
+    def floating(self) -> torch.dtype | None:
+        """The torch dtype of weights, None for indices and flags."""
+        return FLOATS.get(self.dtype)
+
+
+def read_spans(folder: Path) -> dict[str, Span]:
+    """Tensors of a checkpoint by name, in the order of its files and of the bytes in them.
+
+    Raises CheckpointRefused if the headers do not hold or a dtype is not one of plain weights.
+    """
+    found: dict[str, Span] = {}
+    for file in _weight_files(folder):
+        with file.open("rb") as opened:
+            spans = read_header(opened, os.fstat(opened.fileno()).st_size, str(file))
+            origin = opened.tell()
+        for name, span in sorted(spans.items(), key=lambda item: (item[1].begin, item[1].end)):
+            if name in found:
+                raise CheckpointRefused(
+                    f"{folder}: tensor {name!r} stands in two files; save again"
+                )
+            if span.dtype not in EXACT | FLOATS.keys():
+                raise CheckpointRefused(
+                    f"{folder}: tensor {name!r} is {span.dtype}, expected plain weights "
+                    f"({', '.join(FLOATS)}); dequantise the checkpoint first"
+                )
+            size = span.end - span.begin
+            found[name] = Span(file.name, span.dtype, span.shape, origin + span.begin, size)
+    return found
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """The files that a loader reads: those of the index, else the single one."""
+    if not (folder / "config.json").is_file():
+        raise CheckpointRefused(f"{folder} holds no config.json; expected a checkpoint's folder")
+    if (folder / INDEX).is_file():
+        placed = json.loads((folder / INDEX).read_bytes())["weight_map"].values()
+        files = [folder / name for name in sorted(set(placed))]
+    else:
+        files = [folder / WEIGHTS]
+    if missing := [file.name for file in files if not file.is_file()]:
+        raise CheckpointRefused(
+            f"{folder}: {missing[0]} is missing; expected the safetensors weights of the model"
+        )
+    return files
+
+
+def lay_out(spans: Mapping[str, Span], folder: Path, *, fp32: bool) -> dict[str, Span]:
+    """Create the weight files of `spans` in `folder`: headers written, tensors all zero.
+
+    `fp32` widens bf16 and fp16. Returns where each tensor is to be written.
+    """
+    placed: dict[str, Span] = {}
+    files = dict.fromkeys(span.file for span in spans.values())
+    for file in files:
+        placed |= _create(
+            folder / file,
+            {
+                name: _widened(span) if fp32 else span
+                for name, span in spans.items()
+                if span.file == file
+            },
+        )
+    if list(files) != [WEIGHTS]:
+        total = sum(span.nbytes for span in placed.values())
+        index = {
+            "metadata": {"total_size": total},
+            "weight_map": {name: span.file for name, span in sorted(placed.items())},
+        }
+        (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+    return placed
+
+
+def _widened(span: Span) -> Span:
+    if span.dtype not in {"BF16", "F16"}:
+        return span
+    return replace(span, dtype="F32", nbytes=4 * span.elements)
+
+
+def _create(path: Path, spans: Mapping[str, Span]) -> dict[str, Span]:
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for name, span in spans.items():
+        offsets = [end, end := end + span.nbytes]
+        header[name] = {"dtype": span.dtype, "shape": span.shape, "data_offsets": offsets}
+    raw = json.dumps(header, separators=(",", ":")).encode()
+    raw += b" " * (-len(raw) % LENGTH_BYTES)  # the format asks for aligned tensors
+    origin = LENGTH_BYTES + len(raw)
+    with path.open("xb") as file:
+        file.write(len(raw).to_bytes(LENGTH_BYTES, "little") + raw)
+        file.truncate(origin + end)
+    placed: dict[str, Span] = {}
+    for name, span in spans.items():
+        placed[name] = replace(span, begin=origin)
+        origin += span.nbytes
+    return placed
+
+
+class WeightFiles:
+    """The open weight files of one folder, read and written by position, from any thread."""
+
+    def __init__(self, folder: Path, descriptors: Mapping[str, int]) -> None:
+        self._folder = folder
+        self._descriptors = descriptors
+
+    @classmethod
+    @contextmanager
+    def opened(cls, folder: Path, spans: Mapping[str, Span], flags: int) -> Iterator[Self]:
+        """Files of `spans` in `folder`, opened with os.O_RDONLY or os.O_WRONLY."""
+        names = {span.file for span in spans.values()}
+        descriptors: dict[str, int] = {}
+        try:
+            for name in names:
+                descriptors[name] = os.open(folder / name, flags)
+            yield cls(folder, descriptors)
+        finally:
+            for descriptor in descriptors.values():
+                os.close(descriptor)
+
+    def read(self, span: Span, offset: int, into: torch.Tensor) -> None:
+        """Fill the contiguous tensor `into` with bytes of `span` from byte `offset` on."""
+        view = into.view(torch.uint8).numpy().data
+        got = os.preadv(self._descriptors[span.file], [view], span.begin + offset)
+        if got != len(view):
+            raise CheckpointRefused(
+                f"{self._folder / span.file} ends {len(view) - got} bytes short of what its header "
+                "says; it changed while it was read: run again when it is whole"
+            )
+
+    def write(self, span: Span, offset: int, tensor: torch.Tensor) -> None:
+        """Write the contiguous `tensor` over the bytes of `span` from byte `offset` on."""
+        view = tensor.reshape(-1).view(torch.uint8).numpy().data
+        done = 0
+        while done < len(view):  # one call writes at most 2 GiB
+            start = span.begin + offset + done
+            done += os.pwrite(self._descriptors[span.file], view[done:], start)
