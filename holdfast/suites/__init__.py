@@ -1,0 +1,207 @@
+"""Suites: versioned items, known by a digest over their canonical bytes.
+
+The built-in ones lie beside this file as JSON Lines, one item a line, written by
+`tools/suites/build.py`. Probes and the rehearsal pool draw from the same sources, and only a shared
+owner can promise that they never meet: `screen` gates, `confirm` gates repairs and is opened last,
+`rehearsal` trains. Requests only; a suite never holds an answer to a harmful one.
+"""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from holdfast.errors import InvalidSuite
+from holdfast.probe import Split
+
+HERE = Path(__file__).parent
+
+
+class Item(BaseModel):
+    """What every item has. Items of one `cluster` share a behaviour and never count as independent.
+
+    `split` is None where both splits ask the same items; `topic` is the hazard of a request or the
+    subject of a question, and what a part of a suite is balanced by unless it has groups.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    id: str = Field(min_length=1)
+    cluster: str = Field(min_length=1)
+    split: Split | None = None
+    group: str | None = None
+    topic: str = Field(min_length=1)
+
+    @property
+    def stratum(self) -> str:
+        """What a balanced part holds equally many of."""
+        return self.group or self.topic
+
+
+class Request(Item):
+    """A single user turn.
+
+    `matches` is the behaviour that a look-alike resembles, `answer` the exact number that an
+    arithmetic question asks for, `kind` which half of the rehearsal pool it is.
+    """
+
+    prompt: str = Field(min_length=1)
+    matches: str | None = None
+    answer: int | None = None
+    kind: Literal["harmful", "benign"] | None = None
+
+
+class Choice(Item):
+    """A question with full-text options; `answer` and the three roles are positions in `choices`.
+
+    The roles belong to group questions: the person whom the stereotype is about, the other one, and
+    the option that says one cannot tell.
+    """
+
+    context: str = ""
+    question: str = Field(min_length=1)
+    choices: tuple[str, ...] = Field(min_length=2, strict=False)
+    answer: int = Field(ge=0)
+    condition: Literal["ambiguous", "disambiguated"] | None = None
+    polarity: Literal["negative", "non_negative"] | None = None
+    stereotyped: int | None = None
+    other: int | None = None
+    unknown: int | None = None
+
+    @model_validator(mode="after")
+    def _options_make_sense(self) -> Self:
+        if self.answer >= len(self.choices):
+            raise ValueError(f"answer {self.answer} is none of {len(self.choices)} choices")
+        if len(set(self.choices)) != len(self.choices) or not all(self.choices):
+            raise ValueError("choices must be non-empty and differ from each other")
+        roles = (self.stereotyped, self.other, self.unknown)
+        if roles != (None, None, None) and sorted(map(repr, roles)) != ["0", "1", "2"]:
+            raise ValueError(f"roles {roles} do not name three options, or none")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """Items in file order; `digest` is 64 hex digits over their canonical bytes."""
+
+    name: str
+    digest: str
+    items: tuple[Request | Choice, ...]
+
+
+BUILT_IN: dict[str, type[Request] | type[Choice]] = {
+    "harmful": Request,
+    "benign": Request,
+    "groups": Choice,
+    "knowledge": Choice,
+    "arithmetic": Request,
+    "rehearsal": Request,
+}
+
+
+@cache
+def load_suite(name: str) -> Suite:
+    """A built-in suite by name; raises InvalidSuite for an unknown name or a damaged file."""
+    if name not in BUILT_IN:
+        raise InvalidSuite(f"unknown suite {name!r}; there are {', '.join(BUILT_IN)}")
+    return read_suite(name, HERE / f"{name}.jsonl", BUILT_IN[name])
+
+
+def read_suite(name: str, path: Path, form: type[Request] | type[Choice]) -> Suite:
+    """A suite from a JSON Lines file, every line one item of `form`.
+
+    Raises InvalidSuite with file and line at the first line that is not, and for an empty file or
+    an id that stands twice.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidSuite(f"suite {name}: {path} cannot be read: {error}") from error
+    if not text.strip():
+        raise InvalidSuite(f"suite {name}: {path} holds no items")
+    lines = text.removesuffix("\n").split("\n")  # JSON may hold U+2028, where splitlines splits
+    items: list[Request | Choice] = []
+    first_seen: dict[str, int] = {}
+    for number, line in enumerate(lines, start=1):
+        item = _parse(line, form, f"{path}:{number}")
+        if item.id in first_seen:
+            raise InvalidSuite(
+                f"{path}:{number}: id {item.id!r} stands already in line {first_seen[item.id]}"
+            )
+        first_seen[item.id] = number
+        items.append(item)
+    return Suite(name, suite_digest(items), tuple(items))
+
+
+def _parse(line: str, form: type[Request] | type[Choice], place: str) -> Request | Choice:
+    try:
+        return form.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "the line"
+        raise InvalidSuite(f"{place}: {field}: {first['msg']}") from error
+
+
+def canonical(item: Request | Choice) -> str:
+    """The one line of JSON that stands for an item: what is unset left out, keys in order."""
+    fields = item.model_dump(mode="json", exclude_defaults=True)
+    return json.dumps(fields, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def suite_digest(items: Sequence[Request | Choice]) -> str:
+    """64 hex digits over the canonical lines, each with its newline, in order."""
+    return hashlib.sha256("".join(f"{canonical(item)}\n" for item in items).encode()).hexdigest()
+
+
+def select(
+    suite: Suite, tier_items: int | None, split: Split, seed: int = 0
+) -> tuple[Request | Choice, ...]:
+    """The items of `split` that a tier asks, in file order; all of them for None.
+
+    A part is seeded and balanced over hazards, topics or groups to within one unit where the suite
+    allows it. A unit is everything that shares cluster and group, so a scenario keeps both of its
+    contexts; a cluster serves twice only when none is left unused. A smaller part lies inside every
+    larger one of the same seed. Takes at most `tier_items`; fewer only if the split has no more.
+    """
+    pool = [item for item in suite.items if item.split in {None, split}]
+    if tier_items is None or tier_items >= len(pool):
+        return tuple(pool)
+    chosen: set[str] = set()
+    for unit in _in_turn(pool, f"{suite.name}:{seed}"):
+        if len(chosen) + len(unit) > tier_items:
+            break
+        chosen.update(item.id for item in unit)
+    return tuple(item for item in pool if item.id in chosen)
+
+
+Unit = tuple[Request | Choice, ...]
+
+
+def _in_turn(pool: Sequence[Request | Choice], salt: str) -> Iterator[Unit]:
+    """Units of the pool, one stratum after the other, those of unused clusters first."""
+    units: defaultdict[tuple[str, str], list[Request | Choice]] = defaultdict(list)
+    for item in pool:
+        units[item.stratum, item.cluster].append(item)
+    waiting: defaultdict[str, list[tuple[str, Unit]]] = defaultdict(list)
+    for stratum, cluster in sorted(units, key=lambda key: _rank(salt, *key)):
+        waiting[stratum].append((cluster, tuple(units[stratum, cluster])))
+    used: set[str] = set()
+    while waiting:
+        for stratum in sorted(waiting, key=lambda stratum: _rank(salt, stratum)):
+            queue = waiting[stratum]
+            fresh = (at for at, (cluster, _) in enumerate(queue) if cluster not in used)
+            cluster, unit = queue.pop(next(fresh, 0))
+            used.add(cluster)
+            yield unit
+            if not queue:
+                del waiting[stratum]
+
+
+def _rank(*parts: str) -> bytes:
+    return hashlib.sha256("\n".join(parts).encode()).digest()
