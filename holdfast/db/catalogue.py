@@ -1,0 +1,170 @@
+"""What a project has registered: checkpoints, policies, and where its baseline aliases point.
+
+Checkpoints and policies are known by digest, so registering one again gives the row that is there.
+An alias is never overwritten: every move is a row of its own, its version is the ETag, and whoever
+moves an alias says which version they saw.
+"""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from holdfast.checkpoint import CheckpointRef
+from holdfast.db.jobs import now
+from holdfast.db.tables import BaselineMove, Checkpoint, PolicyText
+from holdfast.errors import NotFound, StaleVersion
+from holdfast.ids import new_id
+from holdfast.policy import Policy
+
+_Known = TypeVar("_Known", Checkpoint, PolicyText)
+
+
+def register_checkpoint(
+    session: Session, project: str, ref: CheckpointRef, *, parent_id: str | None = None
+) -> Checkpoint:
+    """The row of an admitted checkpoint; the same content is the same row, as first registered.
+
+    Where the folder has moved, the row follows it: the digest says that nothing else changed.
+    """
+    if parent_id is not None:
+        get_checkpoint(session, project, parent_id)
+    fresh = Checkpoint(
+        id=new_id("ckpt"),
+        project=project,
+        name=ref.name,
+        path=str(ref.path),
+        digest=ref.digest,
+        template_sha256=ref.template_sha256,
+        files=[list(entry) for entry in ref.files],
+        parent_id=parent_id,
+        created_at=now(session),
+    )
+    row = _insert_or_find(session, fresh)
+    row.path = str(ref.path)
+    return row
+
+
+def get_checkpoint(session: Session, project: str, checkpoint_id: str) -> Checkpoint:
+    """A project's checkpoint; NotFound when there is none of that id in this project."""
+    row = session.get(Checkpoint, checkpoint_id)
+    if row is None or row.project != project:
+        raise NotFound(f"no checkpoint {checkpoint_id} in project {project}")
+    return row
+
+
+def list_checkpoints(
+    session: Session, project: str, *, limit: int, before: str | None = None
+) -> Sequence[Checkpoint]:
+    """Newest first; `before` is the last id of the page before."""
+    query = select(Checkpoint).where(Checkpoint.project == project)
+    if before is not None:
+        query = query.where(Checkpoint.id < before)
+    return session.scalars(query.order_by(Checkpoint.id.desc()).limit(limit)).all()
+
+
+def save_policy(session: Session, project: str, policy: Policy, text: str) -> PolicyText:
+    """The row of a policy; one that means the same is the same row, with the text first sent."""
+    fresh = PolicyText(
+        id=new_id("pol"),
+        project=project,
+        name=policy.name,
+        digest=policy.digest,
+        text=text,
+        created_at=now(session),
+    )
+    return _insert_or_find(session, fresh)
+
+
+def get_policy(session: Session, project: str, policy_id: str) -> PolicyText:
+    """A project's policy; NotFound when there is none of that id in this project."""
+    row = session.get(PolicyText, policy_id)
+    if row is None or row.project != project:
+        raise NotFound(f"no policy {policy_id} in project {project}")
+    return row
+
+
+def list_policies(
+    session: Session, project: str, *, limit: int, before: str | None = None
+) -> Sequence[PolicyText]:
+    """Newest first; `before` is the last id of the page before."""
+    query = select(PolicyText).where(PolicyText.project == project)
+    if before is not None:
+        query = query.where(PolicyText.id < before)
+    return session.scalars(query.order_by(PolicyText.id.desc()).limit(limit)).all()
+
+
+def get_baseline(session: Session, project: str, alias: str) -> BaselineMove:
+    """Where an alias points now; NotFound when it never pointed anywhere."""
+    row = _latest_move(session, project, alias)
+    if row is None:
+        raise NotFound(f"no baseline {alias!r} in project {project}; set it first")
+    return row
+
+
+def baseline_history(session: Session, project: str, alias: str) -> Sequence[BaselineMove]:
+    """Every move of an alias, newest first."""
+    query = select(BaselineMove).where(BaselineMove.project == project, BaselineMove.alias == alias)
+    return session.scalars(query.order_by(BaselineMove.version.desc())).all()
+
+
+def set_baseline(
+    session: Session,
+    project: str,
+    alias: str,
+    checkpoint_id: str,
+    *,
+    actor: str,
+    expected_version: int | None,
+) -> BaselineMove:
+    """Point an alias at a checkpoint, provided that nobody moved it since `expected_version`.
+
+    None stands for "does not exist yet". Raises StaleVersion, also where two move it at once.
+    """
+    get_checkpoint(session, project, checkpoint_id)
+    latest = _latest_move(session, project, alias)
+    found = latest.version if latest else None
+    if found != expected_version:
+        raise _stale(alias, f"version {found}" if found else "not set", expected_version)
+    moved = BaselineMove(
+        project=project,
+        alias=alias,
+        version=(found or 0) + 1,
+        checkpoint_id=checkpoint_id,
+        actor=actor,
+        created_at=now(session),
+    )
+    if not _insert_once(session, moved):
+        raise _stale(alias, "being moved by somebody else", expected_version)
+    return session.get_one(BaselineMove, (project, alias, moved.version))
+
+
+def _stale(alias: str, found: str, expected: int | None) -> StaleVersion:
+    wanted = "not set yet (no If-Match was sent)" if expected is None else f"version {expected}"
+    return StaleVersion(
+        f"baseline {alias!r} is {found}, expected {wanted}; read it and send its ETag as If-Match"
+    )
+
+
+def _latest_move(session: Session, project: str, alias: str) -> BaselineMove | None:
+    query = select(BaselineMove).where(BaselineMove.project == project, BaselineMove.alias == alias)
+    return session.scalars(query.order_by(BaselineMove.version.desc()).limit(1)).one_or_none()
+
+
+def _insert_or_find(session: Session, fresh: _Known) -> _Known:
+    """Insert by (project, digest), or take the row that another request put there."""
+    _insert_once(session, fresh)
+    table = type(fresh)
+    query = select(table).where(table.project == fresh.project, table.digest == fresh.digest)
+    return session.scalars(query).one()
+
+
+def _insert_once(session: Session, fresh: Checkpoint | PolicyText | BaselineMove) -> bool:
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    table = type(fresh)
+    values = {column.key: getattr(fresh, column.key) for column in table.__table__.columns}
+    statement = dialect.insert(table).values(values).on_conflict_do_nothing()
+    key = session.scalars(statement.returning(*table.__table__.primary_key)).one_or_none()
+    return key is not None

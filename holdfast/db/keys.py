@@ -1,0 +1,164 @@
+"""API keys: who calls, for which project, and what they may do.
+
+A key reads `holdfast_live_<8 characters that name it>_<43 of secret>_<checksum>`: the
+prefix and the checksum let a secret scanner find one that leaked and let us refuse a mistyped one
+without a query. Only an HMAC of the secret is stored. The secret has 256 bits of chance, so a fast
+hash is enough; the pepper lies outside the database, so that a stolen copy of it is of no use.
+"""
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, get_args
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from holdfast.db.jobs import now
+from holdfast.db.tables import ApiKey
+from holdfast.errors import Conflict, InvalidSettings, NotFound, Unauthorized
+from holdfast.ids import new_id
+from holdfast.settings import Settings
+
+Scope = Literal[
+    "jobs:read", "jobs:write", "baselines:write", "policies:write", "content:read", "admin"
+]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+
+DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+ENVIRONMENT = "live"
+SECRET_DIGITS = 43  # 62 ** 43 > 2 ** 256
+CHECKSUM_DIGITS = 6
+KEY = re.compile(r"holdfast_live_([0-9A-Za-z]{8})_([0-9A-Za-z]{43})_([0-9A-Za-z]{6})")
+USED_EVERY = timedelta(hours=1)  # how fine `last_used_at` is: not a write for every request
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls, once the key is known to be good."""
+
+    key_id: str
+    project: str
+    scopes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key's row and, this one time, the key itself."""
+
+    row: ApiKey
+    token: str
+
+
+def read_pepper(settings: Settings) -> bytes:
+    """The pepper of the settings, or the one made once in the data folder (mode 0600)."""
+    if settings.key_pepper is not None:
+        return settings.key_pepper.encode()
+    path = settings.home / "pepper"
+    settings.home.mkdir(parents=True, exist_ok=True)
+    made = path.with_name(f"pepper.{secrets.token_hex(8)}")
+    descriptor = os.open(made, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_hex(32))
+    try:
+        os.link(made, path)  # whoever is first wins, and nobody reads half a file
+    except FileExistsError:
+        pass
+    finally:
+        made.unlink()
+    pepper = path.read_bytes()
+    if not pepper:
+        raise InvalidSettings(
+            f"{path} is empty; put the old pepper back, or remove it and all keys"
+        )
+    return pepper
+
+
+def create_key(
+    session: Session,
+    pepper: bytes,
+    project: str,
+    *,
+    name: str,
+    scopes: Iterable[Scope],
+    expires_at: datetime | None = None,
+) -> NewKey:
+    """Make a key; the token is in the result and nowhere else."""
+    handle, secret = _random_digits(8), _random_digits(SECRET_DIGITS)
+    body = f"holdfast_{ENVIRONMENT}_{handle}_{secret}"
+    row = ApiKey(
+        id=new_id("key"),
+        handle=handle,
+        project=project,
+        name=name,
+        secret_hmac=_hmac(pepper, secret),
+        scopes=sorted(set(scopes)),
+        created_at=now(session),
+        expires_at=expires_at,
+    )
+    session.add(row)
+    session.flush()
+    return NewKey(row, f"{body}_{_checksum(body)}")
+
+
+def find_caller(session: Session, pepper: bytes, token: str) -> Caller:
+    """Who a token belongs to; Unauthorized, in the same words whatever is wrong with it."""
+    refused = Unauthorized("the key is unknown, expired or revoked; make one with `holdfast keys`")
+    match = KEY.fullmatch(token)
+    if match is None or _checksum(token.rpartition("_")[0]) != match[3]:
+        raise refused
+    row = session.scalars(select(ApiKey).where(ApiKey.handle == match[1])).one_or_none()
+    expected = row.secret_hmac if row else "0" * 64
+    if not hmac.compare_digest(_hmac(pepper, match[2]), expected) or row is None:
+        raise refused
+    moment = now(session)
+    if row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= moment):
+        raise refused
+    return Caller(row.id, row.project, frozenset(row.scopes))
+
+
+def note_use(session: Session, key_id: str) -> None:
+    """Remember, to the hour, when a key was last used."""
+    row, moment = session.get_one(ApiKey, key_id), now(session)
+    if row.last_used_at is None or moment - row.last_used_at > USED_EVERY:
+        row.last_used_at = moment
+
+
+def list_keys(session: Session, project: str) -> Sequence[ApiKey]:
+    """A project's keys, newest first, the revoked ones too."""
+    return session.scalars(
+        select(ApiKey).where(ApiKey.project == project).order_by(ApiKey.id.desc())
+    ).all()
+
+
+def revoke_key(session: Session, project: str, key_id: str) -> ApiKey:
+    """End a key at once; Conflict when it is revoked already."""
+    row = session.get(ApiKey, key_id, with_for_update=True)
+    if row is None or row.project != project:
+        raise NotFound(f"no key {key_id} in project {project}")
+    if row.revoked_at is not None:
+        raise Conflict(f"{key_id} was revoked at {row.revoked_at.isoformat()} already")
+    row.revoked_at = now(session)
+    return row
+
+
+def _hmac(pepper: bytes, secret: str) -> str:
+    return hmac.new(pepper, secret.encode(), hashlib.sha256).hexdigest()
+
+
+def _random_digits(count: int) -> str:
+    return "".join(secrets.choice(DIGITS) for _ in range(count))
+
+
+def _checksum(body: str) -> str:
+    number, digits = zlib.crc32(body.encode()), ""
+    for _ in range(CHECKSUM_DIGITS):
+        number, digit = divmod(number, 62)
+        digits = DIGITS[digit] + digits
+    return digits
