@@ -13,7 +13,7 @@ are then added. So p is never below the true maximum, and above it by no more th
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import bdtr, gammaln, xlog1py, xlogy
+from scipy.special import bdtr, gammaln
 
 from holdfast.stats.sides import FloatArray, IntArray, Side
 
@@ -42,8 +42,18 @@ def exact_p(worse: int, better: int, n: int, margin: float, *, side: Side) -> fl
         return exact_p(better, worse, n, -margin, side="pass")
     if n == 0:
         return 1.0
-    z = float(_score(np.array(worse), np.array(better), n, margin))
-    return largest_probability(at_most(z, n, margin), n, margin)
+    return largest_probability(at_most(tango_z(worse, better, n, margin), n, margin), n, margin)
+
+
+def refuted(worse: int, better: int, n: int, margin: float, *, alpha: float, side: Side) -> bool:
+    """Whether `exact_p` is at most alpha, without working out by how much."""
+    _check(worse, better, n, margin)
+    if side == "fail":
+        return refuted(better, worse, n, -margin, alpha=alpha, side="pass")
+    if n == 0:
+        return False
+    tables = at_most(tango_z(worse, better, n, margin), n, margin)
+    return largest_probability(tables, n, margin, against=alpha) <= alpha
 
 
 def _check(worse: int, better: int, n: int, margin: float) -> None:
@@ -86,8 +96,15 @@ def at_most(z: float, n: int, margin: float) -> IntArray:
     return closed
 
 
-def largest_probability(most_worse: IntArray, n: int, margin: float) -> float:
-    """The supremum over the share of flips of the chance of those tables, from above (see top)."""
+def largest_probability(
+    most_worse: IntArray, n: int, margin: float, *, against: float = 0.0
+) -> float:
+    """The supremum over the share of flips of the chance of those tables, from above (see top).
+
+    With `against`, a level, only whether the result exceeds it is meant, and that is found sooner.
+    """
+    ask = (against - FLOOR) / (1 + SLACK) if against else 1.0
+    settled = ask if against else 0.0
 
     def at(flip_share: FloatArray) -> FloatArray:
         return chance(most_worse, n, *rates(flip_share, margin))
@@ -98,9 +115,10 @@ def largest_probability(most_worse: IntArray, n: int, margin: float) -> float:
     value = at(share)
     best = float(value.max())
     cells = np.stack([share[:-1], share[1:], value[:-1], value[1:]])
-    while cells.size:
+    while cells.size and best <= ask:
         ceiling = _ceiling(cells, most_worse, n, margin)
-        low, high, at_low, at_high = cells[:, ceiling > best * (1 + SLACK) + FLOOR]
+        undecided = ceiling > max(best * (1 + SLACK) + FLOOR, settled)
+        low, high, at_low, at_high = cells[:, undecided]
         middle = (low + high) / 2
         at_middle = at(middle)
         best = max(best, float(at_middle.max(initial=0.0)))
@@ -120,10 +138,10 @@ def _ceiling(cells: FloatArray, most_worse: IntArray, n: int, margin: float) -> 
     low, high, at_low, at_high = cells
     worse, better = rates(low, margin)
     corner = chance(most_worse, n, worse, rates(high, margin)[1])
-    with np.errstate(divide="ignore"):
-        information = 1 / (4 * worse) + 1 / (4 * better) + 1 / np.maximum(1 - high, 0.0)
+    information = 1 / _above_0(4 * worse) + 1 / _above_0(4 * better) + 1 / _above_0(1 - high)
     bend = np.sqrt(2 * corner) * n * information * (high - low) ** 2 / 8
-    return np.minimum(corner, np.maximum(at_low, at_high) + bend)
+    ceiling: FloatArray = np.minimum(corner, np.maximum(at_low, at_high) + bend)
+    return ceiling
 
 
 def rates(flip_share: FloatArray, margin: float) -> tuple[FloatArray, FloatArray]:
@@ -141,10 +159,24 @@ def chance(most_worse: IntArray, n: int, worse: FloatArray, better: FloatArray) 
     flips = np.arange(n + 1)
     share = np.minimum(worse + better, 1.0)[:, None]
     of_flips = np.divide(worse[:, None], share, out=np.ones_like(share), where=share > 0)
-    ways = gammaln(n + 1) - gammaln(flips + 1) - gammaln(n - flips + 1)
-    weight: FloatArray = np.exp(ways + xlogy(flips, share) + xlog1py(n - flips, -share))
+    weight: FloatArray = np.exp(
+        _log_ways(n) + flips * np.log(_above_0(share)) + (n - flips) * np.log(_above_0(1 - share))
+    )
     within = np.broadcast_to((most_worse >= 0).astype(float), weight.shape).copy()
     summed = (most_worse >= 0) & (most_worse < flips) & (weight > FLOOR / (100 * (n + 1)))
     bdtr(most_worse.astype(float), flips, of_flips, out=within, where=summed)
     total: FloatArray = np.minimum((weight * within).sum(axis=1), 1.0)
     return total
+
+
+@lru_cache(maxsize=256)
+def _log_ways(n: int) -> FloatArray:
+    """Log of the number of ways to choose 0..n of n."""
+    flips = np.arange(n + 1)
+    ways: FloatArray = gammaln(n + 1) - gammaln(flips + 1) - gammaln(n - flips + 1)
+    return ways
+
+
+def _above_0(rate: FloatArray) -> FloatArray:
+    """Keeps logarithms and reciprocals of a rate of 0 finite; their weight is 0 all the same."""
+    return np.maximum(rate, 1e-300)
