@@ -1,0 +1,131 @@
+"""The betting test: false alarms at the boundary of the null, coverage, extremes of the data."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from holdfast.stats.betting import betting_bound, betting_p, log_capital, log_peak
+from holdfast.stats.sides import FloatArray, Side
+
+RUNS = 4000
+NULLS = {  # name: (mean, draw(rng, shape))
+    "coin": (0.5, lambda rng, shape: (rng.random(shape) < 0.5).astype(float)),
+    "rare": (0.05, lambda rng, shape: (rng.random(shape) < 0.05).astype(float)),
+    "uniform": (0.5, lambda rng, shape: rng.random(shape)),
+    "quiet flips": (0.525, lambda rng, shape: 0.5 + 0.5 * (rng.random(shape) < 0.05)),
+    "changing": (
+        0.5,
+        lambda rng, shape: 0.5 + (rng.random(shape) - 0.5) * np.linspace(0.05, 1, shape[-1]) ** 2,
+    ),
+}
+
+
+def by_hand(x: FloatArray, mean: float, side: Side) -> float:
+    """The definition, one number at a time, in plain floats."""
+    total, spread, capital, peak = 0.0, 0.0, 1.0, 1.0
+    m, v = 0.5, 0.25
+    for t, value in enumerate(x, start=1):
+        kelly = (m - mean) / (v + (m - mean) ** 2)
+        if side == "fail":
+            bet = min(max(kelly, 0.0), 0.5 / mean)
+        else:
+            bet = max(min(kelly, 0.0), -0.5 / (1 - mean))
+        capital *= 1 + bet * (value - mean)
+        peak = max(peak, capital)
+        total += value
+        m = (0.5 + total) / (t + 1)
+        spread += (value - m) ** 2
+        v = (0.25 + spread) / (t + 1)
+    return min(1.0, 1 / peak)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.floats(0, 1), max_size=60),
+    st.floats(0.01, 0.99),
+    st.sampled_from(["pass", "fail"]),
+)
+def test_p_is_what_the_definition_says(numbers: list[float], mean: float, side: Side) -> None:
+    x = np.array(numbers, dtype=float)
+    assert betting_p(x, mean, side=side) == pytest.approx(by_hand(x, mean, side), rel=1e-9)
+
+
+@pytest.mark.parametrize("name", NULLS)
+@pytest.mark.parametrize("side", ["pass", "fail"])
+def test_false_alarms_at_the_boundary_however_long_one_looks(name: str, side: Side) -> None:
+    mean, draw = NULLS[name]
+    x = draw(np.random.default_rng(11), (RUNS, 400))
+    alarms = (log_capital(x, mean, side=side).max(axis=-1) >= np.log(20)).mean()
+    assert alarms <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / RUNS)
+
+
+def test_no_overflow_and_no_underflow_at_a_hundred_thousand() -> None:
+    x = np.ones(100_000)
+    assert betting_p(x, 0.1, side="fail") == 0.0
+    assert betting_p(x, 0.1, side="pass") == 1.0
+    assert np.isfinite(log_capital(x, 0.1, side="fail")).all()
+    assert 0.99 < betting_bound(x, 0.05, side="lower") < 1.0
+
+
+@pytest.mark.parametrize(("mean", "side"), [(0.0, "pass"), (1.0, "fail")])
+def test_what_is_always_true_is_never_refuted(mean: float, side: Side) -> None:
+    assert betting_p(np.random.default_rng(0).random(500), mean, side=side) == 1.0
+
+
+def test_quiet_clusters_are_not_a_proof_at_once() -> None:
+    """Nothing flipped: a bootstrap would be certain, the bet wants more than 20 clusters."""
+    quiet = np.full(200, 0.5)
+    assert betting_p(quiet[:20], 0.55, side="pass") > 0.05
+    assert betting_p(quiet, 0.55, side="pass") < 0.001
+
+
+def test_no_numbers_show_nothing() -> None:
+    none = np.array([], dtype=float)
+    assert betting_p(none, 0.5, side="pass") == betting_p(none, 0.5, side="fail") == 1.0
+    assert betting_bound(none, 0.05, side="upper") == 1.0
+    assert betting_bound(none, 0.05, side="lower") == 0.0
+
+
+def test_a_stopped_run_keeps_its_answer() -> None:
+    """The running maximum: what was once shown stands, whatever comes after."""
+    rng = np.random.default_rng(5)
+    shown = (rng.random(200) < 0.9).astype(float)
+    after = np.concatenate([shown, np.zeros(200)])
+    assert betting_p(after, 0.5, side="fail") <= betting_p(shown, 0.5, side="fail") < 0.01
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=80), st.sampled_from([0.025, 0.05, 0.2]))
+def test_bounds_invert_the_tests(numbers: list[float], alpha: float) -> None:
+    x = np.array(numbers)
+    upper, lower = betting_bound(x, alpha, side="upper"), betting_bound(x, alpha, side="lower")
+    assert 0 <= lower <= x.mean() <= upper <= 1
+    beyond = np.linspace(upper, 1, 20)[1:]
+    if upper < 1:
+        assert (np.exp(-log_peak(x, beyond, side="pass")) <= alpha).all()
+        assert betting_p(x, max(0.0, upper - 1e-6), side="pass") > alpha
+    if lower > 0:
+        assert betting_p(x, max(0.0, lower - 1e-6), side="fail") <= alpha
+        assert betting_p(x, min(1.0, lower + 1e-6), side="fail") > alpha
+
+
+@pytest.mark.parametrize("name", NULLS)
+def test_bounds_cover(name: str) -> None:
+    mean, draw = NULLS[name]
+    rows = draw(np.random.default_rng(3), (200, 100))
+    missed = sum(betting_bound(x, 0.05, side="upper") < mean for x in rows)
+    missed += sum(betting_bound(x, 0.05, side="lower") > mean for x in rows)
+    assert missed <= 400 * 0.05 + 3 * np.sqrt(400 * 0.05 * 0.95)
+
+
+@pytest.mark.parametrize("x", [[0.5, np.nan], [0.5, 1.1], [-0.1], [[0.5, 0.5]]])
+def test_what_is_not_a_row_of_unit_numbers_is_refused(x: list[float]) -> None:
+    with pytest.raises(ValueError, match="one row of numbers"):
+        betting_p(np.array(x), 0.5, side="pass")
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0, np.nan])
+def test_an_alpha_that_is_no_level_is_refused(alpha: float) -> None:
+    with pytest.raises(ValueError, match="alpha"):
+        betting_bound(np.array([0.5]), alpha, side="upper")
