@@ -11,7 +11,6 @@ ratio = <m - b, c - b> / ||c - b||², and a merge whose ratio misses w by more t
 refused. NaN and infinity in either checkpoint show up in the same sums.
 """
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,7 @@ from pathlib import Path
 import torch
 
 from holdfast.errors import CheckpointRefused, InvalidPlan
-from training.shards import Span, WeightFiles, lay_out, read_spans
+from training.shards import Span, WeightFiles, lay_out, read_object, read_spans
 
 PIECE = 1 << 18  # elements; the five fp32 buffers of a thread stay in the cache
 THREADS = 2
@@ -75,9 +74,7 @@ def pair_up(baseline: Path, candidate: Path, start: Path) -> Pair:
     `start` is the one of them whose files the output takes after. A head that is tied to the
     embedding may be stored in one of them only; it is then read where it is stored.
     """
-    configs = [
-        json.loads((folder / "config.json").read_bytes()) for folder in (baseline, candidate)
-    ]
+    configs = [read_object(folder / "config.json") for folder in (baseline, candidate)]
     _check_configs(*configs)
     spans = {folder: read_spans(folder) for folder in {baseline, candidate}}
     layout = dict(spans[start])

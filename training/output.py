@@ -17,6 +17,7 @@ from pathlib import Path
 
 from holdfast.checkpoint import INDEX
 from holdfast.errors import InvalidPlan
+from training.shards import read_object
 
 COMPANION_SUFFIXES = frozenset({".json", ".jinja", ".txt", ".model"})
 LICENCES = ("LICENSE", "LICENCE", "NOTICE", "COPYING", "USE_POLICY")
@@ -69,6 +70,6 @@ def copy_companions(start: Path, folder: Path) -> None:
 def declare_fp32(folder: Path) -> None:
     """Have config.json say fp32, or a loader that obeys it would round the weights again."""
     path = folder / "config.json"
-    config = json.loads(path.read_bytes())
+    config = read_object(path)
     key = "dtype" if "dtype" in config else "torch_dtype"
     path.write_text(json.dumps(config | {key: "float32"}, indent=2) + "\n", encoding="utf-8")

@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 
+from holdfast.admission import strict_json
 from holdfast.checkpoint import INDEX, WEIGHTS
 from holdfast.errors import CheckpointRefused
 from holdfast.weights import LENGTH_BYTES, read_header
@@ -76,15 +77,30 @@ def read_spans(folder: Path) -> dict[str, Span]:
     return found
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object of a checkpoint's config or index; CheckpointRefused if it is none."""
+    try:
+        content = strict_json(path.read_bytes(), str(path))
+    except OSError as error:
+        raise CheckpointRefused(
+            f"{path} cannot be read ({error.strerror}); expected a checkpoint's folder"
+        ) from error
+    if not isinstance(content, dict):
+        raise CheckpointRefused(f"{path}: not a JSON object; save the checkpoint again")
+    return content
+
+
 def _weight_files(folder: Path) -> list[Path]:
     """The files that a loader reads: those of the index, else the single one."""
-    if not (folder / "config.json").is_file():
-        raise CheckpointRefused(f"{folder} holds no config.json; expected a checkpoint's folder")
+    names = {WEIGHTS}
     if (folder / INDEX).is_file():
-        placed = json.loads((folder / INDEX).read_bytes())["weight_map"].values()
-        files = [folder / name for name in sorted(set(placed))]
-    else:
-        files = [folder / WEIGHTS]
+        weight_map = read_object(folder / INDEX).get("weight_map")
+        names = set(weight_map.values()) if isinstance(weight_map, dict) else set()
+    if not names or any(not isinstance(name, str) or "/" in name for name in names):
+        raise CheckpointRefused(
+            f"{folder / INDEX}: no map of tensors to files beside it; save the checkpoint again"
+        )
+    files = [folder / name for name in sorted(names)]
     if missing := [file.name for file in files if not file.is_file()]:
         raise CheckpointRefused(
             f"{folder}: {missing[0]} is missing; expected the safetensors weights of the model"

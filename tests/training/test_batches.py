@@ -124,8 +124,8 @@ def test_truncation_cuts_the_end_and_drops_what_has_no_completion_left(
 ) -> None:
     rows = [row("Hi?", "a" * 300), row("b" * 300, "Yes."), row("Hi?", "No.")]
     examples = tokenise(rows, tokenizer, 64, FILE)
-    assert [len(example.ids) for example in examples][0] == 64
     assert len(examples) == 2
+    assert len(examples[0].ids) == 64
     assert examples[0].ids[-1] != tokenizer.eos_token_id
     assert examples[1].ids[-1] == tokenizer.eos_token_id
 

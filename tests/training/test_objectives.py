@@ -1,6 +1,7 @@
 """The supervised loss: against torch's own, under splitting, and blind to masked targets."""
 
 from math import log
+from pathlib import Path
 
 import pytest
 import torch
@@ -28,7 +29,7 @@ def test_uniform_logits_cost_ln_vocabulary_a_token() -> None:
 
 
 def test_equals_torch_cross_entropy_with_ignore_index(
-    baseline, examples: list[Example]
+    baseline: Path, examples: list[Example]
 ) -> None:
     policy = load_policy(baseline)
     batch = collate(examples, pad=2)
@@ -50,7 +51,7 @@ def test_the_last_prompt_position_predicts_the_first_completion_token() -> None:
 
 
 def test_splitting_a_step_changes_neither_loss_nor_gradient(
-    baseline, examples: list[Example]
+    baseline: Path, examples: list[Example]
 ) -> None:
     tokens = sum(example.completion_tokens for example in examples)
 
