@@ -1,0 +1,60 @@
+r"""Exact answers: the number that a short completion ends up with, compared with the right one.
+
+A number that is announced counts first (`\boxed{}`, `####`, "the answer is"), then what follows the
+last equals sign, then the last number of the text. Comparison is of values, not of digits: 42,
+42.0, 1,000 and 1000 are what they say. Text without any number is a wrong answer; no text at all is
+no answer, and unscored.
+"""
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+
+_NUMBER = (
+    r"(?<![\w.])(?P<sign>-\s?)?(?:[$\u20ac\u00a3]\s?)?"
+    r"(?P<digits>\d{1,3}(?:[,\u202f\u00a0]\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
+)
+NUMBER = re.compile(_NUMBER)
+ANNOUNCED = tuple(
+    re.compile(pattern + r"[\s:*_$({\\]*" + _NUMBER, re.IGNORECASE)
+    for pattern in (
+        r"\\boxed\s*\{",
+        r"####",
+        r"\b(?:answer|result|total)\s+(?:is|was|equals|would be|comes to)(?:\s+equal\s+to)?",
+        r"\banswer\b\s*[:=]",
+    )
+)
+AFTER_EQUALS = re.compile(r"=[\s*_$({\\]*" + _NUMBER)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Whether a completion gave the right number; `correct` is None where there was no answer."""
+
+    correct: bool | None
+    found: Decimal | None
+    reason: str | None = None
+
+
+def judge_exact(completion: str, expected: int) -> Answer:
+    """Compare the final number of `completion` with `expected`."""
+    if not completion.strip():
+        return Answer(None, None, "empty completion")
+    found = final_number(completion)
+    if found is None:
+        return Answer(correct=False, found=None, reason="no number in the answer")
+    return Answer(correct=found == expected, found=found)
+
+
+def final_number(text: str) -> Decimal | None:
+    """The number that a short answer settles on, or None."""
+    text = text.replace("\u2212", "-").replace("{,}", ",").replace("\\,", "")
+    for pattern in (*ANNOUNCED, AFTER_EQUALS, NUMBER):
+        if found := list(pattern.finditer(text)):
+            return _value(found[-1])
+    return None
+
+
+def _value(found: re.Match[str]) -> Decimal:
+    digits = re.sub(r"[,\u202f\u00a0]", "", found["digits"])
+    return -Decimal(digits) if found["sign"] else Decimal(digits)
