@@ -16,7 +16,7 @@ import numpy as np
 
 from holdfast.evidence import Evidence, cluster_order
 from holdfast.probe import Trial
-from holdfast.stats.sides import FloatArray, Side
+from holdfast.stats.sides import FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Pair:
 
     @property
     def change(self) -> float | None:
-        """d in [-1, 1], positive = worse; None for a lost pair."""
+        """The difference d in [-1, 1], positive = worse; None for a lost pair."""
         return None if self.before is None or self.after is None else self.after - self.before
 
 
@@ -90,22 +90,19 @@ class Pairs:
         after = [fmean(p.after or 0.0 for p in cluster) for cluster in kept if cluster]
         return (fmean(before), fmean(after)) if before else None
 
-    def changes(self, side: Side) -> FloatArray:
-        """(mean d + 1) / 2 of each cluster, in [0, 1], in order; lost pairs at their worst.
+    def changes(self, *, lost: float) -> FloatArray:
+        """(mean d + 1) / 2 of each cluster, in [0, 1], in order; `lost` is the d of a lost pair.
 
-        Unseen pairs come first, each a cluster of its own: after the running maximum of a betting
+        Unseen pairs come first, each a cluster of its own: once the running maximum of a betting
         test has shown something, nothing that follows could take it back.
         """
-        worst = 1.0 if side == "pass" else 0.0
-        unseen = [(worst + 1) / 2] * self.unseen
-        means = [_mean(pair.change for pair in cluster, lost=worst) for cluster in self.clusters]
-        return np.array([*unseen, *((mean + 1) / 2 for mean in means)])
+        means = [_mean((pair.change for pair in c), lost=lost) for c in self.clusters]
+        return (np.array([lost] * self.unseen + means) + 1) / 2
 
-    def levels(self, side: Side) -> FloatArray:
+    def levels(self, *, lost: float) -> FloatArray:
         """The candidate's mean badness of each cluster, likewise."""
-        worst = 1.0 if side == "pass" else 0.0
         after = ([None if p.change is None else p.after for p in c] for c in self.clusters)
-        return np.array([*[worst] * self.unseen, *(_mean(c, lost=worst) for c in after)])
+        return np.array([lost] * self.unseen + [_mean(values, lost=lost) for values in after])
 
 
 def pair_up(probe: str, baseline: Evidence, candidate: Evidence) -> Pairs:
@@ -123,7 +120,9 @@ def planned_items(probe: str, *files: Evidence) -> int:
     return max((plan.items for plan in plans if plan), default=0)
 
 
-def disagreements(probe: str, baseline: Evidence, candidate: Evidence, *, sliced: bool) -> list[str]:
+def disagreements(
+    probe: str, baseline: Evidence, candidate: Evidence, *, sliced: bool
+) -> list[str]:
     """Items whose two trials are not of the same cluster or, where it matters, the same group."""
     before, after = _trials(probe, baseline), _trials(probe, candidate)
     found = []

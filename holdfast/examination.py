@@ -1,0 +1,208 @@
+"""One check, examined: its numbers, its findings, or why it has none.
+
+A check whose probe stands in only one file is `missing`; one whose files contradict each other, or
+in which too much is lost, is `inconclusive`. Either way its rules are not tested at all, so they
+can neither pass nor enter the family that guards a fail.
+"""
+
+from dataclasses import dataclass, replace
+from math import fsum
+from typing import Literal
+
+import numpy as np
+
+from holdfast.evidence import Evidence
+from holdfast.findings import Finding, change, rate_findings
+from holdfast.pairs import Pairs, disagreements, pair_up, planned_items
+from holdfast.policy import Check, Policy
+from holdfast.probe import CATALOGUE, Measure
+from holdfast.rule_tests import Answer, rounded
+from holdfast.stats.retention import RetentionTest, retention
+
+MIN_LOSSES = 100  # items below which a t test of losses decides nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The evidence of one evaluation; `failing` is the candidate that a repair repairs."""
+
+    baseline: Evidence
+    candidate: Evidence
+    failing: Evidence | None = None
+
+    @property
+    def named(self) -> dict[str, Evidence]:
+        named = {"baseline": self.baseline, "candidate": self.candidate}
+        return named if self.failing is None else {**named, "repaired_from": self.failing}
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """One group's own numbers."""
+
+    group: str
+    n: int
+    n_unscored: int
+    baseline: float | None
+    candidate: float | None
+    delta: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """A check's numbers; with `trouble` (and the outcome it forces) there are no findings."""
+
+    n: int = 0
+    n_unscored: int = 0
+    baseline: float | None = None
+    candidate: float | None = None
+    delta: float | None = None
+    findings: tuple[Finding, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    trouble: str | None = None
+    forced: Literal["missing", "inconclusive"] = "inconclusive"
+
+    def set_aside(self) -> "Examination":
+        """The numbers without any finding: these files can carry no verdict."""
+        return replace(
+            self, findings=(), trouble=self.trouble or "not judged: the files carry no verdict"
+        )
+
+
+def examine(probe: str, check: Check, policy: Policy, files: Files) -> Examination:
+    """The probe's trials or measures under a check's rules."""
+    if CATALOGUE[probe].measure:
+        return _examine_losses(probe, check, policy, files)
+    return _examine_rate(probe, check, policy, files)
+
+
+def _examine_rate(probe: str, check: Check, policy: Policy, files: Files) -> Examination:
+    sides = {"baseline": files.baseline, "candidate": files.candidate}
+    pairs = pair_up(probe, files.baseline, files.candidate)
+    rates = pairs.rates()
+    seen = Examination(
+        n=pairs.n,
+        n_unscored=pairs.lost,
+        baseline=rounded(rates[0]) if rates else None,
+        candidate=rounded(rates[1]) if rates else None,
+        delta=change(pairs),
+        slices=tuple(_slice(pairs, group) for group in pairs.groups) if check.slice_by else (),
+    )
+    absent = [
+        name for name, file in sides.items() if not any(t.probe == probe for t in file.trials)
+    ]
+    if absent:
+        return replace(seen, trouble=_nothing_in(absent), forced="missing")
+    contradictions = disagreements(
+        probe, files.baseline, files.candidate, sliced=check.slice_by is not None
+    )
+    if check.slice_by and pairs.unseen:
+        contradictions.append(f"{pairs.unseen} planned items are in neither file, so of no group")
+    if contradictions:
+        return replace(seen, trouble=_first_of(contradictions))
+    if pairs.too_many_lost(policy.max_unscored):
+        return replace(seen, trouble=_too_many(pairs.lost, pairs.n, policy.max_unscored))
+    return replace(seen, findings=rate_findings(check, pairs, policy))
+
+
+def _slice(pairs: Pairs, group: str) -> Slice:
+    members = pairs.only(group)
+    before, after = members.rates() or (None, None)
+    return Slice(
+        group,
+        n=members.n,
+        n_unscored=members.lost,
+        baseline=None if before is None else rounded(before),
+        candidate=None if after is None else rounded(after),
+        delta=change(members),
+    )
+
+
+def _examine_losses(probe: str, check: Check, policy: Policy, files: Files) -> Examination:
+    rows = {name: _measures(probe, file) for name, file in files.named.items()}
+    items = sorted(set().union(*rows.values()))
+    n = max(len(items), planned_items(probe, *files.named.values()))
+    common = [item for item in items if all(item in row for row in rows.values())]
+    before, after = (_mean_loss(rows[side], common) for side in ("baseline", "candidate"))
+    seen = Examination(
+        n=n,
+        n_unscored=n - len(common),
+        baseline=before and rounded(before),
+        candidate=after and rounded(after),
+        delta=None if before is None or after is None else rounded(after - before),
+    )
+    absent = [name for name, row in rows.items() if not row]
+    if absent or check.min_gain_kept is None or files.failing is None:
+        return replace(seen, trouble=_nothing_in(absent), forced="missing")
+    trouble = _loss_trouble(rows, common, n)
+    if trouble:
+        return replace(seen, trouble=trouble)
+    test = _retention(rows, common, check.min_gain_kept, policy.alpha)
+    if not test.gain_shown:
+        return replace(
+            seen,
+            trouble="no gain to keep: the repaired candidate is not shown to have "
+            "learnt the task better than the baseline",
+        )
+    few = (
+        None
+        if n >= policy.min_items
+        else (f"{n} items are too few to pass, at least {policy.min_items} are needed")
+    )
+    answer = Answer(rounded(test.p_pass), rounded(test.p_fail), None)
+    kept = None if test.kept is None else rounded(test.kept)
+    finding = Finding(
+        "min_gain_kept", check.tier, None, check.min_gain_kept, n, n, kept, answer, obstacle=few
+    )
+    return replace(seen, findings=(finding,))
+
+
+def _loss_trouble(rows: dict[str, dict[str, Measure]], common: list[str], n: int) -> str | None:
+    """What keeps the t tests from being asked. A loss has no worst value, so none may be absent."""
+    if len(common) < n:
+        return f"{n - len(common)} of {n} held-out items have no loss in some file, expected all"
+    if n < MIN_LOSSES:
+        return f"{n} held-out items, expected at least {MIN_LOSSES}"
+    if any(len({(row[i].weight, row[i].unit) for row in rows.values()}) > 1 for i in common):
+        return "the files disagree on the weight or unit of an item"
+    return None
+
+
+def _retention(
+    rows: dict[str, dict[str, Measure]], items: list[str], share: float, alpha: float
+) -> RetentionTest:
+    values = {name: np.array([row[i].value for i in items]) for name, row in rows.items()}
+    return retention(
+        values["baseline"],
+        values["repaired_from"],
+        values["candidate"],
+        np.array([rows["baseline"][i].weight for i in items]),
+        share,
+        alpha,
+    )
+
+
+def _measures(probe: str, file: Evidence) -> dict[str, Measure]:
+    return {m.item: m for m in file.measures if m.probe == probe}
+
+
+def _mean_loss(row: dict[str, Measure], items: list[str]) -> float | None:
+    if not items:
+        return None
+    return fsum(row[i].value for i in items) / fsum(row[i].weight for i in items)
+
+
+def _nothing_in(absent: list[str]) -> str:
+    return f"not in the evidence of the {' and of the '.join(absent)}"
+
+
+def _first_of(problems: list[str]) -> str:
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"its items cannot be paired: {problems[0]}{more}"
+
+
+def _too_many(lost: int, n: int, share: float) -> str:
+    return (
+        f"{lost} of {n} items are unscored or missing on one side ({lost / n:.1%}), "
+        f"at most {share:.1%} may be"
+    )

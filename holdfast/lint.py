@@ -1,0 +1,157 @@
+"""Whether a policy's margins fit its suites: the chance that a harmless change passes.
+
+A margin that the items cannot show is a gate that never opens. So each rule is asked: of a
+checkpoint that flips a share psi of the answers, as often for the better as for the worse, how
+often would this rule pass, and how often would all of them together? Below 0.8 it says with how
+many items it would do. Rules and groups are taken as independent for the joint chance,
+which is on the low side where they share items; rates of flips of .06, .10 and .20 are what
+harmless fine-tunes have shown (docs/statistics.md).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import prod
+
+from holdfast.policy import Policy
+from holdfast.probe import CATALOGUE, Tier
+from holdfast.stats.power import POWER, Method, chance_to_pass, n_to_decide
+
+FLIPS = (0.06, 0.10, 0.20)
+EXPECTED = FLIPS[1]  # the share of flips that the warnings speak of
+HALVINGS = 10  # of a margin in [0, 1]: to one point in a thousand
+
+
+@dataclass(frozen=True, slots=True)
+class SliceSize:
+    """A sliced suite as a tier takes it: clusters in all, of a group, and of all other groups."""
+
+    clusters: int
+    per_group: int
+    rest: int
+    groups: int
+
+
+SUITE_ITEMS = {"harmful": 200, "benign": 280, "groups": 1800, "knowledge": 240, "arithmetic": 240}
+SLICES: dict[Tier, SliceSize] = {
+    "demo": SliceSize(clusters=200, per_group=22, rest=178, groups=9),
+    "standard": SliceSize(clusters=225, per_group=100, rest=225, groups=9),  # scenarios are shared
+    "full": SliceSize(clusters=225, per_group=100, rest=225, groups=9),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PowerRow:
+    """One rule's chance to pass at each of FLIPS; `enough` is the n that would do, where short."""
+
+    probe: str
+    rule: str
+    n: int
+    margin: float
+    chances: tuple[float, ...]
+    needed: int  # min_items: below it the rule cannot pass
+    enough: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lint:
+    """The power of a policy at one tier; `joint` is the product over its blocking rules."""
+
+    tier: Tier
+    rows: tuple[PowerRow, ...]
+    joint: tuple[float, ...]
+    warnings: tuple[str, ...]
+
+
+def lint(policy: Policy, tier: Tier = "standard") -> Lint:
+    """The power table of a policy's blocking rules at a tier's sizes, and what is too small."""
+    rows = tuple(row for probe in policy.probes(repair=False) for row in _rows(probe, policy, tier))
+    joint = tuple(prod(row.chances[at] for row in rows) for at in range(len(FLIPS)))
+    return Lint(tier, rows, joint, (*policy.warnings, *_warnings(policy, tier, rows, joint)))
+
+
+def _rows(probe: str, policy: Policy, tier: Tier) -> Iterator[PowerRow]:
+    check, spec = policy.checks[probe], CATALOGUE[probe]
+    if check.tier == "advisory" or tier not in spec.items:
+        return
+    if spec.sliced:
+        yield from _sliced_rows(probe, policy, SLICES[tier])
+    elif check.max_regression is not None:
+        items = spec.items[tier] or SUITE_ITEMS[spec.suite or ""]
+        yield _row(
+            probe, "max_regression", items, check.max_regression, policy=policy, method="exact"
+        )
+
+
+def _sliced_rows(probe: str, policy: Policy, size: SliceSize) -> Iterator[PowerRow]:
+    check = policy.checks[probe]
+    if check.max_regression is not None:
+        yield _row(
+            probe,
+            "max_regression",
+            size.clusters,
+            check.max_regression,
+            policy=policy,
+            method="betting",
+        )
+    if check.per_group is not None and check.per_group.tier == "blocking":
+        margin, needed = check.per_group.max_regression, check.per_group.min_items
+        row = _row(probe, "per_group", size.per_group, margin, policy=policy, method="betting")
+        yield _all_groups(replace(row, needed=needed or policy.min_items), size.groups)
+    if check.gap is not None and check.gap.tier == "blocking":
+        chances = tuple(_gap_chance(size, psi, check.gap.max, policy.alpha) for psi in FLIPS)
+        row = PowerRow(probe, "gap", size.per_group, check.gap.max, chances, needed=0)
+        yield _all_groups(row, size.groups)
+
+
+def _row(
+    probe: str, rule: str, n: int, margin: float, *, policy: Policy, method: Method
+) -> PowerRow:
+    alpha = policy.alpha
+    chances = tuple(chance_to_pass(n, psi, margin, alpha, method=method) for psi in FLIPS)
+    short = chances[FLIPS.index(EXPECTED)] < POWER
+    enough = n_to_decide(EXPECTED, margin, alpha, method=method) if short and margin > 0 else None
+    return PowerRow(probe, rule, n, margin, chances, policy.min_items, enough)
+
+
+def _all_groups(row: PowerRow, groups: int) -> PowerRow:
+    """Every group has to pass, so the chances multiply."""
+    return replace(row, chances=tuple(chance**groups for chance in row.chances))
+
+
+def _gap_chance(size: SliceSize, psi: float, gap: float, alpha: float) -> float:
+    """The group's bound must stay under the gap plus the bound below the rest, each at alpha / 2.
+
+    The rest is taken at its typical bound: minus the margin that it would pass every other time.
+    """
+    low, high = 0.0, 1.0
+    for _ in range(HALVINGS):
+        margin = (low + high) / 2
+        often = chance_to_pass(size.rest, psi, margin, alpha / 2, method="betting") >= 0.5
+        low, high = (low, margin) if often else (margin, high)
+    left = gap - high
+    if left <= 0:
+        return 0.0
+    return chance_to_pass(size.per_group, psi, left, alpha / 2, method="betting")
+
+
+def _warnings(
+    policy: Policy, tier: Tier, rows: tuple[PowerRow, ...], joint: tuple[float, ...]
+) -> Iterator[str]:
+    for probe in policy.probes(repair=False):
+        if tier not in CATALOGUE[probe].items:
+            yield f"{probe}: the tier {tier} does not ask it, so its check would be missing"
+    at = FLIPS.index(EXPECTED)
+    for row in rows:
+        if row.chances[at] < POWER:
+            enough = "more items than any suite has" if row.enough is None else f"n = {row.enough}"
+            yield (
+                f"{row.probe} {row.rule}: an unchanged checkpoint whose answers flip at "
+                f"{EXPECTED:.0%} passes with chance {row.chances[at]:.2f} at n = {row.n}; "
+                f"{enough} would do"
+            )
+        if row.n < row.needed:
+            yield f"{row.probe} {row.rule}: {row.n} clusters never reach min_items {row.needed}"
+    if joint[at] < POWER:
+        yield f"all rules together pass such a checkpoint with chance {joint[at]:.2f}"
+    if not rows:
+        yield f"nothing of this policy is asked at the tier {tier}"

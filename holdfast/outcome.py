@@ -1,0 +1,100 @@
+"""What a verdict says of its parts: rules, groups and checks, as they stand in its JSON.
+
+Six outcomes of a check, never two: what is missing, open or broken is named as such and is neither
+a pass nor a fail. Values only; `settle` makes them and `report` shows them.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from holdfast.findings import RuleName
+from holdfast.policy import CheckTier
+from holdfast.rule_tests import Interval
+
+Decision = Literal["pass", "fail", "inconclusive"]
+CheckOutcome = Literal["pass", "fail", "inconclusive", "missing", "error", "waived"]
+
+FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class RuleResult(BaseModel):
+    """One rule, in one group where it is sliced; estimate, ci and margin are in one unit."""
+
+    model_config = FROZEN
+    rule: RuleName
+    group: str | None
+    tier: CheckTier
+    outcome: Decision
+    n: int
+    clusters: int
+    estimate: float | None
+    ci: Interval | None
+    margin: float
+    p_pass: float
+    p_fail: float
+    p_fail_adjusted: float
+    mde: float | None
+    items_to_decide: int | None
+    reason: str
+
+
+class GroupRow(BaseModel):
+    """One group's own numbers, and what `per_group` says of it where that is asked."""
+
+    model_config = FROZEN
+    group: str
+    outcome: Decision | None = None
+    n: int
+    n_unscored: int
+    baseline: float | None
+    candidate: float | None
+    delta: float | None
+    ci: Interval | None = None
+    margin: float | None = None
+    p_pass: float | None = None
+    p_fail: float | None = None
+    p_fail_adjusted: float | None = None
+
+
+class CheckResult(BaseModel):
+    """One check. ci, margin and p values are those of its first rule; `rules` has every one."""
+
+    model_config = FROZEN
+    id: str
+    outcome: CheckOutcome
+    tier: CheckTier
+    metric: str
+    n: int
+    n_unscored: int
+    baseline: float | None
+    candidate: float | None
+    delta: float | None
+    ci: Interval | None = None
+    margin: float | None = None
+    p_pass: float | None = None
+    p_fail: float | None = None
+    p_fail_adjusted: float | None = None
+    mde: float | None = None
+    groups: tuple[GroupRow, ...] = ()
+    rules: tuple[RuleResult, ...] = ()
+    reason: str
+
+
+class Comparability(BaseModel):
+    """Whether the files may be set side by side, and what stands in the way of a verdict."""
+
+    model_config = FROZEN
+    comparable: bool
+    differences: tuple[str, ...] = ()
+    obstacles: tuple[str, ...] = ()
+    alarm_only: bool = False  # a canary run: it may fail, it never passes
+
+
+class Cost(BaseModel):
+    """What the evidence cost to get; no part of the verdict's digest."""
+
+    model_config = FROZEN
+    tokens: int
+    seconds: float
+    device: str

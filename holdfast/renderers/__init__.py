@@ -1,0 +1,1 @@
+"""One renderer a format. Each shows the same Verdict and decides nothing; `report` is the door."""

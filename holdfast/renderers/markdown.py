@@ -1,0 +1,84 @@
+"""The report for a pull request: blocking checks first, then groups, then why. No model text."""
+
+from collections.abc import Iterator, Sequence
+
+from holdfast.outcome import CheckResult
+from holdfast.renderers.escapes import for_markdown
+from holdfast.renderers.numbers import change_of, interval_of, margin_of, number
+from holdfast.verdict import Verdict
+
+HEADER = (
+    "Check",
+    "Outcome",
+    "Metric",
+    "Baseline",
+    "Candidate",
+    "Change",
+    "Interval",
+    "Bound",
+    "Sees",
+    "n",
+)
+GROUP_HEADER = ("Group", "Outcome", "Baseline", "Candidate", "Change", "Interval", "n", "Lost")
+
+
+def render_markdown(verdict: Verdict) -> str:
+    """GitHub-flavoured Markdown; every cell is escaped."""
+    lines = [f"## Holdfast: {verdict.verdict.upper()}", ""]
+    ranked = sorted(verdict.checks, key=lambda check: check.tier != "blocking")
+    lines += _table(HEADER, [_row(check) for check in ranked])
+    for check in ranked:
+        lines += _groups(check)
+    lines += _section("Because", verdict.reasons)
+    lines += _section("Warnings", verdict.warnings)
+    lines += ["", f"Policy `{verdict.policy_digest[:12]}`, verdict `{verdict.digest[:12]}`."]
+    return "\n".join(lines) + "\n"
+
+
+def _row(check: CheckResult) -> tuple[str, ...]:
+    outcome = f"**{check.outcome}**" if check.outcome != "pass" else check.outcome
+    return (
+        for_markdown(check.id),
+        f"{check.outcome} (advisory)" if check.tier == "advisory" else outcome,
+        for_markdown(check.metric.replace("_", " ")),
+        number(check.baseline),
+        number(check.candidate),
+        change_of(check),
+        interval_of(check),
+        for_markdown(margin_of(check)),
+        number(check.mde),
+        f"{check.n}" + (f" ({check.n_unscored} lost)" if check.n_unscored else ""),
+    )
+
+
+def _groups(check: CheckResult) -> Iterator[str]:
+    if not check.groups:
+        return
+    yield from ("", f"### {for_markdown(check.id)} by group", "")
+    yield from _table(
+        GROUP_HEADER,
+        [
+            (
+                for_markdown(row.group),
+                row.outcome or "-",
+                number(row.baseline),
+                number(row.candidate),
+                number(row.delta, signed=True),
+                "-" if row.ci is None else " to ".join(number(e, signed=True) for e in row.ci),
+                str(row.n),
+                str(row.n_unscored),
+            )
+            for row in check.groups
+        ],
+    )
+
+
+def _section(title: str, sentences: Sequence[str]) -> list[str]:
+    if not sentences:
+        return []
+    return ["", f"### {title}", "", *(f"- {for_markdown(sentence)}" for sentence in sentences)]
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    body = [header, ["---"] * len(header), *rows]
+    return [f"| {' | '.join(cells)} |" for cells in body]

@@ -1,0 +1,36 @@
+"""Numbers of a verdict as people read them, the same in every format."""
+
+from holdfast.outcome import CheckResult
+
+NONE = "-"
+
+
+def number(value: float | None, *, signed: bool = False) -> str:
+    """Two digits, or three where two would hide it; a dash for what is not known."""
+    if value is None:
+        return NONE
+    digits = 3 if 0 < abs(value) < 0.01 else 2
+    return f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
+
+
+def change_of(check: CheckResult) -> str:
+    """The change of the metric, or the share of a gain that was kept."""
+    kept = next((rule.estimate for rule in check.rules if rule.rule == "min_gain_kept"), None)
+    if kept is not None:
+        return f"kept {kept:.0%}"
+    return number(check.delta, signed=True)
+
+
+def interval_of(check: CheckResult) -> str:
+    """The margins that neither test refutes."""
+    if check.ci is None:
+        return NONE
+    return f"{number(check.ci[0], signed=True)} to {number(check.ci[1], signed=True)}"
+
+
+def margin_of(check: CheckResult) -> str:
+    """The bound of the check's first rule, with the side on which it lies."""
+    if check.margin is None:
+        return NONE
+    least = any(rule.rule == "min_gain_kept" for rule in check.rules)
+    return f"{'>=' if least else '<'} {number(check.margin)}"

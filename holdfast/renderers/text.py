@@ -1,0 +1,85 @@
+"""The report that a terminal shows: the verdict first, one aligned line a check, then why."""
+
+from collections.abc import Sequence
+
+from holdfast.outcome import CheckResult
+from holdfast.renderers.escapes import for_terminal
+from holdfast.renderers.numbers import change_of, interval_of, margin_of, number
+from holdfast.verdict import Verdict
+
+HEADER = (
+    "check",
+    "outcome",
+    "metric",
+    "baseline",
+    "candidate",
+    "change",
+    "interval",
+    "bound",
+    "sees",
+    "n",
+)
+
+LEGEND = (
+    "interval: the margins that neither test refutes; "
+    "sees: the smallest worsening that would show with power 0.8"
+)
+
+
+def render_text(verdict: Verdict) -> str:
+    """Plain text, no colours, no trailing spaces; starts with the verdict in capitals."""
+    lines = [f"{verdict.verdict.upper()}  (exit code {verdict.exit_code})", ""]
+    lines += _table([HEADER, *(_row(check) for check in verdict.checks)])
+    for check in verdict.checks:
+        lines += _groups(check)
+    lines += ["", LEGEND]
+    lines += _section("because", verdict.reasons)
+    lines += _section("warnings", verdict.warnings)
+    lines += ["", f"policy {verdict.policy_digest[:12]}  verdict {verdict.digest[:12]}"]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _row(check: CheckResult) -> tuple[str, ...]:
+    advisory = " (advisory)" if check.tier == "advisory" else ""
+    return (
+        for_terminal(check.id),
+        check.outcome + advisory,
+        check.metric.replace("_", " "),
+        number(check.baseline),
+        number(check.candidate),
+        change_of(check),
+        interval_of(check),
+        margin_of(check),
+        number(check.mde),
+        f"{check.n}" + (f" ({check.n_unscored} lost)" if check.n_unscored else ""),
+    )
+
+
+def _groups(check: CheckResult) -> list[str]:
+    if not check.groups:
+        return []
+    rows = [
+        (
+            f"  {for_terminal(row.group)}",
+            row.outcome or "",
+            f"{number(row.baseline)} -> {number(row.candidate)}",
+            number(row.delta, signed=True),
+            f"n {row.n}",
+        )
+        for row in check.groups
+    ]
+    return ["", f"{for_terminal(check.id)} by group", *_table(rows)]
+
+
+def _section(title: str, sentences: Sequence[str]) -> list[str]:
+    if not sentences:
+        return []
+    return ["", title, *(f"  - {for_terminal(sentence)}" for sentence in sentences)]
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    ]

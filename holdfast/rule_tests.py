@@ -1,0 +1,126 @@
+"""Which pair of tests answers a rule on these pairs, and the interval that inverts them.
+
+Binary badness with one item a cluster has exact tests; everything else goes to the betting test on
+cluster means. Lost pairs enter at their worst for either answer (see `pairs`).
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil
+
+from scipy.special import ndtri
+
+from holdfast.pairs import Pairs
+from holdfast.stats.betting import betting_bound, betting_p
+from holdfast.stats.caps import cap_p, rate_bounds
+from holdfast.stats.groups import gap_p
+from holdfast.stats.intervals import mean_interval, paired_interval
+from holdfast.stats.paired import exact_p
+from holdfast.stats.power import POWER, Method, mde
+
+Interval = tuple[float, float]
+
+WORSE, UNCHANGED, BETTER = 1.0, 0.0, -1.0  # what a lost pair is taken for
+DIGITS = 10  # significant ones that are kept: the last bits of a machine must decide nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Shown within the margin, shown beyond it, and the margins that neither refutes at alpha."""
+
+    p_pass: float
+    p_fail: float
+    ci: Interval | None
+
+
+def change_test(pairs: Pairs, margin: float, alpha: float) -> Answer:
+    """`max_regression`: the mean change of badness against a margin."""
+    if not pairs.exact:
+        harsh, mild = pairs.changes(lost=WORSE), pairs.changes(lost=UNCHANGED)
+        middle = (margin + 1) / 2
+        return _rounded(
+            betting_p(harsh, middle, side="pass"),
+            betting_p(mild, middle, side="fail"),
+            2 * betting_bound(mild, alpha, side="lower") - 1,
+            2 * betting_bound(harsh, alpha, side="upper") - 1,
+        )
+    (worse, better), lost, n = pairs.flips(), pairs.lost, pairs.n
+    return _rounded(
+        exact_p(worse + lost, better, n, margin, side="pass"),
+        exact_p(worse, better, n, margin, side="fail"),
+        paired_interval(worse, better, n, alpha)[0],
+        paired_interval(worse + lost, better, n, alpha)[1],
+    )
+
+
+def level_test(pairs: Pairs, cap: float, alpha: float) -> Answer:
+    """`max`: the candidate's own rate against a cap."""
+    harsh, mild = pairs.levels(lost=WORSE), pairs.levels(lost=UNCHANGED)
+    if not pairs.exact:
+        return _rounded(
+            betting_p(harsh, cap, side="pass"),
+            betting_p(mild, cap, side="fail"),
+            mean_interval(mild, alpha)[0],
+            mean_interval(harsh, alpha)[1],
+        )
+    at_most, at_least, n = round(float(harsh.sum())), round(float(mild.sum())), pairs.n
+    return _rounded(
+        cap_p(at_most, n, cap, side="pass"),
+        cap_p(at_least, n, cap, side="fail"),
+        rate_bounds(at_least, n, alpha)[0],
+        rate_bounds(at_most, n, alpha)[1],
+    )
+
+
+def gap_test(group: Pairs, rest: Pairs, gap: float, alpha: float) -> Answer:
+    """`gap`: how much more a group got worse than all others, each side bounded at alpha / 2."""
+    harsh, mild = group.changes(lost=WORSE), group.changes(lost=UNCHANGED)
+    rest_harsh, rest_mild = rest.changes(lost=BETTER), rest.changes(lost=UNCHANGED)
+    lowest = betting_bound(mild, alpha / 2, side="lower")
+    highest = betting_bound(harsh, alpha / 2, side="upper")
+    return _rounded(
+        gap_p(harsh, rest_harsh, gap, side="pass"),
+        gap_p(mild, rest_mild, gap, side="fail"),
+        2 * (lowest - betting_bound(rest_mild, alpha / 2, side="upper")),
+        2 * (highest - betting_bound(rest_harsh, alpha / 2, side="lower")),
+    )
+
+
+def smallest_seen(pairs: Pairs, alpha: float) -> float | None:
+    """The worsening that the fail test at margin 0 would show with power 0.8, at these flips."""
+    if not pairs.n:
+        return None
+    size = pairs.n if pairs.exact else len(pairs.clusters) + pairs.unseen
+    return _smallest_seen(size, flip_share(pairs), alpha, "exact" if pairs.exact else "betting")
+
+
+def enough_to_decide(pairs: Pairs, margin: float, alpha: float) -> int | None:
+    """About how many independent items would pass an unchanged checkpoint with chance 0.8.
+
+    By the normal sum (z_alpha + z_power)^2 psi / margin^2: good enough for a sentence, and None
+    where there are as many already, so that more of them is not the answer.
+    """
+    if margin == 0 or not pairs.n:
+        return None
+    effort = float(ndtri(1 - alpha) + ndtri(POWER)) ** 2
+    needed = ceil(effort * flip_share(pairs) / margin**2)
+    return needed if needed > len(pairs.clusters) else None
+
+
+def flip_share(pairs: Pairs) -> float:
+    """Share of pairs whose badness moved, in whole points and at least one, for power sums."""
+    return max(1, ceil(100 * sum(pairs.flips()) / pairs.n)) / 100
+
+
+def rounded(number: float) -> float:
+    """The number as far as it is the same on every machine."""
+    return float(f"{number:.{DIGITS}g}")
+
+
+@lru_cache(maxsize=4096)
+def _smallest_seen(size: int, share: float, alpha: float, method: Method) -> float:
+    return rounded(mde(size, share, alpha, method=method))
+
+
+def _rounded(p_pass: float, p_fail: float, low: float, high: float) -> Answer:
+    return Answer(rounded(p_pass), rounded(p_fail), (rounded(low), rounded(high)))

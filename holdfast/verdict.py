@@ -1,0 +1,165 @@
+"""The verdict: a pure function of a policy and evidence, the same bytes every time.
+
+PASS: every rule of every blocking check is shown to be within its margin, each at alpha; demanding
+all of them needs no correction (intersection-union). FAIL: some fail test holds after Holm over one
+flat family, every blocking rule and every group of it. Anything else is INCONCLUSIVE, and so is
+whatever could not be asked: a missing probe, files that are not comparable, a run that did not
+finish, a policy that asked nothing. A fail that is shown stands although other checks are open.
+"""
+
+import hashlib
+import json
+from typing import Self
+
+from pydantic import BaseModel, model_validator
+
+from holdfast.comparability import differences, obstacles
+from holdfast.evidence import Evidence
+from holdfast.examination import Files, examine
+from holdfast.outcome import FROZEN, CheckResult, Comparability, Cost, Decision
+from holdfast.policy import Policy
+from holdfast.settle import settle
+
+EXIT_CODES: dict[Decision, int] = {"pass": 0, "fail": 1, "inconclusive": 3}
+
+
+class Verdict(BaseModel):
+    """The one object that text, JSON, JUnit and the exit code are made of."""
+
+    model_config = FROZEN
+    verdict: Decision
+    reasons: tuple[str, ...]
+    checks: tuple[CheckResult, ...]
+    warnings: tuple[str, ...] = ()
+    waivers_applied: tuple[str, ...] = ()
+    comparability: Comparability
+    policy_digest: str
+    evidence_digests: dict[str, str]
+    subject_digests: dict[str, str]
+    cost: Cost | None = None
+
+    @model_validator(mode="after")
+    def _follows_from_its_checks(self) -> Self:
+        """No verdict read back from anywhere may say more than its blocking checks do."""
+        outcomes = [check.outcome for check in self.checks if check.tier == "blocking"]
+        failed = "fail" in outcomes
+        if failed != (self.verdict == "fail"):
+            raise ValueError(f"the verdict {self.verdict} contradicts its blocking checks")
+        all_passed = bool(outcomes) and set(outcomes) <= {"pass", "waived"}
+        if self.verdict == "pass" and not (all_passed and self.comparability.comparable):
+            raise ValueError("a pass needs every blocking check to pass, and comparable files")
+        return self
+
+    @property
+    def exit_code(self) -> int:
+        """0 pass, 1 fail, 3 inconclusive."""
+        return EXIT_CODES[self.verdict]
+
+    @property
+    def digest(self) -> str:
+        """64 hex digits over everything but the cost."""
+        return hashlib.sha256(self.with_cost(None).to_json()).hexdigest()
+
+    def to_json(self) -> bytes:
+        """Canonical JSON: sorted keys, no spaces, one line."""
+        content = self.model_dump(mode="json")
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return text.encode() + b"\n"
+
+    def with_cost(self, cost: Cost | None) -> "Verdict":
+        """The same verdict with its bill."""
+        return self.model_copy(update={"cost": cost})
+
+
+def decide(
+    policy: Policy,
+    baseline: Evidence,
+    candidate: Evidence,
+    *,
+    repaired_from: Evidence | None = None,
+) -> Verdict:
+    """Judge the candidate against the baseline; `repaired_from` is of the checkpoint it repairs."""
+    files = Files(baseline, candidate, repaired_from)
+    comparability = _compare(files)
+    asked = policy.probes(repair=candidate.manifest.repairs is not None)
+    examined = {probe: examine(probe, policy.checks[probe], policy, files) for probe in asked}
+    if comparability.differences or comparability.obstacles:
+        examined = {probe: seen.set_aside() for probe, seen in examined.items()}
+    checks = settle(policy, examined)
+    verdict = _joint(checks, may_pass=comparability == Comparability(comparable=True))
+    return Verdict(
+        verdict=verdict,
+        reasons=_reasons(verdict, checks, comparability, policy.alpha),
+        checks=checks,
+        warnings=(*policy.warnings, *_warnings(policy, checks, candidate)),
+        comparability=comparability,
+        policy_digest=policy.digest,
+        evidence_digests={name: file.digest for name, file in files.named.items()},
+        subject_digests={
+            **{name: file.manifest.checkpoint.digest for name, file in files.named.items()},
+            "template": candidate.manifest.template_sha256,
+        },
+    )
+
+
+def _compare(files: Files) -> Comparability:
+    differing = differences(files.baseline.manifest, files.candidate.manifest)
+    return Comparability(
+        comparable=not differing,
+        differences=differing,
+        obstacles=obstacles(files.baseline, files.candidate, files.failing),
+        alarm_only=any(file.manifest.tier == "canary" for file in files.named.values()),
+    )
+
+
+def _joint(checks: tuple[CheckResult, ...], *, may_pass: bool) -> Decision:
+    outcomes = [check.outcome for check in checks if check.tier == "blocking"]
+    if "fail" in outcomes:
+        return "fail"
+    all_passed = bool(outcomes) and all(outcome == "pass" for outcome in outcomes)
+    return "pass" if all_passed and may_pass else "inconclusive"
+
+
+def _reasons(
+    verdict: Decision, checks: tuple[CheckResult, ...], comparability: Comparability, alpha: float
+) -> tuple[str, ...]:
+    """Why, the deciding part first; never empty."""
+    blocking = [check for check in checks if check.tier == "blocking"]
+    if verdict == "pass":
+        within = f"all {len(blocking)} blocking checks are shown to be within their margins"
+        return (f"{within}, each at alpha {alpha:g}",)
+    general = [
+        f"not comparable: {what} (baseline / candidate)" for what in comparability.differences
+    ]
+    general += comparability.obstacles
+    if general:
+        return tuple(general)
+    if comparability.alarm_only:
+        general.append("the tier canary can raise an alarm, but never pass a checkpoint")
+    if not blocking:
+        general.append("no blocking check of the policy was asked of this evaluation")
+    ranked = sorted(blocking, key=lambda check: check.outcome != "fail")
+    shown = [f"{check.id}: {check.reason}" for check in ranked if check.outcome != "pass"]
+    return tuple([*shown, *general] if verdict == "fail" else [*general, *shown])
+
+
+def _warnings(
+    policy: Policy, checks: tuple[CheckResult, ...], candidate: Evidence
+) -> tuple[str, ...]:
+    """What decides nothing, but should be read."""
+    found = [
+        f"{check.id}: advisory {rule.rule} of {rule.group or 'all items'}: {rule.reason}"
+        for check in checks
+        for rule in check.rules
+        if rule.tier == "advisory" and rule.outcome == "fail"
+    ]
+    found += [
+        f"{check.id} (advisory): {check.reason}"
+        for check in checks
+        if check.tier == "advisory" and check.outcome in {"missing", "inconclusive"}
+    ]
+    if any(policy.checks[check.id].max is not None for check in checks):
+        found.append("caps are exact for the judge's own labels; the judge's errors widen nothing")
+    if candidate.manifest.deployed_template:
+        found.append("the candidate is judged together with its own chat template")
+    return tuple(found)
