@@ -1,0 +1,92 @@
+"""The `holdfast` command.
+
+    0 pass   1 fail, and only that   2 usage, bad policy or evidence
+    3 inconclusive   4 could not run   5 gave up waiting, the job still runs   130 interrupted
+
+Python's own exit code for an uncaught exception is 1, which would read as a regression; so every
+exception ends in the one handler below, and what nobody foresaw is 4. This package starts the API,
+the worker and the trainer as processes and never imports them.
+"""
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Iterable, Sequence
+
+from holdfast.cli import admin, check, gate, jobs, stack
+from holdfast.cli.command import COULD_NOT_RUN, INTERRUPTED, Command, Parser, note, to_json
+from holdfast.errors import HoldfastError, NotBuilt
+
+COMMANDS: tuple[Command, ...] = (
+    *check.COMMANDS,
+    *stack.COMMANDS,
+    *jobs.COMMANDS,
+    *gate.COMMANDS,
+    *admin.COMMANDS,
+)
+
+NOT_BUILT = (
+    *("compare", "waive", "policy diff", "policy replay", "suites", "probes"),
+    *("attest", "judges", "watch", "selftest", "doctor"),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; no exception leaves but --help's SystemExit."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        _refuse_unbuilt(words)
+        options = parser().parse_args(words)
+        code: int = options.run(options)
+    except KeyboardInterrupt:
+        return _fail(
+            words, "Interrupted", "interrupted; a job that was submitted runs on", INTERRUPTED
+        )
+    except HoldfastError as error:
+        return _fail(words, error.title, str(error) or str(error.__doc__), error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit flush fails
+        return COULD_NOT_RUN
+    except Exception as error:  # noqa: BLE001  the one place that turns a crash into exit code 4
+        traceback.print_exc()
+        return _fail(words, type(error).__name__, f"could not run: {error}", COULD_NOT_RUN)
+    return code
+
+
+def parser() -> Parser:
+    """The whole command line, from the table."""
+    top = Parser(prog="holdfast", description="A gate for safety regressions of checkpoints.")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    groups: dict[str, argparse._SubParsersAction[Parser]] = {}
+    for command in COMMANDS:
+        group, _, rest = command.name.partition(" ")
+        if rest and group not in groups:
+            within = commands.add_parser(group, help=f"{group}: {_subcommands(group)}")
+            groups[group] = within.add_subparsers(metavar="COMMAND", required=True)
+        place = groups[group] if rest else commands
+        one = place.add_parser(rest or group, help=command.help, description=command.help)
+        one.add_argument("--json", action="store_true", help="one JSON document on stdout")
+        for flags, settings in command.arguments:
+            one.add_argument(*flags, **settings)
+        one.set_defaults(run=command.run)
+    return top
+
+
+def _subcommands(group: str) -> str:
+    return ", ".join(c.name.split()[1] for c in COMMANDS if c.name.startswith(f"{group} "))
+
+
+def _refuse_unbuilt(words: Iterable[str]) -> None:
+    plain = [word for word in words if not word.startswith("-")]
+    for name in (" ".join(plain[:1]), " ".join(plain[:2])):
+        if name in NOT_BUILT:
+            raise NotBuilt(f"`holdfast {name}` is not built yet in this version")
+
+
+def _fail(words: Sequence[str], title: str, message: str, code: int) -> int:
+    note(f"holdfast: {message}")
+    if "--json" in words:
+        error = {"title": title, "message": message, "exit_code": code}
+        sys.stdout.write(to_json({"error": error}))
+    return code

@@ -1,0 +1,175 @@
+"""Commands of the operator: keys, and where a baseline alias points."""
+
+import argparse
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from holdfast import wire
+from holdfast.cli.command import Command, Usage, argument, emit, note
+from holdfast.cli.connect import body, connect, location
+from holdfast.cli.stack import require_head
+from holdfast.db.keys import SCOPES, create_key, read_pepper
+from holdfast.db.session import open_database, transaction
+from holdfast.errors import NotFound
+from holdfast.settings import read_settings
+
+PROJECT = argument("--project", default="default")
+ALIAS = argument("alias")
+
+
+def keys_create(options: argparse.Namespace) -> int:
+    """Make a key, through the server or, for the first one, in the database."""
+    unknown = sorted(set(options.scopes) - set(SCOPES))
+    if unknown:
+        raise Usage(f"unknown scope {unknown[0]}, expected some of {', '.join(SCOPES)}")
+    if options.days is not None and not 1 <= options.days <= 3650:
+        raise Usage(f"--days is {options.days}, expected 1 to 3650")
+    made = _key_in_database(options) if options.database else _key_by_server(options)
+    note("this is shown once; only a hash of it is kept")
+    emit(options, made, made["token"])
+    return 0
+
+
+def keys_list(options: argparse.Namespace) -> int:
+    """The project's keys, without their secrets."""
+    with connect() as client:
+        found = client.keys().data
+    rows = [
+        (key.id, key.name, " ".join(key.scopes), _day(key.expires_at), _day(key.revoked_at))
+        for key in found
+    ]
+    document = {"data": [key.model_dump(mode="json", exclude={"token"}) for key in found]}
+    show_rows(options, document, ("id", "name", "scopes", "expires", "revoked"), rows)
+    return 0
+
+
+def keys_revoke(options: argparse.Namespace) -> int:
+    """End a key at once."""
+    with connect() as client:
+        key = client.revoke_key(options.id)
+    emit(options, key.model_dump(mode="json", exclude={"token"}), f"{key.id} is revoked")
+    return 0
+
+
+def baseline_get(options: argparse.Namespace) -> int:
+    """Where an alias points."""
+    with connect() as client:
+        found = client.baseline(options.project, options.alias)
+    emit(options, found.model_dump(mode="json"), found.checkpoint)
+    return 0
+
+
+def baseline_set(options: argparse.Namespace) -> int:
+    """Move an alias, unless somebody else moved it meanwhile."""
+    with connect() as client:
+        checkpoint = options.checkpoint
+        if not checkpoint.startswith("ckpt_"):
+            checkpoint = client.register_checkpoint(location(checkpoint)).id
+        seen = options.seen_version
+        if seen is None:
+            seen = _version(client.baseline, options)
+        moved = client.set_baseline(options.project, options.alias, checkpoint, seen_version=seen)
+    text = f"{moved.alias} points at {moved.checkpoint} (version {moved.version})"
+    emit(options, moved.model_dump(mode="json"), text)
+    return 0
+
+
+def baseline_history(options: argparse.Namespace) -> int:
+    """Every move of an alias, newest first."""
+    with connect() as client:
+        found = client.baseline_history(options.project, options.alias).data
+    rows = [(str(m.version), m.checkpoint, m.actor, _day(m.created_at)) for m in found]
+    document = {"data": [move.model_dump(mode="json") for move in found]}
+    show_rows(options, document, ("version", "checkpoint", "actor", "moved"), rows)
+    return 0
+
+
+def show_rows(
+    options: argparse.Namespace,
+    document: dict[str, Any],
+    headings: tuple[str, ...],
+    rows: Sequence[tuple[str, ...]],
+) -> None:
+    """A table for people on stderr, or a line each on stdout; the document with --json."""
+    table = Table(*headings)
+    for row in rows:
+        table.add_row(*row)
+    if Console(stderr=True).is_terminal:
+        Console(stderr=True).print(table)
+    emit(options, document, "\n".join("\t".join(row) for row in rows))
+
+
+def _key_in_database(options: argparse.Namespace) -> dict[str, Any]:
+    settings = read_settings()
+    require_head(settings)
+    expires = None if options.days is None else datetime.now(UTC) + timedelta(days=options.days)
+    pepper, database = read_pepper(settings), open_database(settings.database_url)
+    with transaction(database) as session:
+        made = create_key(
+            session,
+            pepper,
+            options.project,
+            name=options.name,
+            scopes=options.scopes,
+            expires_at=expires,
+        )
+    database.dispose()
+    return {"id": made.row.id, "project": options.project, "token": made.token}
+
+
+def _key_by_server(options: argparse.Namespace) -> dict[str, Any]:
+    wanted = body(
+        wire.NewKey, name=options.name, scopes=tuple(options.scopes), expires_in_days=options.days
+    )
+    with connect() as client:
+        made = client.create_key(wanted)
+    return {"id": made.id, "project": made.project, "token": made.token}
+
+
+def _version(get: Any, options: argparse.Namespace) -> int | None:
+    try:
+        found: wire.Baseline = get(options.project, options.alias)
+    except NotFound:
+        return None
+    return found.version
+
+
+def _day(moment: datetime | None) -> str:
+    return "" if moment is None else f"{moment:%Y-%m-%d %H:%M}"
+
+
+COMMANDS = (
+    Command(
+        "keys create",
+        "make an API key; it is shown once",
+        keys_create,
+        (
+            argument("--name", required=True),
+            argument("--scopes", nargs="+", required=True, metavar="SCOPE", help=", ".join(SCOPES)),
+            argument("--days", type=int, help="until it expires; without, it does not"),
+            argument(
+                "--database", action="store_true", help="write to the database itself: first key"
+            ),
+            PROJECT,
+        ),
+    ),
+    Command("keys list", "list the project's keys", keys_list),
+    Command("keys revoke", "end a key", keys_revoke, (argument("id", metavar="KEY_ID"),)),
+    Command("baseline get", "where an alias points", baseline_get, (ALIAS, PROJECT)),
+    Command(
+        "baseline set",
+        "point an alias at a checkpoint",
+        baseline_set,
+        (
+            ALIAS,
+            argument("checkpoint", help="ckpt_..., or a folder to register"),
+            argument("--seen-version", type=int, help="refuse if the alias is not at this version"),
+            PROJECT,
+        ),
+    ),
+    Command("baseline history", "every move of an alias", baseline_history, (ALIAS, PROJECT)),
+)

@@ -1,0 +1,115 @@
+"""`holdfast check`: the whole gate once on this machine, with nothing to set up and nothing left.
+
+Starts the embedded stack in a scratch folder (or a kept one, whose cache makes the next check
+cheaper), submits, waits, prints the verdict, stops. Database and broker are always the folder's
+own, whatever the environment says. A scratch folder is kept only where something could not run,
+for its logs.
+"""
+
+import argparse
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn, get_args
+
+from holdfast.cli.command import Command, argument, note
+from holdfast.cli.jobs import EVALUATION, read_policy, request, tell_cost
+from holdfast.cli.show import report_targets, show_verdict
+from holdfast.cli.stack import log_to_stderr
+from holdfast.cli.waiting import Deadline, final_verdict
+from holdfast.client import Client
+from holdfast.errors import HarnessError
+from holdfast.probe import Tier
+from holdfast.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from holdfast.embedded import Stack
+
+OWN = ("HOLDFAST_DATABASE_URL", "HOLDFAST_BROKER_URL", "HOLDFAST_SERVER", "HOLDFAST_API_KEY")
+
+
+def check(options: argparse.Namespace) -> int:
+    """One evaluation on this machine, from nothing to its verdict."""
+    from holdfast import embedded
+
+    report_targets(options)
+    log_to_stderr()
+    signal.signal(signal.SIGTERM, _interrupt)
+    deadline, ended = Deadline(options.timeout), threading.Event()
+    with _home(options.home) as home:
+        settings = own_settings(home, options)
+        with embedded.running(settings, ended) as stack:
+            watcher = threading.Thread(target=_watch, args=(stack, ended), daemon=True)
+            watcher.start()
+            try:
+                with Client(stack.url, stack.key_file.read_text().strip()) as client:
+                    text, policy = read_policy(client, options.policy)
+                    tell_cost(policy, options)
+                    made = client.submit(request(options, text))
+                    verdict = final_verdict(client, made.id, deadline)
+            finally:
+                ended.set()
+                watcher.join()
+    return show_verdict(options, verdict)
+
+
+def own_settings(home: Path, options: argparse.Namespace) -> Settings:
+    """Settings of a stack of its own, which may read the folders that were named."""
+    environment = {name: value for name, value in os.environ.items() if name not in OWN}
+    settings = read_settings({**environment, "HOLDFAST_HOME": str(home)})
+    named = [Path(word).absolute() for word in (options.candidate, options.baseline)]
+    roots = [folder.parent for folder in named if folder.is_dir()]
+    if options.task_data is not None:
+        roots.append(Path(options.task_data).absolute().parent)
+    roots = list(dict.fromkeys((*settings.checkpoint_roots, *roots)))
+    return settings.model_copy(update={"checkpoint_roots": tuple(roots), "port": 0})
+
+
+@contextmanager
+def _home(kept: Path | None) -> Iterator[Path]:
+    if kept is not None:
+        yield kept.absolute()
+        return
+    scratch = Path(tempfile.mkdtemp(prefix="holdfast-"))
+    try:
+        yield scratch
+    except HarnessError:
+        note(f"logs are kept in {scratch / 'log'}")
+        raise
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _watch(stack: "Stack", ended: threading.Event) -> None:
+    """A stack that is lost shows in the client, as a server that does not answer."""
+    try:
+        stack.watch(ended)
+    except HarnessError as error:
+        note(f"holdfast: {error}")
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+COMMANDS = (
+    Command(
+        "check",
+        "one gate run on this machine: start, submit, wait, print, stop",
+        check,
+        (
+            *EVALUATION,
+            argument("--policy", default="demo", help="a policy file or a shipped name"),
+            argument("--tier", choices=get_args(Tier), default="demo"),
+            argument("--home", type=Path, help="keep the data folder (and its cache) here"),
+        ),
+    ),
+)

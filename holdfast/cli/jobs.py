@@ -1,0 +1,244 @@
+"""Commands that work through the API: submit, wait, verdict, report, remediate.
+
+Whatever waits ends with the verdict's own exit code; whatever does not wait says so loudly and
+exits 5, because a green job that has only been uploaded is a false green.
+"""
+
+import argparse
+from pathlib import Path
+from typing import get_args
+
+from holdfast import wire
+from holdfast.cli.command import (
+    GAVE_UP_WAITING,
+    Command,
+    argument,
+    emit,
+    note,
+)
+from holdfast.cli.connect import body, connect, location
+from holdfast.cli.show import REPORTS, report_targets, show_verdict, write_report
+from holdfast.cli.waiting import Deadline, final_verdict, finished_repair, verdict_of
+from holdfast.client import Client
+from holdfast.errors import HarnessError
+from holdfast.policy import Policy, load_policy, parse_policy
+from holdfast.probe import Split, Tier
+from holdfast.remediation import Recipe
+from holdfast.report import RENDERERS, render
+from holdfast.verdict import Verdict
+
+ALIAS = "alias:"
+
+
+def submit(options: argparse.Namespace) -> int:
+    """Queue an evaluation and, unless --no-wait, wait for its verdict."""
+    report_targets(options)
+    with connect() as client:
+        text, policy = read_policy(client, options.policy)
+        tell_cost(policy, options)
+        made = client.submit(request(options, text))
+        note(f"{made.id} is queued")
+        if options.id_file is not None:
+            options.id_file.write_text(f"{made.id}\n")
+        if options.no_wait:
+            return no_verdict_yet(options, made)
+        deadline = Deadline(options.timeout)
+        verdict = final_verdict(client, made.id, deadline)
+        if options.follow_repairs and verdict.verdict != "pass":
+            verdict = after_repairs(client, made.id, verdict, deadline)
+    return show_verdict(options, verdict)
+
+
+def wait(options: argparse.Namespace) -> int:
+    """Wait for the verdict of an evaluation, or of the repair that a remediation makes."""
+    report_targets(options)
+    deadline = Deadline(options.timeout)
+    with connect() as client:
+        evaluation = options.id
+        if evaluation.startswith("rem_"):
+            evaluation = gated_repair(client, evaluation, deadline)
+        return show_verdict(options, final_verdict(client, evaluation, deadline))
+
+
+def verdict(options: argparse.Namespace) -> int:
+    """Print the verdict that an evaluation has now."""
+    with connect() as client:
+        return show_verdict(options, verdict_of(client, options.id))
+
+
+def report(options: argparse.Namespace) -> int:
+    """Print or write a report; the exit code is the verdict's in every format."""
+    with connect() as client:
+        found = verdict_of(client, options.id)
+    form = "json" if options.json else options.format
+    if options.output is None:
+        print(render(found, form).rstrip("\n"))  # noqa: T201  the command's output
+    else:
+        write_report(found, form, options.output)
+    return found.exit_code
+
+
+def remediate(options: argparse.Namespace) -> int:
+    """Queue a repair of a failing evaluation's candidate; with --wait, gate it."""
+    report_targets(options)
+    names = ("steps", "candidate_weight", "learning_rate", "seed", "start")
+    given = {name: value for name in names if (value := getattr(options, name)) is not None}
+    wanted = body(
+        wire.NewRemediation,
+        evaluation=options.evaluation,
+        recipe=options.recipe,
+        options=body(wire.RepairOptions, **given),
+    )
+    with connect() as client:
+        made = client.remediate(wanted)
+        note(f"{made.id} is queued: {made.recipe}")
+        if not options.wait:
+            return no_verdict_yet(options, made)
+        deadline = Deadline(options.timeout)
+        evaluation = gated_repair(client, made.id, deadline)
+        return show_verdict(options, final_verdict(client, evaluation, deadline))
+
+
+def request(options: argparse.Namespace, policy: str) -> wire.NewEvaluation:
+    """The body of an evaluation, with folders of this machine by absolute path."""
+    baseline: wire.AliasOf | str = location(options.baseline)
+    if options.baseline.startswith(ALIAS):
+        baseline = body(wire.AliasOf, alias=options.baseline.removeprefix(ALIAS))
+    return body(
+        wire.NewEvaluation,
+        candidate=location(options.candidate),
+        baseline=baseline,
+        policy=policy,
+        tier=options.tier,
+        split=options.split,
+        task_data=None if options.task_data is None else location(options.task_data),
+        template=options.template,
+    )
+
+
+def read_policy(client: Client, name: str) -> tuple[str, Policy]:
+    """What the server is sent for a policy (id, or whole text), and the policy as understood."""
+    if name.startswith("pol_"):
+        return name, parse_policy(client.policy(name).text, source=name)
+    policy = load_policy(name)  # what is wrong with it is said here, before anything is queued
+    path = Path(name)
+    return (path.read_text(encoding="utf-8") if path.is_file() else name), policy
+
+
+def tell_cost(policy: Policy, options: argparse.Namespace) -> None:
+    """Say what is about to be spent."""
+    from holdfast.cost import estimate, weight_bytes
+
+    found = estimate(
+        policy, options.tier, options.split, weight_bytes=weight_bytes(Path(options.candidate))
+    )
+    note(f"this asks {found.sentence}")
+
+
+def no_verdict_yet(options: argparse.Namespace, job: wire.Job) -> int:
+    """The loud ending of whoever does not wait."""
+    note(f"NO VERDICT YET: {job.id} is {job.status.value}; get it with `holdfast wait {job.id}`")
+    emit(options, {"id": job.id, "status": job.status.value, "verdict": None}, job.id)
+    return GAVE_UP_WAITING
+
+
+def gated_repair(client: Client, remediation_id: str, deadline: Deadline) -> str:
+    """Wait for a repair; returns the evaluation that gates it."""
+    made = finished_repair(client, remediation_id, deadline)
+    if made.checkpoint is None or made.child_evaluation is None:
+        raise HarnessError(f"{remediation_id} ended without a repaired checkpoint")
+    note(f"repaired checkpoint {made.checkpoint}: {client.checkpoint(made.checkpoint).path}")
+    return made.child_evaluation
+
+
+def after_repairs(
+    client: Client, evaluation_id: str, failed: Verdict, deadline: Deadline
+) -> Verdict:
+    """The verdict of the last repair that the policy starts by itself; `failed` if it starts none.
+
+    Stops at the first repair that passes.
+    """
+    last, seen = failed, 0
+    while len(repairs := client.evaluation(evaluation_id).remediations) > seen:
+        note(f"verdict {last.verdict}; following the repair {repairs[seen]}")
+        last = final_verdict(client, gated_repair(client, repairs[seen], deadline), deadline)
+        seen += 1
+        if last.verdict == "pass":
+            break
+    return last
+
+
+def _seconds(text: str) -> float:
+    """A number of seconds of at least 0; argparse turns the error into a usage message."""
+    seconds = float(text)
+    if not 0 <= seconds < float("inf"):
+        raise ValueError(text)
+    return seconds
+
+
+def _evaluation_id(text: str) -> str:
+    if not text.startswith(("eval_", "rem_")):
+        raise argparse.ArgumentTypeError(
+            f"{text} is no id of an evaluation (eval_...) or remediation (rem_...)"
+        )
+    return text
+
+
+ID = argument("id", type=_evaluation_id, metavar="ID", help="eval_..., or rem_... to wait for")
+TIMEOUT = argument("--timeout", type=_seconds, metavar="SECONDS", help="exit 5 after this long")
+EVALUATION = (
+    argument("candidate", help="a checkpoint folder, or ckpt_..."),
+    argument("--baseline", required=True, help="a folder, ckpt_..., or alias:NAME"),
+    argument("--task-data", metavar="FILE", help="JSON Lines of prompt and completion"),
+    argument("--split", choices=get_args(Split), default="screen"),
+    argument("--template", default="baseline", help="baseline or candidate: who renders both"),
+    REPORTS,
+    TIMEOUT,
+)
+
+COMMANDS = (
+    Command(
+        "submit",
+        "queue an evaluation and wait for its verdict",
+        submit,
+        (
+            *EVALUATION,
+            argument("--policy", default="standard", help="a file, a shipped name, or pol_..."),
+            argument("--tier", choices=get_args(Tier), default="standard"),
+            argument("--no-wait", action="store_true", help="exit 5 at once: no verdict yet"),
+            argument("--follow-repairs", action="store_true", help="go on to a repair's verdict"),
+            argument("--id-file", type=Path, metavar="FILE", help="write the evaluation's id here"),
+        ),
+    ),
+    Command("wait", "wait for a verdict", wait, (ID, TIMEOUT, REPORTS)),
+    Command("verdict", "print a verdict", verdict, (ID, REPORTS)),
+    Command(
+        "report",
+        "print or write a verdict as a report; exits as the verdict does",
+        report,
+        (
+            ID,
+            argument("--format", default="text", help=", ".join(RENDERERS)),
+            argument("-o", "--output", type=Path, metavar="FILE"),
+        ),
+    ),
+    Command(
+        "remediate",
+        "repair the candidate of an evaluation that failed",
+        remediate,
+        (
+            argument("evaluation", type=_evaluation_id, metavar="EVAL"),
+            argument(
+                "--recipe", required=True, choices=sorted(set(get_args(Recipe)) - {"finetune"})
+            ),
+            argument("--steps", type=int),
+            argument("--candidate-weight", type=float, metavar="W"),
+            argument("--learning-rate", type=float),
+            argument("--seed", type=int),
+            argument("--start", choices=("baseline", "candidate")),
+            argument("--wait", action="store_true", help="wait for the repair's own verdict"),
+            TIMEOUT,
+            REPORTS,
+        ),
+    ),
+)

@@ -1,0 +1,171 @@
+"""Commands that start processes: the embedded stack, and each of its parts on its own.
+
+`serve` and `worker` become uvicorn and Celery (exec), so that signals and exit codes are theirs;
+the same two commands run inside the embedded stack, in docker-compose.yml and in the tests.
+"""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+from typing import NoReturn
+
+from sqlalchemy.exc import OperationalError
+
+from holdfast.cli.command import Command, argument, emit, note
+from holdfast.errors import HarnessError, InvalidSettings, Unreachable
+from holdfast.settings import Settings, child_environment, read_settings
+
+PORT = argument("--port", type=int, help="where the API listens (0: any free port)")
+
+
+def up(options: argparse.Namespace) -> int:
+    """Run the embedded stack until SIGINT or SIGTERM."""
+    from holdfast import embedded
+
+    log_to_stderr()
+    ended = _on_signals()
+    with embedded.running(with_port(read_settings(), options.port), ended) as stack:
+        where = {"url": stack.url, "key_file": str(stack.key_file)}
+        text = f"Holdfast listens at {stack.url}\nthe admin key lies in {stack.key_file}"
+        emit(options, {**where, "home": str(stack.settings.home)}, text)
+        note("Ctrl-C stops it; commands started in this folder find it by themselves")
+        stack.watch(ended)
+    return 0
+
+
+def serve(options: argparse.Namespace) -> NoReturn:
+    """Become the API server."""
+    settings = with_port(read_settings(), options.port)
+    require_head(settings)
+    limits = {
+        "--limit-concurrency": "200",
+        "--timeout-keep-alive": "5",
+        "--timeout-graceful-shutdown": "20",
+    }
+    _become(
+        settings,
+        *("uvicorn", "service.app:app", "--factory", "--no-server-header"),
+        *("--host", settings.host, "--port", str(settings.port)),
+        *(word for pair in limits.items() for word in pair),
+    )
+
+
+def worker(_options: argparse.Namespace) -> NoReturn:
+    """Become the Celery worker of this machine's queue."""
+    settings = read_settings()
+    require_head(settings)
+    os.environ["REMAP_SIGTERM"] = "SIGQUIT"  # Celery's soft shutdown: the job is handed over
+    _become(
+        settings,
+        *("celery", "-A", "workers.main", "worker", "-Q", settings.queue, "-n", "holdfast@%h"),
+        *("--without-gossip", "--without-mingle", "-O", "fair"),
+    )
+
+
+def sweep(options: argparse.Namespace) -> int:
+    """Free expired leases and repeat lost hints until SIGINT or SIGTERM, or once."""
+    from holdfast import sweeper
+    from holdfast.db.session import open_database
+    from holdfast.queue import producer
+
+    log_to_stderr()
+    settings = read_settings()
+    if not options.once:
+        sweeper.sweep(settings, _on_signals())
+        return 0
+    require_head(settings)
+    database, broker = open_database(settings.database_url), producer(settings)
+    done = sweeper.sweep_once(database, broker)
+    found = {"requeued": done.requeued, "ended": done.ended, "hints": done.hints}
+    emit(options, found, ", ".join(f"{name} {count}" for name, count in found.items()))
+    return 0
+
+
+def migrate(options: argparse.Namespace) -> int:
+    """Bring the database to this version's revision."""
+    from holdfast.db.migrate import head_revision, upgrade
+
+    settings = read_settings()
+    try:
+        if settings.database_url.startswith("sqlite"):
+            settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        upgrade(settings.database_url)
+    except OperationalError as error:
+        raise Unreachable(f"the database cannot be migrated: {first_line(error)}") from error
+    revision = head_revision()
+    emit(options, {"revision": revision}, f"the database is at revision {revision}")
+    return 0
+
+
+def with_port(settings: Settings, port: int | None) -> Settings:
+    """The settings with the command line's port, where it names one."""
+    if port is None:
+        return settings
+    if not 0 <= port <= 65535:
+        raise InvalidSettings(f"--port is {port}, expected 0 to 65535")
+    return settings.model_copy(update={"port": port})
+
+
+def require_head(settings: Settings) -> None:
+    """Refuse to work on a database of another revision: exit 4, before anything listens."""
+    from holdfast.db.migrate import open_checked
+
+    try:
+        open_checked(settings.database_url).dispose()
+    except InvalidSettings as error:
+        raise HarnessError(str(error)) from error
+    except OperationalError as error:
+        raise Unreachable(f"the database does not answer: {first_line(error)}") from error
+
+
+def first_line(error: Exception) -> str:
+    """SQLAlchemy's messages go on with the statement and a link."""
+    return str(error).splitlines()[0]
+
+
+def log_to_stderr() -> None:
+    """One line an event; what Alembic has to say is not news."""
+    form = "%(asctime)s %(levelname)s %(name)s %(message)s"
+    logging.basicConfig(level=logging.INFO, format=form, stream=sys.stderr)
+    for name in ("alembic", "httpx"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _on_signals() -> threading.Event:
+    """An event that SIGINT and SIGTERM set; a second one does not cut the shutdown short."""
+    ended = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        ended.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    return ended
+
+
+def _become(settings: Settings, *module_and_arguments: str) -> NoReturn:
+    """Exec a module of ours in a folder of ours: both programs put the working directory first."""
+    folder = settings.home / "run"
+    folder.mkdir(parents=True, exist_ok=True)
+    os.chdir(folder)
+    command = (sys.executable, "-m", *module_and_arguments)
+    sys.stdout.flush()
+    os.execve(sys.executable, command, child_environment(settings))  # noqa: S606  no shell wanted
+
+
+COMMANDS = (
+    Command("up", "start the embedded stack: Redis, SQLite, API, worker, sweeper", up, (PORT,)),
+    Command("serve", "run the API", serve, (PORT,)),
+    Command("worker", "run one worker", worker),
+    Command(
+        "sweep",
+        "free the leases of lost workers and repeat lost hints",
+        sweep,
+        (argument("--once", action="store_true", help="one round, then stop"),),
+    ),
+    Command("migrate", "bring the database to this version", migrate),
+)

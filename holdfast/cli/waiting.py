@@ -1,0 +1,144 @@
+"""Waiting for a job without losing it: events for the eye, the job's own status for the answer.
+
+The event stream is read in a thread, so that a timeout is kept while the server says nothing. A
+server that goes away (a deployment) is asked again for PATIENCE_SECONDS; the job runs on meanwhile.
+"""
+
+import queue
+import threading
+import time
+
+from holdfast import wire
+from holdfast.cli.command import note
+from holdfast.cli.show import ProgressView
+from holdfast.client import Client
+from holdfast.errors import HarnessError, HoldfastError, Unreachable
+from holdfast.evaluation import Status
+from holdfast.verdict import Verdict
+
+PATIENCE_SECONDS = 120.0
+AGAIN_SECONDS = 2.0
+
+
+class GaveUpWaiting(HoldfastError):
+    """The time to wait is over; the job runs on, and there is no verdict yet."""
+
+    exit_code = 5
+    status = 504
+
+
+class Deadline:
+    """The time that is left; None is for ever."""
+
+    def __init__(self, seconds: float | None) -> None:
+        """Starts now, by the monotonic clock."""
+        self._end = None if seconds is None else time.monotonic() + seconds
+
+    def left(self) -> float | None:
+        """Seconds left, not below 0."""
+        return None if self._end is None else max(0.0, self._end - time.monotonic())
+
+
+def wait_for_end(client: Client, job_id: str, deadline: Deadline) -> None:
+    """Return when the job has ended; GaveUpWaiting, or Unreachable after a long silence."""
+    heard, seen = time.monotonic(), 0
+    with ProgressView() as view:
+        while True:
+            try:
+                for event in EventSource(client, job_id, seen, deadline):
+                    seen, heard = event.seq, time.monotonic()
+                    view.show(event)
+            except Unreachable as error:
+                if time.monotonic() - heard > PATIENCE_SECONDS:
+                    raise
+                note(f"{error}; asking again")
+                _pause(job_id, deadline)
+            else:
+                return
+
+
+def final_verdict(client: Client, evaluation_id: str, deadline: Deadline) -> Verdict:
+    """Wait for an evaluation's end and give its verdict; HarnessError where it ended without."""
+    wait_for_end(client, evaluation_id, deadline)
+    return verdict_of(client, evaluation_id)
+
+
+def verdict_of(client: Client, evaluation_id: str) -> Verdict:
+    """The verdict of an evaluation, now; says why where there is none (yet)."""
+    found = client.evaluation(evaluation_id)
+    if found.status in (Status.QUEUED, Status.RUNNING):
+        raise GaveUpWaiting(
+            f"NO VERDICT YET: {evaluation_id} is {found.status.value}; "
+            f"wait for it with `holdfast wait {evaluation_id}`"
+        )
+    if found.status is not Status.SUCCEEDED:
+        raise HarnessError(
+            f"no verdict: {evaluation_id} ended as {found.status.value}"
+            f"{f' ({found.error})' if found.error else ''}"
+        )
+    return client.verdict(evaluation_id)
+
+
+def finished_repair(client: Client, remediation_id: str, deadline: Deadline) -> wire.Remediation:
+    """Wait until a repair is made or given up; HarnessError where no checkpoint came out."""
+    wait_for_end(client, remediation_id, deadline)
+    made = client.remediation(remediation_id)
+    if made.child_evaluation is None:
+        raise HarnessError(
+            f"no repair: {remediation_id} ended as {made.status.value}"
+            f"{f' ({made.error})' if made.error else ''}"
+        )
+    return made
+
+
+class EventSource:
+    """A job's events as an iterator that keeps a deadline, whatever the server does."""
+
+    def __init__(self, client: Client, job_id: str, after: int, deadline: Deadline) -> None:
+        """Starts to read at once, after the event of number `after`."""
+        self._job_id, self._deadline = job_id, deadline
+        self._arrived: queue.SimpleQueue[wire.Event | HoldfastError | None] = queue.SimpleQueue()
+        read = threading.Thread(target=self._read, args=(client, after), daemon=True)
+        read.start()
+
+    def __iter__(self) -> "EventSource":
+        """The events are gone through once."""
+        return self
+
+    def __next__(self) -> wire.Event:
+        """The next event; the stream's own error where it ended with one."""
+        try:
+            arrived = self._arrived.get(timeout=self._deadline.left())
+        except queue.Empty:
+            raise gave_up(self._job_id) from None
+        if arrived is None:
+            raise StopIteration
+        if isinstance(arrived, HoldfastError):
+            raise arrived
+        return arrived
+
+    def _read(self, client: Client, after: int) -> None:
+        try:
+            for event in client.events(self._job_id, after=after):
+                self._arrived.put(event)
+        except HoldfastError as error:
+            self._arrived.put(error)
+        except Exception as error:  # noqa: BLE001  handed to the thread that waits, not swallowed
+            self._arrived.put(HarnessError(f"the event stream broke: {error!r}"))
+        else:
+            self._arrived.put(None)
+
+
+def gave_up(job_id: str) -> GaveUpWaiting:
+    """The sentence of exit code 5."""
+    return GaveUpWaiting(
+        f"NO VERDICT YET: gave up waiting for {job_id}, which runs on; "
+        f"go on with `holdfast wait {job_id}`"
+    )
+
+
+def _pause(job_id: str, deadline: Deadline) -> None:
+    left = deadline.left()
+    if left is not None and left < AGAIN_SECONDS:
+        raise gave_up(job_id)
+    time.sleep(AGAIN_SECONDS)

