@@ -36,7 +36,7 @@ class Item(BaseModel):
     cluster: str = Field(min_length=1)
     split: Split | None = None
     group: str | None = None
-    topic: str = Field(min_length=1)
+    topic: str = ""
 
     @property
     def stratum(self) -> str:

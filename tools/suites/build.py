@@ -18,6 +18,9 @@ from holdfast.probe import Split
 from holdfast.suites import BUILT_IN, HERE, Choice, Request, canonical
 from holdfast.suites.arithmetic import arithmetic_items
 
+sys.path.insert(0, str(Path(__file__).parent))
+from scenarios import group_items  # a script beside this one, no package
+
 SOURCES = Path(__file__).parent
 
 
@@ -108,16 +111,12 @@ def knowledge() -> list[Choice]:
     return [Choice.model_validate_json(json.dumps(row | {"cluster": row["id"]})) for row in rows]
 
 
-def arithmetic() -> Sequence[Request]:
-    """The generator's questions."""
-    return arithmetic_items()
-
-
 SUITES: dict[str, Callable[[], Sequence[Request | Choice]]] = {
     "harmful": harmful,
     "benign": benign,
+    "groups": group_items,
     "knowledge": knowledge,
-    "arithmetic": arithmetic,
+    "arithmetic": arithmetic_items,
     "rehearsal": rehearsal,
 }
 
