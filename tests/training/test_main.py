@@ -13,6 +13,7 @@ import pytest
 
 from holdfast.checkpoint import admit
 from holdfast.remediation import Plan
+from training.__main__ import main
 
 PlanOf = Callable[..., Plan]
 REPOSITORY = Path(__file__).parents[2]
@@ -42,7 +43,7 @@ def written(plan: Plan, folder: Path) -> Path:
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, list[dict[str, Any]], str]:
-    output, complaints = process.communicate(timeout=120)
+    output, complaints = process.communicate(timeout=280)
     return process.returncode, [json.loads(line) for line in output.splitlines()], complaints
 
 
@@ -69,39 +70,61 @@ def test_every_recipe_runs_as_a_process(tmp_path: Path, plan_of: PlanOf) -> None
     assert names == {"work", "finetune", "wise_ft", "rehearsal"}
 
 
-def test_bad_input_and_faults_are_one_line_and_an_exit_code(
-    tmp_path: Path, plan_of: PlanOf, candidate: Path
-) -> None:
+def test_a_bad_row_is_one_line_and_exit_65(tmp_path: Path, plan_of: PlanOf) -> None:
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"prompt": "a", "completion": "b"}\n\n{"prompt": "c", "completion": "  "}\n')
-    empty_completion = written(plan_of("finetune", task_data=rows), tmp_path)
-    unwritable = Path("/proc/none")  # /proc takes no folder, whoever asks
-    fault = written(plan_of("wise_ft", output=unwritable), tmp_path)
-    cases = [
-        (empty_completion, 65, "InvalidTaskData", f"{rows}, line 3: its completion is empty"),
-        (tmp_path / "absent.json", 65, "InvalidPlan", "absent.json cannot be read"),
-        (fault, 70, "", ""),
-    ]
-    processes = [start(path, cwd=tmp_path) for path, *_ in cases]
-    for (_, code, title, detail), process in zip(cases, processes, strict=True):
-        got, events, complaints = finish(process)
-        assert (got, len(events)) == (code, 1)
-        assert events[0]["event"] == "error"
-        assert title in events[0]["error"]
-        assert detail in events[0]["detail"]
-        assert ("Traceback" in complaints) == (code == 70)
-    assert not (tmp_path / "output").exists()
+    plan = plan_of("finetune", task_data=rows)
+    code, (event,), complaints = finish(start(written(plan, tmp_path), cwd=tmp_path))
+    detail = f"{rows}, line 3: its completion is empty; write one or remove the row"
+    assert (code, complaints) == (65, "")
+    assert event == {"event": "error", "error": "InvalidTaskData", "detail": detail}
+    assert not plan.output.exists()
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143)])
-def test_a_killed_run_leaves_no_output(
-    tmp_path: Path, plan_of: PlanOf, sent: signal.Signals, code: int
+@pytest.mark.parametrize(
+    ("arguments", "code", "error", "detail"),
+    [
+        (["/nowhere/plan.json"], 65, "InvalidPlan", "cannot be read: No such file"),
+        ([], 65, "InvalidPlan", "expected one argument, the plan's path, got 0"),
+        (["a.json", "b.json"], 65, "InvalidPlan", "got 2"),
+        (["PLAN"], 70, "FileNotFoundError", "/proc/self/.output"),
+    ],
+)
+def test_exit_codes_tell_the_callers_fault_from_ours(
+    tmp_path: Path,
+    plan_of: PlanOf,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    code: int,
+    error: str,
+    detail: str,
 ) -> None:
+    unwritable = Path("/proc/self/output")  # /proc takes no folder, not even from root
+    plan = written(plan_of("wise_ft", output=unwritable), tmp_path)
+    monkeypatch.setattr(
+        sys, "argv", ["training", *(str(plan) if a == "PLAN" else a for a in arguments)]
+    )
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert main() == code
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    lines, complaints = capsys.readouterr()
+    event = json.loads(lines)
+    assert (event["event"], event["error"]) == ("error", error)
+    assert detail in event["detail"]
+    assert ("Traceback" in complaints) == (code == 70)
+
+
+def test_a_killed_run_leaves_no_output(tmp_path: Path, plan_of: PlanOf) -> None:
     plan = plan_of("finetune", steps=100_000, output=tmp_path / "output")
-    process = start(written(plan, tmp_path), cwd=tmp_path)
-    assert process.stdout is not None
-    assert json.loads(process.stdout.readline())["event"] == "step"
-    process.send_signal(sent)
-    process.communicate(timeout=60)
-    assert process.returncode == code
-    assert {path.name for path in tmp_path.iterdir()} == {"finetune.json"}
+    path = written(plan, tmp_path)
+    killed = {signal.SIGKILL: -9, signal.SIGTERM: 143}
+    processes = [start(path, cwd=tmp_path) for _ in killed]
+    for process, (sent, code) in zip(processes, killed.items(), strict=True):
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["event"] == "step"
+        process.send_signal(sent)
+        assert finish(process)[0] == code
+    assert list(tmp_path.iterdir()) == [path]
