@@ -14,7 +14,8 @@
     │   ├── Forbidden          403
     │   ├── NotFound           404
     │   ├── Conflict           409
-    │   │   └── StaleVersion   412
+    │   │   ├── StaleVersion   412
+    │   │   └── InFlight       its twin is still at work
     │   └── IdempotencyMismatch 422
     ├── Transient              the world was unwell; the job goes back to the queue
     │   ├── LeaseLost          another worker holds the job now, or it was canceled
@@ -31,10 +32,14 @@ HTTP status where it is not its parent's, and needs nothing else.
 
 
 class HoldfastError(Exception):
-    """Root of all errors raised on purpose; `exit_code` is the CLI's, `status` the HTTP reply's."""
+    """Root of all errors raised on purpose; `exit_code` is the CLI's, `status` the HTTP reply's.
+
+    `retry_after`, in seconds, is set where the same request may well succeed a little later.
+    """
 
     exit_code = 4
     status = 500
+    retry_after: int | None = None
 
     @property
     def title(self) -> str:
@@ -110,6 +115,12 @@ class Conflict(CallerError):
     status = 409
 
 
+class InFlight(Conflict):
+    """A request with the same Idempotency-Key is still at work; wait for it."""
+
+    retry_after = 1
+
+
 class StaleVersion(Conflict):
     """The thing moved since it was read; read it again and decide anew."""
 
@@ -127,6 +138,7 @@ class Transient(HoldfastError):
     """Worth another try, without a change by anybody."""
 
     status = 503
+    retry_after = 2
 
 
 class LeaseLost(Transient):

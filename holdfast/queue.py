@@ -9,13 +9,19 @@ runs (celery #5935), and finds a dead worker's task again only after minutes.
 The service sends by name and never imports the workers.
 """
 
+from typing import Literal
+
+import logging
+
 from celery import Celery
 from kombu.entity import Queue
 from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from holdfast.errors import Unreachable
 from holdfast.settings import Settings
+
+log = logging.getLogger(__name__)
 
 POKE = "holdfast.poke"
 QUEUES = ("control", "cpu", "gpu")
@@ -77,3 +83,26 @@ def poke(app: Celery, queue: str) -> None:
         app.send_task(POKE, kwargs={"queue": queue}, queue=queue, retry=False)
     except (OperationalError, RedisError, OSError) as error:
         raise Unreachable(f"the broker did not take a hint: {error}") from error
+
+
+def broker_state(app: Celery) -> Literal["up", "degraded", "down"]:
+    """Whether the broker takes messages; degraded when it answers, but with a complaint.
+
+    A Redis whose disk is full answers every write, and PING too, with an error.
+    """
+    try:
+        with app.connection_for_write() as connection:
+            connection.default_channel.client.ping()
+    except ResponseError:
+        return "degraded"
+    except (OperationalError, RedisError, OSError):
+        return "down"
+    return "up"
+
+
+def hint(app: Celery, queue: str) -> None:
+    """Poke as well as one can: a row is queued already, and the sweeper repeats a lost hint."""
+    try:
+        poke(app, queue)
+    except Unreachable as error:
+        log.warning("queue=%s no hint sent, the sweeper will: %s", queue, error)

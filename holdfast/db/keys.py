@@ -41,11 +41,12 @@ USED_EVERY = timedelta(hours=1)  # how fine `last_used_at` is: not a write for e
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls, once the key is known to be good."""
+    """Who calls, once the key is known to be good; `seen` if its use was noted within the hour."""
 
     key_id: str
     project: str
     scopes: frozenset[str]
+    seen: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +121,13 @@ def find_caller(session: Session, pepper: bytes, token: str) -> Caller:
     moment = now(session)
     if row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= moment):
         raise refused
-    return Caller(row.id, row.project, frozenset(row.scopes))
+    seen = row.last_used_at is not None and moment - row.last_used_at < USED_EVERY
+    return Caller(row.id, row.project, frozenset(row.scopes), seen)
 
 
 def note_use(session: Session, key_id: str) -> None:
-    """Remember, to the hour, when a key was last used."""
-    row, moment = session.get_one(ApiKey, key_id), now(session)
-    if row.last_used_at is None or moment - row.last_used_at > USED_EVERY:
-        row.last_used_at = moment
+    """Remember when a key was last used; called where `Caller.seen` is false."""
+    session.get_one(ApiKey, key_id).last_used_at = now(session)
 
 
 def list_keys(session: Session, project: str) -> Sequence[ApiKey]:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from holdfast.db.jobs import now
 from holdfast.db.tables import IdempotentReply
-from holdfast.errors import Conflict, IdempotencyMismatch
+from holdfast.errors import Conflict, IdempotencyMismatch, InFlight
 
 KEPT = timedelta(hours=24)
 IN_FLIGHT = timedelta(seconds=120)  # after that, a claim without a reply belongs to a dead process
@@ -71,7 +71,7 @@ def _earlier(session: Session, project: str, key: str, fingerprint: str) -> Repl
             f"Idempotency-Key {key!r} was used for another request; use a new key for a new request"
         )
     if row is None or row.status is None:
-        raise Conflict(f"a request with Idempotency-Key {key!r} is still at work; try again later")
+        raise InFlight(f"a request with Idempotency-Key {key!r} is still at work; try again later")
     return Reply(row.status, dict(row.headers), row.body or "")
 
 

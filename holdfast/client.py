@@ -1,0 +1,320 @@
+"""The HTTP client that the command line and the integrations share.
+
+A problem reply becomes the error class that the service raised, by its title; whatever keeps an
+answer from coming becomes Unreachable. Only what is safe to send twice is sent again: reads, and
+POSTs because each carries an Idempotency-Key of its own. A proxy from the environment is not used
+for addresses of this machine.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from holdfast import errors, wire
+from holdfast.evaluation import FINISHED
+from holdfast.settings import Settings
+from holdfast.verdict import Verdict
+
+TRIES = 4
+BACKOFF_SECONDS = 0.25
+LONGEST_BACKOFF_SECONDS = 8.0
+WORTH_ANOTHER_TRY = {429, 502, 503, 504}
+TIMEOUT = httpx.Timeout(10.0, read=60.0)  # hashing a checkpoint happens inside the request
+STREAM_TIMEOUT = httpx.Timeout(10.0, read=45.0)  # the server says something every 15 s
+LOCAL = {"127.0.0.1", "::1", "localhost"}
+
+_Reply = TypeVar("_Reply", bound=BaseModel)
+
+
+def _error_classes() -> dict[str, type[errors.HoldfastError]]:
+    found, todo = {}, [errors.HoldfastError]
+    while todo:
+        kind = todo.pop()
+        found[kind.__name__] = kind
+        todo += kind.__subclasses__()
+    return found
+
+
+ERRORS = _error_classes()
+
+
+class Client:
+    """The service, as calls. One connection pool; close it, or use it in a `with`."""
+
+    def __init__(
+        self,
+        server: str,
+        api_key: str | None,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`server` is a URL such as http://127.0.0.1:8321."""
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._http = httpx.Client(
+            base_url=server,
+            headers={"Accept": "application/json", **headers},
+            timeout=TIMEOUT,
+            transport=transport,
+            trust_env=httpx.URL(server).host not in LOCAL,
+        )
+        self._server, self._sleep = server, sleep
+
+    def __enter__(self) -> Self:
+        """The client itself."""
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        """Close the connections."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    # --- checkpoints, baselines, policies
+
+    def register_checkpoint(self, uri: str, *, parent: str | None = None) -> wire.Checkpoint:
+        """Have a folder admitted, hashed and registered."""
+        body = wire.NewCheckpoint(uri=uri, parent=parent)
+        return self._post(wire.Checkpoint, "/v1/checkpoints", body)
+
+    def checkpoint(self, checkpoint_id: str) -> wire.Checkpoint:
+        """A registered checkpoint."""
+        return self._get(wire.Checkpoint, f"/v1/checkpoints/{checkpoint_id}")
+
+    def baseline(self, project: str, alias: str) -> wire.Baseline:
+        """Where an alias points now."""
+        return self._get(wire.Baseline, f"/v1/projects/{project}/baselines/{alias}")
+
+    def baseline_history(self, project: str, alias: str) -> wire.Page[wire.Baseline]:
+        """Every move of an alias, newest first."""
+        path = f"/v1/projects/{project}/baselines/{alias}/history"
+        return self._get(wire.Page[wire.Baseline], path)
+
+    def set_baseline(
+        self, project: str, alias: str, checkpoint: str, *, seen_version: int | None
+    ) -> wire.Baseline:
+        """Move an alias that still is at `seen_version` (None: does not exist); StaleVersion."""
+        path = f"/v1/projects/{project}/baselines/{alias}"
+        headers = {} if seen_version is None else {"If-Match": f'"{seen_version}"'}
+        body = wire.NewBaseline(checkpoint=checkpoint)
+        reply = self._send("PUT", path, body=body, headers=headers, tries=1)
+        return _parsed(wire.Baseline, reply)
+
+    def save_policy(self, text: str) -> wire.Policy:
+        """Store a policy; the same one is stored once."""
+        return self._post(wire.Policy, "/v1/policies", wire.NewPolicy(text=text))
+
+    def policy(self, policy_id: str) -> wire.Policy:
+        """A stored policy and its text."""
+        return self._get(wire.Policy, f"/v1/policies/{policy_id}")
+
+    # --- evaluations
+
+    def submit(self, evaluation: wire.NewEvaluation) -> wire.Evaluation:
+        """Queue an evaluation."""
+        return self._post(wire.Evaluation, "/v1/evaluations", evaluation)
+
+    def evaluation(self, evaluation_id: str) -> wire.Evaluation:
+        """How far an evaluation is."""
+        return self._get(wire.Evaluation, f"/v1/evaluations/{evaluation_id}")
+
+    def evaluations(self, *, cursor: str | None = None) -> wire.Page[wire.Evaluation]:
+        """The project's evaluations, newest first."""
+        query = {"cursor": cursor} if cursor else {}
+        return self._get(wire.Page[wire.Evaluation], "/v1/evaluations", query)
+
+    def cancel(self, evaluation_id: str) -> wire.Evaluation:
+        """Ask for its end: at once if it waits, at the worker's next look if it runs."""
+        return self._post(wire.Evaluation, f"/v1/evaluations/{evaluation_id}:cancel")
+
+    def retry(self, evaluation_id: str) -> wire.Evaluation:
+        """Queue it again after it ended without a result."""
+        return self._post(wire.Evaluation, f"/v1/evaluations/{evaluation_id}:retry")
+
+    def verdict(self, evaluation_id: str) -> Verdict:
+        """The verdict; NotFound until there is one."""
+        return self._get(Verdict, f"/v1/evaluations/{evaluation_id}/verdict")
+
+    def artifact(self, evaluation_id: str, name: str) -> bytes:
+        """A report or evidence file, such as report.md or evidence/candidate.jsonl."""
+        path = f"/v1/evaluations/{evaluation_id}/artifacts/{name}"
+        return self._send("GET", path, headers={"Accept": "*/*"}).content
+
+    # --- remediations, keys
+
+    def remediate(self, remediation: wire.NewRemediation) -> wire.Remediation:
+        """Queue a repair of a failing evaluation's candidate."""
+        return self._post(wire.Remediation, "/v1/remediations", remediation)
+
+    def remediation(self, remediation_id: str) -> wire.Remediation:
+        """How far a repair is, and what came out."""
+        return self._get(wire.Remediation, f"/v1/remediations/{remediation_id}")
+
+    def cancel_remediation(self, remediation_id: str) -> wire.Remediation:
+        """Ask for the end of a repair."""
+        return self._post(wire.Remediation, f"/v1/remediations/{remediation_id}:cancel")
+
+    def create_key(self, key: wire.NewKey) -> wire.Key:
+        """Make a key; its token is in this reply alone."""
+        return self._post(wire.Key, "/v1/keys", key)
+
+    def keys(self) -> wire.Page[wire.Key]:
+        """The project's keys, without their tokens."""
+        return self._get(wire.Page[wire.Key], "/v1/keys")
+
+    def revoke_key(self, key_id: str) -> wire.Key:
+        """End a key at once."""
+        return self._post(wire.Key, f"/v1/keys/{key_id}:revoke")
+
+    def probes(self) -> wire.Page[wire.Probe]:
+        """The catalogue of probes."""
+        return self._get(wire.Page[wire.Probe], "/v1/probes")
+
+    # --- events
+
+    def events(self, job_id: str, *, after: int = 0) -> Iterator[wire.Event]:
+        """A job's events as they happen, until it has ended; a cut stream is taken up again.
+
+        Raises Unreachable when the server stays away for some tries in a row.
+        """
+        kind = "remediations" if job_id.startswith("rem_") else "evaluations"
+        path, seen, failures = f"/v1/{kind}/{job_id}/events", after, 0
+        while failures < TRIES:
+            ended = False
+            try:
+                for event in self._stream(path, seen):
+                    seen, failures = event.seq, 0
+                    ended = event.kind in FINISHED
+                    yield event
+                if ended or self._is_over(f"/v1/{kind}/{job_id}", path, seen):
+                    return
+            except (httpx.TransportError, errors.Unreachable):
+                failures += 1
+                self._sleep(backoff(failures))
+        raise errors.Unreachable(f"{self._server} does not answer; the job runs on without us")
+
+    def _is_over(self, job: str, events: str, seen: int) -> bool:
+        status = self._get(wire.Job, job).status
+        rest = self._get(wire.Page[wire.Event], events, {"cursor": str(seen)})
+        return status in FINISHED and not rest.data
+
+    def _stream(self, path: str, after: int) -> Iterator[wire.Event]:
+        headers = {"Accept": "text/event-stream"}
+        if after:
+            headers["Last-Event-ID"] = str(after)
+        opened: AbstractContextManager[httpx.Response] = self._http.stream(
+            "GET", path, headers=headers, timeout=STREAM_TIMEOUT
+        )
+        with opened as reply:
+            if not reply.is_success:
+                reply.read()
+                raise _as_error(reply)
+            for line in reply.iter_lines():
+                if line.startswith("data: "):
+                    yield wire.Event.model_validate_json(line.removeprefix("data: "))
+
+    # --- the plumbing
+
+    def _get(self, kind: type[_Reply], path: str, query: Mapping[str, str] = {}) -> _Reply:
+        return _parsed(kind, self._send("GET", path, query=query))
+
+    def _post(self, kind: type[_Reply], path: str, body: BaseModel | None = None) -> _Reply:
+        headers = {"Idempotency-Key": secrets.token_hex(16)}
+        return _parsed(kind, self._send("POST", path, body=body, headers=headers))
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] = {},
+        body: BaseModel | None = None,
+        headers: Mapping[str, str] = {},
+        tries: int = TRIES,
+    ) -> httpx.Response:
+        content = body.model_dump_json(exclude_unset=True).encode() if body else None
+        sent = {**headers, "Content-Type": "application/json"} if body else dict(headers)
+        for attempt in range(1, tries + 1):
+            try:
+                reply = self._http.request(
+                    method, path, params=dict(query), content=content, headers=sent
+                )
+            except httpx.TransportError as error:
+                problem: errors.HoldfastError = errors.Unreachable(
+                    f"{self._server} does not answer ({type(error).__name__}: {error})"
+                )
+                wait = backoff(attempt)
+            else:
+                if reply.is_success:
+                    return reply
+                problem = _as_error(reply)
+                if not _worth_another_try(reply):
+                    raise problem
+                wait = _retry_after(reply) or backoff(attempt)
+            if attempt < tries:
+                self._sleep(wait)
+        raise problem
+
+
+def open_client(settings: Settings) -> Client:
+    """A client for HOLDFAST_SERVER with HOLDFAST_API_KEY."""
+    if settings.server is None:
+        raise errors.InvalidSettings(
+            "no server: set HOLDFAST_SERVER to its URL, or start one with `holdfast up`"
+        )
+    return Client(settings.server, settings.api_key)
+
+
+def backoff(attempt: int) -> float:
+    """Seconds to wait after the attempt of this number, from 1: doubling, up to 8 s."""
+    return min(BACKOFF_SECONDS * 2.0 ** (attempt - 1), LONGEST_BACKOFF_SECONDS)
+
+
+def _worth_another_try(reply: httpx.Response) -> bool:
+    in_flight = reply.status_code == errors.Conflict.status and "retry-after" in reply.headers
+    return reply.status_code in WORTH_ANOTHER_TRY or in_flight
+
+
+def _retry_after(reply: httpx.Response) -> float | None:
+    given = reply.headers.get("retry-after", "")
+    return min(float(given), LONGEST_BACKOFF_SECONDS) if given.isdigit() else None
+
+
+def _as_error(reply: httpx.Response) -> errors.HoldfastError:
+    """The error that the service raised; a reply that is no problem of ours is Unreachable."""
+    try:
+        problem = wire.Problem.model_validate_json(reply.content)
+    except ValidationError:
+        return errors.Unreachable(
+            f"{reply.url} answered {reply.status_code} with something that is not from Holdfast; "
+            "is the address right, or is a proxy in between?"
+        )
+    text = "; ".join((problem.detail, *problem.errors))
+    kind = ERRORS.get(problem.title)
+    if kind is not None:
+        return kind(text)
+    fallback = errors.CallerError if 400 <= problem.status < 500 else errors.HarnessError
+    return fallback(f"{text} (request {problem.request_id})")
+
+
+def _parsed(kind: type[_Reply], reply: httpx.Response) -> _Reply:
+    try:
+        return kind.model_validate_json(reply.content)
+    except ValidationError as error:
+        raise errors.HarnessError(
+            f"{reply.url} answered something else than a {kind.__name__}; "
+            f"is the server's version another one than ours? ({error})"
+        ) from error

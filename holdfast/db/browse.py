@@ -1,0 +1,111 @@
+"""Lists for people: evaluations with their repairs, items side by side, what flipped.
+
+Every list is paged by the last key of the page before, so that a page costs the same at any depth
+and nothing is skipped or doubled while rows are added.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from sqlalchemy import ColumnElement, and_, select, tuple_
+from sqlalchemy.orm import Session, aliased
+
+from holdfast.db.tables import Evaluation, Job, Remediation, TrialRow
+from holdfast.probe import Outcome
+
+Direction = Literal["worse", "fixed", "unscored"]
+
+
+def list_evaluations(
+    session: Session, project: str, *, limit: int, before: str | None = None
+) -> list[tuple[Job, Evaluation]]:
+    """Newest first; `before` is the last id of the page before."""
+    query = select(Job, Evaluation).join(Evaluation, Evaluation.id == Job.id)
+    query = query.where(*_before(project, before)).order_by(Job.id.desc()).limit(limit)
+    return [(job, about) for job, about in session.execute(query)]
+
+
+def list_remediations(
+    session: Session, project: str, *, limit: int, before: str | None = None
+) -> list[tuple[Job, Remediation]]:
+    """Newest first; `before` is the last id of the page before."""
+    query = select(Job, Remediation).join(Remediation, Remediation.id == Job.id)
+    query = query.where(*_before(project, before)).order_by(Job.id.desc()).limit(limit)
+    return [(job, about) for job, about in session.execute(query)]
+
+
+def _before(project: str, before: str | None) -> tuple[ColumnElement[bool], ...]:
+    own = (Job.project == project,)
+    return own if before is None else (*own, Job.id < before)
+
+
+def repairs_by_evaluation(session: Session, ids: Sequence[str]) -> dict[str, list[Remediation]]:
+    """The repairs tried for each of some evaluations, oldest first."""
+    query = select(Remediation).where(Remediation.evaluation_id.in_(ids)).order_by(Remediation.id)
+    found: dict[str, list[Remediation]] = {one: [] for one in ids}
+    for repair in session.scalars(query):
+        found[repair.evaluation_id].append(repair)
+    return found
+
+
+def list_items(
+    session: Session,
+    evaluation_id: str,
+    *,
+    limit: int,
+    after: tuple[str, ...] | None = None,
+    probe: str | None = None,
+    side: str | None = None,
+) -> Sequence[TrialRow]:
+    """Trials and measures; `after` is (probe, item, variant, side) of the last one seen."""
+    key = (TrialRow.probe, TrialRow.item, TrialRow.variant, TrialRow.side)
+    query = select(TrialRow).where(TrialRow.evaluation_id == evaluation_id)
+    if after is not None:
+        query = query.where(tuple_(*key) > tuple_(*after))
+    if probe is not None:
+        query = query.where(TrialRow.probe == probe)
+    if side is not None:
+        query = query.where(TrialRow.side == side)
+    return session.scalars(query.order_by(*key).limit(limit)).all()
+
+
+def list_flips(
+    session: Session,
+    evaluation_id: str,
+    *,
+    limit: int,
+    after: tuple[str, ...] | None = None,
+    probe: str | None = None,
+) -> list[tuple[TrialRow, TrialRow]]:
+    """Pairs (baseline, candidate) whose outcomes differ; `after` is (probe, item, variant)."""
+    one, other = aliased(TrialRow), aliased(TrialRow)
+    same = and_(
+        one.evaluation_id == other.evaluation_id,
+        one.probe == other.probe,
+        one.item == other.item,
+        one.variant == other.variant,
+    )
+    key = (one.probe, one.item, one.variant)
+    query = (
+        select(one, other)
+        .join(other, same)
+        .where(
+            one.evaluation_id == evaluation_id,
+            one.side == "baseline",
+            other.side == "candidate",
+            one.outcome != other.outcome,
+        )
+    )
+    if after is not None:
+        query = query.where(tuple_(*key) > tuple_(*after))
+    if probe is not None:
+        query = query.where(one.probe == probe)
+    found = session.execute(query.order_by(*key).limit(limit))
+    return [(before, now) for before, now in found]
+
+
+def direction(before: str | None, after: str | None) -> Direction:
+    """What a flip means: worse, fixed, or that one side could not be scored."""
+    if Outcome.UNSCORED.value in {before, after}:
+        return "unscored"
+    return "worse" if after == Outcome.BAD.value else "fixed"

@@ -1,0 +1,118 @@
+"""What a route asks for by type: settings, a session, who calls.
+
+A session is opened here and nowhere else in the service. Its scope is the function, so that it
+commits before the reply is sent: with FastAPI's default a failing commit would still answer 202.
+Who calls is read in a short session of its own, since on SQLite a write session holds the
+database's one lock from its first statement on.
+"""
+
+import logging
+from collections.abc import Iterator
+from typing import Annotated
+
+from celery import Celery
+from fastapi import Depends, Query, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from holdfast.db.keys import Caller, find_caller, note_use
+from holdfast.db.session import after_commit, reading, transaction
+from holdfast.errors import Forbidden, Unauthorized, Unreachable
+from holdfast.queue import poke
+from holdfast.settings import Settings
+
+log = logging.getLogger(__name__)
+
+bearer = HTTPBearer(auto_error=False, description="An API key, made with `holdfast keys`.")
+
+
+def settings_of(request: Request) -> Settings:
+    """The settings that the application was made with."""
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+def database_of(request: Request) -> Engine:
+    """The application's engine."""
+    engine: Engine = request.app.state.database
+    return engine
+
+
+SettingsDep = Annotated[Settings, Depends(settings_of)]
+Database = Annotated[Engine, Depends(database_of)]
+
+
+def identify(
+    request: Request,
+    database: Database,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+) -> Caller:
+    """Whose key this is; Unauthorized without a good one."""
+    if credentials is None:
+        raise Unauthorized("no key; send `Authorization: Bearer holdfast_live_…`")
+    pepper: bytes = request.app.state.pepper
+    with reading(database) as session:
+        caller = find_caller(session, pepper, credentials.credentials)
+    if not caller.seen:
+        with transaction(database) as session:
+            note_use(session, caller.key_id)
+    return caller
+
+
+def allow(needed: SecurityScopes, caller: Annotated[Caller, Depends(identify)]) -> Caller:
+    """The caller, if the key has every scope that the route needs."""
+    require_scopes(caller, *needed.scopes)
+    return caller
+
+
+def require_scopes(caller: Caller, *needed: str) -> None:
+    """Forbidden unless the key has them. `admin` has all but the right to read model text."""
+    missing = set(needed) - caller.scopes
+    if "admin" in caller.scopes:
+        missing &= {"content:read"}
+    if missing:
+        raise Forbidden(f"the key lacks {', '.join(sorted(missing))}; make one that has it")
+
+
+Reader = Annotated[Caller, Security(allow, scopes=["jobs:read"])]
+Writer = Annotated[Caller, Security(allow, scopes=["jobs:write"])]
+BaselineWriter = Annotated[Caller, Security(allow, scopes=["baselines:write"])]
+PolicyWriter = Annotated[Caller, Security(allow, scopes=["policies:write"])]
+Admin = Annotated[Caller, Security(allow, scopes=["admin"])]
+
+
+def own_project(project: str, caller: Caller) -> str:
+    """The project in the path, which has to be the key's; Forbidden otherwise."""
+    if project != caller.project:
+        raise Forbidden(f"the key belongs to another project than {project!r}")
+    return project
+
+
+def _read_session(database: Database) -> Iterator[Session]:
+    with reading(database) as session:
+        yield session
+
+
+def _write_session(database: Database) -> Iterator[Session]:
+    with transaction(database) as session:
+        yield session
+
+
+Reading = Annotated[Session, Depends(_read_session, scope="function")]
+Writing = Annotated[Session, Depends(_write_session, scope="function")]
+
+Limit = Annotated[int, Query(ge=1, le=200, description="Entries of a page.")]
+
+
+def wake_after_commit(request: Request, session: Session, queue: str) -> None:
+    """Send a hint once the row is there. A dead broker costs a second, never the request."""
+    broker: Celery = request.app.state.broker
+
+    def wake() -> None:
+        try:
+            poke(broker, queue)
+        except Unreachable as error:
+            log.warning("queue=%s no hint, the sweeper will send one: %s", queue, error)
+
+    after_commit(session, wake)

@@ -1,0 +1,162 @@
+"""Every error as RFC 9457 `application/problem+json`, with the id of its request.
+
+The status and the title come from the error class, and so does the OpenAPI document: a route names
+the classes it may raise. What a client sent is not repeated back, and of an error that we did not
+raise on purpose nobody outside learns more than the request id.
+"""
+
+import json
+import logging
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from sqlalchemy.exc import DBAPIError
+from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
+
+from holdfast.errors import Forbidden, HoldfastError, Unauthorized, Unreachable
+from holdfast.wire import Problem
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+ALWAYS = (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY)
+SCHEMA = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+MAX_ERRORS = 20  # of one body; the rest would say the same
+
+Responses = dict[int | str, dict[str, Any]]
+
+
+def request_id(request: Request) -> str:
+    """The id that logs and replies share."""
+    return str(request.scope.get("request_id", "unknown"))
+
+
+def problem(
+    request: Request,
+    status: int,
+    title: str,
+    detail: str,
+    *,
+    errors: Iterable[str] = (),
+    headers: dict[str, str] | None = None,
+) -> Response:
+    """One error reply. ASCII only, so that whatever a client sent can be spoken of."""
+    body = Problem(
+        title=title,
+        status=status,
+        detail=detail,
+        request_id=request_id(request),
+        errors=tuple(errors),
+    )
+    text = json.dumps(body.model_dump(mode="json"))
+    return Response(text, status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def raises(*kinds: type[HoldfastError]) -> Responses:
+    """OpenAPI responses of the errors that a route may raise, besides those of every route."""
+    everywhere: tuple[type[HoldfastError], ...] = (Unauthorized, Forbidden)
+    said: dict[int, list[str]] = {}
+    for kind in (*everywhere, *kinds):
+        said.setdefault(kind.status, []).append(f"{kind.__name__}: {kind.__doc__ or ''}")
+    for status in ALWAYS:
+        said.setdefault(status, []).append(status.phrase)
+    return {
+        int(status): {"description": " ".join(lines), "content": SCHEMA}
+        for status, lines in sorted(said.items())
+    }
+
+
+def install(app: FastAPI) -> None:
+    """Handlers for all errors, and the OpenAPI document that promises them."""
+    app.add_exception_handler(HoldfastError, on_our_error)
+    app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(RequestValidationError, on_invalid_request)
+    app.add_exception_handler(DBAPIError, on_database_error)
+    app.add_exception_handler(Exception, on_unknown_error)
+    app.openapi = lambda: openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way
+
+
+def openapi(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, with the schema of a problem."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+        )
+        schemas = document["components"]["schemas"]
+        schemas["Problem"] = Problem.model_json_schema()
+        schemas.pop("HTTPValidationError", None)
+        schemas.pop("ValidationError", None)
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def on_our_error(request: Request, error: Exception) -> Response:
+    """What we raised on purpose."""
+    if not isinstance(error, HoldfastError):
+        raise error
+    kind, status = type(error), error.status
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.error("request=%s %s: %s", request_id(request), kind.__name__, error)
+    headers = {}
+    if status == Unauthorized.status:
+        headers["WWW-Authenticate"] = "Bearer"
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
+    return problem(request, status, kind.__name__, str(error), headers=headers)
+
+
+def on_http_error(request: Request, error: Exception) -> Response:
+    """What the framework refused: no such page, no such method, a body that is no JSON."""
+    if not isinstance(error, HTTPException):
+        raise error
+    headers, detail = dict(error.headers or {}), str(error.detail)
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(allowed_methods(request))
+        detail = f"{request.method} is not possible here, only {headers['Allow']}"
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        detail = f"nothing at {request.url.path}; /docs lists what there is"
+    title = HTTPStatus(error.status_code).phrase.title().replace(" ", "")
+    return problem(request, error.status_code, title, detail, headers=headers)
+
+
+def allowed_methods(request: Request) -> list[str]:
+    """The methods of all routes at this path: the framework names the first one's only."""
+    methods: set[str] = set()
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            methods |= set(route.methods or ())
+    return sorted(methods)
+
+
+def on_invalid_request(request: Request, error: Exception) -> Response:
+    """A body, query or header that is not as the OpenAPI document says."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    found = [
+        f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()
+    ]
+    detail = f"the request does not fit in {len(found)} places; see errors, and /docs for the shape"
+    return problem(request, 422, "InvalidRequest", detail, errors=found[:MAX_ERRORS])
+
+
+def on_database_error(request: Request, error: Exception) -> Response:
+    """The database did not answer or refused; nothing of this request was kept."""
+    log.error("request=%s database: %s", request_id(request), error)
+    detail = "the database did not take this; nothing was changed, try again"
+    headers = {"Retry-After": str(Unreachable.retry_after)}
+    return problem(request, 503, Unreachable.__name__, detail, headers=headers)
+
+
+def on_unknown_error(request: Request, error: Exception) -> Response:
+    """Our fault."""
+    log.error("request=%s failed", request_id(request), exc_info=error)
+    detail = f"Holdfast failed; its log has more under request {request_id(request)}"
+    return problem(request, 500, "InternalError", detail)

@@ -1,0 +1,31 @@
+"""What this version can ask: probes, built-in suites, judges."""
+
+from fastapi import APIRouter
+
+from holdfast import wire
+from holdfast.judges import JUDGES
+from holdfast.probe import CATALOGUE
+from holdfast.suites import BUILT_IN, load_suite
+from service import schemas
+from service.deps import Reader
+from service.problems import raises
+
+router = APIRouter(prefix="/v1", tags=["catalogues"])
+
+
+@router.get("/probes", responses=raises())
+def probes(_caller: Reader) -> wire.Page[wire.Probe]:
+    """The catalogue; `built: false` marks what is designed and not there yet."""
+    return schemas.whole([schemas.probe(spec) for spec in CATALOGUE.values()])
+
+
+@router.get("/suites", responses=raises())
+def suites(_caller: Reader) -> wire.Page[wire.Suite]:
+    """Built-in suites and their digests."""
+    return schemas.whole([schemas.suite(load_suite(name)) for name in BUILT_IN])
+
+
+@router.get("/judges", responses=raises())
+def judges(_caller: Reader) -> wire.Page[wire.Judge]:
+    """Judges and their digests; another digest makes two runs incomparable."""
+    return schemas.whole([schemas.judge(name, judge.sha256) for name, judge in JUDGES.items()])

@@ -1,0 +1,45 @@
+"""Checkpoints: a folder is admitted and hashed, and known by its digest from then on."""
+
+from fastapi import APIRouter, Response
+
+from holdfast import wire
+from holdfast.checkpoint import admit
+from holdfast.db import catalogue
+from holdfast.errors import CheckpointRefused, Conflict, NotBuilt, NotFound
+from service import schemas
+from service.deps import Limit, Reader, Reading, SettingsDep, Writer
+from service.idempotency import KeptRoute, Posting
+from service.paging import IdCursor
+from service.problems import raises
+
+router = APIRouter(prefix="/v1/checkpoints", tags=["checkpoints"], route_class=KeptRoute)
+
+
+@router.post("", status_code=201, responses=raises(CheckpointRefused, NotBuilt, NotFound, Conflict))
+def register(
+    body: wire.NewCheckpoint,
+    caller: Writer,
+    session: Posting,
+    settings: SettingsDep,
+    response: Response,
+) -> wire.Checkpoint:
+    """Admit and register a folder; the same content is the same checkpoint."""
+    ref = admit(body.uri, settings.roots)
+    row = catalogue.register_checkpoint(session, caller.project, ref, parent_id=body.parent)
+    response.headers["Location"] = f"/v1/checkpoints/{row.id}"
+    return schemas.checkpoint(row)
+
+
+@router.get("", responses=raises())
+def list_all(
+    caller: Reader, session: Reading, cursor: IdCursor = None, limit: Limit = 50
+) -> wire.Page[wire.Checkpoint]:
+    """The project's checkpoints, newest first."""
+    rows = catalogue.list_checkpoints(session, caller.project, limit=limit + 1, before=cursor)
+    return schemas.page(rows, limit, schemas.checkpoint, lambda row: row.id)
+
+
+@router.get("/{checkpoint_id:id}", responses=raises(NotFound))
+def read(checkpoint_id: str, caller: Reader, session: Reading) -> wire.Checkpoint:
+    """One checkpoint, with its files."""
+    return schemas.checkpoint(catalogue.get_checkpoint(session, caller.project, checkpoint_id))

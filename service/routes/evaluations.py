@@ -1,0 +1,98 @@
+"""Evaluations: submit, watch, cancel, retry."""
+
+from datetime import timedelta
+
+from fastapi import APIRouter, Request, Response
+from sqlalchemy.orm import Session
+
+from holdfast import wire
+from holdfast.db import browse, jobs
+from holdfast.db.evaluations import get_evaluation, get_job
+from holdfast.errors import (
+    CheckpointRefused,
+    Conflict,
+    InvalidPolicy,
+    InvalidTaskData,
+    NotBuilt,
+    NotFound,
+)
+from holdfast.evaluation import DEADLINE_SECONDS
+from service import schemas
+from service.deps import Limit, Reader, Reading, SettingsDep, Writer, wake_after_commit
+from service.idempotency import KeptRoute, Posting
+from service.paging import IdCursor
+from service.problems import raises
+from service.submit import submit_evaluation
+
+router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"], route_class=KeptRoute)
+
+
+@router.post(
+    "",
+    status_code=202,
+    responses=raises(
+        CheckpointRefused, InvalidPolicy, InvalidTaskData, NotBuilt, NotFound, Conflict
+    ),
+)
+def submit(
+    body: wire.NewEvaluation,
+    request: Request,
+    caller: Writer,
+    session: Posting,
+    settings: SettingsDep,
+    response: Response,
+) -> wire.Evaluation:
+    """Queue an evaluation. 202 says that it is accepted and will not be lost; not a verdict."""
+    evaluation_id = submit_evaluation(session, settings, caller.project, body)
+    wake_after_commit(request, session, settings.queue)
+    response.headers["Location"] = f"/v1/evaluations/{evaluation_id}"
+    return one(session, caller.project, evaluation_id)
+
+
+@router.get("", responses=raises())
+def list_all(
+    caller: Reader, session: Reading, cursor: IdCursor = None, limit: Limit = 50
+) -> wire.Page[wire.Evaluation]:
+    """The project's evaluations, newest first."""
+    rows = browse.list_evaluations(session, caller.project, limit=limit + 1, before=cursor)
+    repairs = browse.repairs_by_evaluation(session, [job.id for job, _ in rows])
+    return schemas.page(
+        rows,
+        limit,
+        lambda row: schemas.evaluation(*row, repairs[row[0].id]),
+        lambda row: row[0].id,
+    )
+
+
+@router.get("/{evaluation_id:id}", responses=raises(NotFound))
+def read(evaluation_id: str, caller: Reader, session: Reading) -> wire.Evaluation:
+    """How far it is, and its verdict once there is one."""
+    return one(session, caller.project, evaluation_id)
+
+
+@router.post("/{evaluation_id:id}:cancel", responses=raises(NotFound, Conflict))
+def cancel(evaluation_id: str, caller: Writer, session: Posting) -> wire.Evaluation:
+    """Ask for its end: at once if it waits, at the worker's next look if it runs."""
+    one(session, caller.project, evaluation_id)
+    jobs.request_cancel(session, evaluation_id)
+    return one(session, caller.project, evaluation_id)
+
+
+@router.post("/{evaluation_id:id}:retry", responses=raises(NotFound, Conflict))
+def retry(
+    evaluation_id: str, request: Request, caller: Writer, session: Posting
+) -> wire.Evaluation:
+    """Queue it again after it ended without a result; what it computed is kept."""
+    one(session, caller.project, evaluation_id)
+    deadline = jobs.now(session) + timedelta(seconds=DEADLINE_SECONDS)
+    jobs.retry(session, evaluation_id, deadline_at=deadline)
+    wake_after_commit(request, session, get_job(session, evaluation_id).queue)
+    return one(session, caller.project, evaluation_id)
+
+
+def one(session: Session, project: str, evaluation_id: str) -> wire.Evaluation:
+    """A project's evaluation; NotFound otherwise."""
+    job = get_job(session, evaluation_id, project=project)
+    about = get_evaluation(session, evaluation_id)
+    repairs = browse.repairs_by_evaluation(session, [evaluation_id])
+    return schemas.evaluation(job, about, repairs[evaluation_id])

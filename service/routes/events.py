@@ -1,0 +1,125 @@
+"""Events of a job: a stream that resumes where it was cut, or the same as pages to poll.
+
+The stream is server-sent events. It ends when the job has ended, or after 15 minutes, so that
+deploys and proxies need not wait; the client comes back with Last-Event-ID.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
+from sqlalchemy import Engine
+
+from holdfast import wire
+from holdfast.db.evaluations import events_after, get_job
+from holdfast.db.session import reading
+from holdfast.errors import NotFound
+from holdfast.evaluation import FINISHED, Status
+from service import schemas
+from service.deps import Database, Limit, Reader
+from service.problems import raises
+
+router = APIRouter(tags=["events"])
+
+STREAM = "text/event-stream"
+POLL_SECONDS = 0.5
+PING_SECONDS = 15.0
+LONGEST_SECONDS = 15 * 60.0
+RECONNECT_MILLISECONDS = 3000
+POLL_AGAIN_SECONDS = 2
+NEWEST = 2**31 - 1
+
+EventNumber = Annotated[int | None, Header(alias="Last-Event-ID", ge=0, le=NEWEST)]
+After = Annotated[int, Query(ge=0, le=NEWEST, description="The last `seq` that was seen.")]
+Seen = Annotated[str | None, Header(max_length=200)]
+
+RESPONSES = {
+    **raises(NotFound),
+    200: {"content": {STREAM: {"schema": {"type": "string"}}}, "model": wire.Page[wire.Event]},
+    204: {"description": "A stream that was resumed at its end: do not come back."},
+    304: {"description": "Nothing new since the ETag in If-None-Match."},
+}
+
+
+@router.get("/v1/evaluations/{job_id:id}/events", responses=RESPONSES, response_model=None)
+@router.get("/v1/remediations/{job_id:id}/events", responses=RESPONSES, response_model=None)
+def events(
+    job_id: str,
+    request: Request,
+    caller: Reader,
+    database: Database,
+    cursor: After = 0,
+    limit: Limit = 100,
+    last_event_id: EventNumber = None,
+    if_none_match: Seen = None,
+) -> Response:
+    """What happened, in order: as a stream for `Accept: text/event-stream`, else as a page."""
+    after = cursor if last_event_id is None else last_event_id
+    ended, found = look(database, caller.project, job_id, after, limit + 1)
+    if STREAM in request.headers.get("accept", ""):
+        if ended and not found:
+            return Response(status_code=204)
+        return streamed(stream(database, caller.project, job_id, after))
+    return polled(found, limit, after, ended=ended, seen=if_none_match)
+
+
+def look(
+    database: Engine, project: str, job_id: str, after: int, limit: int
+) -> tuple[bool, list[wire.Event]]:
+    """Whether the job has ended, and its events after a number. The end is read first."""
+    with reading(database) as session:
+        ended = Status(get_job(session, job_id, project=project).status) in FINISHED
+        return ended, [
+            schemas.event(row) for row in events_after(session, job_id, after, limit=limit)
+        ]
+
+
+def polled(
+    found: list[wire.Event], limit: int, after: int, *, ended: bool, seen: str | None
+) -> Response:
+    """One page; 304 where the ETag says that nothing came since."""
+    shown = found[:limit]
+    last = shown[-1].seq if shown else after
+    headers = {"ETag": f'"{last}-{int(ended)}"'}
+    if not ended:
+        headers["Retry-After"] = str(POLL_AGAIN_SECONDS)
+    if seen == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    page = wire.Page[wire.Event](
+        data=tuple(shown),
+        next_cursor=str(last) if len(found) > limit else None,
+        has_more=len(found) > limit,
+    )
+    return Response(page.model_dump_json(), media_type="application/json", headers=headers)
+
+
+def streamed(chunks: AsyncIterator[bytes]) -> Response:
+    """A streaming reply that proxies pass on at once."""
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    return EventSourceResponse(chunks, headers=headers)
+
+
+async def stream(database: Engine, project: str, job_id: str, after: int) -> AsyncIterator[bytes]:
+    """Events as they are written, a comment in long silences, until the job has ended."""
+    started = spoken = time.monotonic()
+    yield format_sse_event(retry=RECONNECT_MILLISECONDS)
+    while time.monotonic() - started < LONGEST_SECONDS:
+        ended, found = await run_in_threadpool(look, database, project, job_id, after, 200)
+        for event in found:
+            after = event.seq
+            yield format_sse_event(
+                data_str=event.model_dump_json(), event=event.kind, id=str(event.seq)
+            )
+        if ended and not found:
+            return
+        if found:
+            spoken = time.monotonic()
+        elif time.monotonic() - spoken > PING_SECONDS:
+            spoken = time.monotonic()
+            yield KEEPALIVE_COMMENT
+        if not found:
+            await asyncio.sleep(POLL_SECONDS)

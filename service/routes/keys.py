@@ -1,0 +1,46 @@
+"""API keys: made, listed and revoked by an admin key of the same project."""
+
+from datetime import timedelta
+
+from fastapi import APIRouter, Request, Response
+
+from holdfast import wire
+from holdfast.db import jobs
+from holdfast.db import keys as rows
+from holdfast.errors import Conflict, NotFound
+from service import schemas
+from service.deps import Admin, Reading
+from service.idempotency import KeptRoute, Posting
+from service.problems import raises
+
+router = APIRouter(prefix="/v1/keys", tags=["keys"], route_class=KeptRoute)
+
+
+@router.post("", status_code=201, responses=raises(Conflict))
+def create(
+    body: wire.NewKey, request: Request, caller: Admin, session: Posting, response: Response
+) -> wire.Key:
+    """Make a key. Its token is in this reply alone; a replay of the reply is without it."""
+    days = body.expires_in_days
+    made = rows.create_key(
+        session,
+        request.app.state.pepper,
+        caller.project,
+        name=body.name,
+        scopes=body.scopes,
+        expires_at=jobs.now(session) + timedelta(days=days) if days else None,
+    )
+    response.headers["Cache-Control"] = "no-store"
+    return schemas.key(made.row, made.token)
+
+
+@router.get("", responses=raises())
+def list_all(caller: Admin, session: Reading) -> wire.Page[wire.Key]:
+    """The project's keys, the revoked ones too, without their tokens."""
+    return schemas.whole([schemas.key(row) for row in rows.list_keys(session, caller.project)])
+
+
+@router.post("/{key_id:id}:revoke", responses=raises(NotFound, Conflict))
+def revoke(key_id: str, caller: Admin, session: Posting) -> wire.Key:
+    """End a key at once."""
+    return schemas.key(rows.revoke_key(session, caller.project, key_id))

@@ -1,0 +1,61 @@
+"""Remediations: the repair of a failing candidate, gated like any other checkpoint."""
+
+from fastapi import APIRouter, Request, Response
+from sqlalchemy.orm import Session
+
+from holdfast import wire
+from holdfast.db import browse, jobs
+from holdfast.db.evaluations import get_job, get_remediation
+from holdfast.errors import Conflict, InvalidPlan, NotBuilt, NotFound
+from service import schemas
+from service.deps import Limit, Reader, Reading, Writer, wake_after_commit
+from service.idempotency import KeptRoute, Posting
+from service.paging import IdCursor
+from service.problems import raises
+from service.submit import submit_remediation
+
+router = APIRouter(prefix="/v1/remediations", tags=["remediations"], route_class=KeptRoute)
+
+
+@router.post("", status_code=202, responses=raises(InvalidPlan, NotBuilt, NotFound, Conflict))
+def submit(
+    body: wire.NewRemediation,
+    request: Request,
+    caller: Writer,
+    session: Posting,
+    response: Response,
+) -> wire.Remediation:
+    """Queue a repair; its checkpoint is evaluated on held-out items by itself."""
+    remediation_id = submit_remediation(session, caller.project, body)
+    wake_after_commit(request, session, get_job(session, remediation_id).queue)
+    response.headers["Location"] = f"/v1/remediations/{remediation_id}"
+    return one(session, caller.project, remediation_id)
+
+
+@router.get("", responses=raises())
+def list_all(
+    caller: Reader, session: Reading, cursor: IdCursor = None, limit: Limit = 50
+) -> wire.Page[wire.Remediation]:
+    """The project's repairs, newest first."""
+    rows = browse.list_remediations(session, caller.project, limit=limit + 1, before=cursor)
+    return schemas.page(rows, limit, lambda row: schemas.remediation(*row), lambda row: row[0].id)
+
+
+@router.get("/{remediation_id:id}", responses=raises(NotFound))
+def read(remediation_id: str, caller: Reader, session: Reading) -> wire.Remediation:
+    """Its plan, how far the training is, and what came out."""
+    return one(session, caller.project, remediation_id)
+
+
+@router.post("/{remediation_id:id}:cancel", responses=raises(NotFound, Conflict))
+def cancel(remediation_id: str, caller: Writer, session: Posting) -> wire.Remediation:
+    """Ask for its end: at once if it waits, at the worker's next look if it runs."""
+    one(session, caller.project, remediation_id)
+    jobs.request_cancel(session, remediation_id)
+    return one(session, caller.project, remediation_id)
+
+
+def one(session: Session, project: str, remediation_id: str) -> wire.Remediation:
+    """A project's repair; NotFound otherwise."""
+    job = get_job(session, remediation_id, project=project)
+    return schemas.remediation(job, get_remediation(session, remediation_id))

@@ -1,0 +1,153 @@
+"""From a request to rows: what is named is looked up, admitted, read and registered.
+
+Everything slow (hashing a checkpoint, reading a task file) comes before the session's first
+statement, which on SQLite takes the database's one write lock.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy.orm import Session
+
+from holdfast import wire
+from holdfast.checkpoint import CheckpointRef, admit
+from holdfast.db.catalogue import (
+    get_baseline,
+    get_checkpoint,
+    get_policy,
+    register_checkpoint,
+    save_policy,
+)
+from holdfast.db.evaluations import (
+    NewEvaluation,
+    create_evaluation,
+    create_remediation,
+    get_evaluation,
+    get_job,
+)
+from holdfast.errors import Conflict, InvalidPlan, InvalidPolicy, InvalidTaskData, NotBuilt
+from holdfast.policy import PLANNED_RECIPES, SHIPPED, parse_policy
+from holdfast.remediation import Plan
+from holdfast.settings import Settings
+from holdfast.task_data import digest_of, read_task_data
+
+CHECKPOINT_ID = re.compile(r"ckpt_[0-9a-f]{32}")
+POLICY_ID = re.compile(r"pol_[0-9a-f]{32}")
+RECIPES = ("wise_ft", "rehearsal")
+
+Lookup = Callable[[Session, str], str]  # (session, project) -> the id of a row
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFile:
+    """The user's task data, read once in full."""
+
+    path: Path
+    sha256: str
+
+
+def submit_evaluation(
+    session: Session, settings: Settings, project: str, body: wire.NewEvaluation
+) -> str:
+    """Queue an evaluation and return its id; nothing is written unless all of it is good."""
+    if body.template not in {"baseline", "candidate"}:
+        raise NotBuilt(
+            "a template of one's own is not available in this version; expected baseline or "
+            "candidate, whose own chat template then renders both sides"
+        )
+    candidate = checkpoint_named(body.candidate, settings)
+    baseline = checkpoint_named(body.baseline, settings)
+    policy = policy_named(body.policy)
+    task = read_task_file(body.task_data, settings) if body.task_data else None
+    if body.repairs is not None:
+        get_checkpoint(session, project, body.repairs)
+    return create_evaluation(
+        session,
+        NewEvaluation(
+            project=project,
+            queue=settings.queue,
+            candidate_id=candidate(session, project),
+            baseline_id=baseline(session, project),
+            policy_id=policy(session, project),
+            tier=body.tier,
+            split=body.split,
+            template=body.template,
+            task_data=str(task.path) if task else None,
+            task_data_sha256=task.sha256 if task else None,
+            repairs_id=body.repairs,
+            priority=body.priority,
+        ),
+    )
+
+
+def submit_remediation(session: Session, project: str, body: wire.NewRemediation) -> str:
+    """Queue the repair of a failing evaluation's candidate and return its id."""
+    if body.recipe in PLANNED_RECIPES:
+        raise NotBuilt(
+            f"the recipe {body.recipe} is not built in this version; use {' or '.join(RECIPES)}"
+        )
+    if body.recipe not in RECIPES:
+        raise InvalidPlan(f"unknown recipe {body.recipe!r}, expected {' or '.join(RECIPES)}")
+    options = body.options.model_dump(mode="json", exclude_none=True)
+    check_options(body.recipe, options)
+    get_job(session, body.evaluation, project=project)
+    verdict = get_evaluation(session, body.evaluation).verdict
+    if verdict != "fail":
+        raise Conflict(
+            f"{body.evaluation} has the verdict {verdict or 'none yet'}; only an evaluation that "
+            "failed has something to repair"
+        )
+    return create_remediation(session, body.evaluation, recipe=body.recipe, options=options)
+
+
+def check_options(recipe: str, options: dict[str, Any]) -> None:
+    """Hold the knobs to the bounds of a plan; the paths are the worker's to fill in."""
+    nowhere = Path("/nowhere")
+    try:
+        Plan.model_validate({"recipe": recipe, "baseline": nowhere, "output": nowhere, **options})
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise InvalidPlan(f"remediation option {place}: {first['msg']}") from error
+
+
+def checkpoint_named(named: str | wire.AliasOf, settings: Settings) -> Lookup:
+    """A checkpoint by alias, id or folder; a folder is admitted at once, registered later."""
+    if isinstance(named, wire.AliasOf):
+        alias = named.alias
+        return lambda session, project: get_baseline(session, project, alias).checkpoint_id
+    if CHECKPOINT_ID.fullmatch(named):
+        return lambda session, project: get_checkpoint(session, project, named).id
+    ref: CheckpointRef = admit(named, settings.roots)
+    return lambda session, project: register_checkpoint(session, project, ref).id
+
+
+def policy_named(named: str) -> Lookup:
+    """A policy by id, by a shipped one's name, or as YAML text. Never a path of the server's."""
+    if POLICY_ID.fullmatch(named):
+        return lambda session, project: get_policy(session, project, named).id
+    text = named
+    if "\n" not in named:
+        shipped = {path.stem: path for path in sorted(SHIPPED.glob("*.yaml"))}
+        if named not in shipped:
+            raise InvalidPolicy(
+                f"unknown policy {named[:80]!r}, expected {', '.join(shipped)}, the id of a stored "
+                "policy, or a policy's YAML text"
+            )
+        text = shipped[named].read_text(encoding="utf-8")
+    policy = parse_policy(text, source="policy")
+    return lambda session, project: save_policy(session, project, policy, text).id
+
+
+def read_task_file(named: str, settings: Settings) -> TaskFile:
+    """Read the task data under one of the roots, every row of it."""
+    path = Path(named).resolve()
+    if not any(path.is_relative_to(root.resolve()) for root in settings.roots):
+        listed = ", ".join(str(root) for root in settings.roots)
+        raise InvalidTaskData(f"{named} lies outside the folders of this server; expected {listed}")
+    read_task_data(path)
+    return TaskFile(path, digest_of(path))
