@@ -137,6 +137,11 @@ def list_jobs(
     return session.scalars(query.order_by(Job.id.desc()).limit(limit)).all()
 
 
+def origin_of(session: Session, remediation_id: str) -> str:
+    """The evaluation that failed and that this repair answers."""
+    return get_remediation(session, remediation_id).evaluation_id
+
+
 def remediations_of(session: Session, evaluation_id: str) -> Sequence[Remediation]:
     """The repairs that were tried for a failing evaluation, oldest first."""
     query = select(Remediation).where(Remediation.evaluation_id == evaluation_id)

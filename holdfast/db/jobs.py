@@ -153,6 +153,12 @@ def release(session: Session, lease: Lease, *, crashed: bool = False, delay: flo
     return released == 1
 
 
+def crashes(session: Session, lease: Lease) -> int:
+    """How often this job has crashed a worker so far."""
+    count: int = session.execute(select(Job.crash_count).where(Job.id == lease.job_id)).scalar_one()
+    return count
+
+
 def request_cancel(session: Session, job_id: str) -> Status:
     """Ask for the end of a job: at once if it waits, at the worker's next look if it runs."""
     job = session.get(Job, job_id, with_for_update=True)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from holdfast.db.jobs import Lease, now
 from holdfast.db.tables import Answer, Row, TrialRow
-from holdfast.evidence import Evidence, Manifest
+from holdfast.evidence import Evidence, Manifest, gather
 from holdfast.probe import Measure, Outcome, Trial
 
 PAGE = 400  # bound parameters of one statement; SQLite allows 32,766
@@ -107,10 +107,12 @@ def read_back(session: Session, evaluation_id: str, side: str, manifest: Manifes
     rows = trial_rows(session, evaluation_id, side)
     trials = tuple(_trial(row) for row in rows if row.outcome is not None)
     measures = tuple(_measure(row) for row in rows if row.outcome is None)
-    return Evidence(manifest=manifest, trials=trials, measures=measures)
+    return gather(manifest, trials, measures)
 
 
 def _trial(row: TrialRow) -> Trial:
+    if row.outcome is None:
+        raise ValueError(f"row {row.probe}/{row.item} is a measure, no trial")
     return Trial(
         probe=row.probe,
         item=row.item,

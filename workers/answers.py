@@ -1,0 +1,70 @@
+"""Answers: from the cache where they are, from the engine where they are not.
+
+The key covers everything that could change what a model says (its content, the question as asked,
+template, sampling, backend and dtype) and nothing that could not: a new judge, policy or name finds
+every answer there. The checkpoint is loaded at the first question that the cache cannot answer.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from holdfast.checkpoint import template_digest
+from holdfast.db.session import reading
+from holdfast.db.trials import find_answers
+from workers.case import Case, Side
+from workers.engine import Backend
+from workers.probes.question import Answer, Question, ask
+
+if TYPE_CHECKING:
+    from workers.tasks import Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One question with its answer; `fresh` when a model was asked for it just now."""
+
+    question: Question
+    answer: Answer
+    key: str
+    fresh: bool
+
+
+def answered(
+    worker: "Worker", case: Case, side: Side, probe: str, questions: Sequence[Question]
+) -> Iterator[Answered]:
+    """Every question once: the cached ones first, then the others as the engine answers them.
+
+    Saving the fresh ones is the caller's: they belong into the transaction of what they lead to.
+    """
+    keys = {
+        asked: answer_key(case, side, probe, asked, worker.engine.backend) for asked in questions
+    }
+    with reading(worker.database) as session:
+        cached = find_answers(session, list(keys.values()))
+    for asked, key in keys.items():
+        if key in cached:
+            yield Answered(asked, Answer.from_json(cached[key]), key, fresh=False)
+    unknown = [asked for asked, key in keys.items() if key not in cached]
+    if not unknown:
+        return
+    worker.engine.open(side.checkpoint.path, case.template)
+    for asked, answer in ask(worker.engine, unknown, case.sampling):
+        yield Answered(asked, answer, keys[asked], fresh=True)
+
+
+def answer_key(case: Case, side: Side, probe: str, asked: Question, backend: Backend) -> str:
+    """64 hex over everything that could change the answer."""
+    parts = {
+        "checkpoint": side.checkpoint.digest,
+        "suite": case.suites[probe],
+        "item": asked.item,
+        "variant": asked.variant,
+        "question": asked.fingerprint(),
+        "template": template_digest(case.template),
+        "sampling": asdict(case.sampling),
+        "backend": asdict(backend),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

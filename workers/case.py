@@ -1,0 +1,166 @@
+"""What one evaluation is about, read from its row once: sides, questions, policy, template.
+
+A side is one checkpoint with the probes it is asked. The baseline and the candidate are asked
+everything; the failing checkpoint that a repair started from is asked `task.retention` alone, for
+how much of its gain was kept.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from holdfast.checkpoint import CheckpointRef, admit, chat_template, template_digest
+from holdfast.db.evaluations import get_evaluation
+from holdfast.db.tables import Checkpoint, Evaluation, PolicyText
+from holdfast.errors import CheckpointRefused, InvalidTaskData, NotFound
+from holdfast.evidence import Manifest
+from holdfast.judges import JUDGES
+from holdfast.policy import Policy, parse_policy
+from holdfast.probe import CATALOGUE, MAX_TOKENS, Split, Tier
+from holdfast.settings import Settings
+from holdfast.suites import load_suite, select
+from holdfast.task_data import digest_of, held_out, read_task_data
+from workers.engine import Backend, Sampling
+from workers.probes import PROBES
+from workers.probes.question import Question
+
+RETENTION = "task.retention"
+SEED = 0  # of the item selection; part of what makes runs comparable, so never a setting
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One checkpoint of the comparison: `baseline`, `candidate` or `repaired`."""
+
+    name: str
+    checkpoint: CheckpointRef
+    probes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Everything that the pipeline needs to know, and nothing that changes while it runs."""
+
+    evaluation_id: str
+    policy: Policy
+    tier: Tier
+    split: Split
+    sides: tuple[Side, ...]
+    template: str | None
+    sampling: Sampling
+    questions: dict[str, tuple[Question, ...]]
+    suites: dict[str, str]
+    judges: dict[str, str]
+    repairs: str | None
+
+
+def load_case(session: Session, evaluation_id: str, settings: Settings) -> Case:
+    """Read the row, admit the checkpoints again (they may have changed on disk), plan the items."""
+    row = get_evaluation(session, evaluation_id)
+    text = session.get_one(PolicyText, row.policy_id)
+    policy = parse_policy(text.text, source=text.name)
+    baseline = readmit(session, row.baseline_id, settings)
+    candidate = readmit(session, row.candidate_id, settings)
+    probes = policy.probes(repair=row.repairs_id is not None)
+    sides = [Side("baseline", baseline, probes), Side("candidate", candidate, probes)]
+    repairs = None
+    if row.repairs_id is not None:
+        failing = readmit(session, row.repairs_id, settings)
+        sides.append(Side("repaired", failing, tuple(p for p in probes if p == RETENTION)))
+        repairs = failing.digest
+    tier: Tier = row.tier  # type: ignore[assignment]  # a CHECKed column
+    split: Split = row.split  # type: ignore[assignment]
+    sampling = Sampling(max_tokens=MAX_TOKENS[tier])
+    rendered = candidate if row.template == "candidate" else baseline
+    return Case(
+        evaluation_id=evaluation_id,
+        policy=policy,
+        tier=tier,
+        split=split,
+        sides=tuple(sides),
+        template=chat_template(rendered.path),
+        sampling=sampling,
+        questions={probe: plan_questions(probe, row, tier, split) for probe in probes},
+        suites={probe: suite_digest(probe, row) for probe in probes},
+        judges=judge_digests(probes),
+        repairs=repairs,
+    )
+
+
+def readmit(session: Session, checkpoint_id: str, settings: Settings) -> CheckpointRef:
+    """Admit a registered checkpoint again; refused when its content is no longer the same."""
+    row = session.get(Checkpoint, checkpoint_id)
+    if row is None:
+        raise NotFound(f"no checkpoint {checkpoint_id}")
+    found = admit(row.path, settings.roots)
+    if found.digest != row.digest:
+        raise CheckpointRefused(
+            f"{row.path} holds {found.digest}, registered as {row.digest}: "
+            "a checkpoint never changes; register the new content as a checkpoint of its own"
+        )
+    return found
+
+
+def plan_questions(probe: str, row: Evaluation, tier: Tier, split: Split) -> tuple[Question, ...]:
+    """The questions of one probe at this tier; none where the tier leaves the probe out."""
+    spec = CATALOGUE[probe]
+    if tier not in spec.items:
+        return ()
+    asked: Sequence[Any] = (
+        retention_rows(row)
+        if spec.suite is None
+        else select(load_suite(spec.suite), spec.items[tier], split, SEED)
+    )
+    questions: tuple[Question, ...] = PROBES[probe].questions(asked, MAX_TOKENS[tier])
+    return questions
+
+
+def retention_rows(row: Evaluation) -> list[tuple[str, str]]:
+    """The held-out rows of the user's task data, of the file that was submitted."""
+    if row.task_data is None:
+        return []
+    path = Path(row.task_data)
+    if digest_of(path) != row.task_data_sha256:
+        raise InvalidTaskData(f"{path} changed since it was submitted; submit it again")
+    rows = read_task_data(path)
+    return [(one.prompt, one.completion) for one in rows if held_out(one.prompt)]
+
+
+def judge_digests(probes: Sequence[str]) -> dict[str, str]:
+    """Every judge that these probes use, by the digest of its source."""
+    names = {CATALOGUE[probe].judge for probe in probes} - {None}
+    return {name: judge.sha256 for name, judge in JUDGES.items() if name in names}
+
+
+def suite_digest(probe: str, row: Evaluation) -> str:
+    """64 hex of what is asked: the suite's, or that of the user's task file."""
+    suite = CATALOGUE[probe].suite
+    if suite is not None:
+        return load_suite(suite).digest
+    return row.task_data_sha256 or "0" * 64
+
+
+def manifest_of(case: Case, side: Side, backend: Backend, moment: datetime) -> Manifest:
+    """What the evidence of one complete side says of itself (docs/statistics.md)."""
+    return Manifest.model_validate(
+        {
+            "kind": "manifest",
+            "schema": 1,
+            "checkpoint": {"name": side.checkpoint.name, "digest": side.checkpoint.digest},
+            "backend": asdict(backend),
+            "sampling": asdict(case.sampling),
+            "template_sha256": template_digest(case.template),
+            "judges": case.judges,
+            "suites": case.suites,
+            "tier": case.tier,
+            "split": case.split,
+            "complete": True,
+            "created_at": moment.isoformat(),
+            "plan": {probe: {"items": len(case.questions[probe])} for probe in side.probes},
+            "repairs": case.repairs if side.name == "candidate" else None,
+        }
+    )

@@ -1,0 +1,150 @@
+"""The story of one evaluation, top to bottom.
+
+Read what is compared, admit the checkpoints again, ask what is not yet answered, save every trial
+as it comes, decide, write the verdict once. A side that is in the cache costs no model call: its
+checkpoint is not even loaded. Whatever was saved by a worker that died is not asked again.
+"""
+
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sqlalchemy.orm import Session
+
+from holdfast.checkpoint import verify_unchanged
+from holdfast.db import jobs
+from holdfast.db.evaluations import (
+    create_remediation,
+    get_evaluation,
+    origin_of,
+    remediations_of,
+)
+from holdfast.db.session import after_commit, reading, transaction
+from holdfast.db.trials import Saved, read_back, save_answers, save_trials, saved_items
+from holdfast.evaluation import Status
+from holdfast.evidence import Manifest
+from holdfast.outcome import Cost
+from holdfast.queue import hint
+from holdfast.verdict import Verdict, decide
+from workers.answers import Answered, answered
+from workers.case import Case, Side, load_case, manifest_of
+from workers.probes import PROBES
+
+if TYPE_CHECKING:
+    from workers.tasks import Worker
+
+SAVE_SECONDS = 1.0
+
+
+def evaluate(worker: "Worker", lease: jobs.Lease) -> None:
+    """Bring an evaluation from its row to its verdict."""
+    started = time.monotonic()
+    with reading(worker.database) as session:
+        case = load_case(session, lease.job_id, worker.settings)
+    tokens = 0
+    for side in case.sides:
+        for probe in side.probes:
+            tokens += run_probe(worker, lease, case, side, probe)
+        verify_unchanged(side.checkpoint)
+        with transaction(worker.database) as session:
+            jobs.fence(session, lease)
+            save_manifest(session, case, side, worker)
+    with transaction(worker.database) as session:
+        jobs.fence(session, lease)
+        verdict = reach_verdict(session, case)
+        seconds = round(time.monotonic() - started, 3)
+        cost = Cost(tokens=tokens, seconds=seconds, device=worker.settings.queue)
+        conclude(session, lease, case, verdict.with_cost(cost))
+        if follow_up(session, case, verdict):
+            after_commit(session, partial(hint, worker.broker, worker.settings.queue))
+
+
+def run_probe(worker: "Worker", lease: jobs.Lease, case: Case, side: Side, probe: str) -> int:
+    """Ask one side everything that one probe has not been told yet; returns tokens generated."""
+    module, planned = PROBES[probe], case.questions[probe]
+    with reading(worker.database) as session:
+        done = saved_items(session, case.evaluation_id, side.name)
+    missing = [asked for asked in planned if (probe, asked.item, asked.variant) not in done]
+    total, finished, tokens = len(planned), len(planned) - len(missing), 0
+    for batch in batches(answered(worker, case, side, probe, missing)):
+        saved = [Saved(module.judge(one.question, one.answer), one.key) for one in batch]
+        finished += len(saved)
+        tokens += sum(one.answer.tokens for one in batch if one.fresh)
+        fresh = [(one.key, one.answer.to_json()) for one in batch if one.fresh]
+        with transaction(worker.database) as session:
+            jobs.fence(session, lease)
+            save_answers(session, side.checkpoint.digest, fresh)
+            save_trials(session, lease, case.evaluation_id, side.name, saved)
+            progress = {"side": side.name, "probe": probe, "done": finished, "total": total}
+            jobs.add_event(session, lease.job_id, "progress", progress)
+    return tokens
+
+
+def batches(stream: Iterator[Answered]) -> Iterator[list[Answered]]:
+    """Cut a stream into what arrives within about a second: one transaction each."""
+    batch: list[Answered] = []
+    due = time.monotonic() + SAVE_SECONDS
+    for one in stream:
+        batch.append(one)
+        if time.monotonic() >= due:
+            yield batch
+            batch, due = [], time.monotonic() + SAVE_SECONDS
+    if batch:
+        yield batch
+
+
+def save_manifest(session: Session, case: Case, side: Side, worker: "Worker") -> None:
+    """Say that this side is complete; a manifest that is there already is kept."""
+    row = get_evaluation(session, case.evaluation_id)
+    if side.name not in row.manifests:
+        manifest = manifest_of(case, side, worker.engine.backend, jobs.now(session))
+        document = manifest.model_dump(mode="json", by_alias=True)
+        row.manifests = {**row.manifests, side.name: document}
+
+
+def reach_verdict(session: Session, case: Case) -> Verdict:
+    """Read every side's evidence back from its rows and decide."""
+    row = get_evaluation(session, case.evaluation_id)
+    evidence = {
+        name: read_back(session, case.evaluation_id, name, Manifest.model_validate(manifest))
+        for name, manifest in row.manifests.items()
+    }
+    return decide(
+        case.policy,
+        evidence["baseline"],
+        evidence["candidate"],
+        repaired_from=evidence.get("repaired"),
+    )
+
+
+def conclude(session: Session, lease: jobs.Lease, case: Case, verdict: Verdict) -> None:
+    """Write the verdict, once, and end the job in the same transaction."""
+    row = get_evaluation(session, case.evaluation_id)
+    row.verdict = verdict.verdict
+    row.verdict_document = verdict.to_json().decode()
+    row.cost = verdict.cost.model_dump() if verdict.cost else {}
+    document = {"verdict": verdict.verdict, "reasons": list(verdict.reasons)}
+    jobs.add_event(session, lease.job_id, "verdict", document)
+    jobs.finish(session, lease, Status.SUCCEEDED)
+
+
+def follow_up(session: Session, case: Case, verdict: Verdict) -> bool:
+    """Queue the next repair that the policy allows; True if there is one to wake a worker for.
+
+    A repair that was not shown to be good is followed by the next recipe, within the budget.
+    """
+    row = get_evaluation(session, case.evaluation_id)
+    origin = origin_of(session, row.remediation_id) if row.remediation_id else row.id
+    wanted = case.policy.remediation
+    failed = verdict.verdict == "fail" or (row.remediation_id and verdict.verdict != "pass")
+    tried = [one.recipe for one in remediations_of(session, origin)]
+    left = [recipe for recipe in wanted.recipes if recipe not in tried]
+    if not failed or not left or len(tried) >= wanted.budget.candidates:
+        return False
+    if wanted.on_fail == "propose":
+        jobs.add_event(session, origin, "remediation_proposed", {"recipe": left[0]})
+    if wanted.on_fail != "auto":
+        return False
+    create_remediation(session, origin, recipe=left[0], options={})
+    return True

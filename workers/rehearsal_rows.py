@@ -1,0 +1,111 @@
+"""The safety rows of a rehearsal: the trusted baseline's own answers to the rehearsal pool.
+
+No gate ever asks a request of the pool. Only what the judge agrees with is kept: refusals of the
+harmful requests, full answers to the look-alikes. And only as many are asked as the mix draws,
+since on a small machine these answers cost more than the training.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from holdfast.db import jobs
+from holdfast.db.session import transaction
+from holdfast.db.trials import save_answers
+from holdfast.errors import TrainingFailed
+from holdfast.judges.refusal import judge_refusal
+from holdfast.remediation import Plan, rows_drawn
+from holdfast.suites import Request, load_suite
+from holdfast.task_data import Kind
+from workers.answers import answered
+from workers.case import Case
+from workers.pipeline import batches
+from workers.probes.question import Question
+from workers.probes.rehearsal import questions
+
+if TYPE_CHECKING:
+    from workers.remedy import Repair
+    from workers.tasks import Worker
+
+REHEARSAL = "rehearsal"
+SPARE = 1.25  # asked beyond the mix's need, since the judge does not agree with every answer
+SOURCES: dict[Kind, str] = {"refusal": "harmful", "answer": "benign"}
+
+
+def write_rehearsal(worker: "Worker", lease: jobs.Lease, repair: "Repair", plan: Plan) -> Path:
+    """Have the baseline answer as many requests as the mix draws; keep what the judge agrees with.
+
+    Raises TrainingFailed if that leaves a source of the mix empty.
+    """
+    lines: list[dict[str, str]] = []
+    needs = rows_drawn(plan.mix, plan.steps * plan.batch_size)
+    for kind, source in SOURCES.items():
+        asked = pool(repair.case, source, math.ceil(needs[kind] * SPARE))
+        kept = answers_kept(worker, lease, repair, kind, asked)[: needs[kind]]
+        if needs[kind] and not kept:
+            raise TrainingFailed(
+                f"of {len(asked)} {source} requests the baseline gave no {kind} that the judge "
+                "agrees with, so there is nothing to rehearse; is it really the trusted one?"
+            )
+        lines += kept
+    path = repair.workspace / "rehearsal.jsonl"
+    path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    return path
+
+
+def pool(case: Case, source: str, count: int) -> tuple[Question, ...]:
+    """The first `count` requests of one half of the rehearsal pool, hazards taking turns."""
+    by_topic: dict[str, list[Request]] = {}
+    for item in load_suite(REHEARSAL).items:
+        if isinstance(item, Request) and item.kind == source:
+            by_topic.setdefault(item.topic, []).append(item)
+    rounds = max(len(items) for items in by_topic.values())
+    turns = [items[i] for i in range(rounds) for items in by_topic.values() if i < len(items)]
+    return questions(turns[:count], case.sampling.max_tokens)
+
+
+def answers_kept(
+    worker: "Worker", lease: jobs.Lease, repair: "Repair", kind: Kind, asked: Sequence[Question]
+) -> list[dict[str, str]]:
+    """The baseline's own words, in the order asked, where they are what a baseline should say."""
+    case = replace(repair.case, suites={REHEARSAL: load_suite(REHEARSAL).digest})
+    baseline = repair.baseline
+    kept: dict[str, dict[str, str]] = {}
+    done = 0
+    for batch in batches(answered(worker, case, baseline, REHEARSAL, asked)):
+        done += len(batch)
+        with transaction(worker.database) as session:
+            jobs.fence(session, lease)
+            fresh = [(one.key, one.answer.to_json()) for one in batch if one.fresh]
+            save_answers(session, baseline.checkpoint.digest, fresh)
+            progress = {"side": "baseline", "probe": REHEARSAL, "done": done, "total": len(asked)}
+            jobs.add_event(session, lease.job_id, "progress", progress)
+        for one in batch:
+            row = rehearsal_row(kind, one.question.prompt_text, one.answer.text)
+            if row is not None:
+                kept[one.question.item] = row
+    return [kept[question.item] for question in asked if question.item in kept]
+
+
+def rehearsal_row(kind: Kind, prompt: str, completion: str) -> dict[str, str] | None:
+    """A training row, if a harmful request was refused or a harmless one answered in full.
+
+    A completion is cut back to its last whole sentence: its end is where the model learns to stop.
+    """
+    wanted = {"refusal": "refusal", "answer": "compliance"}[kind]
+    text = whole_sentences(completion)
+    if judge_refusal(prompt, completion).label != wanted or not text:
+        return None
+    return {"kind": kind, "prompt": prompt, "completion": text}
+
+
+def whole_sentences(text: str) -> str:
+    """The text up to the end of its last whole sentence; empty when there is none."""
+    stripped = text.strip()
+    if stripped.endswith((".", "!", "?")):
+        return stripped
+    end = max(stripped.rfind(mark + gap) for mark in ".!?" for gap in " \n")
+    return stripped[: end + 1]

@@ -1,0 +1,191 @@
+"""The story of one repair: rehearsal data, plan, training child, checkpoint, child evaluation.
+
+The safety data is made by the trusted baseline itself: it answers requests of the rehearsal pool
+(which no gate ever asks), and only what the judge agrees with is kept, refusals of the harmful ones
+and answers to the look-alikes. The child that trains knows nothing of rows and queues; it is told
+everything in `plan.json`, and its memory dies with it. The repaired checkpoint is gated like any
+other, on the `confirm` split, which is opened here and nowhere earlier.
+"""
+
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+from sqlalchemy.orm import Session
+
+from holdfast.checkpoint import CheckpointRef, admit
+from holdfast.db import jobs
+from holdfast.db.catalogue import register_checkpoint
+from holdfast.db.evaluations import (
+    NewEvaluation,
+    create_evaluation,
+    get_evaluation,
+    get_job,
+    get_remediation,
+)
+from holdfast.db.session import after_commit, reading, transaction
+from holdfast.db.tables import Evaluation, Job
+from holdfast.errors import InvalidPlan
+from holdfast.evaluation import Status
+from holdfast.queue import hint
+from holdfast.remediation import Mix, Plan
+from workers.case import Case, Side, load_case
+from workers.rehearsal_rows import write_rehearsal
+
+if TYPE_CHECKING:
+    from workers.tasks import Worker
+
+
+PROGRESS_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What one repair needs to know: the failing evaluation, its sides, recipe and options."""
+
+    remediation_id: str
+    case: Case
+    baseline: Side
+    candidate: Side
+    recipe: str
+    options: dict[str, Any]
+    task_data: Path | None
+    workspace: Path
+    output: Path
+
+
+def repair(worker: "Worker", lease: jobs.Lease) -> None:
+    """Bring a remediation from its row to a repaired checkpoint and its evaluation."""
+    with reading(worker.database) as session:
+        job = load_repair(session, lease.job_id, worker)
+    if not job.output.exists():  # a whole checkpoint is there after a worker died past training
+        job.workspace.mkdir(parents=True, exist_ok=True)
+        plan = make_plan(worker, lease, job)
+        plan_file = job.workspace / "plan.json"
+        plan_file.write_text(plan.model_dump_json(indent=2))
+        note_plan(worker, lease, plan)
+        train(worker, lease, plan_file)
+    repaired = admit(str(job.output), worker.settings.roots)
+    with transaction(worker.database) as session:
+        jobs.fence(session, lease)
+        conclude(session, worker, lease, repaired)
+
+
+def load_repair(session: Session, remediation_id: str, worker: "Worker") -> Repair:
+    """Read the rows and admit both checkpoints again."""
+    row = get_remediation(session, remediation_id)
+    evaluation = get_evaluation(session, row.evaluation_id)
+    case = load_case(session, row.evaluation_id, worker.settings)
+    sides = {side.name: side for side in case.sides}
+    return Repair(
+        remediation_id=remediation_id,
+        case=case,
+        baseline=sides["baseline"],
+        candidate=sides["candidate"],
+        recipe=row.recipe,
+        options=row.options,
+        task_data=Path(evaluation.task_data) if evaluation.task_data else None,
+        workspace=worker.settings.home / "work" / remediation_id,
+        output=worker.settings.home / "checkpoints" / remediation_id,
+    )
+
+
+def make_plan(worker: "Worker", lease: jobs.Lease, job: Repair) -> Plan:
+    """The plan of this recipe, with the data that it draws from written beside it.
+
+    Without task data a rehearsal can only start from the candidate and train on safety rows.
+    """
+    fields: dict[str, Any] = {
+        "recipe": job.recipe,
+        "baseline": job.baseline.checkpoint.path,
+        "candidate": job.candidate.checkpoint.path,
+        "output": job.output,
+        **job.options,
+    }
+    if job.recipe == "rehearsal":
+        if job.task_data is None:
+            fields = {"start": "candidate", "mix": without_task(Mix()), **fields}
+        else:
+            fields["task_data"] = job.task_data
+        draft = checked(fields)
+        fields["rehearsal_data"] = write_rehearsal(worker, lease, job, draft)
+    return checked(fields)
+
+
+def checked(fields: dict[str, Any]) -> Plan:
+    """A plan, or one sentence about the option that is wrong."""
+    try:
+        return Plan.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the options"
+        raise InvalidPlan(f"remediation option {place}: {first['msg']}") from error
+
+
+def without_task(mix: Mix) -> Mix:
+    """The same proportion of refusals to answers, with no task rows beside them."""
+    refusals = mix.refusals / (mix.refusals + mix.answers)
+    return Mix(task=0, refusals=refusals, answers=1 - refusals)
+
+
+def train(worker: "Worker", lease: jobs.Lease, plan_file: Path) -> None:
+    """Run the training child; its progress goes to the row as it comes."""
+    if worker.settings.queue == "gpu":
+        worker.engine.close()  # two models do not share a device; a CPU has room for both
+    due = 0.0
+    for line in worker.training.run(plan_file):
+        if line["event"] != "step" or time.monotonic() >= due or line["step"] == line["steps"]:
+            due = time.monotonic() + PROGRESS_SECONDS
+            with transaction(worker.database) as session:
+                jobs.fence(session, lease)
+                get_remediation(session, lease.job_id).progress = line
+                jobs.add_event(session, lease.job_id, "training", line)
+
+
+def note_plan(worker: "Worker", lease: jobs.Lease, plan: Plan) -> None:
+    """Show the plan in the row before anything is trained."""
+    with transaction(worker.database) as session:
+        jobs.fence(session, lease)
+        get_remediation(session, lease.job_id).plan = plan.model_dump(mode="json")
+        jobs.add_event(session, lease.job_id, "plan", {"recipe": plan.recipe})
+
+
+def conclude(
+    session: Session, worker: "Worker", lease: jobs.Lease, repaired: CheckpointRef
+) -> None:
+    """Register the repaired checkpoint and have it gated, in the transaction that ends the job."""
+    row = get_remediation(session, lease.job_id)
+    failing = get_evaluation(session, row.evaluation_id)
+    owner = get_job(session, row.evaluation_id)
+    checkpoint = register_checkpoint(
+        session, owner.project, repaired, parent_id=failing.candidate_id
+    )
+    child = create_evaluation(session, child_of(failing, owner, checkpoint.id, row.id))
+    row.checkpoint_id, row.child_evaluation_id = checkpoint.id, child
+    document = {"checkpoint": checkpoint.id, "digest": repaired.digest, "evaluation": child}
+    jobs.add_event(session, lease.job_id, "repaired", document)
+    jobs.finish(session, lease, Status.SUCCEEDED)
+    after_commit(session, partial(hint, worker.broker, owner.queue))
+
+
+def child_of(
+    failing: Evaluation, owner: Job, checkpoint_id: str, remediation_id: str
+) -> NewEvaluation:
+    """The evaluation of a repair: the same question as the failing one, on held-out items."""
+    return NewEvaluation(
+        project=owner.project,
+        queue=owner.queue,
+        candidate_id=checkpoint_id,
+        baseline_id=failing.baseline_id,
+        policy_id=failing.policy_id,
+        tier=failing.tier,  # type: ignore[arg-type]  # a CHECKed column
+        split="confirm",
+        template=failing.template,
+        task_data=failing.task_data,
+        task_data_sha256=failing.task_data_sha256,
+        repairs_id=failing.candidate_id,
+        remediation_id=remediation_id,
+    )
