@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 _NUMBER = (
-    r"(?<![\w.])(?P<sign>-\s?)?(?:[$\u20ac\u00a3]\s?)?"
+    r"(?<![\w.])(?P<sign>-)?(?:[$\u20ac\u00a3]\s?)?"
     r"(?P<digits>\d{1,3}(?:[,\u202f\u00a0]\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
 )
 NUMBER = re.compile(_NUMBER)
