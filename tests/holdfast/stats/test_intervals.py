@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from holdfast.stats.betting import betting_p
 from holdfast.stats.intervals import WIDTH, mean_interval, paired_interval
-from holdfast.stats.paired import exact_p
+from holdfast.stats.paired import exact_p, refuted
 
 TABLES = [(9, 2, 100), (0, 0, 100), (14, 14, 280), (1, 0, 110), (6, 20, 100), (3, 0, 5), (5, 0, 5)]
 
@@ -34,6 +34,15 @@ def test_wider_than_tangos_and_never_without_width() -> None:
     assert 0.14589 < high < 0.16
     low, high = paired_interval(0, 0, 100, 0.025)
     assert (low, high) == (pytest.approx(-0.04, abs=0.01), pytest.approx(0.04, abs=0.01))
+
+
+def test_a_hole_in_the_refuted_margins_is_passed() -> None:
+    """6 worse, 20 better of 100: -0.053 is refuted at 0.05, but some margins beyond it are not."""
+    _, high = paired_interval(6, 20, 100, 0.05)
+    assert refuted(6, 20, 100, -0.0527, alpha=0.05, side="pass")
+    assert high > -0.05
+    for beyond in np.arange(high, high + 0.05, 0.001):
+        assert refuted(6, 20, 100, float(beyond), alpha=0.05, side="pass")
 
 
 def test_no_pairs_leave_everything_open() -> None:
