@@ -1,0 +1,166 @@
+"""A deterministic engine that plays a script, for `holdfast selftest` and tests without a model.
+
+A checkpoint folder tells how to behave in `scripted.json`; everything else follows from the
+SHA-256 of each prompt, so that the same folder gives the same answers on every machine. It goes
+through the same runner, protocol, cache and judges as a real model. Its backend has its own name:
+no evidence of it can be compared with a real one's.
+"""
+
+import hashlib
+import math
+import time
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from holdfast.errors import CheckpointRefused
+from holdfast.suites import Choice, Request, load_suite
+from workers.backends import backend_of
+from workers.engine import Backend, Completion, Continuation, Prompt, Sampling, Score
+from workers.probes.multiple_choice import choice_prompt
+
+FILE = "scripted.json"
+REFUSAL = "I'm sorry, but I can't help with that request."
+COMPLIANCE = "Sure. This scripted answer stands for one that goes along with what was asked."
+GIBBERISH = "blorp trindle vastor quenby " * 6
+NATS_PER_CHARACTER = 0.5
+
+
+class Script(BaseModel):
+    """`scripted.json`.
+
+    `refuse_share` is of the harmful suite's requests, `overrefuse_share` of all others, and both
+    count for `refuse-harmful` alone. `correct_share` is the share of multiple-choice questions and
+    of sums answered right, `loss` the nats a token of everything else that is scored.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    behaviour: Literal[
+        "refuse-all", "comply-all", "refuse-harmful", "echo", "empty", "gibberish", "nan"
+    ] = "refuse-harmful"
+    refuse_share: float = Field(default=1.0, ge=0, le=1)
+    overrefuse_share: float = Field(default=0.0, ge=0, le=1)
+    correct_share: float = Field(default=0.6, ge=0, le=1)
+    loss: float = Field(default=1.5, ge=0)
+    seconds_per_answer: float = Field(default=0.0, ge=0)
+
+
+class ScriptedEngine:
+    """Answers from the script of the open folder."""
+
+    def __init__(self) -> None:
+        self.backend: Backend = backend_of("scripted")
+        self._script = Script()
+
+    def open(self, checkpoint: Path, template: str | None) -> None:  # noqa: ARG002 - it renders nothing
+        """Read the script; raises CheckpointRefused where there is none that can be played."""
+        file = checkpoint / FILE
+        try:
+            self._script = Script.model_validate_json(file.read_bytes())
+        except FileNotFoundError as error:
+            raise CheckpointRefused(
+                f"{checkpoint} holds no {FILE} for the scripted engine"
+            ) from error
+        except ValidationError as error:
+            raise CheckpointRefused(f"{file}: {error.errors()[0]['msg']}") from error
+
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: Sampling
+    ) -> Iterator[tuple[int, Completion]]:
+        """One answer after the other, in order."""
+        for index, prompt in enumerate(prompts):
+            time.sleep(self._script.seconds_per_answer)
+            yield index, self._complete(_text(prompt), sampling.max_tokens)
+
+    def logprobs(self, asked: Sequence[Continuation]) -> Iterator[tuple[int, Score]]:
+        """One score after the other, in order; a word is a token."""
+        for index, one in enumerate(asked):
+            time.sleep(self._script.seconds_per_answer)
+            yield index, self._score(_text(one.prompt), one.text)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _complete(self, prompt: str, max_tokens: int) -> Completion:
+        if self._script.behaviour == "nan":
+            return Completion("", "nan", 1)
+        words = self._says(prompt).split(" ")
+        finish = "length" if len(words) > max_tokens else "stop"
+        return Completion(" ".join(words[:max_tokens]), finish, min(len(words), max_tokens))
+
+    def _says(self, prompt: str) -> str:
+        match self._script.behaviour:
+            case "refuse-all":
+                return REFUSAL
+            case "comply-all":
+                return self._answer(prompt)
+            case "echo":
+                return prompt
+            case "empty":
+                return ""
+            case "gibberish" | "nan":
+                return GIBBERISH
+            case "refuse-harmful":
+                script = self._script
+                share = script.refuse_share if prompt in _harmful() else script.overrefuse_share
+                return REFUSAL if _draw("refuse", prompt) < share else self._answer(prompt)
+
+    def _answer(self, prompt: str) -> str:
+        expected = _sums().get(prompt)
+        if expected is None:
+            return COMPLIANCE
+        return str(expected if self._knows(prompt) else expected + 1)
+
+    def _knows(self, prompt: str) -> bool:
+        return _draw("know", prompt) < self._script.correct_share
+
+    def _score(self, prompt: str, text: str) -> Score:
+        """Likelier when this is the option that the script takes, so that `choice` takes it."""
+        tokens = max(len(text.split()), 1)
+        if self._script.behaviour == "nan":
+            return Score(math.nan, tokens)
+        right = _right_options().get(prompt)
+        if right is None:
+            return Score(-self._script.loss * tokens, tokens)
+        taken = (text.strip() == right) == self._knows(prompt)
+        if self._script.behaviour == "gibberish":
+            taken = False  # then chance decides
+        unlikely = (1.0 if taken else 2.0) + 0.1 * _draw("option", prompt + text)
+        return Score(-unlikely * NATS_PER_CHARACTER * len(text.strip()), tokens)
+
+
+@cache
+def _harmful() -> frozenset[str]:
+    """Prompts of the harmful suite and of the harmful half of the rehearsal pool."""
+    items = (*load_suite("harmful").items, *load_suite("rehearsal").items)
+    return frozenset(
+        item.prompt for item in items if isinstance(item, Request) and item.kind != "benign"
+    )
+
+
+@cache
+def _sums() -> dict[str, int | None]:
+    items = load_suite("arithmetic").items
+    return {item.prompt: item.answer for item in items if isinstance(item, Request)}
+
+
+@cache
+def _right_options() -> dict[str, str]:
+    """The right option's text by prompt, as the probes put it."""
+    items = (*load_suite("knowledge").items, *load_suite("groups").items)
+    return {
+        choice_prompt(item): item.choices[item.answer] for item in items if isinstance(item, Choice)
+    }
+
+
+def _text(prompt: Prompt) -> str:
+    return prompt if isinstance(prompt, str) else prompt[-1].content
+
+
+def _draw(purpose: str, text: str) -> float:
+    """A number in [0, 1) that is a function of its arguments."""
+    return int.from_bytes(hashlib.sha256(f"{purpose}\n{text}".encode()).digest()[:8]) / 2.0**64

@@ -1,0 +1,82 @@
+"""Prompts as token ids: the one rendering that all engines share, so that they ask the same thing.
+
+The tokenizer is always the checkpoint's own; the chat template may be another's. A beginning token
+is put in front of raw text where the tokenizer does so by itself, never in front of a rendered
+chat (its template has written one), and never twice.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jinja2 import TemplateError
+from transformers import AutoTokenizer
+
+from holdfast.errors import CheckpointRefused
+from workers.engine import Continuation, Prompt
+
+Tokenizer = Any  # transformers types it as a class without most of its methods
+
+
+def load_tokenizer(checkpoint: Path) -> Tokenizer:
+    """The checkpoint's tokenizer, from its own files only and without its code."""
+    try:
+        return AutoTokenizer.from_pretrained(
+            checkpoint, local_files_only=True, trust_remote_code=False
+        )
+    except (OSError, ValueError) as error:
+        raise CheckpointRefused(f"{checkpoint}: its tokenizer does not load: {error}") from error
+
+
+def prompt_ids(tokenizer: Tokenizer, template: str | None, prompt: Prompt) -> list[int]:
+    """Token ids of a raw text, or of a conversation with the assistant's turn opened."""
+    return _ids(tokenizer, render(tokenizer, template, prompt), rendered=not _is_raw(prompt))
+
+
+def continuation_ids(
+    tokenizer: Tokenizer, template: str | None, asked: Continuation
+) -> tuple[list[int], int]:
+    """Token ids of prompt and text together, and how many of them belong to the prompt."""
+    text = render(tokenizer, template, asked.prompt)
+    rendered = not _is_raw(asked.prompt)
+    prompt = _ids(tokenizer, text, rendered=rendered)
+    return _ids(tokenizer, text + asked.text, rendered=rendered), len(prompt)
+
+
+def render(tokenizer: Tokenizer, template: str | None, prompt: Prompt) -> str:
+    """The text that a prompt becomes; raises CheckpointRefused where a template fails or lacks."""
+    if isinstance(prompt, str):
+        return prompt
+    if template is None and not tokenizer.chat_template:
+        raise CheckpointRefused(
+            "the checkpoint has no chat template and none was given; "
+            "save the tokenizer with one, or evaluate with template: PATH"
+        )
+    messages = [{"role": message.role, "content": message.content} for message in prompt]
+    try:
+        text = tokenizer.apply_chat_template(
+            messages, chat_template=template, tokenize=False, add_generation_prompt=True
+        )
+    except TemplateError as error:
+        raise CheckpointRefused(f"the chat template does not render: {error}") from error
+    return str(text)
+
+
+def end_ids(tokenizer: Tokenizer, checkpoint: Path) -> tuple[int, ...]:
+    """Every token that ends an answer: of the tokenizer, the config and the generation config."""
+    found = {tokenizer.eos_token_id}
+    for name in ("config.json", "generation_config.json"):
+        file = checkpoint / name
+        named = json.loads(file.read_bytes()).get("eos_token_id") if file.is_file() else None
+        found.update(named if isinstance(named, list) else [named])
+    return tuple(sorted(token for token in found if isinstance(token, int)))
+
+
+def _is_raw(prompt: Prompt) -> bool:
+    return isinstance(prompt, str)
+
+
+def _ids(tokenizer: Tokenizer, text: str, *, rendered: bool) -> list[int]:
+    begun = tokenizer.bos_token is not None and text.startswith(tokenizer.bos_token)
+    ids = tokenizer(text, add_special_tokens=not (rendered or begun))["input_ids"]
+    return [int(token) for token in ids]

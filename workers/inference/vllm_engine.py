@@ -1,0 +1,219 @@
+"""vLLM: continuous batching on GPU and CPU, and weights swapped under a running engine.
+
+Starting takes most of a minute, so a checkpoint of the same architecture is loaded in place of the
+one before (about half a second), its prefix cache dropped. Tokenizer, stop tokens and template
+belong to each checkpoint and are handled here: vLLM sees token ids only, and its own idea of a
+generation config is switched off.
+
+Answers are drawn from the engine's own stepping loop, which is what `LLM.generate` runs too, so
+they stream without costing throughput.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from vllm import LLM, RequestOutput, SamplingParams
+from vllm.sampling_params import RequestOutputKind
+
+from holdfast.checkpoint import same_architecture
+from holdfast.errors import EngineFailed
+from workers.backends import backend_of
+from workers.engine import Backend, Completion, Continuation, Prompt, Sampling, Score
+from workers.inference.folder import FolderState, folder_state
+from workers.inference.tokens import (
+    Tokenizer,
+    continuation_ids,
+    end_ids,
+    load_tokenizer,
+    prompt_ids,
+)
+
+MAX_MODEL_LEN = 2048  # tokens of prompt and answer; longer ones come back unanswered
+CPU_CACHE_BYTES = 1 << 30  # 45,000 tokens of a 135M model
+BLOCK_SIZE = 32  # vLLM's 128 on the CPU is longer than the prompts whose prefix is worth sharing
+
+
+class VllmEngine:
+    """One vLLM engine, started at the first `open`."""
+
+    def __init__(self, gpu_memory_utilization: float) -> None:
+        self.backend: Backend = backend_of("vllm")
+        self._gpu_memory_utilization = gpu_memory_utilization
+        self._llm: LLM | None = None
+        self._loaded: FolderState | None = None
+        self._template: str | None = None
+        self._tokenizer: Tokenizer = None
+        self._ends: tuple[int, ...] = ()
+
+    def open(self, checkpoint: Path, template: str | None) -> None:
+        """Load weights, in place where the architecture is the one that is loaded already."""
+        self._template = template
+        state = folder_state(checkpoint)
+        if state == self._loaded:
+            return
+        loaded, self._loaded = self._loaded, None
+        if (
+            loaded
+            and folder_state(loaded[0]) == loaded
+            and same_architecture(loaded[0], checkpoint)
+        ):
+            self._swap(checkpoint)
+        else:
+            self.close()
+            self._llm = self._start(checkpoint)
+        self._tokenizer = load_tokenizer(checkpoint)
+        self._ends = end_ids(self._tokenizer, checkpoint)
+        self._loaded = state
+
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: Sampling
+    ) -> Iterator[tuple[int, Completion]]:
+        """Answer every prompt once, each as it finishes; what does not fit is answered empty."""
+        params = SamplingParams(
+            max_tokens=sampling.max_tokens,
+            temperature=sampling.temperature,
+            seed=sampling.seed if sampling.temperature > 0 else None,
+            stop_token_ids=list(self._ends),
+            logprobs=0,  # of the token drawn: the only sign of logits that are not numbers
+            detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        asked: dict[int, list[int]] = {}
+        for index, prompt in enumerate(prompts):
+            ids = prompt_ids(self._tokenizer, self._template, prompt)
+            if len(ids) + sampling.max_tokens > self._room:
+                yield index, Completion("", "length", 0)
+            else:
+                asked[index] = ids
+        for index, output in self._run(asked, params):
+            yield index, self._completion(output)
+
+    def logprobs(self, asked: Sequence[Continuation]) -> Iterator[tuple[int, Score]]:
+        """Score every continuation once, each as it finishes; what does not fit scores NaN."""
+        ids: dict[int, list[int]] = {}
+        start: dict[int, int] = {}
+        for index, one in enumerate(asked):
+            whole, prompt = continuation_ids(self._tokenizer, self._template, one)
+            if prompt == 0 or len(whole) <= prompt or len(whole) + 1 > self._room:
+                yield index, Score(math.nan, len(whole) - prompt)
+            else:
+                ids[index], start[index] = whole, prompt
+        skipped: dict[int, list[int]] = {}
+        for index, output in self._run(ids, _scoring(reuse_prefix=True)):
+            score = _score(output, ids[index], start[index])
+            if score is None:
+                skipped[index] = ids[index]
+            else:
+                yield index, score
+        for index, output in self._run(skipped, _scoring(reuse_prefix=False)):
+            score = _score(output, ids[index], start[index])
+            if score is None:
+                raise EngineFailed("vLLM returned other prompt tokens than it was asked to score")
+            yield index, score
+
+    def close(self) -> None:
+        """End vLLM's processes, which hold all of the device's memory."""
+        if self._llm is not None:
+            self._llm.llm_engine.engine_core.shutdown()
+            self._llm, self._loaded = None, None
+
+    @property
+    def _room(self) -> int:
+        return self._running.llm_engine.model_config.max_model_len
+
+    @property
+    def _running(self) -> LLM:
+        if self._llm is None:
+            raise RuntimeError("no checkpoint is open")
+        return self._llm
+
+    def _start(self, checkpoint: Path) -> LLM:
+        return LLM(
+            model=str(checkpoint),
+            load_format="safetensors",
+            trust_remote_code=False,
+            skip_tokenizer_init=True,
+            dtype="bfloat16",
+            generation_config="vllm",  # not the checkpoint's: it could change how answers are drawn
+            max_model_len=_model_length(checkpoint),
+            seed=0,
+            disable_log_stats=True,
+            enable_prefix_caching=True,
+            **self._device_options(),
+        )
+
+    def _device_options(self) -> dict[str, Any]:
+        if self.backend.name == "vllm-cpu":
+            return {
+                "enforce_eager": True,
+                "kv_cache_memory_bytes": CPU_CACHE_BYTES,
+                "block_size": BLOCK_SIZE,
+            }
+        return {"gpu_memory_utilization": self._gpu_memory_utilization}
+
+    def _swap(self, checkpoint: Path) -> None:
+        llm = self._running
+        llm.collective_rpc("reload_weights", kwargs={"weights_path": str(checkpoint)})
+        llm.reset_prefix_cache()
+
+    def _completion(self, output: RequestOutput) -> Completion:
+        drawn = output.outputs[0]
+        steps = zip(drawn.token_ids, drawn.logprobs or (), strict=True)
+        if not all(step and math.isfinite(step[token].logprob) for token, step in steps):
+            return Completion("", "nan", len(drawn.token_ids))
+        text = self._tokenizer.decode(drawn.token_ids, skip_special_tokens=True)
+        return Completion(text, drawn.finish_reason or "length", len(drawn.token_ids))
+
+    def _run(
+        self, prompts: dict[int, list[int]], params: SamplingParams
+    ) -> Iterator[tuple[int, RequestOutput]]:
+        """Put token ids to the engine and step it until all have come back."""
+        engine = self._running.llm_engine
+        for index, ids in prompts.items():
+            engine.add_request(f"{index}", {"prompt_token_ids": ids}, params)
+        while engine.has_unfinished_requests():
+            for output in engine.step():
+                if isinstance(output, RequestOutput) and output.finished:
+                    yield int(output.request_id), output
+
+
+def _scoring(*, reuse_prefix: bool) -> SamplingParams:
+    """Log-probabilities of the prompt's own tokens.
+
+    vLLM leaves the prefix cache alone for such requests, because it returns nothing for tokens
+    that it finds there; we need nothing for the tokens of the shared prompt.
+    """
+    return SamplingParams(
+        max_tokens=1,
+        temperature=0.0,
+        prompt_logprobs=0,
+        detokenize=False,
+        skip_reading_prefix_cache=not reuse_prefix,
+        output_kind=RequestOutputKind.FINAL_ONLY,
+    )
+
+
+def _score(output: RequestOutput, ids: list[int], start: int) -> Score | None:
+    """The sum over `ids[start:]`, or None where the cache reached past the prompt.
+
+    Read from the end, since the list may begin behind what was cached, and token by token, since
+    rows that were never written hold anything.
+    """
+    continuation = ids[start:]
+    rows = (output.prompt_logprobs or [])[-len(continuation) :]
+    if (output.num_cached_tokens or 0) >= start or len(rows) < len(continuation):
+        return None
+    total = 0.0
+    for token, row in zip(continuation, rows, strict=True):
+        if row is None or token not in row:
+            return None
+        total += row[token].logprob
+    return Score(total, len(continuation))
+
+
+def _model_length(checkpoint: Path) -> int:
+    config = json.loads((checkpoint / "config.json").read_bytes())
+    return min(MAX_MODEL_LEN, int(config.get("max_position_embeddings", MAX_MODEL_LEN)))

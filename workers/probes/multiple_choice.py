@@ -1,0 +1,42 @@
+"""How a question with full-text options is put to a model: the form that two probes share.
+
+PROMPT_FORM_DOC
+"""
+
+from collections.abc import Sequence
+
+from holdfast.judges.choice import OptionScore, choose
+from holdfast.probe import Trial, scored, unscored
+from holdfast.suites import Choice
+from workers.engine import Continuation
+from workers.probes.question import Answer, Question
+
+
+def choice_question(item: Choice) -> Question:
+    """Every option as a continuation of the same prompt, in the suite's order."""
+    prompt = choice_prompt(item)
+    options = tuple(Continuation(prompt, f" {choice}") for choice in item.choices)
+    return Question(item.id, item.cluster, options, group=item.group, expected=item.answer)
+
+
+def choice_prompt(item: Choice) -> str:
+    """The text before the options."""
+    return f"{item.context}\nQuestion: {item.question}\nAnswer:".lstrip()
+
+
+def judge_choice(probe: str, question: Question, answer: Answer) -> Trial:
+    """Bad when another option than the right one is likeliest; unscored where none can be told."""
+    chosen = choose(_option_scores(question, answer))
+    item, cluster, group = question.item, question.cluster, question.group
+    if chosen.index is None:
+        return unscored(probe, item, cluster, chosen.reason or "no option taken", group=group)
+    badness = 0.0 if chosen.index == question.expected else 1.0
+    return scored(probe, item, cluster, badness, group=group)
+
+
+def _option_scores(question: Question, answer: Answer) -> Sequence[OptionScore]:
+    texts = [asked.text for asked in question.asks if isinstance(asked, Continuation)]
+    return [
+        OptionScore(score.logprob, score.tokens, len(text.strip()))
+        for text, score in zip(texts, answer.scores, strict=True)
+    ]

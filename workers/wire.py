@@ -1,0 +1,59 @@
+"""What the supervisor and its runner say to each other: one JSON object a line, both ways.
+
+    request  → {"do": "backend" | "open" | "generate" | "logprobs" | "close", …}
+    answer   ← {"index": 3, "reply": {…}}                as they come, in any order
+    end      ← {"done": true}  |  {"error": "CheckpointRefused", "detail": "…"}
+
+One request at a time. An end of file on either side is the end of the other process.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import IO, Any
+
+from workers.engine import Completion, Continuation, Message, Prompt, Score
+
+
+def send(pipe: IO[str], document: dict[str, Any]) -> None:
+    """Write one line; NaN and infinities pass, since both ends are ours."""
+    pipe.write(json.dumps(document) + "\n")
+    pipe.flush()
+
+
+def receive(pipe: IO[str]) -> dict[str, Any] | None:
+    """Read one line; None at the end, and for a line that was cut off by it."""
+    line = pipe.readline()
+    if not line.endswith("\n"):
+        return None
+    document: dict[str, Any] = json.loads(line)
+    return document
+
+
+def prompt_to_json(prompt: Prompt) -> Any:
+    """Raw text as a string, a conversation as a list of [role, content]."""
+    if isinstance(prompt, str):
+        return prompt
+    return [[message.role, message.content] for message in prompt]
+
+
+def prompt_from_json(document: Any) -> Prompt:
+    """The inverse of `prompt_to_json`."""
+    if isinstance(document, str):
+        return document
+    return tuple(Message(role, content) for role, content in document)
+
+
+def asked_to_json(asked: Sequence[Continuation]) -> list[Any]:
+    """Continuations as [prompt, text]."""
+    return [[prompt_to_json(one.prompt), one.text] for one in asked]
+
+
+def asked_from_json(document: list[Any]) -> list[Continuation]:
+    """The inverse of `asked_to_json`."""
+    return [Continuation(prompt_from_json(prompt), text) for prompt, text in document]
+
+
+def reply_to_json(index: int, reply: Completion | Score) -> dict[str, Any]:
+    """One answer's line."""
+    return {"index": index, "reply": asdict(reply)}
