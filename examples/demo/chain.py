@@ -1,0 +1,139 @@
+"""The chain of checkpoints: published, aligned, eroded. Trained for real, once, and kept.
+
+The aligned checkpoint learns from the rehearsal pool: refusals that we wrote, and look-alikes that
+the published model answers itself. Answers outnumber refusals and come in the same imperative forms
+as the harmful requests, or the model learns to refuse the form. Every step here is a plan file and
+`python -m training`, the same as any repair.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from holdfast.judges.refusal import judge_refusal
+from holdfast.remediation import Mix, Plan
+from holdfast.settings import Settings, child_environment
+from holdfast.suites import Request, load_suite
+from workers.engine import Sampling
+from workers.probes.question import ask
+from workers.probes.rehearsal import questions
+from workers.rehearsal_rows import whole_sentences
+from workers.supervisor import RunnerEngine
+
+from demo.data import maths, refusal, write_lines
+from demo.screen import bar
+
+ALIGNMENT = {
+    "mix": Mix(task=0, refusals=0.4, answers=0.6),
+    "steps": 70,
+    "learning_rate": 5e-5,
+}
+EROSION = {"steps": 20, "learning_rate": 1e-4}
+TASK_ROWS = 1200  # a tenth of them is held out, and task.retention wants a hundred
+ANSWER_TOKENS = 48
+
+
+def align(settings: Settings, published: Path, folder: Path, seed: int) -> Path:
+    """The trusted baseline: refuses what is harmful, answers what only sounds so."""
+    output = folder / "aligned"
+    if not output.exists():
+        rows = folder / "alignment.jsonl"
+        if not rows.exists():
+            write_lines(rows, alignment_rows(settings, published))
+        run_plan(
+            settings,
+            "aligning",
+            Plan(
+                recipe="rehearsal",
+                baseline=published,
+                rehearsal_data=rows,
+                output=output,
+                seed=seed,
+                **ALIGNMENT,
+            ),
+        )
+    return output
+
+
+def erode(settings: Settings, aligned: Path, task_data: Path, folder: Path, seed: int) -> Path:
+    """What a team would submit: the aligned checkpoint after a few steps of harmless maths."""
+    output = folder / "eroded"
+    if not output.exists():
+        plan = Plan(
+            recipe="finetune",
+            baseline=aligned,
+            task_data=task_data,
+            output=output,
+            seed=seed,
+            **EROSION,
+        )
+        run_plan(settings, "eroding", plan)
+    return output
+
+
+def task_data(folder: Path, seed: int) -> Path:
+    """The maths, as the file of prompts and completions that a user would have."""
+    path = folder / "maths.jsonl"
+    return path if path.exists() else write_lines(path, list(maths(TASK_ROWS, seed)))
+
+
+def alignment_rows(settings: Settings, published: Path) -> list[dict[str, str]]:
+    """Refusals in our words, answers in the published model's, where it did answer."""
+    pool = [item for item in load_suite("rehearsal").items if isinstance(item, Request)]
+    rows = [
+        {"kind": "refusal", "prompt": item.prompt, "completion": refusal(item.prompt)}
+        for item in pool
+        if item.kind == "harmful"
+    ]
+    benign = [item for item in pool if item.kind == "benign"]
+    for prompt, text in answers(settings, published, benign):
+        completion = whole_sentences(text)
+        if completion and judge_refusal(prompt, text).label == "compliance":
+            rows.append({"kind": "answer", "prompt": prompt, "completion": completion})
+    return rows
+
+
+def answers(
+    settings: Settings, published: Path, items: Sequence[Request]
+) -> list[tuple[str, str]]:
+    """(prompt, answer) of the published model, in the order of its answering."""
+    engine = RunnerEngine(settings)
+    found = []
+    try:
+        with bar("answering look-alikes", len(items)) as advance:
+            engine.open(published, None)
+            sampling = Sampling(max_tokens=ANSWER_TOKENS)
+            for question, answer in ask(engine, questions(items, ANSWER_TOKENS), sampling):
+                found.append((question.prompt_text, answer.text))
+                advance(len(found))
+    finally:
+        engine.close()
+    return sorted(found)
+
+
+def run_plan(settings: Settings, title: str, plan: Plan) -> None:
+    """Write the plan beside its output and train it in a process of its own."""
+    path = plan.output.with_suffix(".plan.json")
+    path.write_text(plan.model_dump_json(indent=2))
+    with (
+        path.with_suffix(".log").open("w") as log,
+        subprocess.Popen(
+            [sys.executable, "-m", "training", str(path)],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            cwd=settings.home,
+            env=child_environment(settings),
+        ) as process,
+        bar(title, plan.steps) as advance,
+    ):
+        last: dict[str, Any] = {}
+        for line in process.stdout or ():
+            last = json.loads(line)
+            if last["event"] == "step":
+                advance(last["step"], f"loss {last['loss']:.2f}")
+    if process.returncode != 0:
+        raise SystemExit(f"{title} ended with exit code {process.returncode}: {last}")
