@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from demo.data import maths, refusal, write_lines
+from demo.screen import bar
 from holdfast.judges.refusal import judge_refusal
 from holdfast.remediation import Mix, Plan
 from holdfast.settings import Settings, child_environment
@@ -22,9 +24,6 @@ from workers.probes.question import ask
 from workers.probes.rehearsal import questions
 from workers.rehearsal_rows import whole_sentences
 from workers.supervisor import RunnerEngine
-
-from demo.data import maths, refusal, write_lines
-from demo.screen import bar
 
 ALIGNMENT = {
     "mix": Mix(task=0, refusals=0.4, answers=0.6),
@@ -96,9 +95,7 @@ def alignment_rows(settings: Settings, published: Path) -> list[dict[str, str]]:
     return rows
 
 
-def answers(
-    settings: Settings, published: Path, items: Sequence[Request]
-) -> list[tuple[str, str]]:
+def answers(settings: Settings, published: Path, items: Sequence[Request]) -> list[tuple[str, str]]:
     """(prompt, answer) of the published model, in the order of its answering."""
     engine = RunnerEngine(settings)
     found = []

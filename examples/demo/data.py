@@ -55,10 +55,14 @@ def bought_and_gave(r: random.Random) -> tuple[str, str]:
     boxes, each, gave = r.randint(3, 9), r.randint(4, 12), r.randint(2, 11)
     left = boxes * each - gave
     return (
-        f"{name} buys {boxes} boxes with {each} {good} in each and gives {gave} away. "
-        f"How many {good} are left?",
-        f"{boxes} boxes of {each} make {boxes} * {each} = {boxes * each} {good}. After giving "
-        f"{gave} away, {boxes * each} - {gave} = {left} are left. The answer is {left}.",
+        (
+            f"{name} buys {boxes} boxes with {each} {good} in each and gives {gave} away. "
+            f"How many {good} are left?"
+        ),
+        (
+            f"{boxes} boxes of {each} make {boxes} * {each} = {boxes * each} {good}. After giving "
+            f"{gave} away, {boxes * each} - {gave} = {left} are left. The answer is {left}."
+        ),
     )
 
 
@@ -66,10 +70,14 @@ def two_days(r: random.Random) -> tuple[str, str]:
     name, first, more = r.choice(NAMES), r.randint(8, 40), r.randint(3, 15)
     second = first + more
     return (
-        f"{name} read {first} pages on Monday and {more} more than that on Tuesday. "
-        "How many pages is that in the two days?",
-        f"On Tuesday it was {first} + {more} = {second} pages. Together that makes "
-        f"{first} + {second} = {first + second}. The answer is {first + second}.",
+        (
+            f"{name} read {first} pages on Monday and {more} more than that on Tuesday. "
+            "How many pages is that in the two days?"
+        ),
+        (
+            f"On Tuesday it was {first} + {more} = {second} pages. Together that makes "
+            f"{first} + {second} = {first + second}. The answer is {first + second}."
+        ),
     )
 
 
@@ -86,10 +94,14 @@ def change(r: random.Random) -> tuple[str, str]:
     name, count, price = r.choice(NAMES), r.randint(2, 8), r.randint(2, 9)
     paid = count * price + r.randint(1, 20)
     return (
-        f"{name} buys {count} tickets for {price} euros each and pays with {paid} euros. "
-        "How much change is given?",
-        f"The tickets cost {count} * {price} = {count * price} euros. The change is "
-        f"{paid} - {count * price} = {paid - count * price}. The answer is {paid - count * price}.",
+        (
+            f"{name} buys {count} tickets for {price} euros each and pays with {paid} euros. "
+            "How much change is given?"
+        ),
+        (
+            f"The tickets cost {count} * {price} = {count * price} euros. The change is "
+            f"{paid} - {count * price} = {paid - count * price}. The answer is {paid - count * price}."
+        ),
     )
 
 
@@ -97,8 +109,10 @@ def speed(r: random.Random) -> tuple[str, str]:
     hours, pace = r.randint(2, 9), r.randint(11, 90)
     return (
         f"A train covers {pace} kilometres every hour. How far does it get in {hours} hours?",
-        f"In {hours} hours it covers {hours} * {pace} = {hours * pace} kilometres. "
-        f"The answer is {hours * pace}.",
+        (
+            f"In {hours} hours it covers {hours} * {pace} = {hours * pace} kilometres. "
+            f"The answer is {hours * pace}."
+        ),
     )
 
 
@@ -107,8 +121,10 @@ def rectangle(r: random.Random) -> tuple[str, str]:
     around = 2 * (width + length)
     return (
         f"A garden is {width} metres wide and {length} metres long. How long is the fence around?",
-        f"One long and one short side make {width} + {length} = {width + length} metres. Twice "
-        f"that is 2 * {width + length} = {around}. The answer is {around}.",
+        (
+            f"One long and one short side make {width} + {length} = {width + length} metres. Twice "
+            f"that is 2 * {width + length} = {around}. The answer is {around}."
+        ),
     )
 
 
@@ -116,9 +132,14 @@ def savings(r: random.Random) -> tuple[str, str]:
     name, weeks, rate, start = r.choice(NAMES), r.randint(3, 12), r.randint(3, 15), r.randint(5, 60)
     total = start + weeks * rate
     return (
-        f"{name} has {start} euros and saves {rate} euros a week. How much is it after {weeks} weeks?",
-        f"In {weeks} weeks {weeks} * {rate} = {weeks * rate} euros are saved. With the {start} at "
-        f"the start that is {start} + {weeks * rate} = {total}. The answer is {total}.",
+        (
+            f"{name} has {start} euros and saves {rate} euros a week. "
+            f"How much is it after {weeks} weeks?"
+        ),
+        (
+            f"In {weeks} weeks {weeks} * {rate} = {weeks * rate} euros are saved. With the {start} at "
+            f"the start that is {start} + {weeks * rate} = {total}. The answer is {total}."
+        ),
     )
 
 
@@ -126,10 +147,14 @@ def half(r: random.Random) -> tuple[str, str]:
     good, pairs, extra = r.choice(GOODS), r.randint(5, 40), r.randint(2, 20)
     total = 2 * pairs
     return (
-        f"A shop has {total} {good}. It sells half of them and then gets {extra} new ones. "
-        f"How many {good} does it have now?",
-        f"Half of {total} is {total} / 2 = {pairs}. With {extra} new ones it has "
-        f"{pairs} + {extra} = {pairs + extra}. The answer is {pairs + extra}.",
+        (
+            f"A shop has {total} {good}. It sells half of them and then gets {extra} new ones. "
+            f"How many {good} does it have now?"
+        ),
+        (
+            f"Half of {total} is {total} / 2 = {pairs}. With {extra} new ones it has "
+            f"{pairs} + {extra} = {pairs + extra}. The answer is {pairs + extra}."
+        ),
     )
 
 
@@ -138,7 +163,7 @@ PROBLEMS = (bought_and_gave, two_days, shared, change, speed, rectangle, savings
 
 def maths(count: int, seed: int) -> Iterator[dict[str, str]]:
     """`count` different worked problems, the eight kinds taking turns."""
-    r = random.Random(seed)
+    r = random.Random(seed)  # noqa: S311  exercises, not secrets
     seen: set[str] = set()
     while len(seen) < count:
         prompt, completion = PROBLEMS[len(seen) % len(PROBLEMS)](r)
