@@ -92,7 +92,8 @@ def shared(r: random.Random) -> tuple[str, str]:
 
 def change(r: random.Random) -> tuple[str, str]:
     name, count, price = r.choice(NAMES), r.randint(2, 8), r.randint(2, 9)
-    paid = count * price + r.randint(1, 20)
+    back = r.randint(1, 20)
+    paid = count * price + back
     return (
         (
             f"{name} buys {count} tickets for {price} euros each and pays with {paid} euros. "
@@ -100,7 +101,7 @@ def change(r: random.Random) -> tuple[str, str]:
         ),
         (
             f"The tickets cost {count} * {price} = {count * price} euros. The change is "
-            f"{paid} - {count * price} = {paid - count * price}. The answer is {paid - count * price}."
+            f"{paid} - {count * price} = {back}. The answer is {back}."
         ),
     )
 
@@ -137,8 +138,8 @@ def savings(r: random.Random) -> tuple[str, str]:
             f"How much is it after {weeks} weeks?"
         ),
         (
-            f"In {weeks} weeks {weeks} * {rate} = {weeks * rate} euros are saved. With the {start} at "
-            f"the start that is {start} + {weeks * rate} = {total}. The answer is {total}."
+            f"In {weeks} weeks {weeks} * {rate} = {weeks * rate} euros are saved. With the {start} "
+            f"at the start that is {start} + {weeks * rate} = {total}. The answer is {total}."
         ),
     )
 
