@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import pytest
+
+from holdfast.errors import InvalidEvidence, InvalidPolicy, NotBuilt
+from holdfast.evidence import render_evidence
+from holdfast.gate import gate
+from tests.support.evidence import evidence, share
+
+POLICY = """
+version: 1
+name: files
+checks:
+  harm.direct: {metric: attack_success_rate, max_regression: 0.10}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "policy.yaml").write_text(POLICY)
+    for name, bad in (("parent", 0), ("broken", 120)):
+        file = evidence(name, {"harm.direct": share(bad, 160)})
+        (tmp_path / f"{name}.jsonl").write_bytes(render_evidence(file))
+    return tmp_path
+
+
+@pytest.mark.parametrize(("name", "code"), [("parent", 0), ("broken", 1)])
+def test_files_in_verdict_out(folder: Path, name: str, code: int) -> None:
+    verdict = gate(folder / "policy.yaml", folder / "parent.jsonl", folder / f"{name}.jsonl")
+    assert verdict.exit_code == code
+
+
+def test_an_unneeded_repaired_candidate_is_not_ignored(folder: Path) -> None:
+    parent = folder / "parent.jsonl"
+    verdict = gate(folder / "policy.yaml", parent, parent, folder / "broken.jsonl")
+    assert verdict.exit_code == 3
+
+
+def test_what_cannot_be_read_is_not_judged(folder: Path) -> None:
+    parent = folder / "parent.jsonl"
+    (folder / "cut.jsonl").write_bytes(parent.read_bytes()[:-9])
+    with pytest.raises(InvalidEvidence, match=r"cut\.jsonl, line 161"):
+        gate(folder / "policy.yaml", parent, folder / "cut.jsonl")
+    with pytest.raises(InvalidPolicy):
+        gate(folder / "none.yaml", parent, parent)
+    with pytest.raises(NotBuilt):
+        gate("release", parent, parent)
