@@ -7,9 +7,9 @@ every answer there. The checkpoint is loaded at the first question that the cach
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
 
 from holdfast.checkpoint import template_digest
 from holdfast.db.session import reading
@@ -17,9 +17,9 @@ from holdfast.db.trials import find_answers
 from workers.case import Case, Side
 from workers.engine import Backend
 from workers.probes.question import Answer, Question, ask
+from workers.worker import Worker
 
-if TYPE_CHECKING:
-    from workers.tasks import Worker
+SAVE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Answered:
 
 
 def answered(
-    worker: "Worker", case: Case, side: Side, probe: str, questions: Sequence[Question]
+    worker: Worker, case: Case, side: Side, probe: str, questions: Sequence[Question]
 ) -> Iterator[Answered]:
     """Every question once: the cached ones first, then the others as the engine answers them.
 
@@ -53,6 +53,19 @@ def answered(
     worker.engine.open(side.checkpoint.path, case.template)
     for asked, answer in ask(worker.engine, unknown, case.sampling):
         yield Answered(asked, answer, keys[asked], fresh=True)
+
+
+def batches(stream: Iterator[Answered]) -> Iterator[list[Answered]]:
+    """Cut a stream into what arrives within about a second: one transaction each."""
+    batch: list[Answered] = []
+    due = time.monotonic() + SAVE_SECONDS
+    for one in stream:
+        batch.append(one)
+        if time.monotonic() >= due:
+            yield batch
+            batch, due = [], time.monotonic() + SAVE_SECONDS
+    if batch:
+        yield batch
 
 
 def answer_key(case: Case, side: Side, probe: str, asked: Question, backend: Backend) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from holdfast.checkpoint import CheckpointRef, admit, chat_template, template_digest
-from holdfast.db.evaluations import get_evaluation
+from holdfast.db.evaluations import get_evaluation, get_remediation
 from holdfast.db.tables import Checkpoint, Evaluation, PolicyText
 from holdfast.errors import CheckpointRefused, InvalidTaskData, NotFound
 from holdfast.evidence import Manifest
@@ -58,6 +58,21 @@ class Case:
     repairs: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What one repair needs to know: the failing evaluation, its sides, recipe and options."""
+
+    remediation_id: str
+    case: Case
+    baseline: Side
+    candidate: Side
+    recipe: str
+    options: dict[str, Any]
+    task_data: Path | None
+    workspace: Path
+    output: Path
+
+
 def load_case(session: Session, evaluation_id: str, settings: Settings) -> Case:
     """Read the row, admit the checkpoints again (they may have changed on disk), plan the items."""
     row = get_evaluation(session, evaluation_id)
@@ -88,6 +103,25 @@ def load_case(session: Session, evaluation_id: str, settings: Settings) -> Case:
         suites={probe: suite_digest(probe, row) for probe in probes},
         judges=judge_digests(probes),
         repairs=repairs,
+    )
+
+
+def load_repair(session: Session, remediation_id: str, settings: Settings) -> Repair:
+    """Read the rows and admit both checkpoints again."""
+    row = get_remediation(session, remediation_id)
+    evaluation = get_evaluation(session, row.evaluation_id)
+    case = load_case(session, row.evaluation_id, settings)
+    sides = {side.name: side for side in case.sides}
+    return Repair(
+        remediation_id=remediation_id,
+        case=case,
+        baseline=sides["baseline"],
+        candidate=sides["candidate"],
+        recipe=row.recipe,
+        options=row.options,
+        task_data=Path(evaluation.task_data) if evaluation.task_data else None,
+        workspace=settings.home / "work" / remediation_id,
+        output=settings.home / "checkpoints" / remediation_id,
     )
 
 

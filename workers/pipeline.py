@@ -6,9 +6,7 @@ checkpoint is not even loaded. Whatever was saved by a worker that died is not a
 """
 
 import time
-from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
@@ -27,17 +25,13 @@ from holdfast.evidence import Manifest
 from holdfast.outcome import Cost
 from holdfast.queue import hint
 from holdfast.verdict import Verdict, decide
-from workers.answers import Answered, answered
+from workers.answers import answered, batches
 from workers.case import Case, Side, load_case, manifest_of
 from workers.probes import PROBES
-
-if TYPE_CHECKING:
-    from workers.tasks import Worker
-
-SAVE_SECONDS = 1.0
+from workers.worker import Worker
 
 
-def evaluate(worker: "Worker", lease: jobs.Lease) -> None:
+def evaluate(worker: Worker, lease: jobs.Lease) -> None:
     """Bring an evaluation from its row to its verdict."""
     started = time.monotonic()
     with reading(worker.database) as session:
@@ -60,7 +54,7 @@ def evaluate(worker: "Worker", lease: jobs.Lease) -> None:
             after_commit(session, partial(hint, worker.broker, worker.settings.queue))
 
 
-def run_probe(worker: "Worker", lease: jobs.Lease, case: Case, side: Side, probe: str) -> int:
+def run_probe(worker: Worker, lease: jobs.Lease, case: Case, side: Side, probe: str) -> int:
     """Ask one side everything that one probe has not been told yet; returns tokens generated."""
     module, planned = PROBES[probe], case.questions[probe]
     with reading(worker.database) as session:
@@ -81,20 +75,7 @@ def run_probe(worker: "Worker", lease: jobs.Lease, case: Case, side: Side, probe
     return tokens
 
 
-def batches(stream: Iterator[Answered]) -> Iterator[list[Answered]]:
-    """Cut a stream into what arrives within about a second: one transaction each."""
-    batch: list[Answered] = []
-    due = time.monotonic() + SAVE_SECONDS
-    for one in stream:
-        batch.append(one)
-        if time.monotonic() >= due:
-            yield batch
-            batch, due = [], time.monotonic() + SAVE_SECONDS
-    if batch:
-        yield batch
-
-
-def save_manifest(session: Session, case: Case, side: Side, worker: "Worker") -> None:
+def save_manifest(session: Session, case: Case, side: Side, worker: Worker) -> None:
     """Say that this side is complete; a manifest that is there already is kept."""
     row = get_evaluation(session, case.evaluation_id)
     if side.name not in row.manifests:

@@ -10,7 +10,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from holdfast.db import jobs
 from holdfast.db.session import transaction
@@ -20,22 +19,18 @@ from holdfast.judges.refusal import judge_refusal
 from holdfast.remediation import Plan, rows_drawn
 from holdfast.suites import Request, load_suite
 from holdfast.task_data import Kind
-from workers.answers import answered
-from workers.case import Case
-from workers.pipeline import batches
+from workers.answers import answered, batches
+from workers.case import Case, Repair
 from workers.probes.question import Question
 from workers.probes.rehearsal import questions
-
-if TYPE_CHECKING:
-    from workers.remedy import Repair
-    from workers.tasks import Worker
+from workers.worker import Worker
 
 REHEARSAL = "rehearsal"
 SPARE = 1.25  # asked beyond the mix's need, since the judge does not agree with every answer
 SOURCES: dict[Kind, str] = {"refusal": "harmful", "answer": "benign"}
 
 
-def write_rehearsal(worker: "Worker", lease: jobs.Lease, repair: "Repair", plan: Plan) -> Path:
+def write_rehearsal(worker: Worker, lease: jobs.Lease, repair: Repair, plan: Plan) -> Path:
     """Have the baseline answer as many requests as the mix draws; keep what the judge agrees with.
 
     Raises TrainingFailed if that leaves a source of the mix empty.
@@ -68,7 +63,7 @@ def pool(case: Case, source: str, count: int) -> tuple[Question, ...]:
 
 
 def answers_kept(
-    worker: "Worker", lease: jobs.Lease, repair: "Repair", kind: Kind, asked: Sequence[Question]
+    worker: Worker, lease: jobs.Lease, repair: Repair, kind: Kind, asked: Sequence[Question]
 ) -> list[dict[str, str]]:
     """The baseline's own words, in the order asked, where they are what a baseline should say."""
     case = replace(repair.case, suites={REHEARSAL: load_suite(REHEARSAL).digest})

@@ -8,10 +8,9 @@ other, on the `confirm` split, which is opened here and nowhere earlier.
 """
 
 import time
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
@@ -32,35 +31,17 @@ from holdfast.errors import InvalidPlan
 from holdfast.evaluation import Status
 from holdfast.queue import hint
 from holdfast.remediation import Mix, Plan
-from workers.case import Case, Side, load_case
+from workers.case import Repair, load_repair
 from workers.rehearsal_rows import write_rehearsal
-
-if TYPE_CHECKING:
-    from workers.tasks import Worker
-
+from workers.worker import Worker
 
 PROGRESS_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Repair:
-    """What one repair needs to know: the failing evaluation, its sides, recipe and options."""
-
-    remediation_id: str
-    case: Case
-    baseline: Side
-    candidate: Side
-    recipe: str
-    options: dict[str, Any]
-    task_data: Path | None
-    workspace: Path
-    output: Path
-
-
-def repair(worker: "Worker", lease: jobs.Lease) -> None:
+def repair(worker: Worker, lease: jobs.Lease) -> None:
     """Bring a remediation from its row to a repaired checkpoint and its evaluation."""
     with reading(worker.database) as session:
-        job = load_repair(session, lease.job_id, worker)
+        job = load_repair(session, lease.job_id, worker.settings)
     if not job.output.exists():  # a whole checkpoint is there after a worker died past training
         job.workspace.mkdir(parents=True, exist_ok=True)
         plan = make_plan(worker, lease, job)
@@ -74,26 +55,7 @@ def repair(worker: "Worker", lease: jobs.Lease) -> None:
         conclude(session, worker, lease, repaired)
 
 
-def load_repair(session: Session, remediation_id: str, worker: "Worker") -> Repair:
-    """Read the rows and admit both checkpoints again."""
-    row = get_remediation(session, remediation_id)
-    evaluation = get_evaluation(session, row.evaluation_id)
-    case = load_case(session, row.evaluation_id, worker.settings)
-    sides = {side.name: side for side in case.sides}
-    return Repair(
-        remediation_id=remediation_id,
-        case=case,
-        baseline=sides["baseline"],
-        candidate=sides["candidate"],
-        recipe=row.recipe,
-        options=row.options,
-        task_data=Path(evaluation.task_data) if evaluation.task_data else None,
-        workspace=worker.settings.home / "work" / remediation_id,
-        output=worker.settings.home / "checkpoints" / remediation_id,
-    )
-
-
-def make_plan(worker: "Worker", lease: jobs.Lease, job: Repair) -> Plan:
+def make_plan(worker: Worker, lease: jobs.Lease, job: Repair) -> Plan:
     """The plan of this recipe, with the data that it draws from written beside it.
 
     Without task data a rehearsal can only start from the candidate and train on safety rows.
@@ -131,7 +93,7 @@ def without_task(mix: Mix) -> Mix:
     return Mix(task=0, refusals=refusals, answers=1 - refusals)
 
 
-def train(worker: "Worker", lease: jobs.Lease, plan_file: Path) -> None:
+def train(worker: Worker, lease: jobs.Lease, plan_file: Path) -> None:
     """Run the training child; its progress goes to the row as it comes."""
     if worker.settings.queue == "gpu":
         worker.engine.close()  # two models do not share a device; a CPU has room for both
@@ -145,7 +107,7 @@ def train(worker: "Worker", lease: jobs.Lease, plan_file: Path) -> None:
                 jobs.add_event(session, lease.job_id, "training", line)
 
 
-def note_plan(worker: "Worker", lease: jobs.Lease, plan: Plan) -> None:
+def note_plan(worker: Worker, lease: jobs.Lease, plan: Plan) -> None:
     """Show the plan in the row before anything is trained."""
     with transaction(worker.database) as session:
         jobs.fence(session, lease)
@@ -153,9 +115,7 @@ def note_plan(worker: "Worker", lease: jobs.Lease, plan: Plan) -> None:
         jobs.add_event(session, lease.job_id, "plan", {"recipe": plan.recipe})
 
 
-def conclude(
-    session: Session, worker: "Worker", lease: jobs.Lease, repaired: CheckpointRef
-) -> None:
+def conclude(session: Session, worker: Worker, lease: jobs.Lease, repaired: CheckpointRef) -> None:
     """Register the repaired checkpoint and have it gated, in the transaction that ends the job."""
     row = get_remediation(session, lease.job_id)
     failing = get_evaluation(session, row.evaluation_id)

@@ -14,11 +14,8 @@ decided here and nowhere else:
 import logging
 import os
 import socket
-from dataclasses import dataclass
 from functools import cache
 
-from celery import Celery
-from sqlalchemy import Engine as Database
 from sqlalchemy.orm import Session
 
 from holdfast.db import jobs
@@ -26,35 +23,19 @@ from holdfast.db.session import open_database, transaction
 from holdfast.errors import CallerError, HoldfastError, LeaseLost, Transient
 from holdfast.evaluation import MAX_ATTEMPTS, JobKind, Status
 from holdfast.queue import POKE
-from holdfast.settings import Settings
 from workers import pipeline, remedy
 from workers.heartbeat import Heartbeat, Loss
 from workers.main import app, settings
-from workers.supervisor import RunnerEngine, reap_leftovers
+from workers.sessions import reap_leftovers
+from workers.supervisor import RunnerEngine
 from workers.training_child import TrainingChild
+from workers.worker import Worker
 
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5.0
 WORK = {JobKind.EVALUATION: pipeline.evaluate, JobKind.REMEDIATION: remedy.repair}
 ENDS = {Loss.CANCELED: Status.CANCELED, Loss.DEADLINE: Status.TIMED_OUT}
-
-
-@dataclass(frozen=True, slots=True)
-class Worker:
-    """What one pool child holds for its whole life; one device, one warm engine."""
-
-    name: str
-    settings: Settings
-    database: Database
-    broker: Celery
-    engine: RunnerEngine
-    training: TrainingChild
-
-    def stop(self) -> None:
-        """End whatever is computing, from any thread; what it had not said yet is lost."""
-        self.engine.kill()
-        self.training.kill()
 
 
 @cache

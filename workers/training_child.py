@@ -1,59 +1,93 @@
 """The training child: `python -m training plan.json` under a guard, its progress on our pipe.
 
-Another process, because GPU memory dies with it, and because a repair must be something that a
-person can run again by hand. Under the guard, because a killed worker must not leave it behind.
+Another process, because a device's memory dies with it, and because a repair must be something that
+a person can run again by hand. Under the guard, because a killed worker must not leave it behind.
+How it ended is what it said last: `done`, or `error` with the name of the error.
 """
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from holdfast.errors import InvalidPlan, TrainingFailed
+from holdfast import errors
+from holdfast.errors import CallerError, HoldfastError, TrainingFailed
 from holdfast.settings import Settings
-from workers.guard import end_session, guarded
-
-BAD_INPUT = 65  # EX_DATAERR: the plan or its data cannot be used, and a retry will not help
+from workers.guard import end_session
+from workers.sessions import forget_session, record_session
+from workers.supervisor import runner_environment
 
 
 class TrainingChild:
     """At most one child at a time; `kill` may be called from another thread."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._process: subprocess.Popen[str] | None = None
+        self._home = settings.home
+        self._session: int | None = None
 
     def run(self, plan: Path) -> Iterator[dict[str, Any]]:
-        """Yield the child's progress lines until it is done; raises what ended it otherwise."""
-        log = self._settings.home / "log" / f"{plan.parent.name}.training.log"
+        """Yield the child's progress until it is done; raises its own error, or TrainingFailed."""
+        log = self._home / "log" / f"{plan.parent.name}.training.log"
         log.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "training", str(plan)]
         last: dict[str, Any] = {}
-        with (
-            log.open("ab") as errors,
-            guarded(command, home=self._settings.home, cwd=plan.parent, stderr=errors) as process,
-        ):
-            self._process = process
-            for line in process.stdout or ():
-                last = json.loads(line)
-                yield last
-            code = process.wait()
-        self._process = None
-        if code != 0 or last.get("event") != "done":
-            raise failure(code, last, log)
+        life_end, life = os.pipe()
+        answers, answers_end = os.pipe()
+        try:
+            guard = self._start(plan, log, life_end, answers_end)
+            with os.fdopen(answers, encoding="utf-8") as lines:
+                for line in lines:
+                    last = json.loads(line)
+                    yield last
+        finally:
+            os.close(life)  # the guard ends whatever is left
+            self._forget()
+        guard.wait()
+        if last.get("event") != "done":
+            raise failure(last, log)
 
     def kill(self) -> None:
         """End the child and everything it started, at once."""
-        if self._process is not None:
-            end_session(self._process.pid)
+        if self._session is not None:
+            end_session(self._session, grace=0.0)
+
+    def _start(
+        self, plan: Path, log: Path, life_end: int, answers_end: int
+    ) -> subprocess.Popen[bytes]:
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        guard = (sys.executable, "-m", "workers.guard", str(nothing), str(answers_end))
+        (self._home / "run").mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            started = subprocess.Popen(
+                [*guard, sys.executable, "-m", "training", str(plan)],
+                stdin=life_end,
+                stdout=output,
+                stderr=output,
+                pass_fds=(nothing, answers_end),
+                start_new_session=True,
+                cwd=self._home / "run",
+                env=runner_environment(self._home, os.environ, {}),
+            )
+        for end in (life_end, answers_end, nothing):
+            os.close(end)
+        self._session = started.pid
+        record_session(self._home, started.pid)
+        return started
+
+    def _forget(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            end_session(session, grace=0.0)
+            forget_session(self._home, session)
 
 
-def failure(code: int, last: dict[str, Any], log: Path) -> InvalidPlan | TrainingFailed:
-    """What the child's end means: its own sentence where it had time to say one."""
-    said = (
-        f"{last['error']}: {last['detail']}" if last.get("event") == "error" else "no reason given"
-    )
-    kind = InvalidPlan if code == BAD_INPUT else TrainingFailed
-    return kind(f"training ended with exit code {code} ({said}); see {log.name}")
+def failure(last: dict[str, Any], log: Path) -> HoldfastError:
+    """What the child's end means: its own error if it is the plan's or the data's."""
+    if last.get("event") != "error":
+        return TrainingFailed(f"training ended without a word; its log is {log}")
+    found = getattr(errors, last["error"], None)
+    if isinstance(found, type) and issubclass(found, CallerError):
+        return found(last["detail"])
+    return TrainingFailed(f"{last['error']}: {last['detail']}; the log is {log}")

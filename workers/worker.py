@@ -1,0 +1,27 @@
+"""What one pool child holds for its whole life: one device, one warm engine, a trainer."""
+
+from dataclasses import dataclass
+
+from celery import Celery
+from sqlalchemy import Engine as Database
+
+from holdfast.settings import Settings
+from workers.supervisor import RunnerEngine
+from workers.training_child import TrainingChild
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """The resources of a worker; `name` is what a lease is claimed under."""
+
+    name: str
+    settings: Settings
+    database: Database
+    broker: Celery
+    engine: RunnerEngine
+    training: TrainingChild
+
+    def stop(self) -> None:
+        """End whatever is computing, from any thread; what it had not said yet is lost."""
+        self.engine.kill()
+        self.training.kill()
