@@ -19,13 +19,13 @@ from holdfast.remediation import Mix
 Entry = TypeVar("Entry")
 
 
-def _no_nul(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("holds a NUL character, which no database stores as text")
+def _storable(text: str) -> str:
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("holds a NUL or half a surrogate pair, which is no text in a database")
     return text
 
 
-Plain = Annotated[str, AfterValidator(_no_nul)]
+Plain = Annotated[str, AfterValidator(_storable)]
 Name = Annotated[Plain, Field(min_length=1, max_length=200)]
 Location = Annotated[Plain, Field(min_length=1, max_length=4096)]
 CheckpointId = Annotated[str, Field(pattern=r"^ckpt_[0-9a-f]{32}$")]

@@ -24,7 +24,11 @@ from holdfast.wire import Problem
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-ALWAYS = (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY)
+ALWAYS = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+)
 SCHEMA = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 MAX_ERRORS = 20  # of one body; the rest would say the same
 
@@ -159,4 +163,5 @@ def on_unknown_error(request: Request, error: Exception) -> Response:
     """Our fault."""
     log.error("request=%s failed", request_id(request), exc_info=error)
     detail = f"Holdfast failed; its log has more under request {request_id(request)}"
-    return problem(request, 500, "InternalError", detail)
+    headers = {"X-Request-ID": request_id(request)}  # this reply passes no middleware of ours
+    return problem(request, 500, "InternalError", detail, headers=headers)

@@ -1,0 +1,164 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import redis
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from sqlalchemy import event, text
+from sqlalchemy.exc import OperationalError
+
+from holdfast.db import jobs
+from holdfast.db.session import transaction
+from holdfast.evaluation import Status
+from holdfast.settings import Settings
+
+
+def test_accepted_and_announced(
+    api: TestClient, body: dict[str, Any], redis_socket: Path, settings: Settings
+) -> None:
+    reply = api.post("/v1/evaluations", json=body)
+    assert reply.status_code == 202
+    made = reply.json()
+    assert reply.headers["Location"] == f"/v1/evaluations/{made['id']}"
+    assert (made["status"], made["verdict"]) == ("queued", None)
+    assert api.get(reply.headers["Location"]).json() == made
+    with redis.Redis(unix_socket_path=str(redis_socket)) as broker:
+        assert broker.llen(f"holdfast:{settings.queue}") == 1
+
+
+def test_a_failing_commit_is_no_202(
+    app: FastAPI, api: TestClient, body: dict[str, Any], redis_socket: Path
+) -> None:
+    def fail(_connection: object) -> None:
+        raise OperationalError("COMMIT", None, OSError("disk full"))
+
+    api.get("/v1/evaluations")  # the key's use is noted, in a commit of its own
+    event.listen(app.state.database, "commit", fail)
+    reply = api.post("/v1/evaluations", json=body)
+    event.remove(app.state.database, "commit", fail)
+    assert reply.status_code == 503
+    assert reply.headers["content-type"] == "application/problem+json"
+    assert api.get("/v1/evaluations").json()["data"] == []
+    with redis.Redis(unix_socket_path=str(redis_socket)) as broker:
+        assert broker.dbsize() == 0, "a hint was sent for a job that does not exist"
+
+
+def test_names_of_all_kinds(api: TestClient, body: dict[str, Any], models: Path) -> None:
+    base = api.post("/v1/checkpoints", json={"uri": f"file://{models}/base"}).json()
+    api.put("/v1/projects/demo/baselines/production", json={"checkpoint": base["id"]})
+    text_of = (Path(__file__).parents[2] / "holdfast/policies/demo.yaml").read_text()
+    policy = api.post("/v1/policies", json={"text": text_of}).json()
+    first = api.post("/v1/evaluations", json=body).json()
+    for baseline in (base["id"], {"alias": "production"}, str(models / "base")):
+        for named in ("demo", policy["id"], text_of):
+            again = {**body, "baseline": baseline, "policy": named}
+            made = api.post("/v1/evaluations", json=again).json()
+            assert (made["baseline"], made["policy"]) == (base["id"], policy["id"])
+            assert made["candidate"] == first["candidate"]
+
+
+def test_task_data_is_read_in_full(
+    api: TestClient, body: dict[str, Any], models: Path, tmp_path: Path
+) -> None:
+    rows = models / "task.jsonl"
+    rows.write_text('{"prompt": "1+1", "completion": "2"}\n')
+    made = api.post("/v1/evaluations", json={**body, "task_data": str(rows)}).json()
+    assert made["task_data"] == str(rows.resolve())
+    assert len(made["task_data_sha256"]) == 64
+    rows.write_text('{"prompt": "1+1", "completion": "2"}\n{"prompt": "2", "completion": " "}\n')
+    refused = api.post("/v1/evaluations", json={**body, "task_data": str(rows)})
+    assert (refused.status_code, refused.json()["title"]) == (422, "InvalidTaskData")
+    assert "line 2" in refused.json()["detail"]
+    outside = tmp_path / "task.jsonl"
+    outside.write_text('{"prompt": "1+1", "completion": "2"}\n')
+    (models / "link.jsonl").symlink_to(outside)
+    for path in (outside, models / "link.jsonl", models / ".." / ".." / outside):
+        refused = api.post("/v1/evaluations", json={**body, "task_data": str(path)})
+        assert refused.json()["title"] == "InvalidTaskData", path
+
+
+REFUSED: list[tuple[dict[str, Any], int, str, str]] = [
+    ({"polcy": "demo"}, 422, "InvalidRequest", "polcy"),
+    ({"tier": "quick"}, 422, "InvalidRequest", "canary"),
+    ({"template": "/etc/passwd"}, 422, "NotBuilt", "candidate"),
+    ({"policy": "../../etc/passwd"}, 422, "InvalidPolicy", "demo, release, standard"),
+    ({"policy": "version: 1\nname: x\nchecks: {}\n"}, 422, "InvalidPolicy", "checks"),
+    ({"candidate": "/etc"}, 422, "CheckpointRefused", "/etc"),
+    ({"candidate": "hf://a/b@main"}, 422, "NotBuilt", "hf"),
+    ({"candidate": f"ckpt_{'0' * 32}"}, 404, "NotFound", "ckpt_000"),
+    ({"baseline": {"alias": "nowhere"}}, 404, "NotFound", "nowhere"),
+    ({"repairs": f"ckpt_{'0' * 32}"}, 404, "NotFound", "ckpt_000"),
+    ({"candidate": "a\u0000b"}, 422, "InvalidRequest", "NUL"),
+    ({"candidate": "a\ud800b"}, 422, "InvalidRequest", "surrogate"),
+]
+
+
+def test_refused_and_nothing_written(api: TestClient, body: dict[str, Any]) -> None:
+    for change, status, title, says in REFUSED:
+        content = json.dumps({**body, **change})
+        reply = api.post(
+            "/v1/evaluations", content=content, headers={"Content-Type": "application/json"}
+        )
+        problem = reply.json()
+        assert (reply.status_code, problem["title"]) == (status, title), change
+        assert says in problem["detail"] + " ".join(problem["errors"]), change
+    for rows in ("evaluations", "checkpoints", "policies"):
+        assert api.get(f"/v1/{rows}").json()["data"] == []
+
+
+def test_pages(api: TestClient, body: dict[str, Any]) -> None:
+    ids = [api.post("/v1/evaluations", json=body).json()["id"] for _ in range(5)]
+    seen, cursor = [], None
+    while True:
+        query = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+        page = api.get("/v1/evaluations", params=query).json()
+        seen += [one["id"] for one in page["data"]]
+        cursor = page["next_cursor"]
+        assert page["has_more"] == (cursor is not None)
+        if cursor is None:
+            break
+        api.post("/v1/evaluations", json=body)  # what comes meanwhile neither doubles nor hides
+    assert seen == sorted(ids, reverse=True)
+
+
+def test_cancel_and_retry(app: FastAPI, api: TestClient, body: dict[str, Any]) -> None:
+    path = api.post("/v1/evaluations", json=body).headers["Location"]
+    assert api.post(f"{path}:retry").status_code == 409
+    assert api.post(f"{path}:cancel").json()["status"] == "canceled"
+    assert api.post(f"{path}:cancel").status_code == 409
+    assert api.post(f"{path}:retry").json()["status"] == "queued"
+    with transaction(app.state.database) as session:
+        lease = jobs.claim(session, queue="cpu", owner="w")
+        assert lease is not None
+    assert api.post(f"{path}:cancel").json()["status"] == "running"
+    with transaction(app.state.database) as session:
+        assert not jobs.renew(session, lease), "the worker is not told"
+        jobs.finish(session, lease, Status.CANCELED)
+    assert api.get(path).json()["status"] == "canceled"
+
+
+def test_remediation_only_of_a_failure(app: FastAPI, api: TestClient, body: dict[str, Any]) -> None:
+    made = api.post("/v1/evaluations", json=body).json()["id"]
+    wanted = {"evaluation": made, "recipe": "rehearsal", "options": {"steps": 5}}
+    early = api.post("/v1/remediations", json=wanted)
+    assert (early.status_code, early.json()["title"]) == (409, "Conflict")
+    with transaction(app.state.database) as session:
+        session.execute(text("UPDATE evaluations SET verdict = 'fail'"))
+    for change, title in [
+        ({"recipe": "kl_anchor"}, "NotBuilt"),
+        ({"recipe": "magic"}, "InvalidPlan"),
+        ({"options": {"steps": 0}}, "InvalidRequest"),
+        ({"options": {"learning_rate": 1.0}}, "InvalidPlan"),
+        ({"options": {"output": "/etc/cron.d"}}, "InvalidRequest"),
+        ({"options": {"mix": {"task": 1, "refusals": 1, "answers": 1}}}, "InvalidRequest"),
+    ]:
+        refused = api.post("/v1/remediations", json={**wanted, **change})
+        assert (refused.status_code, refused.json()["title"]) == (422, title), change
+    reply = api.post("/v1/remediations", json=wanted)
+    assert reply.status_code == 202
+    repair = reply.json()
+    assert repair["options"] == {"steps": 5}
+    assert api.get(f"/v1/evaluations/{made}").json()["remediations"] == [repair["id"]]
+    assert api.get("/v1/remediations").json()["data"] == [repair]
+    assert api.post(f"{reply.headers['Location']}:cancel").json()["status"] == "canceled"
