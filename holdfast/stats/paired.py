@@ -13,7 +13,7 @@ are then added. So p is never below the true maximum, and above it by no more th
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import bdtr, gammaln
+from scipy.special import gammaln
 
 from holdfast.stats.sides import FloatArray, IntArray, Side
 
@@ -154,18 +154,34 @@ def chance(most_worse: IntArray, n: int, worse: FloatArray, better: FloatArray) 
     """P(worse flips <= most_worse[flips]) for n pairs, for each pair of rates in two arrays.
 
     The flips are Bin(n, p12 + p21), the worse ones among them Bin(flips, p12 / (p12 + p21)).
-    Flip counts that are too rare to matter are not summed; their weight is added instead.
+    The chance within a number of flips follows from that within one flip less: one worse flip
+    more than allowed leaves the tables, one better flip where one more is allowed enters them.
     """
-    flips = np.arange(n + 1)
-    share = np.minimum(worse + better, 1.0)[:, None]
-    of_flips = np.divide(worse[:, None], share, out=np.ones_like(share), where=share > 0)
-    weight: FloatArray = np.exp(
-        _log_ways(n) + flips * np.log(_above_0(share)) + (n - flips) * np.log(_above_0(1 - share))
+    share = np.minimum(worse + better, 1.0)
+    log_worse = np.log(_above_0(worse)) - np.log(_above_0(share))
+    log_better = np.log(_above_0(better)) - np.log(_above_0(share))
+    flips = np.arange(n)
+    rises = most_worse[1:] > most_worse[:-1]
+    at = np.maximum(most_worse[1:], most_worse[:-1])  # the number of worse ones that is at stake
+    moves = (at >= 0) & (at <= flips)
+    flips, rises, at = flips[moves], rises[moves], at[moves]
+    log_step = (
+        gammaln(flips + 1)
+        - gammaln(at + 1)
+        - gammaln(flips - at + 1)
+        + np.outer(log_worse, at + ~rises)
+        + np.outer(log_better, flips - at + rises)
     )
-    within = np.broadcast_to((most_worse >= 0).astype(float), weight.shape).copy()
-    summed = (most_worse >= 0) & (most_worse < flips) & (weight > FLOOR / (100 * (n + 1)))
-    bdtr(most_worse.astype(float), flips, of_flips, out=within, where=summed)
-    total: FloatArray = np.minimum((weight * within).sum(axis=1), 1.0)
+    within = np.zeros((worse.size, n + 1))
+    within[:, 0] = most_worse[0] >= 0
+    within[:, 1:][:, moves] = np.where(rises, 1.0, -1.0) * np.exp(log_step)
+    np.cumsum(within, axis=1, out=within)
+    weight: FloatArray = np.exp(
+        _log_ways(n)
+        + np.outer(np.log(_above_0(share)), np.arange(n + 1))
+        + np.outer(np.log(_above_0(1 - share)), np.arange(n, -1, -1))
+    )
+    total: FloatArray = np.clip((weight * within).sum(axis=1), 0.0, 1.0)
     return total
 
 
