@@ -38,8 +38,8 @@ log = logging.getLogger(__name__)
 PROJECT = "default"
 SERVICES = ("api", "worker", "sweeper")
 SUBCOMMAND = {"api": "serve", "worker": "worker", "sweeper": "sweep"}
-GRACE_SECONDS = {"api": 25.0, "worker": 40.0, "sweeper": 5.0, "redis": 10.0}
-READY_SECONDS = 120.0
+GRACE_SECONDS = {"api": 25.0, "worker": 40.0, "sweeper": 20.0, "redis": 10.0}
+READY_SECONDS = 300.0  # a child that died is noticed at once; this bounds one that hangs
 STEP_SECONDS = 0.05
 FIRST_DELAY, LONGEST_DELAY, STEADY_SECONDS = 1.0, 30.0, 60.0
 

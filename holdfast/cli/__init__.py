@@ -13,18 +13,28 @@ import os
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
+from importlib import import_module
 
-from holdfast.cli import admin, check, gate, jobs, stack
 from holdfast.cli.command import COULD_NOT_RUN, INTERRUPTED, Command, Parser, note, to_json
 from holdfast.errors import HoldfastError, NotBuilt
 
-COMMANDS: tuple[Command, ...] = (
-    *check.COMMANDS,
-    *stack.COMMANDS,
-    *jobs.COMMANDS,
-    *gate.COMMANDS,
-    *admin.COMMANDS,
-)
+MODULES: dict[str, str] = {  # which module holds a command; only that one is imported
+    "check": "holdfast.cli.check",
+    "up": "holdfast.cli.stack",
+    "serve": "holdfast.cli.stack",
+    "worker": "holdfast.cli.stack",
+    "sweep": "holdfast.cli.stack",
+    "migrate": "holdfast.cli.stack",
+    "submit": "holdfast.cli.jobs",
+    "wait": "holdfast.cli.jobs",
+    "verdict": "holdfast.cli.jobs",
+    "report": "holdfast.cli.jobs",
+    "remediate": "holdfast.cli.jobs",
+    "gate": "holdfast.cli.gate",
+    "policy": "holdfast.cli.gate",
+    "baseline": "holdfast.cli.admin",
+    "keys": "holdfast.cli.admin",
+}
 
 NOT_BUILT = (
     *("compare", "waive", "policy diff", "policy replay", "suites", "probes"),
@@ -37,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         _refuse_unbuilt(words)
-        options = parser().parse_args(words)
+        options = parser(commands(words)).parse_args(words)
         code: int = options.run(options)
     except KeyboardInterrupt:
         return _fail(
@@ -54,27 +64,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def parser() -> Parser:
-    """The whole command line, from the table."""
+def commands(words: Sequence[str] = ()) -> tuple[Command, ...]:
+    """The rows of the table that a command line may mean: one module's, or all of them."""
+    named = MODULES.get(words[0]) if words else None
+    modules = [named] if named else list(dict.fromkeys(MODULES.values()))
+    return tuple(row for name in modules for row in import_module(name).COMMANDS)
+
+
+def parser(rows: Sequence[Command]) -> Parser:
+    """The command line, from rows of the table."""
     top = Parser(prog="holdfast", description="A gate for safety regressions of checkpoints.")
-    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    places = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     groups: dict[str, argparse._SubParsersAction[Parser]] = {}
-    for command in COMMANDS:
+    for command in rows:
         group, _, rest = command.name.partition(" ")
         if rest and group not in groups:
-            within = commands.add_parser(group, help=f"{group}: {_subcommands(group)}")
+            nested = (row.name.split()[1] for row in rows if row.name.startswith(f"{group} "))
+            within = places.add_parser(group, help=", ".join(nested))
             groups[group] = within.add_subparsers(metavar="COMMAND", required=True)
-        place = groups[group] if rest else commands
+        place = groups[group] if rest else places
         one = place.add_parser(rest or group, help=command.help, description=command.help)
         one.add_argument("--json", action="store_true", help="one JSON document on stdout")
         for flags, settings in command.arguments:
             one.add_argument(*flags, **settings)
         one.set_defaults(run=command.run)
     return top
-
-
-def _subcommands(group: str) -> str:
-    return ", ".join(c.name.split()[1] for c in COMMANDS if c.name.startswith(f"{group} "))
 
 
 def _refuse_unbuilt(words: Iterable[str]) -> None:

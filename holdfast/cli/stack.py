@@ -13,8 +13,6 @@ import threading
 from types import FrameType
 from typing import NoReturn
 
-from sqlalchemy.exc import OperationalError
-
 from holdfast.cli.command import Command, argument, emit, note
 from holdfast.errors import HarnessError, InvalidSettings, Unreachable
 from holdfast.settings import Settings, child_environment, read_settings
@@ -79,7 +77,8 @@ def sweep(options: argparse.Namespace) -> int:
         return 0
     require_head(settings)
     database, broker = open_database(settings.database_url), producer(settings)
-    done = sweeper.sweep_once(database, broker)
+    resend_after = settings.resend_hint_seconds
+    done = sweeper.sweep_once(database, broker, resend_after=resend_after)
     found = {"requeued": done.requeued, "ended": done.ended, "hints": done.hints}
     emit(options, found, ", ".join(f"{name} {count}" for name, count in found.items()))
     return 0
@@ -87,6 +86,8 @@ def sweep(options: argparse.Namespace) -> int:
 
 def migrate(options: argparse.Namespace) -> int:
     """Bring the database to this version's revision."""
+    from sqlalchemy.exc import OperationalError
+
     from holdfast.db.migrate import head_revision, upgrade
 
     settings = read_settings()
@@ -112,6 +113,8 @@ def with_port(settings: Settings, port: int | None) -> Settings:
 
 def require_head(settings: Settings) -> None:
     """Refuse to work on a database of another revision: exit 4, before anything listens."""
+    from sqlalchemy.exc import OperationalError
+
     from holdfast.db.migrate import open_checked
 
     try:

@@ -1,0 +1,152 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from holdfast import cli
+from holdfast.cli import MODULES, NOT_BUILT, commands, main
+from holdfast.cli.command import Command
+from holdfast.errors import (
+    Forbidden,
+    HarnessError,
+    HoldfastError,
+    InvalidPolicy,
+    NotFound,
+    Unauthorized,
+    Unreachable,
+)
+from holdfast.verdict import EXIT_CODES
+
+BUILT = {
+    *("check", "up", "serve", "worker", "sweep", "migrate", "submit", "wait", "verdict", "gate"),
+    *("report", "remediate", "policy lint", "policy show"),
+    *("baseline get", "baseline set", "baseline history"),
+    *("keys create", "keys list", "keys revoke"),
+}
+
+
+def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """`holdfast migrate` that ends with an error."""
+
+    def run(_options: object) -> int:
+        raise error
+
+    monkeypatch.setattr(cli, "commands", lambda words: (Command("migrate", "broken", run),))
+
+
+def test_the_table_holds_each_command_of_this_version_once() -> None:
+    names = [command.name for command in commands()]
+    assert sorted(names) == sorted(BUILT)
+    assert {name.split()[0] for name in names} == set(MODULES)
+    assert all(commands([word])[0] in commands() for word in MODULES)
+    assert not set(names) & set(NOT_BUILT)
+
+
+@pytest.mark.parametrize("name", sorted(BUILT))
+def test_every_command_takes_json_and_explains_itself(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([*name.split(), "--help"])
+    assert stop.value.code == 0
+    assert "--json" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", NOT_BUILT)
+def test_what_is_designed_but_not_built_is_refused_by_name(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*name.split(), "--json"]) == 2
+    said = capsys.readouterr()
+    assert f"`holdfast {name}` is not built yet" in said.err
+    assert json.loads(said.out)["error"]["title"] == "NotBuilt"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["no-such-command"],
+        ["policy"],
+        ["gate"],
+        ["gate", "--baseline", "a", "--candidate", "b"],
+        ["submit", "x", "--baseline", "y", "--timeout", "nan"],
+        ["submit", "x", "--baseline", "y", "--timeout", "-1"],
+        ["submit", "x", "--baseline", "y", "--tier", "grand"],
+        ["wait", "ckpt_1"],
+        ["remediate", "eval_1", "--recipe", "prayer"],
+        ["remediate", "eval_1", "--recipe", "rehearsal", "--steps", "0"],
+        ["keys", "create", "--name", "n", "--scopes", "everything"],
+        ["wait", "eval_1", "--report", "junit"],
+        ["wait", "eval_1", "--report", "pdf=x.pdf"],
+        ["policy", "lint", "/nowhere/policy.yaml"],
+    ],
+)
+def test_a_usage_error_is_exit_2_and_one_json_document(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    assert capsys.readouterr().out == ""
+    assert main([*words, "--json"]) == 2
+    said = capsys.readouterr()
+    assert json.loads(said.out)["error"]["exit_code"] == 2
+    assert said.err.startswith("holdfast: ")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (RuntimeError("unforeseen"), 4),
+        (ZeroDivisionError(), 4),
+        (MemoryError(), 4),
+        (KeyboardInterrupt(), 130),
+        (HarnessError("broken"), 4),
+        (Unreachable("gone"), 4),
+        (Unauthorized("who"), 4),
+        (Forbidden("no"), 4),
+        (NotFound("what"), 2),
+        (InvalidPolicy("bad"), 2),
+    ],
+)
+def test_no_exception_reads_as_a_regression_or_a_pass(
+    error: BaseException,
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    raising(monkeypatch, error)
+    assert main(["migrate", "--json"]) == code
+    assert json.loads(capsys.readouterr().out)["error"]["exit_code"] == code
+
+
+def every_error() -> list[type[HoldfastError]]:
+    found, todo = [], [HoldfastError]
+    while todo:
+        kind = todo.pop()
+        found.append(kind)
+        todo += kind.__subclasses__()
+    return found
+
+
+@pytest.mark.parametrize("kind", every_error())
+def test_no_error_has_the_exit_code_of_a_verdict(kind: type[HoldfastError]) -> None:
+    assert kind.exit_code not in EXIT_CODES.values()
+
+
+def test_the_command_line_never_imports_what_it_starts(tmp_path: Path) -> None:
+    script = (
+        "import sys, holdfast.cli, holdfast.embedded\n"
+        "holdfast.cli.commands()\n"
+        "names = {name.partition('.')[0] for name in sys.modules}\n"
+        "print(sorted(names & {'service', 'workers', 'training', 'torch', 'transformers', 'vllm'}))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-P", "-c", script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.strip() == "[]"

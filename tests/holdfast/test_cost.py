@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import pytest
+
+from holdfast.cost import TWO_CORES, Rates, estimate, weight_bytes
+from holdfast.policy import load_policy, parse_policy
+from tests.support.folders import write_checkpoint
+
+HARM = parse_policy(
+    "version: 1\nname: harm\nchecks:\n"
+    "  harm.direct: {metric: attack_success_rate, max_regression: 0.1}\n",
+    source="test",
+)
+SLOW = Rates("a slide rule", generated=10.0, scored=100.0, start_seconds=60.0, weight_bytes=1000)
+
+
+def test_the_arithmetic_of_one_probe() -> None:
+    cost = estimate(HARM, "demo", rates=SLOW, weight_bytes=1000)
+    assert (cost.prompts, cost.generated, cost.scored) == (320, 320 * 48, 0)
+    assert cost.minutes == pytest.approx((320 * 48 / 10 + 60) / 60)
+    assert "320 prompts" in cost.sentence
+    assert "a slide rule" in cost.sentence
+
+
+def test_minutes_grow_with_the_weights_and_the_tier() -> None:
+    small = estimate(HARM, "demo", weight_bytes=TWO_CORES.weight_bytes)
+    large = estimate(HARM, "demo", weight_bytes=10 * TWO_CORES.weight_bytes)
+    assert large.minutes == pytest.approx(10 * small.minutes)
+    assert estimate(HARM, "full").generated > estimate(HARM, "standard").generated
+    assert "135M" in estimate(HARM, "demo").basis
+
+
+def test_questions_are_scored_and_not_generated() -> None:
+    cost = estimate(load_policy("demo"), "demo")
+    assert cost.prompts == 2 * (160 + 280 + 400 + 240)
+    assert cost.generated == 2 * (160 + 280) * 48
+    assert cost.scored > 2 * 640 * 5
+
+
+def test_the_weights_of_a_folder(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "c")
+    assert weight_bytes(folder) == (folder / "model.safetensors").stat().st_size
+    assert weight_bytes(tmp_path / "elsewhere") is None
