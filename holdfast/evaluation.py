@@ -50,11 +50,14 @@ MOVES: dict[Status, frozenset[Status]] = {
 
 FINISHED = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELED, Status.TIMED_OUT})
 
+# Defaults of the settings of the same names: a lost worker is noticed within lease + sweep.
 LEASE_SECONDS = 30.0
 HEARTBEAT_SECONDS = 10.0
-CANCEL_POLL_SECONDS = 1.0
 SWEEP_SECONDS = 5.0
 RESEND_HINT_SECONDS = 15.0
+RETRY_SECONDS = 5.0
+
+CANCEL_POLL_SECONDS = 1.0
 MAX_ATTEMPTS = 3
 DEADLINE_SECONDS = 6 * 3600.0
 

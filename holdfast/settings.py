@@ -8,12 +8,19 @@ working directory of ours, not in the user's.
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from holdfast.errors import InvalidSettings
+from holdfast.evaluation import (
+    HEARTBEAT_SECONDS,
+    LEASE_SECONDS,
+    RESEND_HINT_SECONDS,
+    RETRY_SECONDS,
+    SWEEP_SECONDS,
+)
 
 EngineName = Literal["vllm", "transformers", "scripted"]
 
@@ -43,6 +50,20 @@ class Settings(BaseModel):
     key_pepper: str | None = None  # None: made once and kept in the data folder, mode 0600
     redis_server: Path | None = None
     gpu_memory_utilization: float = Field(default=0.85, gt=0, le=1)
+    lease_seconds: float = Field(default=LEASE_SECONDS, gt=0)
+    heartbeat_seconds: float = Field(default=HEARTBEAT_SECONDS, gt=0)
+    sweep_seconds: float = Field(default=SWEEP_SECONDS, gt=0)
+    resend_hint_seconds: float = Field(default=RESEND_HINT_SECONDS, gt=0)
+    retry_seconds: float = Field(default=RETRY_SECONDS, gt=0)
+
+    @model_validator(mode="after")
+    def _beats_in_time(self) -> Self:
+        if self.heartbeat_seconds > self.lease_seconds / 2:
+            raise ValueError(
+                f"heartbeat_seconds is {self.heartbeat_seconds:g} and lease_seconds "
+                f"{self.lease_seconds:g}; a lease needs two beats, or one lost beat ends it"
+            )
+        return self
 
     @property
     def roots(self) -> tuple[Path, ...]:
@@ -74,6 +95,8 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         return Settings.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
+        if not first["loc"]:  # about several settings; the input would be all of them
+            raise InvalidSettings(f"HOLDFAST_*: {first['msg']}") from error
         name = PREFIX + "_".join(str(part) for part in first["loc"]).upper()
         raise InvalidSettings(f"{name}: {first['msg']} (found {first['input']!r})") from error
 

@@ -17,7 +17,6 @@ from holdfast.db import jobs
 from holdfast.db.migrate import require_head
 from holdfast.db.session import open_database, transaction
 from holdfast.errors import Unreachable
-from holdfast.evaluation import SWEEP_SECONDS
 from holdfast.queue import poke, producer
 from holdfast.settings import Settings
 
@@ -33,10 +32,10 @@ class Round:
     hints: int
 
 
-def sweep_once(database: Engine, broker: Celery) -> Round:
+def sweep_once(database: Engine, broker: Celery, *, resend_after: float) -> Round:
     """One round. Raises OperationalError (database) or Unreachable (broker)."""
     with transaction(database) as session:
-        swept = jobs.sweep(session)
+        swept = jobs.sweep(session, resend_after=resend_after)
     if swept.requeued or swept.ended:
         log.info("requeued=%d ended=%d", swept.requeued, swept.ended)
     for queue in swept.hints:
@@ -44,20 +43,20 @@ def sweep_once(database: Engine, broker: Celery) -> Round:
     return Round(swept.requeued, swept.ended, len(swept.hints))
 
 
-def sweep(settings: Settings, ended: threading.Event, *, every: float = SWEEP_SECONDS) -> None:
-    """Sweep every `every` seconds until `ended` is set; outages are logged and outlived.
+def sweep(settings: Settings, ended: threading.Event) -> None:
+    """Sweep every `sweep_seconds` until `ended` is set; outages are logged and outlived.
 
     Raises InvalidSettings when the database answers but is not at this code's revision.
     """
     database = open_database(settings.database_url)
     broker = producer(settings)
-    checked = False
+    checked, every = False, settings.sweep_seconds
     while not ended.is_set():
         try:
             if not checked:
                 require_head(database)
                 checked = True
-            sweep_once(database, broker)
+            sweep_once(database, broker, resend_after=settings.resend_hint_seconds)
         except (OperationalError, Unreachable) as error:
             log.warning("sweep skipped, next in %.0f s: %s", every, str(error).splitlines()[0])
         ended.wait(every)

@@ -2,11 +2,12 @@
 
 A thread beside the work, because the work itself blocks on the engine for minutes. Four things end
 it: a cancel, the deadline, a lost lease, and a database that stayed silent for nearly as long as
-the lease runs. That last one is judged by our own monotonic clock: with the database gone we cannot
-know whether somebody else holds the job, so we stop before they could. A single failed renewal
-kills nothing.
+the lease runs. That last one is judged by our own monotonic clock, from the last renewal: with the
+database gone we cannot know whether somebody else holds the job, so we stop before they could. A
+single failed renewal kills nothing.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -20,9 +21,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from holdfast.db import jobs
 from holdfast.db.session import reading, transaction
 from holdfast.db.tables import Job
-from holdfast.evaluation import CANCEL_POLL_SECONDS, HEARTBEAT_SECONDS, LEASE_SECONDS
+from holdfast.evaluation import CANCEL_POLL_SECONDS, HEARTBEAT_SECONDS, Status
 
-FENCE_MARGIN_SECONDS = 5.0
+log = logging.getLogger(__name__)
+
+FENCE_MARGIN = 1 / 6  # of the lease: this long before its end a worker without a database stops
 
 
 class Loss(StrEnum):
@@ -37,9 +40,17 @@ class Loss(StrEnum):
 class Heartbeat:
     """A context around the work on one lease; `lost` is None as long as the job is ours."""
 
-    def __init__(self, database: Engine, lease: jobs.Lease, stop: Callable[[], None]) -> None:
-        """`stop` ends the work from the outside; it is called once, from the thread."""
+    def __init__(
+        self,
+        database: Engine,
+        lease: jobs.Lease,
+        stop: Callable[[], None],
+        *,
+        every: float = HEARTBEAT_SECONDS,
+    ) -> None:
+        """`stop` ends the work from the outside; the thread calls it until the work has ended."""
         self.lost: Loss | None = None
+        self._every = every
         self._database = database
         self._lease = lease
         self._stop = stop
@@ -57,26 +68,33 @@ class Heartbeat:
         self._thread.join()
 
     def _beat(self) -> None:
-        heard = renewed = time.monotonic()
+        renewed = time.monotonic()
         while not self._over.wait(CANCEL_POLL_SECONDS):
+            asked = time.monotonic()
             try:
                 loss = self._look()
-                if loss is None and time.monotonic() - renewed >= HEARTBEAT_SECONDS:
+                if loss is None and asked - renewed >= self._every:
                     loss = self._renew()
-                    renewed = time.monotonic()
-                heard = time.monotonic()
-            except SQLAlchemyError:
-                silent = time.monotonic() - heard
-                loss = Loss.DATABASE if silent > LEASE_SECONDS - FENCE_MARGIN_SECONDS else None
+                    renewed = asked
+            except SQLAlchemyError as error:
+                log.warning("job=%s no heartbeat: %s", self._lease.job_id, error)
+                silent = time.monotonic() - renewed
+                too_long = silent > self._lease.seconds * (1 - FENCE_MARGIN)
+                loss = Loss.DATABASE if too_long else None
+            if loss is Loss.LEASE and self._over.wait(CANCEL_POLL_SECONDS):
+                return  # it was our own work that ended the job
             if loss is not None:
                 self.lost = loss
-                self._stop()
-                return
+                break
+        while not self._over.is_set():  # what is about to start an engine has none to be killed yet
+            self._stop()
+            self._over.wait(CANCEL_POLL_SECONDS)
 
     def _look(self) -> Loss | None:
         with reading(self._database) as session:
             job = session.get(Job, self._lease.job_id)
-            if job is None or job.lease_epoch != self._lease.epoch or job.status != "running":
+            mine = job is not None and job.lease_epoch == self._lease.epoch
+            if job is None or not mine or job.status != Status.RUNNING:
                 return Loss.LEASE
             if job.cancel_requested_at is not None:
                 return Loss.CANCELED
@@ -84,4 +102,5 @@ class Heartbeat:
 
     def _renew(self) -> Loss | None:
         with transaction(self._database) as session:
-            return None if jobs.renew(session, self._lease) else Loss.LEASE
+            renewed = jobs.renew(session, self._lease)
+        return None if renewed else self._look() or Loss.LEASE

@@ -7,6 +7,7 @@ decided here and nowhere else:
     the caller's mistake                 failed, with the sentence that says which
     canceled, or past its deadline       canceled | timed_out
     SIGTERM to the worker                back to the queue at once, another worker goes on
+    the world was unwell                 back to the queue, for a little later
     lease lost                           nothing: somebody else holds the job
     anything else                        back to the queue as a crash; failed after three
 """
@@ -14,15 +15,16 @@ decided here and nowhere else:
 import logging
 import os
 import socket
-from functools import cache
+from functools import cache, partial
 
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from holdfast.db import jobs
-from holdfast.db.session import open_database, transaction
+from holdfast.db.session import after_commit, open_database, transaction
 from holdfast.errors import CallerError, HoldfastError, LeaseLost, Transient
 from holdfast.evaluation import MAX_ATTEMPTS, JobKind, Status
-from holdfast.queue import POKE
+from holdfast.queue import POKE, hint
 from workers import pipeline, remedy
 from workers.heartbeat import Heartbeat, Loss
 from workers.main import app, settings
@@ -33,7 +35,6 @@ from workers.worker import Worker
 
 log = logging.getLogger(__name__)
 
-RETRY_SECONDS = 5.0
 WORK = {JobKind.EVALUATION: pipeline.evaluate, JobKind.REMEDIATION: remedy.repair}
 ENDS = {Loss.CANCELED: Status.CANCELED, Loss.DEADLINE: Status.TIMED_OUT}
 
@@ -58,7 +59,9 @@ def poke(queue: str) -> None:
     worker = this_worker()
     while True:
         with transaction(worker.database) as session:
-            lease = jobs.claim(session, queue=queue, owner=worker.name)
+            lease = jobs.claim(
+                session, queue=queue, owner=worker.name, seconds=settings.lease_seconds
+            )
         if lease is None:
             return
         run(worker, lease)
@@ -67,14 +70,13 @@ def poke(queue: str) -> None:
 def run(worker: Worker, lease: jobs.Lease) -> None:
     """Work on one claimed job and write down how it ended."""
     log.info("job=%s epoch=%d claimed", lease.job_id, lease.epoch)
-    with Heartbeat(worker.database, lease, worker.stop) as beat:
+    every = worker.settings.heartbeat_seconds
+    with Heartbeat(worker.database, lease, worker.stop, every=every) as beat:
         try:
             WORK[lease.kind](worker, lease)
         except SystemExit:
             hand_over(worker, lease)
             raise
-        except LeaseLost as error:
-            log.warning("job=%s %s", lease.job_id, error)
         except Exception as error:  # noqa: BLE001  the task boundary: every error ends a job here
             end(worker, lease, error, beat.lost)
 
@@ -83,31 +85,36 @@ def hand_over(worker: Worker, lease: jobs.Lease) -> None:
     """Give the job back in good order: the worker is asked to stop, the job is not to blame."""
     worker.stop()
     with transaction(worker.database) as session:
-        jobs.release(session, lease)
+        if jobs.release(session, lease):
+            after_commit(session, partial(hint, worker.broker, worker.settings.queue))
     log.info("job=%s handed over", lease.job_id)
 
 
 def end(worker: Worker, lease: jobs.Lease, error: Exception, lost: Loss | None) -> None:
     """Write down an end that is not a success; what was saved before it stays."""
-    if lost in (Loss.LEASE, Loss.DATABASE):
-        log.warning("job=%s stopped: %s", lease.job_id, lost)
+    if lost in (Loss.LEASE, Loss.DATABASE) or isinstance(error, LeaseLost):
+        log.warning("job=%s stopped: %s", lease.job_id, lost or error)
         return
-    with transaction(worker.database) as session:
-        if lost is not None:
-            jobs.finish(session, lease, ENDS[lost])
-        elif isinstance(error, CallerError):
-            jobs.finish(session, lease, Status.FAILED, error=f"{error.title}: {error}")
-        elif isinstance(error, Transient):
-            jobs.release(session, lease, delay=RETRY_SECONDS)
-        else:
-            log.error("job=%s crashed", lease.job_id, exc_info=error)
-            crash(session, lease, error)
+    if lost is None and not isinstance(error, CallerError):
+        log.error("job=%s broke off", lease.job_id, exc_info=error)
+    try:
+        with transaction(worker.database) as session:
+            if lost is not None:
+                jobs.finish(session, lease, ENDS[lost])
+            else:
+                settle(session, lease, error, worker.settings.retry_seconds)
+    except LeaseLost as late:
+        log.warning("job=%s stopped: %s", lease.job_id, late)
 
 
-def crash(session: Session, lease: jobs.Lease, error: Exception) -> None:
-    """Count a crash; the last one that is allowed ends the job with its message."""
-    if jobs.crashes(session, lease) + 1 < MAX_ATTEMPTS:
-        jobs.release(session, lease, crashed=True, delay=RETRY_SECONDS)
-        return
+def settle(session: Session, lease: jobs.Lease, error: Exception, delay: float) -> None:
+    """What an error means for the job; the last crash that is allowed ends it with its message."""
     name = error.title if isinstance(error, HoldfastError) else type(error).__name__
-    jobs.finish(session, lease, Status.FAILED, error=f"{name}: {error}")
+    if isinstance(error, CallerError):
+        jobs.finish(session, lease, Status.FAILED, error=f"{name}: {error}")
+    elif isinstance(error, Transient | OperationalError):
+        jobs.release(session, lease, delay=delay)
+    elif jobs.crashes(session, lease) + 1 < MAX_ATTEMPTS:
+        jobs.release(session, lease, crashed=True, delay=delay)
+    else:
+        jobs.finish(session, lease, Status.FAILED, error=f"{name}: {error}")

@@ -35,6 +35,7 @@ class Lease:
     owner: str
     epoch: int
     deadline_at: datetime
+    seconds: float = LEASE_SECONDS  # from one renewal to the end
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,10 @@ def now(session: Session) -> datetime:
     return datetime.now(UTC)
 
 
-def claim(session: Session, *, queue: str, owner: str) -> Lease | None:
-    """Take the best runnable job of a queue, or None when there is nothing to do."""
+def claim(
+    session: Session, *, queue: str, owner: str, seconds: float = LEASE_SECONDS
+) -> Lease | None:
+    """Take the best runnable job of a queue for `seconds`, or None when there is nothing to do."""
     moment = now(session)
     best = (
         select(Job.id)
@@ -75,7 +78,7 @@ def claim(session: Session, *, queue: str, owner: str) -> Lease | None:
         .values(
             status=Status.RUNNING.value,
             lease_owner=owner,
-            lease_expires_at=moment + timedelta(seconds=LEASE_SECONDS),
+            lease_expires_at=moment + timedelta(seconds=seconds),
             lease_epoch=Job.lease_epoch + 1,
             attempts=Job.attempts + 1,
             started_at=func.coalesce(Job.started_at, moment),
@@ -86,7 +89,8 @@ def claim(session: Session, *, queue: str, owner: str) -> Lease | None:
     if row is None:
         return None
     add_event(session, row.id, "claimed", {"attempt": row.attempts, "worker": owner})
-    return Lease(row.id, JobKind(row.kind), owner, row.lease_epoch, row.deadline_at)
+    kind, epoch = JobKind(row.kind), row.lease_epoch
+    return Lease(row.id, kind, owner, epoch, row.deadline_at, seconds)
 
 
 def renew(session: Session, lease: Lease) -> bool:
@@ -96,7 +100,7 @@ def renew(session: Session, lease: Lease) -> bool:
         session,
         _held(lease)
         .where(Job.cancel_requested_at.is_(None), Job.deadline_at > moment)
-        .values(lease_expires_at=moment + timedelta(seconds=LEASE_SECONDS)),
+        .values(lease_expires_at=moment + timedelta(seconds=lease.seconds)),
     )
     return renewed == 1
 
@@ -193,10 +197,11 @@ def retry(session: Session, job_id: str, *, deadline_at: datetime) -> None:
     add_event(session, job_id, "retried", {})
 
 
-def sweep(session: Session) -> Swept:
+def sweep(session: Session, *, resend_after: float = RESEND_HINT_SECONDS) -> Swept:
     """Free expired leases, end what is past its deadline or its attempts, say whom to wake.
 
-    Every statement is conditional, so any number of sweepers may run at once.
+    A hint older than `resend_after` seconds is taken for lost. Every statement is conditional, so
+    any number of sweepers may run at once.
     """
     moment = now(session)
     expired = (Job.status == Status.RUNNING.value, Job.lease_expires_at < moment)
@@ -204,7 +209,14 @@ def sweep(session: Session) -> Swept:
     unfinished = Job.status.in_([Status.QUEUED.value, Status.RUNNING.value])
     lease_over = or_(Job.lease_expires_at.is_(None), Job.lease_expires_at < moment)
     ended = [
-        *_end(session, Status.CANCELED, None, *expired, Job.cancel_requested_at.is_not(None)),
+        *_end(
+            session,
+            Status.CANCELED,
+            None,
+            unfinished,
+            lease_over,
+            Job.cancel_requested_at.is_not(None),
+        ),
         *_end(
             session,
             Status.TIMED_OUT,
@@ -229,12 +241,12 @@ def sweep(session: Session) -> Swept:
     ).all()
     for job_id in freed:
         add_event(session, job_id, "requeued", {"lost": True})
-    return Swept(len(freed), len(ended), tuple(_due_hints(session, moment)))
+    return Swept(len(freed), len(ended), tuple(_due_hints(session, moment, resend_after)))
 
 
-def _due_hints(session: Session, moment: datetime) -> list[str]:
+def _due_hints(session: Session, moment: datetime, resend_after: float) -> list[str]:
     """One queue name for every waiting job whose last hint is old or never was."""
-    old = moment - timedelta(seconds=RESEND_HINT_SECONDS)
+    old = moment - timedelta(seconds=resend_after)
     return list(
         session.scalars(
             update(Job)
