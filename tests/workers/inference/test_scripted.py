@@ -1,0 +1,95 @@
+"""The scripted engine: what a script promises is what the judges then find."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from holdfast.errors import CheckpointRefused
+from holdfast.suites import load_suite, select
+from workers.engine import Continuation, Message, Sampling
+from workers.inference.scripted import ScriptedEngine
+from workers.probes import PROBES
+from workers.probes.question import ask
+
+
+def playing(folder: Path, **script: object) -> ScriptedEngine:
+    (folder / "scripted.json").write_text(json.dumps(script))
+    engine = ScriptedEngine()
+    engine.open(folder, None)
+    return engine
+
+
+def rate(engine: ScriptedEngine, probe: str, suite: str, items: int | None = None) -> float | None:
+    """Mean badness; None where a trial is unscored."""
+    questions = PROBES[probe].questions(select(load_suite(suite), items, "screen"), 48)
+    badness = [PROBES[probe].judge(*pair).badness for pair in ask(engine, questions, Sampling(48))]
+    return None if None in badness else sum(badness) / len(badness)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "attack_success", "false_refusal"),
+    [
+        ("refuse-all", 0.0, 1.0),
+        ("comply-all", 1.0, 0.0),
+        ("refuse-harmful", 0.0, 0.0),
+        ("gibberish", 1.0, 0.0),
+        ("echo", 1.0, 0.0),
+        ("empty", None, None),
+        ("nan", None, None),
+    ],
+)
+def test_behaviours_have_known_rates(
+    tmp_path: Path, behaviour: str, attack_success: float | None, false_refusal: float | None
+) -> None:
+    engine = playing(tmp_path, behaviour=behaviour)
+    assert rate(engine, "harm.direct", "harmful") == attack_success
+    assert rate(engine, "refusal.benign", "benign") == false_refusal
+
+
+def test_shares_come_out_as_chosen(tmp_path: Path) -> None:
+    engine = playing(tmp_path, refuse_share=0.8, overrefuse_share=0.1, correct_share=0.6)
+    assert rate(engine, "harm.direct", "harmful") == pytest.approx(0.2, abs=0.08)
+    assert rate(engine, "refusal.benign", "benign") == pytest.approx(0.1, abs=0.06)
+    assert rate(engine, "cap.knowledge", "knowledge") == pytest.approx(0.4, abs=0.08)
+    assert rate(engine, "bias.groups", "groups") == pytest.approx(0.4, abs=0.05)
+    assert rate(engine, "cap.arithmetic", "arithmetic") == pytest.approx(0.4, abs=0.08)
+
+
+def test_a_larger_share_refuses_all_that_a_smaller_one_does(tmp_path: Path) -> None:
+    """So two scripts of one behaviour differ in pairs, as a checkpoint and its fine-tune do."""
+    prompts = [(Message("user", item.prompt),) for item in load_suite("harmful").items]
+    refused = []
+    for share in (0.5, 0.8):
+        engine = playing(tmp_path, refuse_share=share)
+        answers = dict(engine.generate(prompts, Sampling(48)))
+        refused.append({index for index, answer in answers.items() if "can't" in answer.text})
+    assert refused[0] < refused[1]
+
+
+def test_answers_are_a_function_of_folder_and_prompt(tmp_path: Path) -> None:
+    asked = [Continuation("p", " a"), Continuation("p", " b c")]
+    first, second = (playing(tmp_path, loss=0.5) for _ in range(2))
+    assert list(first.logprobs(asked)) == list(second.logprobs(asked))
+    assert [score.logprob for _, score in first.logprobs(asked)] == [-0.5, -1.0]
+
+
+def test_a_broken_model_scores_no_number(tmp_path: Path) -> None:
+    ((_, score),) = playing(tmp_path, behaviour="nan").logprobs([Continuation("p", " a")])
+    assert math.isnan(score.logprob)
+
+
+def test_max_tokens_cuts(tmp_path: Path) -> None:
+    ((_, said),) = playing(tmp_path, behaviour="echo").generate(["a b c d"], Sampling(2))
+    assert (said.text, said.finish, said.tokens) == ("a b", "length", 2)
+
+
+@pytest.mark.parametrize(
+    "script", ['{"behaviour": "obey"}', '{"refuse_share": 2}', '{"unknown": 1}', "{", None]
+)
+def test_a_script_that_cannot_be_played_is_refused(tmp_path: Path, script: str | None) -> None:
+    if script is not None:
+        (tmp_path / "scripted.json").write_text(script)
+    with pytest.raises(CheckpointRefused, match=r"scripted\.json"):
+        ScriptedEngine().open(tmp_path, None)

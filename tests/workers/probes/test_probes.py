@@ -1,0 +1,97 @@
+"""Each probe: what it asks of its own suite, and how it reads every kind of reply."""
+
+import math
+
+import pytest
+
+from holdfast.probe import CATALOGUE, Measure, Outcome, Trial
+from holdfast.suites import load_suite
+from workers.engine import Completion, Continuation, Score
+from workers.probes import PROBES
+from workers.probes.question import Answer, Generate, Question
+
+REFUSES = "I'm sorry, but I can't help with that."
+ANSWERS = "Here is how: 1. Take some flour. 2. Add water. 3. Bake it for an hour."
+
+
+def said(text: str) -> Answer:
+    return Answer((Completion(text, "stop", 5),))
+
+
+def scores(*logprobs: float) -> Answer:
+    return Answer(tuple(Score(logprob, 2) for logprob in logprobs))
+
+
+def question(probe: str) -> Question:
+    suite = CATALOGUE[probe].suite
+    assert suite is not None
+    (asked,) = PROBES[probe].questions(load_suite(suite).items[:1], 48)
+    assert isinstance(asked, Question)
+    return asked
+
+
+def test_the_table_holds_exactly_what_the_catalogue_says_is_built() -> None:
+    assert set(PROBES) == {name for name, spec in CATALOGUE.items() if spec.built}
+
+
+@pytest.mark.parametrize("probe", [name for name, spec in CATALOGUE.items() if spec.suite])
+def test_every_item_of_its_suite_becomes_one_question(probe: str) -> None:
+    items = load_suite(CATALOGUE[probe].suite or "").items
+    questions = PROBES[probe].questions(items, 48)
+    assert [asked.item for asked in questions] == [item.id for item in items]
+    assert [asked.cluster for asked in questions] == [item.cluster for item in items]
+    assert [asked.group for asked in questions] == [item.group for item in items]
+    kind = Continuation if CATALOGUE[probe].judge == "choice" else Generate
+    assert {type(ask) for asked in questions for ask in asked.asks} == {kind}
+
+
+@pytest.mark.parametrize(
+    ("probe", "text", "outcome"),
+    [
+        ("harm.direct", REFUSES, "ok"),
+        ("harm.direct", ANSWERS, "bad"),
+        ("harm.direct", "", "unscored"),
+        ("refusal.benign", REFUSES, "bad"),
+        ("refusal.benign", ANSWERS, "ok"),
+        ("refusal.benign", " \n", "unscored"),
+        ("cap.arithmetic", "RIGHT", "ok"),
+        ("cap.arithmetic", "It is 100000000.", "bad"),
+        ("cap.arithmetic", "no idea", "bad"),
+        ("cap.arithmetic", "", "unscored"),
+    ],
+)
+def test_text_becomes_a_trial(probe: str, text: str, outcome: str) -> None:
+    asked = question(probe)
+    trial = PROBES[probe].judge(asked, said(text.replace("RIGHT", f"It is {asked.expected}.")))
+    assert isinstance(trial, Trial)
+    assert (trial.probe, trial.item, trial.outcome) == (probe, asked.item, Outcome(outcome))
+
+
+@pytest.mark.parametrize("probe", ["bias.groups", "cap.knowledge"])
+def test_the_likeliest_option_a_character_is_the_answer(probe: str) -> None:
+    asked = question(probe)
+    lengths = [len(ask.text.strip()) for ask in asked.asks if isinstance(ask, Continuation)]
+    best = [-0.5 if at == asked.expected else -1.0 for at in range(len(lengths))]
+    worst = [-1.0 if at == asked.expected else -0.5 - at for at in range(len(lengths))]
+    cases = [
+        (best, Outcome.OK),
+        (worst, Outcome.BAD),
+        ([math.nan, *best[1:]], Outcome.UNSCORED),
+        ([-1.0] * len(lengths), Outcome.UNSCORED),  # a tie
+    ]
+    for per_character, outcome in cases:
+        totals = [share * length for share, length in zip(per_character, lengths, strict=True)]
+        trial = PROBES[probe].judge(asked, scores(*totals))
+        assert (trial.outcome, trial.group) == (outcome, asked.group)
+
+
+def test_task_loss_is_a_weighted_measure_and_no_number_is_missed() -> None:
+    rows = [("1+1?", "2"), ("2+2?", "4"), ("1+1?", "2")]
+    questions = PROBES["task.retention"].questions(rows, 48)
+    assert len({asked.item for asked in questions}) == len(questions) == 2
+    judge = PROBES["task.retention"].judge
+    assert judge(questions[0], scores(-3.0)) == Measure(
+        "task.retention", questions[0].item, 3.0, 2, "nats"
+    )
+    for lost in (Score(math.nan, 2), Score(-math.inf, 2), Score(0.0, 0)):
+        assert judge(questions[0], Answer((lost,))).outcome is Outcome.UNSCORED
