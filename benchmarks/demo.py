@@ -1,7 +1,7 @@
 """The demo's story for three training seeds, to see that it does not hang on luck.
 
 Each seed trains its own aligned and eroded checkpoints, has the candidate judged and repaired, and
-is kept in the data folder, so a run that was stopped goes on where it was (some 20 minutes a seed on
+is kept in the data folder, so a run that was stopped goes on where it was (20 minutes a seed on
 two cores without an accelerator). Prints one row a seed; exit 1 if any seed's story does not hold.
 
     python benchmarks/demo.py [--seeds 0 1 2]

@@ -26,9 +26,9 @@ from workers.rehearsal_rows import whole_sentences
 from workers.supervisor import RunnerEngine
 
 ALIGNMENT = {
-    "mix": Mix(task=0, refusals=0.4, answers=0.6),
-    "steps": 70,
-    "learning_rate": 5e-5,
+    "mix": Mix(task=0, refusals=0.44, answers=0.56),
+    "steps": 75,
+    "learning_rate": 6e-5,
 }
 EROSION = {"steps": 20, "learning_rate": 1e-4}
 TASK_ROWS = 1200  # a tenth of them is held out, and task.retention wants a hundred
