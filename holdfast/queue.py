@@ -9,9 +9,8 @@ runs (celery #5935), and finds a dead worker's task again only after minutes.
 The service sends by name and never imports the workers.
 """
 
-from typing import Literal
-
 import logging
+from typing import Literal
 
 from celery import Celery
 from kombu.entity import Queue
@@ -74,7 +73,9 @@ def celery_app(settings: Settings, *, socket_timeout: float = 5.0) -> Celery:
 
 def producer(settings: Settings) -> Celery:
     """A Celery object for those who only send: it gives up within about a second."""
-    return celery_app(settings, socket_timeout=1.0)
+    app = celery_app(settings, socket_timeout=1.0)
+    app.conf.broker_transport_options["max_retries"] = 0  # else kombu sleeps and connects again
+    return app
 
 
 def poke(app: Celery, queue: str) -> None:
@@ -93,10 +94,9 @@ def broker_state(app: Celery) -> Literal["up", "degraded", "down"]:
     try:
         with app.connection_for_write() as connection:
             connection.default_channel.client.ping()
-    except ResponseError:
-        return "degraded"
-    except (OperationalError, RedisError, OSError):
-        return "down"
+    except (OperationalError, RedisError, OSError) as error:
+        complains = isinstance(error, ResponseError) or isinstance(error.__cause__, ResponseError)
+        return "degraded" if complains else "down"
     return "up"
 
 

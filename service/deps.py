@@ -6,7 +6,6 @@ Who calls is read in a short session of its own, since on SQLite a write session
 database's one lock from its first statement on.
 """
 
-import logging
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -18,11 +17,9 @@ from sqlalchemy.orm import Session
 
 from holdfast.db.keys import Caller, find_caller, note_use
 from holdfast.db.session import after_commit, reading, transaction
-from holdfast.errors import Forbidden, Unauthorized, Unreachable
-from holdfast.queue import poke
+from holdfast.errors import Forbidden, Unauthorized
+from holdfast.queue import hint
 from holdfast.settings import Settings
-
-log = logging.getLogger(__name__)
 
 bearer = HTTPBearer(auto_error=False, description="An API key, made with `holdfast keys`.")
 
@@ -109,10 +106,4 @@ def wake_after_commit(request: Request, session: Session, queue: str) -> None:
     """Send a hint once the row is there. A dead broker costs a second, never the request."""
     broker: Celery = request.app.state.broker
 
-    def wake() -> None:
-        try:
-            poke(broker, queue)
-        except Unreachable as error:
-            log.warning("queue=%s no hint, the sweeper will send one: %s", queue, error)
-
-    after_commit(session, wake)
+    after_commit(session, lambda: hint(broker, queue))
