@@ -20,11 +20,13 @@ from math import isfinite
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from holdfast.errors import CheckpointRefused, InvalidPlan
 from training.shards import Span, WeightFiles, lay_out, read_object, read_spans
 
-PIECE = 1 << 18  # elements; the five fp32 buffers of a thread stay in the cache
+PIECE = 1 << 18  # elements; what a thread works on stays in its core's cache
+SCRATCH = 5  # buffers of a piece: two as read, two and their average in fp32
 THREADS = 2
 RATIO_TOLERANCE = 0.10
 
@@ -55,17 +57,15 @@ class Pair:
     layout: Mapping[str, Span]
 
 
-def average(
-    baseline: torch.Tensor, candidate: torch.Tensor, weight: float, dtype: torch.dtype
-) -> torch.Tensor:
-    """(1 - weight) * baseline + weight * candidate, rounded once, to `dtype`.
+def average(baseline: Tensor, candidate: Tensor, weight: float, *, out: Tensor) -> Tensor:
+    """(1 - weight) * baseline + weight * candidate, into `out`, which is returned.
 
-    Inputs are float32 (float64 for models that are) of one shape. The ends 0 and 1 give the
-    respective input back bit by bit.
+    All float32 (float64 for models that are), of one shape. The ends 0 and 1 give the respective
+    input back bit by bit.
     """
     if weight in {0.0, 1.0}:
-        return (candidate if weight == 1.0 else baseline).to(dtype)
-    return torch.lerp(baseline, candidate, weight).to(dtype)
+        return out.copy_(candidate if weight == 1.0 else baseline)
+    return torch.lerp(baseline, candidate, weight, out=out)
 
 
 def pair_up(baseline: Path, candidate: Path, start: Path) -> Pair:
@@ -170,36 +170,36 @@ def _merge_pieces(
 ) -> tuple[float, float]:
     """Average and write some pieces; returns their <m - b, c - b> and ||c - b||²."""
     moved = apart = 0.0
-    buffers = [torch.empty(8 * PIECE, dtype=torch.uint8) for _ in range(2)]
+    scratch = torch.empty(SCRATCH, 8 * PIECE, dtype=torch.uint8)  # 8 bytes: the widest element
     for piece in pieces:
-        part = _merge_piece(piece, files, weight, buffers)
+        part = _merge_piece(piece, files, weight, scratch)
         moved += part[0]
         apart += part[1]
     return moved, apart
 
 
 def _merge_piece(
-    piece: Piece, files: Sequence[WeightFiles], weight: float, buffers: Sequence[torch.Tensor]
+    piece: Piece, files: Sequence[WeightFiles], weight: float, scratch: Tensor
 ) -> tuple[float, float]:
-    raw = []
-    for source, span, buffer in zip(
-        files, (piece.baseline, piece.candidate), buffers, strict=False
-    ):
-        width = span.nbytes // span.elements
-        into = buffer[: piece.count * width]
-        source.read(span, piece.first * width, into)
-        raw.append(into)
-    target = piece.merged.nbytes // piece.merged.elements * piece.first
-    stored = piece.baseline.floating
-    if stored is None or piece.merged.floating is None:
-        files[2].write(piece.merged, target, raw[0] if weight == 0 else raw[1])
+    """One piece, computed in the rows of `scratch` alone: allocating costs more than averaging."""
+    width = piece.baseline.nbytes // piece.baseline.elements
+    raw = scratch[:2, : piece.count * width]
+    files[0].read(piece.baseline, piece.first * width, raw[0])
+    files[1].read(piece.candidate, piece.first * width, raw[1])
+    place = piece.merged.nbytes // piece.merged.elements * piece.first
+    stored, kept = piece.baseline.floating, piece.merged.floating
+    if stored is None or kept is None:
+        files[2].write(piece.merged, place, raw[0] if weight == 0 else raw[1])
         return 0.0, 0.0
     exact = torch.float64 if stored == torch.float64 else torch.float32
-    baseline, candidate = (part.view(stored).to(exact) for part in raw)
-    merged = average(baseline, candidate, weight, piece.merged.floating)
-    files[2].write(piece.merged, target, merged)
-    apart = candidate - baseline
-    moved = merged.to(exact) - baseline
+    baseline, candidate, merged = (row.view(exact)[: piece.count] for row in scratch[2:])
+    baseline.copy_(raw[0].view(stored))
+    candidate.copy_(raw[1].view(stored))
+    rounded = scratch[0].view(kept)[: piece.count]
+    rounded.copy_(average(baseline, candidate, weight, out=merged))
+    files[2].write(piece.merged, place, rounded)
+    moved = merged.copy_(rounded).sub_(baseline)
+    apart = candidate.sub_(baseline)
     return torch.dot(moved, apart).item(), torch.dot(apart, apart).item()
 
 
