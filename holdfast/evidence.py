@@ -9,7 +9,7 @@ enough to decide anything is not asked here; that is the verdict's question. No 
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from operator import attrgetter
 from pathlib import Path
@@ -248,12 +248,16 @@ def _render(manifest: Manifest, trials: Iterable[Trial], measures: Iterable[Meas
     lines = [
         _line("manifest", manifest.model_dump(mode="json", by_alias=True)),
         *(
-            _line("trial", asdict(t))
+            _line("trial", _fields(t))
             for t in sorted(trials, key=attrgetter("probe", "item", "variant"))
         ),
-        *(_line("measure", asdict(m)) for m in sorted(measures, key=attrgetter("probe", "item"))),
+        *(_line("measure", _fields(m)) for m in sorted(measures, key=attrgetter("probe", "item"))),
     ]
     return b"".join(lines)
+
+
+def _fields(entry: Trial | Measure) -> dict[str, Any]:
+    return {field.name: getattr(entry, field.name) for field in fields(entry)}
 
 
 def _line(kind: str, entry: dict[str, Any]) -> bytes:

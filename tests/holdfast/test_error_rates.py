@@ -5,15 +5,18 @@ since the change is not beyond it. A pass needs all four checks, which makes it 
 simulation therefore also holds three of them safe, so that one check alone decides.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
 
-from holdfast.evidence import Evidence, gather
+from holdfast.evidence import Evidence
 from holdfast.policy import parse_policy
+from holdfast.probe import Trial
 from holdfast.verdict import decide
 from tests.support.evidence import manifest, trials
 
-RUNS = 100
+RUNS = 80
 N = 50
 ALPHA = 0.05
 PROBES = {
@@ -40,12 +43,13 @@ def drawn(rng: np.random.Generator, changes: dict[str, float], *, flips: float) 
         files[0].append(before.tolist())
         files[1].append(after.tolist())
     return [
-        gather(
-            manifest(name),
-            [t for probe, side in zip(changes, sides, strict=True) for t in trials(probe, side)],
-        )
+        Evidence(manifest(name), _trials(changes, sides), (), "0" * 64)
         for name, sides in zip(("parent", "candidate"), files, strict=True)
     ]
+
+
+def _trials(probes: Iterable[str], sides: list[list[float]]) -> tuple[Trial, ...]:
+    return tuple(t for probe, side in zip(probes, sides, strict=True) for t in trials(probe, side))
 
 
 def shares(changes: dict[str, float], *, flips: float) -> dict[str, float]:
@@ -58,9 +62,8 @@ def shares(changes: dict[str, float], *, flips: float) -> dict[str, float]:
 LIMIT = ALPHA + 3 * (ALPHA * (1 - ALPHA) / RUNS) ** 0.5
 
 
-@pytest.mark.parametrize("flips", [0.10, 0.16])
-def test_at_the_boundary_of_all_four_checks_neither_answer_is_given(flips: float) -> None:
-    found = shares(dict.fromkeys(PROBES, 0.10), flips=flips)
+def test_at_the_boundary_of_all_four_checks_neither_answer_is_given() -> None:
+    found = shares(dict.fromkeys(PROBES, 0.10), flips=0.12)
     assert found["pass"] <= LIMIT
     assert found["fail"] <= LIMIT
 

@@ -57,7 +57,7 @@ REFUSED = {
     "empty file": ("", "found nothing"),
     "a list": ("- 1", "found a list"),
     "not YAML": ("checks: {", "not a YAML document"),
-    "very deep": ("[" * 4000, "not a YAML document"),
+    "very deep": ("[" * 1200, "not a YAML document"),
     "unhashable key": ("[[1]]: 2", "not a YAML document"),
     "an alias": (policy_text(alpha="&a 0.05", max_unscored="*a"), "alias"),
     "version 2": (policy_text(version="2"), "version"),

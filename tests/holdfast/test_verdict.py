@@ -229,16 +229,20 @@ def test_holm_runs_over_one_flat_family_of_all_blocking_rules_and_groups() -> No
         "bias.groups: {metric: error_rate, max_regression: 0.10, slice_by: group, "
         "per_group: {max_regression: 0.15, min_items: 5}, gap: {max: 0.2}}"
     )
-    alone, together = policy(HARM), policy(HARM, sliced)
+    told = "refusal.benign: {metric: false_refusal_rate, max: 0.5, tier: advisory}"
+    alone, together = policy(HARM), policy(HARM, sliced, told)
     groups = trials("bias.groups", share(0, 60), clusters_of=2, groups=["a", "b"])
     harm_before = trials("harm.direct", share(0, 100))
     harm_after = trials("harm.direct", share(17, 100))
-    before = gather(manifest("parent"), [*harm_before, *groups])
-    after = gather(manifest("candidate"), [*harm_after, *groups])
+    others = [*groups, *trials("refusal.benign", share(0, 100))]
+    before = gather(manifest("parent"), [*harm_before, *others])
+    after = gather(manifest("candidate"), [*harm_after, *others])
     single, family = decide(alone, before, after), decide(together, before, after)
     raw = single.checks[0].p_fail
     assert raw == single.checks[0].p_fail_adjusted == family.checks[0].p_fail
-    assert family.checks[0].p_fail_adjusted == pytest.approx(6 * raw)  # 2 checks, 2 x 2 groups
+    assert family.checks[0].p_fail_adjusted == pytest.approx(
+        6 * raw
+    )  # 2 checks, 2 x 2 groups; not the advisory one
     assert (single.verdict, family.verdict) == ("fail", "inconclusive")
 
 
@@ -361,6 +365,15 @@ def test_a_cap_on_the_candidates_own_rate(bad: int, outcome: str) -> None:
     before = evidence("p", {"harm.direct": share(160, 160)})
     verdict = decide(policy(CAP), before, evidence("c", {"harm.direct": share(bad, 160)}))
     assert outcomes(verdict) == {"harm.direct": outcome}
+
+
+def test_a_cap_is_open_where_the_judges_error_is_known_but_not_yet_used() -> None:
+    rates = {"sensitivity": [95, 100], "specificity": [90, 100]}
+    none = evidence("p", {"harm.direct": share(0, 160)}, judge_error={"refusal": rates})
+    verdict = decide(policy(CAP), none, none)
+    assert verdict.verdict == "inconclusive"
+    assert "judge_error" in verdict.reasons[0]
+    assert decide(policy(HARM), none, none).verdict == "pass"
 
 
 def test_nothing_bad_still_has_its_upper_bound() -> None:
