@@ -18,30 +18,16 @@ from pydantic import BaseModel, ValidationError
 
 from holdfast import errors, wire
 from holdfast.evaluation import FINISHED
+from holdfast.problem_replies import as_error, backoff, retry_after, worth_another_try
 from holdfast.settings import Settings
 from holdfast.verdict import Verdict
 
 TRIES = 4
-BACKOFF_SECONDS = 0.25
-LONGEST_BACKOFF_SECONDS = 8.0
-WORTH_ANOTHER_TRY = {429, 502, 503, 504}
 TIMEOUT = httpx.Timeout(10.0, read=60.0)  # hashing a checkpoint happens inside the request
 STREAM_TIMEOUT = httpx.Timeout(10.0, read=45.0)  # the server says something every 15 s
 LOCAL = {"127.0.0.1", "::1", "localhost"}
 
 _Reply = TypeVar("_Reply", bound=BaseModel)
-
-
-def _error_classes() -> dict[str, type[errors.HoldfastError]]:
-    found, todo = {}, [errors.HoldfastError]
-    while todo:
-        kind = todo.pop()
-        found[kind.__name__] = kind
-        todo += kind.__subclasses__()
-    return found
-
-
-ERRORS = _error_classes()
 
 
 class Client:
@@ -221,7 +207,7 @@ class Client:
         with opened as reply:
             if not reply.is_success:
                 reply.read()
-                raise _as_error(reply)
+                raise as_error(reply)
             for line in reply.iter_lines():
                 if line.startswith("data: "):
                     yield wire.Event.model_validate_json(line.removeprefix("data: "))
@@ -260,10 +246,10 @@ class Client:
             else:
                 if reply.is_success:
                     return reply
-                problem = _as_error(reply)
-                if not _worth_another_try(reply):
+                problem = as_error(reply)
+                if not worth_another_try(reply):
                     raise problem
-                wait = _retry_after(reply) or backoff(attempt)
+                wait = retry_after(reply) or backoff(attempt)
             if attempt < tries:
                 self._sleep(wait)
         raise problem
@@ -276,38 +262,6 @@ def open_client(settings: Settings) -> Client:
             "no server: set HOLDFAST_SERVER to its URL, or start one with `holdfast up`"
         )
     return Client(settings.server, settings.api_key)
-
-
-def backoff(attempt: int) -> float:
-    """Seconds to wait after the attempt of this number, from 1: doubling, up to 8 s."""
-    return min(BACKOFF_SECONDS * 2.0 ** (attempt - 1), LONGEST_BACKOFF_SECONDS)
-
-
-def _worth_another_try(reply: httpx.Response) -> bool:
-    in_flight = reply.status_code == errors.Conflict.status and "retry-after" in reply.headers
-    return reply.status_code in WORTH_ANOTHER_TRY or in_flight
-
-
-def _retry_after(reply: httpx.Response) -> float | None:
-    given = reply.headers.get("retry-after", "")
-    return min(float(given), LONGEST_BACKOFF_SECONDS) if given.isdigit() else None
-
-
-def _as_error(reply: httpx.Response) -> errors.HoldfastError:
-    """The error that the service raised; a reply that is no problem of ours is Unreachable."""
-    try:
-        problem = wire.Problem.model_validate_json(reply.content)
-    except ValidationError:
-        return errors.Unreachable(
-            f"{reply.url} answered {reply.status_code} with something that is not from Holdfast; "
-            "is the address right, or is a proxy in between?"
-        )
-    text = "; ".join((problem.detail, *problem.errors))
-    kind = ERRORS.get(problem.title)
-    if kind is not None:
-        return kind(text)
-    fallback = errors.CallerError if 400 <= problem.status < 500 else errors.HarnessError
-    return fallback(f"{text} (request {problem.request_id})")
 
 
 def _parsed(kind: type[_Reply], reply: httpx.Response) -> _Reply:
