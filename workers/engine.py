@@ -35,7 +35,10 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a model said: `finish` is `stop` or `length`, `tokens` counts the generated ones."""
+    """What a model said; `tokens` counts the generated ones.
+
+    `finish` is `stop`, `length`, or `nan`: then a logit was not a number, and the text is empty.
+    """
 
     text: str
     finish: str

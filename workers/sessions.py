@@ -16,14 +16,16 @@ START_FIELD = 19  # starttime, the 22nd of /proc/PID/stat, counted from the thir
 
 
 def record_session(home: Path, session: int) -> None:
-    """Write `run/<session>.sid`."""
+    """Write `run/<session>.sid`, whole or not at all."""
     record = {
         "boot": _boot(),
         "leader_start": _start_of(session),
         "supervisor": os.getpid(),
         "supervisor_start": _start_of(os.getpid()),
     }
-    _file(home, session).write_text(json.dumps(record), encoding="utf-8")
+    partial = _file(home, session).with_suffix(".partial")
+    partial.write_text(json.dumps(record), encoding="utf-8")
+    partial.replace(_file(home, session))
 
 
 def forget_session(home: Path, session: int) -> None:

@@ -19,7 +19,7 @@ from vllm import LLM, RequestOutput, SamplingParams
 from vllm.sampling_params import RequestOutputKind
 
 from holdfast.checkpoint import same_architecture
-from holdfast.errors import EngineFailed
+from holdfast.errors import CheckpointRefused, EngineFailed
 from workers.backends import backend_of
 from workers.engine import Backend, Completion, Continuation, Prompt, Sampling, Score
 from workers.inference.folder import FolderState, folder_state
@@ -54,18 +54,15 @@ class VllmEngine:
         state = folder_state(checkpoint)
         if state == self._loaded:
             return
+        tokenizer, length = load_tokenizer(checkpoint), _model_length(checkpoint)
         loaded, self._loaded = self._loaded, None
-        if (
-            loaded
-            and folder_state(loaded[0]) == loaded
-            and same_architecture(loaded[0], checkpoint)
-        ):
+        if _can_swap(loaded, checkpoint):
             self._swap(checkpoint)
         else:
             self.close()
-            self._llm = self._start(checkpoint)
-        self._tokenizer = load_tokenizer(checkpoint)
-        self._ends = end_ids(self._tokenizer, checkpoint)
+            self._llm = self._start(checkpoint, length)
+        self._tokenizer = tokenizer
+        self._ends = end_ids(tokenizer, checkpoint)
         self._loaded = state
 
     def generate(
@@ -77,6 +74,7 @@ class VllmEngine:
             temperature=sampling.temperature,
             seed=sampling.seed if sampling.temperature > 0 else None,
             stop_token_ids=list(self._ends),
+            ignore_eos=True,  # vLLM knows that of the first checkpoint only
             logprobs=0,  # of the token drawn: the only sign of logits that are not numbers
             detokenize=False,
             output_kind=RequestOutputKind.FINAL_ONLY,
@@ -130,20 +128,22 @@ class VllmEngine:
             raise RuntimeError("no checkpoint is open")
         return self._llm
 
-    def _start(self, checkpoint: Path) -> LLM:
-        return LLM(
-            model=str(checkpoint),
-            load_format="safetensors",
-            trust_remote_code=False,
-            skip_tokenizer_init=True,
-            dtype="bfloat16",
-            generation_config="vllm",  # not the checkpoint's: it could change how answers are drawn
-            max_model_len=_model_length(checkpoint),
-            seed=0,
-            disable_log_stats=True,
-            enable_prefix_caching=True,
-            **self._device_options(),
-        )
+    def _start(self, checkpoint: Path, length: int) -> LLM:
+        try:
+            return LLM(
+                model=str(checkpoint),
+                load_format="safetensors",
+                trust_remote_code=False,
+                dtype="bfloat16",
+                generation_config="vllm",  # the checkpoint's could change how answers are drawn
+                max_model_len=length,
+                seed=0,
+                disable_log_stats=True,
+                enable_prefix_caching=True,
+                **self._device_options(),
+            )
+        except ValueError as error:
+            raise CheckpointRefused(f"{checkpoint}: vLLM does not load it: {error}") from error
 
     def _device_options(self) -> dict[str, Any]:
         if self.backend.name == "vllm-cpu":
@@ -214,6 +214,16 @@ def _score(output: RequestOutput, ids: list[int], start: int) -> Score | None:
     return Score(total, len(continuation))
 
 
+def _can_swap(loaded: FolderState | None, checkpoint: Path) -> bool:
+    """Whether the loaded files are still there to compare with, and of the same architecture."""
+    if loaded is None or folder_state(loaded[0]) != loaded:
+        return False
+    return same_architecture(loaded[0], checkpoint)
+
+
 def _model_length(checkpoint: Path) -> int:
-    config = json.loads((checkpoint / "config.json").read_bytes())
+    try:
+        config = json.loads((checkpoint / "config.json").read_bytes())
+    except FileNotFoundError as error:
+        raise CheckpointRefused(f"{checkpoint} holds no config.json") from error
     return min(MAX_MODEL_LEN, int(config.get("max_position_embeddings", MAX_MODEL_LEN)))

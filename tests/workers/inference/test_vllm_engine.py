@@ -1,0 +1,130 @@
+"""A real vLLM on tiny Llamas, behind the guard as in production; one start for all of it."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from holdfast.errors import CheckpointRefused
+from holdfast.settings import read_settings
+from tests.support.servers import scratch_folder
+from tests.support.tiny_llama import build_tiny_llama
+from workers.engine import Backend, Completion, Continuation, Message, Sampling, Score
+from workers.guard import session_members
+from workers.inference.transformers_engine import TransformersEngine
+from workers.supervisor import RunnerEngine
+
+pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
+
+CHATS = tuple((Message("user", f"{'word ' * n}?"),) for n in (1, 9, 3, 20, 2))
+SHARED = "A long context that many options share, so that its blocks are found in the cache. " * 2
+OPTIONS = [
+    Continuation(SHARED + tail, text) for tail in "ab" for text in (" yes", " yes sir", " no")
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_tiny_llama(tmp_path_factory.mktemp("tiny") / "model")
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Path]:
+    with scratch_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def engine(home: Path) -> Iterator[RunnerEngine]:
+    engine = RunnerEngine(read_settings({"HOLDFAST_HOME": str(home), "HOLDFAST_ENGINE": "vllm"}))
+    yield engine
+    (record,) = (home / "run").glob("*.sid")
+    engine.close()
+    assert session_members(int(record.stem)) == []
+
+
+def answers(engine: RunnerEngine) -> dict[int, Completion]:
+    return dict(engine.generate(CHATS, Sampling(16)))
+
+
+def sums(scores: dict[int, Score]) -> list[float]:
+    return [scores[index].logprob for index in sorted(scores)]
+
+
+def test_every_prompt_is_answered(engine: RunnerEngine, folder: Path) -> None:
+    engine.open(folder, None)
+    assert engine.backend.name.startswith("vllm")
+    found = answers(engine)
+    assert sorted(found) == list(range(len(CHATS)))
+    assert all(answer.tokens == 16 or answer.finish == "stop" for answer in found.values())
+    drawn = Sampling(16, temperature=1.0, seed=5)
+    assert dict(engine.generate(CHATS, drawn))[2] == dict(engine.generate(CHATS[2:3], drawn))[0]
+
+
+def test_scores_agree_with_transformers_and_with_themselves(
+    engine: RunnerEngine, folder: Path
+) -> None:
+    """The second and third round find all of the prompt, and options too, in the cache."""
+    plain = TransformersEngine(Backend("transformers", "test", "float32"))
+    plain.open(folder, None)
+    expected = sums(dict(plain.logprobs(OPTIONS)))
+    engine.open(folder, None)
+    rounds = [dict(engine.logprobs(OPTIONS)) for _ in range(3)]
+    assert [score.tokens for _, score in sorted(rounds[0].items())] == [4, 8, 3] * 2
+    for scores in rounds:
+        assert sums(scores) == pytest.approx(expected, abs=0.1)
+
+
+def test_a_swap_changes_the_answers_and_the_swap_back_restores_them(
+    engine: RunnerEngine, home: Path, folder: Path, tmp_path: Path
+) -> None:
+    other = build_tiny_llama(tmp_path / "other", seed=1)
+    engine.open(folder, None)
+    before, scored = answers(engine), sums(dict(engine.logprobs(OPTIONS)))
+    log = home / "log" / "engine.log"
+    started = log.read_text().count("Initializing a V1 LLM engine")
+    engine.open(other, None)
+    assert answers(engine) != before
+    engine.open(folder, None)
+    assert answers(engine) == before
+    assert sums(dict(engine.logprobs(OPTIONS))) == pytest.approx(scored, abs=1e-3)
+    assert log.read_text().count("Initializing a V1 LLM engine") == started
+
+
+def test_broken_weights_give_no_text_and_no_number(
+    engine: RunnerEngine, folder: Path, tmp_path: Path
+) -> None:
+    broken = build_tiny_llama(tmp_path / "broken")
+    weights = load_file(broken / "model.safetensors")
+    weights["model.norm.weight"] = torch.full_like(weights["model.norm.weight"], math.nan)
+    save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
+    engine.open(broken, None)
+    assert {(said.text, said.finish) for said in answers(engine).values()} == {("", "nan")}
+    assert not any(math.isfinite(total) for total in sums(dict(engine.logprobs(OPTIONS))))
+    engine.open(folder, None)
+    assert {said.finish for said in answers(engine).values()} <= {"stop", "length"}
+
+
+def test_what_does_not_fit_is_unanswered(engine: RunnerEngine, folder: Path) -> None:
+    engine.open(folder, None)
+    assert dict(engine.generate(["x" * 3000], Sampling(4))) == {0: Completion("", "length", 0)}
+    ((_, score),) = engine.logprobs([Continuation("a", "x" * 3000)])
+    assert math.isnan(score.logprob)
+
+
+def test_another_architecture_restarts_the_engine_in_the_same_tree(
+    engine: RunnerEngine, tmp_path: Path
+) -> None:
+    engine.open(build_tiny_llama(tmp_path / "wide", vocab=384), None)
+    assert len(answers(engine)) == len(CHATS)
+
+
+def test_a_folder_without_a_model_is_the_callers_error(
+    engine: RunnerEngine, tmp_path: Path
+) -> None:
+    with pytest.raises(CheckpointRefused, match="tokenizer does not load"):
+        engine.open(tmp_path, None)
+    assert engine.alive
