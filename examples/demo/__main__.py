@@ -30,7 +30,7 @@ from demo.summary import (
     task_losses,
     write_summary,
 )
-from holdfast.client import Client, open_client
+from holdfast.client import Client
 from holdfast.settings import Settings, read_settings
 
 POLICY = Path(__file__).parent / "policy.yaml"
@@ -72,8 +72,8 @@ def main() -> int:
     task_data = chain.task_data(demo.chain, demo.seed)
     with demo.timed("erode"):
         eroded = chain.erode(demo.settings, aligned, task_data, demo.chain, demo.seed)
-    with running_stack(demo.settings) as url, open_client(serving(demo.settings, url)) as client:
-        say(f"the stack is up at {url}; submitting the eroded checkpoint, as a CI job would")
+    with running_stack(demo.settings) as stack, Client(stack.url, stack.key) as client:
+        say(f"the stack is up at {stack.url}; submitting the eroded checkpoint, as a CI job would")
         return tell(demo, client, aligned=aligned, eroded=eroded, fake=options.fake)
 
 
@@ -96,12 +96,6 @@ def prepare(seed: int) -> Demo:
     demo = Demo(given.model_copy(update={"checkpoint_roots": (folder,)}), folder, place, seed)
     shutil.copyfile(POLICY, demo.policy)
     return demo
-
-
-def serving(settings: Settings, url: str) -> Settings:
-    """Settings of a client of this stack."""
-    key = (settings.home / "admin.key").read_text().strip()
-    return settings.model_copy(update={"server": url, "api_key": key})
 
 
 def tell(demo: Demo, client: Client, *, aligned: Path, eroded: Path, fake: bool) -> int:

@@ -16,14 +16,14 @@ COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
 def say(text: str) -> None:
     """One step of the story, with the time since the start."""
     minutes, seconds = divmod(int(time.monotonic() - started), 60)
-    console.print(f"[dim]{minutes:02d}:{seconds:02d}[/]  {text}")
+    console.print(f"[dim]{minutes:02d}:{seconds:02d}[/]  {text}", soft_wrap=True)
 
 
 def show_verdict(title: str, verdict: str, reasons: list[str]) -> None:
     """A verdict in its colour, with its reasons below."""
     say(f"{title}: [bold {COLOURS[verdict]}]{verdict.upper()}[/]")
     for reason in reasons:
-        console.print(f"         {reason}", markup=False)
+        console.print(f"       {reason}", markup=False, soft_wrap=True)
 
 
 @contextmanager

@@ -7,49 +7,59 @@ will see, exit codes included.
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from holdfast import stack_file
 from holdfast.settings import Settings, child_environment
 from holdfast.verdict import Verdict
 
 HOLDFAST = Path(sys.executable).with_name("holdfast")
-READY_SECONDS = 120.0
 VERDICT_CODES = {0: "pass", 1: "fail", 3: "inconclusive"}
 
 
+@dataclass(frozen=True, slots=True)
+class RunningStack:
+    """Where the stack listens, and the key that it made for its owner."""
+
+    url: str
+    key: str
+
+
 @contextmanager
-def running_stack(settings: Settings) -> Iterator[str]:
-    """`holdfast up` in a process of its own, until the block ends; yields its URL."""
+def running_stack(settings: Settings) -> Iterator[RunningStack]:
+    """`holdfast up` in a process of its own, ready, until the block ends."""
     log = settings.home / "log" / "up.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a") as output:
         process = subprocess.Popen(
-            [HOLDFAST, "up", "--port", "0"],
-            stdout=output,
+            [HOLDFAST, "up", "--port", "0", "--json"],
+            stdout=subprocess.PIPE,
             stderr=output,
+            text=True,
             env=child_environment(settings),
         )
     try:
-        yield wait_until_ready(settings.home, process, log)
+        where = first_document(process.stdout or ())
+        if where is None:
+            raise SystemExit(f"the stack did not start; see {log}")
+        yield RunningStack(where["url"], Path(where["key_file"]).read_text().strip())
     finally:
         process.terminate()
         process.wait()
 
 
-def wait_until_ready(home: Path, process: subprocess.Popen[bytes], log: Path) -> str:
-    """The stack's URL, once it says where it listens."""
-    deadline = time.monotonic() + READY_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        known = stack_file.read(home)
-        if known is not None and known.launcher == process.pid:
-            return known.url
-        time.sleep(0.1)
-    raise SystemExit(f"the stack did not start; see {log}")
+def first_document(lines: Iterable[str]) -> dict[str, str] | None:
+    """The JSON document that a command prints while it runs on; None if it ends without one."""
+    read = ""
+    for line in lines:
+        read += line
+        if line.rstrip() == "}":
+            document: dict[str, str] = json.loads(read)
+            return document
+    return None
 
 
 def holdfast(settings: Settings, *words: object) -> tuple[int, Any]:
