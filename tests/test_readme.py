@@ -10,7 +10,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def tree_tool() -> ModuleType:
     spec = importlib.util.spec_from_file_location("tree", ROOT / "tools" / "tree.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -28,4 +29,4 @@ def test_every_module_says_what_it_is_for() -> None:
         for path in (ROOT / package).rglob("*.py")
     ]
     assert modules
-    assert [path for path in modules if len(purpose(path)) < 20] == []
+    assert [path for path in modules if len(purpose(path)) < 10] == []
