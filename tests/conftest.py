@@ -1,4 +1,4 @@
-"""Real PostgreSQL, real Redis, and a settings object with a data folder of its own, for any test."""
+"""Real PostgreSQL, real Redis, and settings with a data folder of their own, for any test."""
 
 import shutil
 from collections.abc import Iterator

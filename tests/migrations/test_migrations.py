@@ -52,7 +52,7 @@ def test_another_revision_is_refused(database: Engine) -> None:
     migrate.require_head(database)
     with database.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = 'ffff'"))
-    with pytest.raises(InvalidSettings, match="revision ffff, expected .*holdfast migrate"):
+    with pytest.raises(InvalidSettings, match=r"revision ffff, expected .*holdfast migrate"):
         migrate.require_head(database)
 
 

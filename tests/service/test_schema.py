@@ -12,7 +12,7 @@ from tests.service.conftest import MakeKey
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
-EXAMPLES = 12  # an operation; some thirty operations
+EXAMPLES = 8  # an operation; some thirty operations
 
 
 def test_every_reply_is_as_documented(app: FastAPI, make_key: MakeKey) -> None:

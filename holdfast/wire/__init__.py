@@ -1,0 +1,86 @@
+"""What crosses the wire: the bodies of requests and replies, shared by the service and its client.
+
+Requests refuse unknown keys, since a misspelt option must not silently fall back to a default.
+Replies are read leniently: a newer server may say more. `GET …/verdict` is not here, it is
+`holdfast.verdict.Verdict`.
+"""
+
+from holdfast.wire.body import (
+    ALIAS,
+    Alias,
+    CheckpointId,
+    EvaluationId,
+    Location,
+    Name,
+    Page,
+    Plain,
+    Problem,
+    Reply,
+    Request,
+)
+from holdfast.wire.registered import (
+    AliasOf,
+    Baseline,
+    Checkpoint,
+    File,
+    Judge,
+    Key,
+    NewBaseline,
+    NewCheckpoint,
+    NewKey,
+    NewPolicy,
+    Policy,
+    PolicyReading,
+    Probe,
+    Readiness,
+    Suite,
+)
+from holdfast.wire.work import (
+    Evaluation,
+    Event,
+    Flip,
+    Item,
+    Job,
+    NewEvaluation,
+    NewRemediation,
+    Remediation,
+    RepairOptions,
+)
+
+__all__ = [
+    "ALIAS",
+    "Alias",
+    "AliasOf",
+    "Baseline",
+    "Checkpoint",
+    "CheckpointId",
+    "Evaluation",
+    "EvaluationId",
+    "Event",
+    "File",
+    "Flip",
+    "Item",
+    "Job",
+    "Judge",
+    "Key",
+    "Location",
+    "Name",
+    "NewBaseline",
+    "NewCheckpoint",
+    "NewEvaluation",
+    "NewKey",
+    "NewPolicy",
+    "NewRemediation",
+    "Page",
+    "Plain",
+    "Policy",
+    "PolicyReading",
+    "Probe",
+    "Problem",
+    "Readiness",
+    "Remediation",
+    "RepairOptions",
+    "Reply",
+    "Request",
+    "Suite",
+]

@@ -1,0 +1,144 @@
+"""What a project registers (checkpoints, baselines, policies, keys), and what a version offers."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from holdfast.db.keys import Scope
+from holdfast.wire.body import Alias, CheckpointId, Location, Name, Plain, Reply, Request
+
+
+class NewCheckpoint(Request):
+    """A folder under one of the server's checkpoint roots, as a path or file:// URI."""
+
+    uri: Location
+    parent: CheckpointId | None = None
+
+
+class File(Reply):
+    """One file of a checkpoint."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+class Checkpoint(Reply):
+    """A registered checkpoint; it never changes."""
+
+    id: str
+    project: str
+    name: str
+    path: str
+    digest: str
+    template_sha256: str
+    files: tuple[File, ...]
+    parent: str | None
+    created_at: datetime
+
+
+class NewBaseline(Request):
+    """Where an alias shall point."""
+
+    checkpoint: CheckpointId
+
+
+class Baseline(Reply):
+    """One move of an alias; `version` is its ETag."""
+
+    project: str
+    alias: str
+    checkpoint: str
+    version: int
+    actor: str
+    created_at: datetime
+
+
+class NewPolicy(Request):
+    """A policy as YAML text."""
+
+    text: Annotated[Plain, Field(min_length=1, max_length=200_000)]
+
+
+class PolicyReading(Reply):
+    """How a policy was understood."""
+
+    name: str
+    digest: str
+    probes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+class Policy(PolicyReading):
+    """A stored policy and its text."""
+
+    id: str
+    text: str
+    created_at: datetime
+
+
+class AliasOf(Request):
+    """A baseline by its alias."""
+
+    alias: Alias
+
+
+class NewKey(Request):
+    """A key for this project."""
+
+    name: Name
+    scopes: Annotated[tuple[Scope, ...], Field(min_length=1, max_length=6)]
+    expires_in_days: Annotated[int, Field(ge=1, le=3650)] | None = None
+
+
+class Key(Reply):
+    """A key; `token` is there in the reply that made it, once, and never again."""
+
+    id: str
+    project: str
+    name: str
+    scopes: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+    token: str | None = None
+
+
+class Probe(Reply):
+    """One probe of the catalogue; `items` maps a tier to how many it takes, null meaning all."""
+
+    name: str
+    metric: str
+    suite: str | None
+    judge: str | None
+    items: dict[str, int | None]
+    sliced: bool
+    measure: bool
+    built: bool
+
+
+class Suite(Reply):
+    """A built-in suite."""
+
+    name: str
+    digest: str
+    items: int
+    splits: dict[str, int]
+
+
+class Judge(Reply):
+    """A built judge; a changed digest makes runs incomparable."""
+
+    id: str
+    sha256: str
+    probes: tuple[str, ...]
+
+
+class Readiness(Reply):
+    """Whether requests can be served; without a broker jobs are accepted all the same."""
+
+    status: Literal["ready", "degraded", "down"]
+    database: Literal["up", "down"]
+    broker: Literal["up", "degraded", "down"]

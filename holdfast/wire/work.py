@@ -1,0 +1,145 @@
+"""Jobs on the wire: evaluations, what they found, remediations, events."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from holdfast.evaluation import Status
+from holdfast.outcome import Decision
+from holdfast.probe import Split, Tier
+from holdfast.remediation import Mix
+from holdfast.wire.body import CheckpointId, EvaluationId, Location, Plain, Reply, Request
+from holdfast.wire.registered import AliasOf
+
+
+class NewEvaluation(Request):
+    """What to compare.
+
+    `candidate` and `baseline` are checkpoint ids, or folders that are registered on the way;
+    `policy` is a shipped policy's name, a policy id, or YAML text. `template` is the chat template
+    that both sides are rendered with: the baseline's, or the candidate's.
+    """
+
+    candidate: Location
+    baseline: AliasOf | Location
+    policy: Annotated[Plain, Field(min_length=1, max_length=200_000)]
+    tier: Tier = "standard"
+    split: Split = "screen"
+    task_data: Location | None = None
+    template: Location = "baseline"
+    repairs: CheckpointId | None = None
+    priority: Annotated[int, Field(ge=-100, le=100)] = 0
+
+
+class Job(Reply):
+    """How far a piece of work is. `status` is never a verdict."""
+
+    id: str
+    project: str
+    status: Status
+    error: str | None
+    priority: int
+    attempts: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    deadline_at: datetime
+
+
+class Evaluation(Job):
+    """An evaluation; `verdict` is null until there is one, and only then says anything."""
+
+    verdict: Decision | None
+    candidate: str
+    baseline: str
+    policy: str
+    tier: Tier
+    split: Split
+    template: str
+    task_data: str | None
+    task_data_sha256: str | None
+    repairs: str | None
+    remediation: str | None
+    remediations: tuple[str, ...]
+    cost: dict[str, Any]
+
+
+class Event(Reply):
+    """What happened to a job; `seq` is the id that a stream resumes after."""
+
+    seq: int
+    job: str
+    kind: str
+    document: dict[str, Any]
+    created_at: datetime
+
+
+class Item(Reply):
+    """One side's trial or measure of one item. `text` is what the model said, where allowed."""
+
+    side: str
+    probe: str
+    item: str
+    variant: str
+    cluster: str | None
+    group: str | None
+    outcome: str | None
+    badness: float | None
+    reason: str | None
+    value: float | None
+    weight: float | None
+    unit: str | None
+    answer: dict[str, Any] | None = None
+
+
+class Flip(Reply):
+    """An item whose outcome differs between baseline and candidate."""
+
+    probe: str
+    item: str
+    variant: str
+    cluster: str | None
+    group: str | None
+    baseline: str
+    candidate: str
+    direction: Literal["worse", "fixed", "unscored"]
+
+
+class RepairOptions(Request):
+    """Knobs of a recipe, as in a plan; what is left out has the plan's default.
+
+    Paths are not among them: what is read and written is the worker's to say.
+    """
+
+    candidate_weight: float | None = None
+    start: Literal["baseline", "candidate"] | None = None
+    mix: Mix | None = None
+    steps: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    batch_size: Annotated[int, Field(ge=1, le=4096)] | None = None
+    max_length: Annotated[int, Field(ge=8, le=131_072)] | None = None
+    learning_rate: float | None = None
+    warmup_steps: Annotated[int, Field(ge=0, le=100_000)] | None = None
+    decay_from: float | None = None
+    store: Literal["source", "fp32"] | None = None
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+
+
+class NewRemediation(Request):
+    """Repair the candidate of an evaluation that failed."""
+
+    evaluation: EvaluationId
+    recipe: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,32}$")]
+    options: RepairOptions = RepairOptions()
+
+
+class Remediation(Job):
+    """A repair: its plan, how far the training is, and what came out."""
+
+    evaluation: str
+    recipe: str
+    options: dict[str, Any]
+    plan: dict[str, Any] | None
+    progress: dict[str, Any]
+    checkpoint: str | None
+    child_evaluation: str | None
