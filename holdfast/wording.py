@@ -47,7 +47,7 @@ def explain(finding: Finding, outcome: Decision, adjusted: float, numbers: Numbe
         return f"{observed}; {finding.obstacle}"
     return (
         f"{observed}, shown neither {WITHIN[finding.rule]} {finding.margin:.2f} "
-        f"(p = {finding.answer.p_pass:.2g}) nor {BEYOND[finding.rule]} it "
+        f"(p = {finding.answer.p_pass:.2g}) nor to be beyond it "
         f"(Holm-adjusted p = {adjusted:.2g}){_enough(finding)}"
     )
 
