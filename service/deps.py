@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from holdfast.db.keys import Caller, find_caller, note_use
+from holdfast.db.replies import forget_old
 from holdfast.db.session import after_commit, reading, transaction
 from holdfast.errors import Forbidden, Unauthorized
 from holdfast.queue import hint
@@ -54,6 +55,7 @@ def identify(
     if not caller.seen:
         with transaction(database) as session:
             note_use(session, caller.key_id)
+            forget_old(session)  # a good moment: it comes about hourly for every key
     return caller
 
 
