@@ -23,7 +23,7 @@ from holdfast.policy import Policy, parse_policy
 from holdfast.probe import CATALOGUE, MAX_TOKENS, Split, Tier
 from holdfast.settings import Settings
 from holdfast.suites import load_suite, select
-from holdfast.task_data import digest_of, held_out, read_task_data
+from holdfast.task_data import Row, digest_of, held_out, read_task_data, rows_digest
 from workers.engine import Backend, Sampling
 from workers.probes import PROBES
 from workers.probes.question import Question
@@ -145,7 +145,7 @@ def plan_questions(probe: str, row: Evaluation, tier: Tier, split: Split) -> tup
     if tier not in spec.items:
         return ()
     asked: Sequence[Any] = (
-        retention_rows(row)
+        [(one.prompt, one.completion) for one in retention_rows(row)]
         if spec.suite is None
         else select(load_suite(spec.suite), spec.items[tier], split, SEED)
     )
@@ -153,15 +153,14 @@ def plan_questions(probe: str, row: Evaluation, tier: Tier, split: Split) -> tup
     return questions
 
 
-def retention_rows(row: Evaluation) -> list[tuple[str, str]]:
+def retention_rows(row: Evaluation) -> list[Row]:
     """The held-out rows of the user's task data, of the file that was submitted."""
     if row.task_data is None:
         return []
     path = Path(row.task_data)
     if digest_of(path) != row.task_data_sha256:
         raise InvalidTaskData(f"{path} changed since it was submitted; submit it again")
-    rows = read_task_data(path)
-    return [(one.prompt, one.completion) for one in rows if held_out(one.prompt)]
+    return [one for one in read_task_data(path) if held_out(one.prompt)]
 
 
 def judge_digests(probes: Sequence[str]) -> dict[str, str]:
@@ -171,11 +170,9 @@ def judge_digests(probes: Sequence[str]) -> dict[str, str]:
 
 
 def suite_digest(probe: str, row: Evaluation) -> str:
-    """64 hex of what is asked: the suite's, or that of the user's task file."""
+    """64 hex of what is asked: the suite's, or that of the held-out rows."""
     suite = CATALOGUE[probe].suite
-    if suite is not None:
-        return load_suite(suite).digest
-    return row.task_data_sha256 or "0" * 64
+    return rows_digest(retention_rows(row)) if suite is None else load_suite(suite).digest
 
 
 def manifest_of(case: Case, side: Side, backend: Backend, moment: datetime) -> Manifest:

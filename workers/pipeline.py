@@ -36,10 +36,9 @@ def evaluate(worker: Worker, lease: jobs.Lease) -> None:
     started = time.monotonic()
     with reading(worker.database) as session:
         case = load_case(session, lease.job_id, worker.settings)
-    tokens = 0
     for side in case.sides:
         for probe in side.probes:
-            tokens += run_probe(worker, lease, case, side, probe)
+            run_probe(worker, lease, case, side, probe)
         verify_unchanged(side.checkpoint)
         with transaction(worker.database) as session:
             jobs.fence(session, lease)
@@ -48,31 +47,44 @@ def evaluate(worker: Worker, lease: jobs.Lease) -> None:
         jobs.fence(session, lease)
         verdict = reach_verdict(session, case)
         seconds = round(time.monotonic() - started, 3)
+        tokens = tokens_so_far(session, case)
         cost = Cost(tokens=tokens, seconds=seconds, device=worker.settings.queue)
         conclude(session, lease, case, verdict.with_cost(cost))
         if follow_up(session, case, verdict):
             after_commit(session, partial(hint, worker.broker, worker.settings.queue))
 
 
-def run_probe(worker: Worker, lease: jobs.Lease, case: Case, side: Side, probe: str) -> int:
-    """Ask one side everything that one probe has not been told yet; returns tokens generated."""
+def run_probe(worker: Worker, lease: jobs.Lease, case: Case, side: Side, probe: str) -> None:
+    """Ask one side everything that one probe has not been told yet."""
     module, planned = PROBES[probe], case.questions[probe]
     with reading(worker.database) as session:
         done = saved_items(session, case.evaluation_id, side.name)
     missing = [asked for asked in planned if (probe, asked.item, asked.variant) not in done]
-    total, finished, tokens = len(planned), len(planned) - len(missing), 0
+    total, finished = len(planned), len(planned) - len(missing)
     for batch in batches(answered(worker, case, side, probe, missing)):
         saved = [Saved(module.judge(one.question, one.answer), one.key) for one in batch]
         finished += len(saved)
-        tokens += sum(one.answer.tokens for one in batch if one.fresh)
+        tokens = sum(one.answer.tokens for one in batch if one.fresh)
         fresh = [(one.key, one.answer.to_json()) for one in batch if one.fresh]
         with transaction(worker.database) as session:
             jobs.fence(session, lease)
             save_answers(session, side.checkpoint.digest, fresh)
             save_trials(session, lease, case.evaluation_id, side.name, saved)
+            add_tokens(session, case, tokens)
             progress = {"side": side.name, "probe": probe, "done": finished, "total": total}
             jobs.add_event(session, lease.job_id, "progress", progress)
+
+
+def tokens_so_far(session: Session, case: Case) -> int:
+    """Tokens that models were asked for, by this worker and by those that it took over from."""
+    tokens: int = get_evaluation(session, case.evaluation_id).cost.get("tokens", 0)
     return tokens
+
+
+def add_tokens(session: Session, case: Case, tokens: int) -> None:
+    """Put what a batch cost on the bill, in the transaction that saves it."""
+    row = get_evaluation(session, case.evaluation_id)
+    row.cost = {**row.cost, "tokens": tokens_so_far(session, case) + tokens}
 
 
 def save_manifest(session: Session, case: Case, side: Side, worker: Worker) -> None:

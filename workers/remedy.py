@@ -8,6 +8,7 @@ other, on the `confirm` split, which is opened here and nowhere earlier.
 """
 
 import time
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,12 +44,17 @@ def repair(worker: Worker, lease: jobs.Lease) -> None:
     with reading(worker.database) as session:
         job = load_repair(session, lease.job_id, worker.settings)
     if not job.output.exists():  # a whole checkpoint is there after a worker died past training
-        job.workspace.mkdir(parents=True, exist_ok=True)
+        for folder in (job.workspace, job.output.parent):
+            folder.mkdir(parents=True, exist_ok=True)
         plan = make_plan(worker, lease, job)
         plan_file = job.workspace / "plan.json"
         plan_file.write_text(plan.model_dump_json(indent=2))
         note_plan(worker, lease, plan)
-        train(worker, lease, plan_file)
+        try:
+            train(worker, lease, plan_file)
+        except InvalidPlan:
+            if not job.output.exists():  # else the child of a worker that lost its lease was first
+                raise
     repaired = admit(str(job.output), worker.settings.roots)
     with transaction(worker.database) as session:
         jobs.fence(session, lease)
@@ -98,13 +104,16 @@ def train(worker: Worker, lease: jobs.Lease, plan_file: Path) -> None:
     if worker.settings.queue == "gpu":
         worker.engine.close()  # two models do not share a device; a CPU has room for both
     due = 0.0
-    for line in worker.training.run(plan_file):
-        if line["event"] != "step" or time.monotonic() >= due or line["step"] == line["steps"]:
+    with closing(worker.training.run(plan_file)) as progress:  # an error here ends the child
+        for line in progress:
+            if line["event"] == "step" and line["step"] < line["steps"] and time.monotonic() < due:
+                continue
             due = time.monotonic() + PROGRESS_SECONDS
             with transaction(worker.database) as session:
                 jobs.fence(session, lease)
                 get_remediation(session, lease.job_id).progress = line
-                jobs.add_event(session, lease.job_id, "training", line)
+                kind = "step" if line["event"] == "step" else "training"
+                jobs.add_event(session, lease.job_id, kind, line)
 
 
 def note_plan(worker: Worker, lease: jobs.Lease, plan: Plan) -> None:

@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +26,20 @@ class TrainingChild:
 
     def __init__(self, settings: Settings) -> None:
         self._home = settings.home
-        self._session: int | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
 
-    def run(self, plan: Path) -> Iterator[dict[str, Any]]:
-        """Yield the child's progress until it is done; raises its own error, or TrainingFailed."""
+    def run(self, plan: Path) -> Generator[dict[str, Any]]:
+        """Yield the child's progress until it is done; raises its own error, or TrainingFailed.
+
+        Close it to end the child early.
+        """
         log = self._home / "log" / f"{plan.parent.name}.training.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         last: dict[str, Any] = {}
         life_end, life = os.pipe()
         answers, answers_end = os.pipe()
         try:
-            guard = self._start(plan, log, life_end, answers_end)
+            self._start(plan, log, life_end, answers_end)
             with os.fdopen(answers, encoding="utf-8") as lines:
                 for line in lines:
                     last = json.loads(line)
@@ -44,18 +47,16 @@ class TrainingChild:
         finally:
             os.close(life)  # the guard ends whatever is left
             self._forget()
-        guard.wait()
         if last.get("event") != "done":
             raise failure(last, log)
 
     def kill(self) -> None:
         """End the child and everything it started, at once."""
-        if self._session is not None:
-            end_session(self._session, grace=0.0)
+        guard = self._guard
+        if guard is not None:
+            end_session(guard.pid, grace=0.0)
 
-    def _start(
-        self, plan: Path, log: Path, life_end: int, answers_end: int
-    ) -> subprocess.Popen[bytes]:
+    def _start(self, plan: Path, log: Path, life_end: int, answers_end: int) -> None:
         nothing = os.open(os.devnull, os.O_RDONLY)
         guard = (sys.executable, "-m", "workers.guard", str(nothing), str(answers_end))
         (self._home / "run").mkdir(parents=True, exist_ok=True)
@@ -72,15 +73,15 @@ class TrainingChild:
             )
         for end in (life_end, answers_end, nothing):
             os.close(end)
-        self._session = started.pid
+        self._guard = started
         record_session(self._home, started.pid)
-        return started
 
     def _forget(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            end_session(session, grace=0.0)
-            forget_session(self._home, session)
+        guard, self._guard = self._guard, None
+        if guard is not None:
+            end_session(guard.pid, grace=0.0)
+            guard.wait()
+            forget_session(self._home, guard.pid)
 
 
 def failure(last: dict[str, Any], log: Path) -> HoldfastError:

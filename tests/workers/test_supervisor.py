@@ -9,16 +9,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from holdfast.errors import CheckpointRefused, EngineFailed
 from holdfast.settings import Settings, read_settings
+from tests.support.servers import scratch_folder
 from workers.backends import backend_of
 from workers.engine import Completion, Continuation, Message, Sampling
 from workers.guard import session_members
 from workers.sessions import reap_leftovers, record_session
-from workers.supervisor import RunnerEngine, runner_environment
+from workers.supervisor import RunnerEngine, _each_once, _rebuilt, runner_environment
 
 SHORT = Sampling(max_tokens=16)
 HI = (Message("user", "hello there"),)
@@ -27,6 +29,16 @@ HI = (Message("user", "hello there"),)
 @pytest.fixture
 def settings(home: Path) -> Settings:
     return read_settings({"HOLDFAST_HOME": str(home), "HOLDFAST_ENGINE": "scripted"})
+
+
+@pytest.fixture(scope="module")
+def warm() -> Iterator[RunnerEngine]:
+    """One tree for the tests that leave it as they found it."""
+    with scratch_folder() as folder:
+        given = {"HOLDFAST_HOME": str(folder), "HOLDFAST_ENGINE": "scripted"}
+        engine = RunnerEngine(read_settings(given))
+        yield engine
+        engine.close()
 
 
 @pytest.fixture
@@ -55,13 +67,13 @@ def eventually(true: Callable[[], bool], seconds: float = 10.0) -> bool:
     return True
 
 
-def test_answers_come_through_the_tree(engine: RunnerEngine, tmp_path: Path) -> None:
-    engine.open(scripted(tmp_path / "a", behaviour="echo"), None)
-    assert dict(engine.generate([HI, "raw text"], SHORT)) == {
+def test_answers_come_through_the_tree(warm: RunnerEngine, tmp_path: Path) -> None:
+    warm.open(scripted(tmp_path / "a", behaviour="echo"), None)
+    assert dict(warm.generate([HI, "raw text"], SHORT)) == {
         0: Completion("hello there", "stop", 2),
         1: Completion("raw text", "stop", 2),
     }
-    assert engine.alive
+    assert warm.alive
 
 
 def test_the_backend_is_known_before_anything_runs(engine: RunnerEngine) -> None:
@@ -80,18 +92,18 @@ def test_a_second_checkpoint_is_opened_in_the_same_tree(
 
 
 def test_a_refused_checkpoint_is_the_callers_error_and_the_tree_stays(
-    engine: RunnerEngine, tmp_path: Path
+    warm: RunnerEngine, tmp_path: Path
 ) -> None:
     with pytest.raises(CheckpointRefused, match=r"no scripted\.json"):
-        engine.open(tmp_path, None)
-    assert engine.alive
-    engine.open(scripted(tmp_path / "a", behaviour="echo"), None)
-    assert dict(engine.generate(["again"], SHORT))[0].text == "again"
+        warm.open(tmp_path, None)
+    assert warm.alive
+    warm.open(scripted(tmp_path / "a", behaviour="echo"), None)
+    assert dict(warm.generate(["again"], SHORT))[0].text == "again"
 
 
-def test_scores_that_are_no_numbers_arrive_as_such(engine: RunnerEngine, tmp_path: Path) -> None:
-    engine.open(scripted(tmp_path / "a", behaviour="nan"), None)
-    ((_, score),) = engine.logprobs([Continuation("a", " b")])
+def test_scores_that_are_no_numbers_arrive_as_such(warm: RunnerEngine, tmp_path: Path) -> None:
+    warm.open(scripted(tmp_path / "a", behaviour="nan"), None)
+    ((_, score),) = warm.logprobs([Continuation("a", " b")])
     assert score.logprob != score.logprob
 
 
@@ -148,6 +160,7 @@ def test_answers_that_nobody_wants_any_more_are_not_those_of_the_next_call(
 SUPERVISOR = """
 import sys, time
 from pathlib import Path
+from typing import Any
 from holdfast.settings import read_settings
 from workers.engine import Sampling
 from workers.supervisor import RunnerEngine
@@ -242,3 +255,20 @@ def test_the_running_tree_has_that_environment_and_works_inside_the_data_folder(
         assert b"secret" not in Path(f"/proc/{pid}/environ").read_bytes()
         assert Path(f"/proc/{pid}/cwd").resolve() == (settings.home / "run").resolve()
     engine.close()
+
+
+@pytest.mark.parametrize(
+    ("indexes", "complaint"),
+    [([0, 1, 1], "twice"), ([0, 2], "unasked"), ([0], "left 1 of 2"), ([], "left 2 of 2")],
+)
+def test_an_engine_that_does_not_answer_each_question_once_has_failed(
+    indexes: list[int], complaint: str
+) -> None:
+    replies: list[tuple[int, dict[str, Any]]] = [(index, {}) for index in indexes]
+    with pytest.raises(EngineFailed, match=complaint):
+        list(_each_once(2, iter(replies)))
+
+
+def test_an_error_of_an_unknown_name_is_still_an_engines() -> None:
+    assert type(_rebuilt("CheckpointRefused", "no")) is CheckpointRefused
+    assert type(_rebuilt("Any", "no")) is type(_rebuilt("Exotic", "no")) is EngineFailed

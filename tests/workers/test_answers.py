@@ -1,0 +1,101 @@
+"""The cache of answers: what its key hangs on, what it saves, and how a stream is cut."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from holdfast.db.session import reading, transaction
+from holdfast.db.trials import save_answers
+from workers import answers
+from workers.answers import Answered, answer_key, answered, batches
+from workers.case import Case, load_case
+from workers.engine import Backend, Completion, Sampling
+from workers.probes.question import Answer, Generate, Question, chat
+from workers.worker import Worker
+
+HARM = "harm.direct"
+
+
+@pytest.fixture
+def case(worker: Worker, queue: Callable[..., str]) -> Case:
+    with reading(worker.database) as session:
+        return load_case(session, queue(), worker.settings)
+
+
+def test_the_key_hangs_on_everything_that_reaches_the_model(case: Case, worker: Worker) -> None:
+    side, asked = case.sides[0], case.questions[HARM][0]
+    backend = worker.engine.backend
+    key = answer_key(case, side, HARM, asked, backend)
+    other = replace(asked, asks=(Generate(chat("something else"), 48),))
+    keys = [
+        key,
+        answer_key(case, case.sides[1], HARM, asked, backend),
+        answer_key(case, side, HARM, replace(asked, item="other"), backend),
+        answer_key(case, side, HARM, replace(asked, variant="other"), backend),
+        answer_key(case, side, HARM, other, backend),
+        answer_key(replace(case, suites={HARM: "0" * 64}), side, HARM, asked, backend),
+        answer_key(replace(case, template="other"), side, HARM, asked, backend),
+        answer_key(replace(case, sampling=Sampling(8)), side, HARM, asked, backend),
+        answer_key(case, side, HARM, asked, Backend("scripted", "2", "none")),
+    ]
+    assert len(set(keys)) == len(keys)
+
+
+def test_the_key_hangs_on_nothing_else(case: Case, worker: Worker) -> None:
+    side, asked, backend = case.sides[0], case.questions[HARM][0], worker.engine.backend
+    judged_otherwise = replace(case, judges={"refusal": "f" * 64}, evaluation_id="eval_other")
+    renamed = replace(side, name="candidate")
+    key = answer_key(case, side, HARM, asked, backend)
+    assert answer_key(judged_otherwise, renamed, HARM, asked, backend) == key
+
+
+def test_what_is_cached_is_not_asked_and_loads_nothing(case: Case, worker: Worker) -> None:
+    side, asked = case.sides[0], case.questions[HARM][:5]
+    fresh = list(answered(worker, case, side, HARM, asked))
+    assert all(one.fresh for one in fresh)
+    assert {one.question for one in fresh} == set(asked)
+    with transaction(worker.database) as session:
+        rows = [(one.key, one.answer.to_json()) for one in fresh[:4]]
+        save_answers(session, side.checkpoint.digest, rows)
+    again = list(answered(worker, case, side, HARM, asked))
+    assert [one.fresh for one in again] == [False] * 4 + [True]
+    assert {one.question: one.answer for one in again} == {
+        one.question: one.answer for one in fresh
+    }
+    worker.engine.close()
+    list(answered(worker, case, side, HARM, [one.question for one in fresh[:4]]))
+    assert not worker.engine.alive
+
+
+def test_a_first_answer_stays(case: Case, worker: Worker) -> None:
+    side, asked = case.sides[0], case.questions[HARM][0]
+    key = answer_key(case, side, HARM, asked, worker.engine.backend)
+    for text in ("first", "second"):
+        with transaction(worker.database) as session:
+            document = Answer((Completion(text, "stop", 1),)).to_json()
+            save_answers(session, side.checkpoint.digest, [(key, document)])
+    (found,) = answered(worker, case, side, HARM, [asked])
+    assert found.answer.text == "first"
+
+
+def stream(count: int, pause: float) -> Iterator[Answered]:
+    for number in range(count):
+        time.sleep(pause)
+        question = Question(str(number), "c", (Generate("x", 8),))
+        yield Answered(question, Answer((Completion("x", "stop", 1),)), "k", fresh=True)
+
+
+@pytest.mark.parametrize(
+    ("count", "pause", "sizes"),
+    [(0, 0.0, []), (50, 0.0, [50]), (3, 0.06, [1, 1, 1])],
+    ids=["nothing", "fast", "slow"],
+)
+def test_a_stream_is_cut_by_time_and_nothing_of_it_is_lost(
+    count: int, pause: float, sizes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "SAVE_SECONDS", 0.05)
+    cut = list(batches(stream(count, pause)))
+    assert [len(batch) for batch in cut] == sizes
+    assert [one.question.item for batch in cut for one in batch] == [str(n) for n in range(count)]

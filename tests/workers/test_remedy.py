@@ -1,0 +1,122 @@
+"""The story of a repair up to its plan, and from its checkpoint on; the training itself is e2e."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.checkpoint import admit
+from holdfast.db import jobs
+from holdfast.db.evaluations import create_remediation, get_evaluation, get_remediation
+from holdfast.db.session import reading, transaction
+from holdfast.db.tables import Checkpoint, Job
+from holdfast.errors import InvalidPlan
+from holdfast.remediation import Mix
+from holdfast.task_data import digest_of
+from tests.support.stack import scripted_checkpoint
+from workers.case import load_repair
+from workers.remedy import checked, make_plan, repair, without_task
+from workers.worker import Worker
+
+Queue = Callable[..., str]
+Claim = Callable[[], jobs.Lease]
+Remedy = Callable[..., jobs.Lease]
+
+
+@pytest.fixture
+def remedy(worker: Worker, queue: Queue, claim: Claim) -> Remedy:
+    """Queue and claim a repair: `remedy("wise_ft", {"candidate_weight": 0.5}, task_data=…)`."""
+
+    def make(recipe: str, options: dict[str, Any], **also: Any) -> jobs.Lease:
+        evaluation = queue(**also)
+        claim()
+        with transaction(worker.database) as session:
+            create_remediation(session, evaluation, recipe=recipe, options=options)
+        return claim()
+
+    return make
+
+
+def planned(worker: Worker, lease: jobs.Lease) -> Any:
+    with reading(worker.database) as session:
+        job = load_repair(session, lease.job_id, worker.settings)
+    job.workspace.mkdir(parents=True)
+    return make_plan(worker, lease, job)
+
+
+def test_an_average_needs_nothing_but_the_two(worker: Worker, remedy: Remedy) -> None:
+    plan = planned(worker, remedy("wise_ft", {"candidate_weight": 0.5}))
+    assert (plan.recipe, plan.candidate_weight) == ("wise_ft", 0.5)
+    assert (plan.baseline.name, plan.candidate.name) == ("aligned", "eroded")
+    assert plan.rehearsal_data is None
+    assert not worker.engine.alive
+
+
+def test_a_rehearsal_starts_from_the_baseline_and_learns_the_task_again(
+    worker: Worker, remedy: Remedy, task_data: Path
+) -> None:
+    given = {"task_data": str(task_data), "task_data_sha256": digest_of(task_data)}
+    plan = planned(worker, remedy("rehearsal", {"steps": 4}, **given))
+    assert (plan.start, plan.steps, plan.mix) == ("baseline", 4, Mix())
+    assert plan.task_data == task_data
+    assert plan.rehearsal_data.is_file()
+
+
+def test_without_task_data_it_starts_from_the_candidate_on_safety_rows_alone(
+    worker: Worker, remedy: Remedy
+) -> None:
+    plan = planned(worker, remedy("rehearsal", {"steps": 4}))
+    assert (plan.start, plan.task_data, plan.mix.task) == ("candidate", None, 0.0)
+    assert plan.mix.refusals == pytest.approx(0.24)
+
+
+def test_the_shares_without_a_task_keep_their_proportion() -> None:
+    assert without_task(Mix(task=0.5, refusals=0.1, answers=0.4)) == Mix(
+        task=0, refusals=0.2, answers=0.8
+    )
+
+
+def test_a_wrong_option_is_named(tmp_path: Path) -> None:
+    fields = {"recipe": "wise_ft", "baseline": tmp_path, "output": tmp_path, "candidate_weight": 2}
+    with pytest.raises(InvalidPlan, match="option candidate_weight"):
+        checked(fields)
+
+
+def test_a_checkpoint_that_a_lost_worker_left_is_registered_and_gated_not_made_again(
+    worker: Worker, remedy: Remedy, queue: Queue
+) -> None:
+    lease = remedy("wise_ft", {}, tier="demo", template="candidate")
+    output = worker.settings.home / "checkpoints" / lease.job_id
+    output.parent.mkdir(exist_ok=True)
+    scripted_checkpoint(output, 9.0)
+    repair(worker, lease)
+    found = admit(str(output), worker.settings.roots)
+    with reading(worker.database) as session:
+        row = get_remediation(session, lease.job_id)
+        failing = get_evaluation(session, row.evaluation_id)
+        checkpoint = session.get_one(Checkpoint, row.checkpoint_id)
+        child = get_evaluation(session, str(row.child_evaluation_id))
+        job, child_job = (
+            session.get_one(Job, one) for one in (lease.job_id, row.child_evaluation_id)
+        )
+    assert (job.status, row.plan) == ("succeeded", None)
+    assert (checkpoint.digest, checkpoint.parent_id) == (found.digest, failing.candidate_id)
+    assert (child.candidate_id, child.baseline_id) == (checkpoint.id, failing.baseline_id)
+    assert (child.repairs_id, child.remediation_id) == (failing.candidate_id, lease.job_id)
+    assert (child.split, child.template, child.tier) == ("confirm", "candidate", "demo")
+    assert (child_job.status, child_job.queue, child_job.project) == ("queued", "cpu", "p")
+
+
+def test_a_plan_is_in_the_row_and_beside_its_data_before_anything_is_trained(
+    worker: Worker, remedy: Remedy
+) -> None:
+    lease = remedy("wise_ft", {})  # these folders hold no model that could be averaged
+    with pytest.raises(Exception, match=r"."):
+        repair(worker, lease)
+    file = worker.settings.home / "work" / lease.job_id / "plan.json"
+    with reading(worker.database) as session:
+        row = get_remediation(session, lease.job_id)
+    assert row.plan is not None
+    assert json.loads(file.read_text())["recipe"] == row.plan["recipe"] == "wise_ft"

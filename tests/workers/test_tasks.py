@@ -1,0 +1,149 @@
+"""How a job ends, whatever the work does: one row a way out."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from holdfast.db import jobs
+from holdfast.db.session import reading, transaction
+from holdfast.db.tables import Job
+from holdfast.errors import (
+    CheckpointRefused,
+    EngineFailed,
+    LeaseLost,
+    TrainingFailed,
+    Unreachable,
+)
+from holdfast.evaluation import JobKind, Status
+from workers import heartbeat, tasks
+from workers.engine import Sampling
+from workers.worker import Worker
+
+Queue = Callable[..., str]
+Claim = Callable[[], jobs.Lease]
+
+
+def work_that(monkeypatch: pytest.MonkeyPatch, do: Callable[[Worker, jobs.Lease], None]) -> None:
+    """Put other work into the table; everything around it is real."""
+    monkeypatch.setitem(tasks.WORK, JobKind.EVALUATION, do)
+
+
+def raising(error: BaseException) -> Callable[[Worker, jobs.Lease], None]:
+    def work(_worker: Worker, _lease: jobs.Lease) -> None:
+        raise error
+
+    return work
+
+
+def row(worker: Worker, job_id: str) -> Job:
+    with reading(worker.database) as session:
+        return session.get_one(Job, job_id)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "sentence", "attempts", "crashes"),
+    [
+        (CheckpointRefused("it is gone"), "failed", "CheckpointRefused: it is gone", 1, 0),
+        (Unreachable("the broker"), "queued", None, 0, 0),
+        (OperationalError("SELECT 1", {}, Exception("gone")), "queued", None, 0, 0),
+        (EngineFailed("it died"), "queued", None, 1, 1),
+        (TrainingFailed("it died"), "queued", None, 1, 1),
+        (ZeroDivisionError("a bug"), "queued", None, 1, 1),
+        (LeaseLost("epoch 1 is over"), "running", None, 1, 0),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_every_error_ends_the_job_its_own_way(
+    error: Exception,
+    status: str,
+    sentence: str | None,
+    attempts: int,
+    crashes: int,
+    worker: Worker,
+    queue: Queue,
+    claim: Claim,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job_id = queue()
+    work_that(monkeypatch, raising(error))
+    tasks.run(worker, claim())
+    found = row(worker, job_id)
+    assert (found.status, found.error) == (status, sentence)
+    assert (found.attempts, found.crash_count) == (attempts, crashes)
+    assert (found.not_before is not None) == (status == "queued")
+
+
+def test_the_third_crash_is_the_last_and_says_what_it_was(
+    worker: Worker, queue: Queue, claim: Claim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = queue()
+    work_that(monkeypatch, raising(EngineFailed("it died")))
+    for status in ("queued", "queued", "failed"):
+        with transaction(worker.database) as session:
+            session.get_one(Job, job_id).not_before = None
+        tasks.run(worker, claim())
+        assert row(worker, job_id).status == status
+    assert row(worker, job_id).error == "EngineFailed: it died"
+
+
+def test_an_orderly_stop_hands_the_job_over_and_goes_on_stopping(
+    worker: Worker, queue: Queue, claim: Claim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = queue()
+    work_that(monkeypatch, raising(SystemExit(0)))
+    with pytest.raises(SystemExit):
+        tasks.run(worker, claim())
+    found = row(worker, job_id)
+    assert (found.status, found.attempts, found.not_before) == ("queued", 0, None)
+    with worker.broker.connection_for_read() as connection:
+        hints = connection.default_channel.client.llen("cpu")
+    assert hints == 1  # another worker is woken at once, not at the next sweep
+
+
+@pytest.mark.parametrize(
+    ("column", "status"),
+    [("cancel_requested_at", Status.CANCELED), ("deadline_at", Status.TIMED_OUT)],
+)
+def test_work_that_is_stopped_from_outside_ends_as_what_stopped_it(
+    column: str,
+    status: Status,
+    worker: Worker,
+    queue: Queue,
+    claim: Claim,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(heartbeat, "CANCEL_POLL_SECONDS", 0.05)
+    job_id = queue()
+
+    def work(worker: Worker, _lease: jobs.Lease) -> None:
+        slow = worker.settings.home / "models" / "slow"
+        slow.mkdir()
+        (slow / "scripted.json").write_text('{"seconds_per_answer": 3600}')
+        worker.engine.open(slow, None)
+        with transaction(worker.database) as session:
+            setattr(session.get_one(Job, job_id), column, datetime.now(UTC))
+        list(worker.engine.generate(["hello"], Sampling(max_tokens=8)))
+
+    work_that(monkeypatch, work)
+    tasks.run(worker, claim())
+    found = row(worker, job_id)
+    assert (found.status, found.error, found.crash_count) == (status, None, 0)
+    assert not worker.engine.alive
+
+
+def test_a_crash_of_a_job_that_is_not_ours_any_more_is_not_counted(
+    worker: Worker, queue: Queue, claim: Claim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = queue()
+
+    def work(worker: Worker, lease: jobs.Lease) -> None:
+        with transaction(worker.database) as session:
+            session.get_one(Job, job_id).lease_epoch = lease.epoch + 1
+        raise EngineFailed("it was killed")
+
+    work_that(monkeypatch, work)
+    tasks.run(worker, claim())
+    found = row(worker, job_id)
+    assert (found.status, found.crash_count, found.error) == ("running", 0, None)
