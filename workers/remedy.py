@@ -101,8 +101,7 @@ def without_task(mix: Mix) -> Mix:
 
 def train(worker: Worker, lease: jobs.Lease, plan_file: Path) -> None:
     """Run the training child; its progress goes to the row as it comes."""
-    if worker.settings.queue == "gpu":
-        worker.engine.close()  # two models do not share a device; a CPU has room for both
+    worker.engine.close()  # training and inference do not share a device, nor a small machine
     due = 0.0
     with closing(worker.training.run(plan_file)) as progress:  # an error here ends the child
         for line in progress:
