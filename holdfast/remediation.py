@@ -27,9 +27,9 @@ class Mix(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    task: float = Field(default=0.50, ge=0, le=1)
-    refusals: float = Field(default=0.12, ge=0, le=1)
-    answers: float = Field(default=0.38, ge=0, le=1)
+    task: float = Field(default=0.45, ge=0, le=1)
+    refusals: float = Field(default=0.22, ge=0, le=1)
+    answers: float = Field(default=0.33, ge=0, le=1)
 
     @model_validator(mode="after")
     def _adds_up(self) -> "Mix":
