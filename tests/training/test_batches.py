@@ -35,12 +35,15 @@ def row(prompt: str, completion: str) -> Row:
     return Row(prompt, completion, kind="task", line=1)
 
 
+HALF_TASK = Mix(task=0.50, refusals=0.12, answers=0.38)
+
+
 @pytest.mark.parametrize(
     ("mix", "rows", "expected"),
     [
-        (Mix(), 8, (4, 1, 3)),
-        (Mix(), 50, (25, 6, 19)),
-        (Mix(), 240, (120, 29, 91)),
+        (HALF_TASK, 8, (4, 1, 3)),
+        (HALF_TASK, 50, (25, 6, 19)),
+        (HALF_TASK, 240, (120, 29, 91)),
         (Mix(task=1, refusals=0, answers=0), 7, (7, 0, 0)),
         (Mix(task=0, refusals=1, answers=0), 5, (0, 5, 0)),
         (Mix(task=1 / 3, refusals=1 / 3, answers=1 / 3), 4, (2, 1, 1)),
@@ -60,7 +63,7 @@ def test_counts_are_exact_to_less_than_a_row(task: float, share: float, rows: in
 
 
 def test_sources_are_spread_evenly_over_the_steps() -> None:
-    order = order_of_sources(rows_drawn(Mix(), 240))
+    order = order_of_sources(rows_drawn(HALF_TASK, 240))
     steps = [Counter(order[k : k + 8]) for k in range(0, 240, 8)]
     assert sum(steps, Counter()) == {"task": 120, "refusal": 29, "answer": 91}
     assert all(3 <= step["task"] <= 5 for step in steps)
