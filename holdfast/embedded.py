@@ -29,9 +29,9 @@ from holdfast import redis_server, stack_file
 from holdfast.db import keys
 from holdfast.db.migrate import upgrade
 from holdfast.db.session import open_database, transaction
-from holdfast.errors import HarnessError, Unreachable
+from holdfast.errors import HarnessError, InvalidSettings, Unreachable
 from holdfast.queue import producer
-from holdfast.settings import Settings, child_environment
+from holdfast.settings import Settings, child_environment, embedded_broker_url
 
 log = logging.getLogger(__name__)
 
@@ -194,6 +194,11 @@ class Stack:
 @contextmanager
 def running(settings: Settings, ended: threading.Event) -> Iterator[Stack]:
     """A stack that is ready, and stopped at the end; Conflict when the folder has one already."""
+    if settings.broker_url != embedded_broker_url(settings.home):
+        raise InvalidSettings(
+            "HOLDFAST_BROKER_URL is set, but the embedded stack brings its own broker; unset it, "
+            "or start `holdfast serve`, `worker` and `sweep` one by one"
+        )
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     with stack_file.only_launcher(settings.home):
         stack_file.end_leftovers(settings.home, GRACE_SECONDS["worker"])

@@ -24,7 +24,7 @@ from holdfast.cli.show import report_targets, show_verdict
 from holdfast.cli.stack import log_to_stderr
 from holdfast.cli.waiting import Deadline, final_verdict
 from holdfast.client import Client
-from holdfast.errors import HarnessError
+from holdfast.errors import HarnessError, Unreachable
 from holdfast.probe import Tier
 from holdfast.settings import Settings, read_settings
 
@@ -79,7 +79,7 @@ def _home(kept: Path | None) -> Iterator[Path]:
     scratch = Path(tempfile.mkdtemp(prefix="holdfast-"))
     try:
         yield scratch
-    except HarnessError:
+    except (HarnessError, Unreachable):
         note(f"logs are kept in {scratch / 'log'}")
         raise
     except BaseException:
