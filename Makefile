@@ -12,7 +12,7 @@ setup:    ## make .venv from the committed lock
 	@$(PYTHON) tools/bootstrap.py
 
 demo: setup    ## the whole story on a real model (FAKE=1 adds a repair that cheats)
-	@PYTHONPATH=examples .venv/bin/python -m demo $(if $(FAKE),--fake)
+	@PYTHONPATH=examples TQDM_DISABLE=1 .venv/bin/python -m demo $(if $(FAKE),--fake)
 
 test: setup    ## every test, against real Redis, PostgreSQL, processes and tiny real models (T=path)
 	@.venv/bin/python -m pytest $(T)
