@@ -50,7 +50,9 @@ def sync(lock: Path, accelerator: str) -> None:
     run(uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, VENV)
     python = VENV / "bin" / "python"
     sources = torch_source() if accelerator == "cpu" else ["--torch-backend", "auto"]
-    run(uv, "pip", "sync", "--quiet", "--python", python, *sources, lock)
+    # compiled now: where PYTHONDONTWRITEBYTECODE is set, every process would compile torch anew
+    compiled = "--compile-bytecode"
+    run(uv, "pip", "sync", "--quiet", compiled, "--python", python, *sources, lock)
     run(uv, "pip", "install", "--quiet", "--python", python, "--no-deps", "--editable", ROOT)
     STAMP.write_text(wanted)  # written last: its presence means complete
 
