@@ -43,9 +43,10 @@ def evaluate(worker: Worker, lease: jobs.Lease) -> None:
         with transaction(worker.database) as session:
             jobs.fence(session, lease)
             save_manifest(session, case, side, worker)
+    with reading(worker.database) as session:  # what is saved never changes; deciding takes a while
+        verdict = reach_verdict(session, case)
     with transaction(worker.database) as session:
         jobs.fence(session, lease)
-        verdict = reach_verdict(session, case)
         seconds = round(time.monotonic() - started, 3)
         tokens = tokens_so_far(session, case)
         cost = Cost(tokens=tokens, seconds=seconds, device=worker.settings.queue)
@@ -125,9 +126,12 @@ def conclude(session: Session, lease: jobs.Lease, case: Case, verdict: Verdict) 
 def follow_up(session: Session, case: Case, verdict: Verdict) -> bool:
     """Queue the next repair that the policy allows; True if there is one to wake a worker for.
 
-    A repair that was not shown to be good is followed by the next recipe, within the budget.
+    A repair that was not shown to be good is followed by the next recipe, within the budget; one
+    that somebody made by hand is not ours to go on with.
     """
     row = get_evaluation(session, case.evaluation_id)
+    if row.repairs_id and not row.remediation_id:
+        return False
     origin = origin_of(session, row.remediation_id) if row.remediation_id else row.id
     wanted = case.policy.remediation
     failed = verdict.verdict == "fail" or (row.remediation_id and verdict.verdict != "pass")
