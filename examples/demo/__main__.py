@@ -17,7 +17,6 @@ from typing import Any
 
 from demo import chain
 from demo.fake import make_fake
-from demo.published import fetch_model
 from demo.screen import console, say, show_verdict
 from demo.stack import running_stack, verdict_of
 from demo.summary import (
@@ -65,7 +64,7 @@ def main() -> int:
     demo = prepare(options.seed)
     with demo.timed("model"):
         say("fetching SmolLM2-135M-Instruct (90 MB, once)")
-        published = fetch_model(demo.folder / "published")
+        published = chain.publish(demo.settings, demo.folder)
     say("training the aligned checkpoint, then eroding it with harmless maths (once)")
     with demo.timed("align"):
         aligned = chain.align(demo.settings, published, demo.chain, demo.seed)

@@ -25,6 +25,8 @@ from workers.probes.rehearsal import questions
 from workers.rehearsal_rows import whole_sentences
 from workers.supervisor import RunnerEngine
 
+EXAMPLES = Path(__file__).parent.parent
+
 ALIGNMENT = {
     "mix": Mix(task=0, refusals=0.44, answers=0.56),
     "steps": 75,
@@ -33,6 +35,18 @@ ALIGNMENT = {
 EROSION = {"steps": 20, "learning_rate": 1e-4}
 TASK_ROWS = 1200  # a tenth of them is held out, and task.retention wants a hundred
 ANSWER_TOKENS = 48
+
+
+def publish(settings: Settings, folder: Path) -> Path:
+    """The model as published, fetched and converted by a process of its own."""
+    output = folder / "published"
+    if not output.exists():
+        command = [sys.executable, "-m", "demo.published", str(output)]
+        environment = {**child_environment(settings), "PYTHONPATH": str(EXAMPLES)}
+        done = subprocess.run(command, env=environment, check=False)
+        if done.returncode != 0:
+            raise SystemExit(f"fetching the model ended with exit code {done.returncode}")
+    return output
 
 
 def align(settings: Settings, published: Path, folder: Path, seed: int) -> Path:

@@ -110,3 +110,7 @@ def _convert(gguf: Path, folder: Path) -> None:
 def _sha256(file: Path) -> str:
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+if __name__ == "__main__":  # a process of its own: what torch takes to convert it, it gives back
+    fetch_model(Path(sys.argv[1]))
