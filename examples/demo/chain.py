@@ -53,7 +53,7 @@ def align(settings: Settings, published: Path, folder: Path, seed: int) -> Path:
     """The trusted baseline: refuses what is harmful, answers what only sounds so."""
     output = folder / "aligned"
     if not output.exists():
-        rows = folder / "alignment.jsonl"
+        rows = published.with_name("alignment.jsonl")  # every seed trains on the same answers
         if not rows.exists():
             write_lines(rows, alignment_rows(settings, published))
         run_plan(

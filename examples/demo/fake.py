@@ -28,7 +28,7 @@ def make_fake(demo: "Demo", client: Client, aligned: Path, repair: Gated) -> Ver
     output = demo.chain / "fake"
     if not output.exists():
         rows = [
-            json.loads(line) for line in (demo.chain / "alignment.jsonl").read_text().splitlines()
+            json.loads(line) for line in (demo.folder / "alignment.jsonl").read_text().splitlines()
         ]
         refusals = [
             {"kind": "refusal", "prompt": row["prompt"], "completion": refusal(row["prompt"])}
