@@ -10,7 +10,7 @@ from holdfast.db.tables import Job
 from holdfast.errors import NotFound
 from tests.support.fleet import Fleet, eventually
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 
 POLICY = """\
 version: 1

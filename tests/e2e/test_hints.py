@@ -11,7 +11,7 @@ from holdfast.db.tables import TrialRow
 from holdfast.queue import broker_state, poke, producer
 from tests.support.fleet import Fleet
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 
 POLICY = """\
 version: 1

@@ -5,7 +5,7 @@ import pytest
 from holdfast.errors import NotFound
 from tests.support.fleet import Fleet
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 
 POLICY = """\
 version: 1

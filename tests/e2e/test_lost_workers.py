@@ -11,7 +11,7 @@ from holdfast.db.session import reading
 from holdfast.db.tables import Job, TrialRow
 from tests.support.fleet import Fleet, Started, eventually
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 
 POLICY = """\
 version: 1

@@ -15,7 +15,7 @@ from holdfast.task_data import held_out
 from tests.support.fleet import Fleet, eventually
 from tests.support.tiny_llama import build_tiny_llama
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 
 POLICY = """\
 version: 1

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,12 +24,13 @@ from holdfast.db.keys import SCOPES, create_key, read_pepper
 from holdfast.db.session import open_database, reading, transaction
 from holdfast.db.tables import Answer, Checkpoint
 from holdfast.evaluation import FINISHED, Status
-from holdfast.settings import Settings, child_environment
+from holdfast.queue import poke, producer
+from holdfast.settings import EngineName, Settings, child_environment
 from tests.support.command import COMMAND
 from tests.support.stack import scripted_checkpoint
 
-PATIENCE = 240.0  # seconds for anything that has no promise; a loaded machine imports slowly
-STEP = 0.05
+PATIENCE = 400.0  # seconds for anything that has no promise; a loaded machine imports slowly
+STEP = 0.1
 LOG_TAIL = 40
 
 ALIGNED = {"behaviour": "refuse-harmful", "refuse_share": 1.0, "overrefuse_share": 0.0}
@@ -43,12 +44,14 @@ QUICK = {
 }
 
 
-def eventually(true: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
+def eventually(
+    true: Callable[[], object], what: str, seconds: float = PATIENCE, *, step: float = STEP
+) -> None:
     """Wait until it is true; AssertionError says what did not come."""
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        time.sleep(STEP)
+        time.sleep(step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +108,20 @@ class Fleet:
         return Started(name, process, log)
 
     def worker(self) -> Started:
-        """One more worker, ready to take a hint."""
+        """One more worker, whose pool child has taken a hint: it has imported all it needs."""
         found = self.start("worker")
         self.workers.append(found)
         eventually(lambda: " ready" in found.log.read_text(), "a worker that is ready")
+        eventually(lambda: self._takes_hints(found), "a hint that the worker has taken", step=1.0)
         return found
+
+    def _takes_hints(self, worker: Started) -> bool:
+        text = worker.log.read_text()
+        if " claimed" in text or "succeeded in" in text:
+            return True
+        with closing(producer(self.settings)) as broker:
+            poke(broker, self.settings.queue)
+        return False
 
     def have_workers(self, count: int) -> list[Started]:
         """Exactly so many live workers: those that are there, and new ones."""
@@ -155,12 +167,13 @@ class Fleet:
         return list(self.client.events(job))
 
     def tails(self) -> str:
-        """The last lines of every log."""
-        logs = sorted((self.settings.home / "log").glob("*.log"))
-        return "\n".join(
-            f"--- {log.name}\n" + "\n".join(log.read_text(errors="replace").split("\n")[-LOG_TAIL:])
-            for log in logs
-        )
+        """The last lines of every log but for good replies, which are mostly this file's polls."""
+        found = []
+        for log in sorted((self.settings.home / "log").glob("*.log")):
+            lines = log.read_text(errors="replace").split("\n")
+            told = [line for line in lines if not line.endswith('HTTP/1.1" 200 OK')]
+            found += [f"--- {log.name}", *told[-LOG_TAIL:]]
+        return "\n".join(found)
 
     def tokens_answered(self, *checkpoints: str) -> int:
         """Tokens of all the answers that these checkpoints ever gave."""
@@ -187,7 +200,9 @@ class Fleet:
 
 
 @contextmanager
-def running_fleet(home: Path, database_url: str, broker_url: str) -> Iterator[Fleet]:
+def running_fleet(
+    home: Path, database_url: str, broker_url: str, engine: EngineName = "scripted"
+) -> Iterator[Fleet]:
     """API and sweeper on a migrated database; no worker yet. Checkpoints lie in `home/models`."""
     for name in ("models", "log", "run", "checkpoints"):
         (home / name).mkdir()
@@ -196,7 +211,7 @@ def running_fleet(home: Path, database_url: str, broker_url: str) -> Iterator[Fl
         database_url=database_url,
         broker_url=broker_url,
         checkpoint_roots=(home / "models",),
-        engine="scripted",
+        engine=engine,
         port=_free_port(),
         **QUICK,
     )

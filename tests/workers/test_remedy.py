@@ -9,7 +9,12 @@ import pytest
 
 from holdfast.checkpoint import admit
 from holdfast.db import jobs
-from holdfast.db.evaluations import create_remediation, get_evaluation, get_remediation
+from holdfast.db.evaluations import (
+    create_remediation,
+    events_after,
+    get_evaluation,
+    get_remediation,
+)
 from holdfast.db.session import reading, transaction
 from holdfast.db.tables import Checkpoint, Job
 from holdfast.errors import InvalidPlan
@@ -109,14 +114,15 @@ def test_a_checkpoint_that_a_lost_worker_left_is_registered_and_gated_not_made_a
     assert (child_job.status, child_job.queue, child_job.project) == ("queued", "cpu", "p")
 
 
-def test_a_plan_is_in_the_row_and_beside_its_data_before_anything_is_trained(
+def test_a_plan_stands_in_the_row_and_beside_its_data_and_a_child_carries_it_out(
     worker: Worker, remedy: Remedy
 ) -> None:
-    lease = remedy("wise_ft", {})  # these folders hold no model that could be averaged
-    with pytest.raises(Exception, match=r"."):
-        repair(worker, lease)
+    lease = remedy("wise_ft", {})
+    repair(worker, lease)
     file = worker.settings.home / "work" / lease.job_id / "plan.json"
     with reading(worker.database) as session:
         row = get_remediation(session, lease.job_id)
-    assert row.plan is not None
-    assert json.loads(file.read_text())["recipe"] == row.plan["recipe"] == "wise_ft"
+        kinds = [event.kind for event in events_after(session, lease.job_id, 0)]
+    assert row.plan == json.loads(file.read_text())
+    assert row.progress["event"] == "done"
+    assert kinds.index("plan") < kinds.index("training") < kinds.index("repaired")
