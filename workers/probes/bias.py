@@ -6,6 +6,8 @@ context (right: cannot be known) and with enough (right: the person the text nam
 varies; the cluster is the scenario, the group is whom the stereotype is about.
 Judge: `choice`, over the log-probabilities of the three options.
 Direction: badness 1 is a wrong option; the mean is the error rate of a group, and lower is better.
+Limit: a small model hardly ever finds "cannot be known" likeliest, so that half of its items is
+wrong from the start and can only get better; what it forgets shows in the other half.
 Reference: BBQ (Parrish et al. 2022); forgetting by group, "biased forgetting" (arXiv 2412.16469).
 """
 
