@@ -8,7 +8,12 @@ import pytest
 from sqlalchemy import delete, select
 
 from holdfast.db import jobs
-from holdfast.db.evaluations import create_remediation, get_evaluation, remediations_of
+from holdfast.db.evaluations import (
+    create_remediation,
+    events_after,
+    get_evaluation,
+    remediations_of,
+)
 from holdfast.db.session import reading, transaction
 from holdfast.db.tables import Event, Job, TrialRow
 from holdfast.db.trials import read_back
@@ -108,7 +113,11 @@ def test_what_a_lost_worker_saved_is_kept_and_not_asked_again(
     with reading(worker.database) as session:
         query = select(TrialRow).where(TrialRow.lease_epoch == 2)
         second = session.scalars(query).all()
-    assert {row.side for row in second} <= {"candidate"}
+        told = [(one.kind, one.document) for one in events_after(session, evaluation, 0)]
+    assert {row.side for row in second} == {"candidate"}
+    resumed = max(at for at, (kind, _) in enumerate(told) if kind == "claimed")
+    asked = [document["side"] for kind, document in told[resumed:] if kind == "progress"]
+    assert set(asked) == {"candidate"}
     assert len(second) == 2 * ITEMS - sum(left.values())
     assert verdict_of(worker, evaluation).checks == whole.checks
 
