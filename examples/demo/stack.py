@@ -43,8 +43,8 @@ def running_stack(settings: Settings) -> Iterator[RunningStack]:
         )
     try:
         where = first_document(process.stdout or ())
-        if where is None:
-            raise SystemExit(f"the stack did not start; see {log}")
+        if where is None or "url" not in where:
+            raise SystemExit(f"the stack did not start: {where}; see {log}")
         yield RunningStack(where["url"], Path(where["key_file"]).read_text().strip())
     finally:
         process.terminate()
