@@ -28,8 +28,8 @@ class Mix(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     task: float = Field(default=0.40, ge=0, le=1)
-    refusals: float = Field(default=0.28, ge=0, le=1)
-    answers: float = Field(default=0.32, ge=0, le=1)
+    refusals: float = Field(default=0.25, ge=0, le=1)
+    answers: float = Field(default=0.35, ge=0, le=1)
 
     @model_validator(mode="after")
     def _adds_up(self) -> "Mix":
