@@ -143,5 +143,5 @@ def follow_up(session: Session, case: Case, verdict: Verdict) -> bool:
         jobs.add_event(session, origin, "remediation_proposed", {"recipe": left[0]})
     if wanted.on_fail != "auto":
         return False
-    create_remediation(session, origin, recipe=left[0], options={})
+    create_remediation(session, origin, recipe=left[0], options={}, minutes=wanted.budget.minutes)
     return True

@@ -62,13 +62,21 @@ def create_evaluation(session: Session, new: NewEvaluation) -> str:
 
 
 def create_remediation(
-    session: Session, evaluation_id: str, *, recipe: str, options: dict[str, Any]
+    session: Session,
+    evaluation_id: str,
+    *,
+    recipe: str,
+    options: dict[str, Any],
+    minutes: float | None = None,
 ) -> str:
-    """Queue the repair of an evaluation's candidate."""
+    """Queue the repair of an evaluation's candidate; `minutes` is the policy's budget for it."""
     job = get_job(session, evaluation_id)
     job_id = _create_job(
         session, JobKind.REMEDIATION, project=job.project, queue=job.queue, priority=job.priority
     )
+    if minutes is not None:
+        made = get_job(session, job_id)
+        made.deadline_at = made.created_at + timedelta(minutes=minutes)
     session.add(
         Remediation(
             id=job_id, evaluation_id=evaluation_id, recipe=recipe, options=options, progress={}

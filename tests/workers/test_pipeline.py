@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -223,3 +224,15 @@ def test_what_follows_a_verdict(
     assert wanted == (next_recipe is not None)
     assert recipes == [*tried, *([next_recipe] if next_recipe else [])]
     assert proposed == (on_fail == "propose")
+
+
+def test_a_repair_has_the_budget_of_its_policy(worker: Worker, queue: Queue) -> None:
+    origin = queue(policy=harm("auto", 2))
+    with transaction(worker.database) as session:
+        case = load_case(session, origin, worker.settings)
+        assert follow_up(session, case, Verdict.model_construct(verdict="fail"))
+    with reading(worker.database) as session:
+        (repair,) = remediations_of(session, origin)
+        job = session.get_one(Job, repair.id)
+        minutes = case.policy.remediation.budget.minutes
+        assert job.deadline_at - job.created_at == timedelta(minutes=minutes)
