@@ -18,7 +18,7 @@ COPY locks/cpu.txt locks/cpu.txt
 # The base dependencies in the locked versions: the lock is the constraint, pyproject the list.
 RUN uv venv /opt/holdfast \
  && uv pip compile --quiet --no-header --constraint locks/cpu.txt --output-file /tmp/api.txt pyproject.toml \
- && uv pip sync --python /opt/holdfast/bin/python /tmp/api.txt
+ && uv pip sync --compile-bytecode --python /opt/holdfast/bin/python /tmp/api.txt
 COPY holdfast holdfast
 COPY service service
 COPY workers workers
@@ -50,7 +50,7 @@ COPY --from=api-build /tmp/dist /tmp/dist
 RUN python3 -c "import sys; assert sys.version_info[:2] >= (3, 11), sys.version" \
  && uv venv --python python3 /opt/holdfast \
  && if [ "$LOCK" = cpu ]; then backend="--torch-backend cpu"; else backend="--torch-backend auto"; fi \
- && uv pip sync --python /opt/holdfast/bin/python $backend /tmp/lock.txt \
+ && uv pip sync --compile-bytecode --python /opt/holdfast/bin/python $backend /tmp/lock.txt \
  && uv pip install --python /opt/holdfast/bin/python --no-deps /tmp/dist/*.whl \
  && rm -rf /tmp/dist /tmp/lock.txt /root/.cache \
  && groupadd --gid 10001 holdfast \
