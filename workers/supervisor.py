@@ -31,7 +31,8 @@ from workers.wire import asked_to_json, prompt_to_json, receive, send
 __all__ = ["RunnerEngine", "reap_leftovers"]
 
 KEPT_NAMES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "LD_PRELOAD")
-KEPT_PREFIXES = ("CUDA_", "NVIDIA_", "NCCL_", "OMP_", "MKL_")
+KEPT_PREFIXES = ("CUDA_", "NVIDIA_", "NCCL_", "OMP_", "MKL_", "VLLM_CPU_")
+FEW_CORES = 4  # up to so many, vLLM's scheduler shares them: a core of its own would cost too much
 FIXED = {
     "PYTHONSAFEPATH": "1",  # users' repositories hold folders named `workers` too
     "PYTHONUNBUFFERED": "1",
@@ -202,7 +203,10 @@ def runner_environment(
         for name, value in given.items()
         if name in KEPT_NAMES or name.startswith(KEPT_PREFIXES)
     }
-    return {**kept, **FIXED, "XDG_CACHE_HOME": str(home / "cache"), **device_env}
+    own = {**FIXED, "XDG_CACHE_HOME": str(home / "cache")}
+    if len(os.sched_getaffinity(0)) <= FEW_CORES:
+        kept = {"VLLM_CPU_NUM_OF_RESERVED_CPU": "0", **kept}
+    return {**kept, **own, **device_env}
 
 
 def _exchange(tree: Tree, request: dict[str, Any]) -> dict[str, Any]:

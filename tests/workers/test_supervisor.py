@@ -244,6 +244,18 @@ def test_no_secret_reaches_the_runner(home: Path) -> None:
     assert "PYTHONPATH" not in environment
 
 
+def test_on_few_cores_vllm_sets_none_aside_unless_the_operator_says_so(home: Path) -> None:
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        ours = runner_environment(home, {}, {})
+        theirs = runner_environment(home, {"VLLM_CPU_NUM_OF_RESERVED_CPU": "1"}, {})
+    finally:
+        os.sched_setaffinity(0, cores)
+    assert ours["VLLM_CPU_NUM_OF_RESERVED_CPU"] == "0"
+    assert theirs["VLLM_CPU_NUM_OF_RESERVED_CPU"] == "1"
+
+
 def test_the_running_tree_has_that_environment_and_works_inside_the_data_folder(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
