@@ -13,9 +13,9 @@ from celery import Celery
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-from holdfast.db import jobs
 from holdfast.db.migrate import require_head
 from holdfast.db.session import open_database, transaction
+from holdfast.db.sweep import sweep_jobs
 from holdfast.errors import Unreachable
 from holdfast.queue import poke, producer
 from holdfast.settings import Settings
@@ -35,7 +35,7 @@ class Round:
 def sweep_once(database: Engine, broker: Celery, *, resend_after: float) -> Round:
     """One round. Raises OperationalError (database) or Unreachable (broker)."""
     with transaction(database) as session:
-        swept = jobs.sweep(session, resend_after=resend_after)
+        swept = sweep_jobs(session, resend_after=resend_after)
     if swept.requeued or swept.ended:
         log.info("requeued=%d ended=%d", swept.requeued, swept.ended)
     for queue in swept.hints:

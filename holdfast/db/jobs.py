@@ -1,4 +1,4 @@
-"""The lease: who may work on a job, how a lost worker is noticed, and how late writes are fenced.
+"""The lease: who may work on a job, and how the writes of one who lost it are fenced.
 
 A claim is one conditional UPDATE that raises `lease_epoch`; every later write of the worker names
 that epoch, so a worker that was paused past its lease can wake up and write nothing. Nobody locks
@@ -18,8 +18,6 @@ from holdfast.errors import Conflict, LeaseLost, NotFound
 from holdfast.evaluation import (
     FINISHED,
     LEASE_SECONDS,
-    MAX_ATTEMPTS,
-    RESEND_HINT_SECONDS,
     JobKind,
     Status,
     may_move,
@@ -36,15 +34,6 @@ class Lease:
     epoch: int
     deadline_at: datetime
     seconds: float = LEASE_SECONDS  # from one renewal to the end
-
-
-@dataclass(frozen=True, slots=True)
-class Swept:
-    """What one sweep did: rows freed or ended, and the queues that deserve a hint."""
-
-    requeued: int
-    ended: int
-    hints: tuple[str, ...]
 
 
 def now(session: Session) -> datetime:
@@ -195,92 +184,6 @@ def retry(session: Session, job_id: str, *, deadline_at: datetime) -> None:
     job.attempts = job.crash_count = 0
     job.deadline_at = deadline_at
     add_event(session, job_id, "retried", {})
-
-
-def sweep(session: Session, *, resend_after: float = RESEND_HINT_SECONDS) -> Swept:
-    """Free expired leases, end what is past its deadline or its attempts, say whom to wake.
-
-    A hint older than `resend_after` seconds is taken for lost. Every statement is conditional, so
-    any number of sweepers may run at once.
-    """
-    moment = now(session)
-    expired = (Job.status == Status.RUNNING.value, Job.lease_expires_at < moment)
-    spent = or_(Job.attempts >= MAX_ATTEMPTS, Job.crash_count >= MAX_ATTEMPTS)
-    unfinished = Job.status.in_([Status.QUEUED.value, Status.RUNNING.value])
-    lease_over = or_(Job.lease_expires_at.is_(None), Job.lease_expires_at < moment)
-    ended = [
-        *_end(
-            session,
-            Status.CANCELED,
-            None,
-            unfinished,
-            lease_over,
-            Job.cancel_requested_at.is_not(None),
-        ),
-        *_end(
-            session,
-            Status.TIMED_OUT,
-            "past its deadline",
-            unfinished,
-            lease_over,
-            Job.deadline_at < moment,
-        ),
-        *_end(session, Status.FAILED, f"lost its worker {MAX_ATTEMPTS} times", *expired, spent),
-    ]
-    freed = session.scalars(
-        update(Job)
-        .where(*expired)
-        .values(
-            status=Status.QUEUED.value,
-            lease_owner=None,
-            lease_expires_at=None,
-            hinted_at=None,
-        )
-        .returning(Job.id)
-        .execution_options(synchronize_session=False)
-    ).all()
-    for job_id in freed:
-        add_event(session, job_id, "requeued", {"lost": True})
-    return Swept(len(freed), len(ended), tuple(_due_hints(session, moment, resend_after)))
-
-
-def _due_hints(session: Session, moment: datetime, resend_after: float) -> list[str]:
-    """One queue name for every waiting job whose last hint is old or never was."""
-    old = moment - timedelta(seconds=resend_after)
-    return list(
-        session.scalars(
-            update(Job)
-            .where(
-                Job.status == Status.QUEUED.value,
-                or_(Job.hinted_at.is_(None), Job.hinted_at < old),
-                or_(Job.not_before.is_(None), Job.not_before <= moment),
-            )
-            .values(hinted_at=moment)
-            .returning(Job.queue)
-            .execution_options(synchronize_session=False)
-        )
-    )
-
-
-def _end(session: Session, status: Status, error: str | None, *where: Any) -> list[str]:
-    ended = list(
-        session.scalars(
-            update(Job)
-            .where(*where)
-            .values(
-                status=status.value,
-                error=error,
-                finished_at=now(session),
-                lease_owner=None,
-                lease_expires_at=None,
-            )
-            .returning(Job.id)
-            .execution_options(synchronize_session=False)
-        )
-    )
-    for job_id in ended:
-        add_event(session, job_id, status.value, {"error": error} if error else {})
-    return ended
 
 
 def _held(lease: Lease) -> Update:

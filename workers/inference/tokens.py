@@ -14,6 +14,7 @@ from transformers import AutoTokenizer
 
 from holdfast.errors import CheckpointRefused
 from workers.engine import Continuation, Prompt
+from workers.inference.template_canary import check_template
 
 Tokenizer = Any  # transformers types it as a class without most of its methods
 
@@ -52,6 +53,7 @@ def render(tokenizer: Tokenizer, template: str | None, prompt: Prompt) -> str:
             "the checkpoint has no chat template and none was given; "
             "save the tokenizer with one, or evaluate with template: PATH"
         )
+    check_template(tokenizer.get_chat_template(template))
     messages = [{"role": message.role, "content": message.content} for message in prompt]
     try:
         text = tokenizer.apply_chat_template(

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from holdfast.db import jobs
 from holdfast.db.evaluations import NewEvaluation, create_evaluation
 from holdfast.db.session import reading, transaction
+from holdfast.db.sweep import Swept, sweep_jobs
 from holdfast.db.tables import Checkpoint, Event, Job, PolicyText
 from holdfast.errors import LeaseLost
 from holdfast.evaluation import DEADLINE_SECONDS, MAX_ATTEMPTS, Status
@@ -119,7 +120,7 @@ def test_a_late_worker_writes_nothing(database: Engine, make: Make) -> None:
     old = claim(database, "old")
     age(database, lease_expires_at=1)
     with transaction(database) as session:
-        assert jobs.sweep(session) == jobs.Swept(1, 0, ("cpu",))
+        assert sweep_jobs(session) == Swept(1, 0, ("cpu",))
     new = claim(database, "new")
     assert new.epoch == old.epoch + 1
 
@@ -149,21 +150,21 @@ def test_the_sweeper_gives_up_at_last(database: Engine, make: Make) -> None:
         claim(database)
         age(database, lease_expires_at=1)
         with transaction(database) as session:
-            jobs.sweep(session)
+            sweep_jobs(session)
     assert status(database, job_id) == ("failed", f"lost its worker {MAX_ATTEMPTS} times")
 
 
 def test_the_sweeper_repeats_hints_and_keeps_deadlines(database: Engine, make: Make) -> None:
     job_id = make()
     with transaction(database) as session:
-        assert jobs.sweep(session).hints == (), "the submitter has just sent one"
+        assert sweep_jobs(session).hints == (), "the submitter has just sent one"
     age(database, hinted_at=3600)
     with transaction(database) as session:
-        assert jobs.sweep(session).hints == ("cpu",)
-        assert jobs.sweep(session).hints == ()
+        assert sweep_jobs(session).hints == ("cpu",)
+        assert sweep_jobs(session).hints == ()
     age(database, deadline_at=1)
     with transaction(database) as session:
-        assert jobs.sweep(session).ended == 1
+        assert sweep_jobs(session).ended == 1
     assert status(database, job_id)[0] == "timed_out"
 
 
@@ -175,7 +176,7 @@ def test_a_canceled_job_whose_worker_died_ends_canceled(database: Engine, make: 
         assert not jobs.renew(session, lease)
     age(database, lease_expires_at=1)
     with transaction(database) as session:
-        jobs.sweep(session)
+        sweep_jobs(session)
     assert status(database, job_id)[0] == "canceled"
 
 
