@@ -57,9 +57,10 @@ def worker(_options: argparse.Namespace) -> NoReturn:
     settings = read_settings()
     require_head(settings)
     os.environ["REMAP_SIGTERM"] = "SIGQUIT"  # Celery's soft shutdown: the job is handed over
+    node = f"holdfast-{os.getpid()}@%h"  # one host may run several, of one queue or of two
     _become(
         settings,
-        *("celery", "-A", "workers.main", "worker", "-Q", settings.queue, "-n", "holdfast@%h"),
+        *("celery", "-A", "workers.main", "worker", "-Q", settings.queue, "-n", node),
         *("--without-gossip", "--without-mingle", "-O", "fair"),
     )
 

@@ -13,9 +13,7 @@ ENDLESS = """
 {%- endfor %}{% endfor %}{% endfor %}"""
 
 
-@pytest.mark.parametrize(
-    "template", [ENDLESS, "{{ 'a' * 4000000000 }}", "{{ 'a' * 2000000 }}"]
-)
+@pytest.mark.parametrize("template", [ENDLESS, "{{ 'a' * 4000000000 }}", "{{ 'a' * 2000000 }}"])
 def test_what_does_not_end_is_refused(template: str) -> None:
     started = time.monotonic()
     with pytest.raises(CheckpointRefused, match="does not render one short conversation"):
