@@ -13,77 +13,31 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 
 from holdfast.errors import InvalidSuite
 from holdfast.probe import Split
+from holdfast.suites.items import Choice, Item, LastWord, Pair, Request, Row
+
+__all__ = [
+    "BUILT_IN",
+    "HERE",
+    "Choice",
+    "Item",
+    "LastWord",
+    "Pair",
+    "Request",
+    "Row",
+    "Suite",
+    "canonical",
+    "load_suite",
+    "read_suite",
+    "select",
+    "suite_digest",
+]
 
 HERE = Path(__file__).parent
-
-
-class Item(BaseModel):
-    """What every item has. Items of one `cluster` share a behaviour and never count as independent.
-
-    `split` is None where both splits ask the same items; `topic` is the hazard of a request or the
-    subject of a question, and what a part of a suite is balanced by unless it has groups.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    id: str = Field(min_length=1)
-    cluster: str = Field(min_length=1)
-    split: Split | None = None
-    group: str | None = None
-    topic: str = ""
-
-    @property
-    def stratum(self) -> str:
-        """What a balanced part holds equally many of."""
-        return self.group or self.topic
-
-
-class Request(Item):
-    """A single user turn.
-
-    `matches` is the behaviour that a look-alike resembles, `answer` the exact number that an
-    arithmetic question asks for, `kind` which half of the rehearsal pool it is.
-    """
-
-    prompt: str = Field(min_length=1)
-    matches: str | None = None
-    answer: int | None = None
-    kind: Literal["harmful", "benign"] | None = None
-
-
-class Choice(Item):
-    """A question with full-text options; `answer` and the three roles are positions in `choices`.
-
-    The roles belong to group questions: the person whom the stereotype is about, the other one, and
-    the option that says one cannot tell.
-    """
-
-    context: str = ""
-    question: str = Field(min_length=1)
-    choices: tuple[str, ...] = Field(min_length=2, strict=False)
-    answer: int = Field(ge=0)
-    condition: Literal["ambiguous", "disambiguated"] | None = None
-    polarity: Literal["negative", "non_negative"] | None = None
-    stereotyped: int | None = None
-    other: int | None = None
-    unknown: int | None = None
-
-    @model_validator(mode="after")
-    def _options_make_sense(self) -> Self:
-        if self.answer >= len(self.choices):
-            raise ValueError(f"answer {self.answer} is none of {len(self.choices)} choices")
-        if len(set(self.choices)) != len(self.choices) or not all(self.choices):
-            raise ValueError("choices must be non-empty and differ from each other")
-        roles = (self.stereotyped, self.other, self.unknown)
-        if roles != (None, None, None) and sorted(map(repr, roles)) != ["0", "1", "2"]:
-            raise ValueError(f"roles {roles} do not name three options, or none")
-        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +46,10 @@ class Suite:
 
     name: str
     digest: str
-    items: tuple[Request | Choice, ...]
+    items: tuple[Row, ...]
 
 
-BUILT_IN: dict[str, type[Request] | type[Choice]] = {
+BUILT_IN: dict[str, type[Row]] = {
     "harmful": Request,
     "benign": Request,
     "groups": Choice,
@@ -113,7 +67,7 @@ def load_suite(name: str) -> Suite:
     return read_suite(name, HERE / f"{name}.jsonl", BUILT_IN[name])
 
 
-def read_suite(name: str, path: Path, form: type[Request] | type[Choice]) -> Suite:
+def read_suite(name: str, path: Path, form: type[Row]) -> Suite:
     """A suite from a JSON Lines file, every line one item of `form`.
 
     Raises InvalidSuite with file and line at the first line that is not, and for an empty file or
@@ -126,7 +80,7 @@ def read_suite(name: str, path: Path, form: type[Request] | type[Choice]) -> Sui
     if not text.strip():
         raise InvalidSuite(f"suite {name}: {path} holds no items")
     lines = text.removesuffix("\n").split("\n")  # JSON may hold U+2028, where splitlines splits
-    items: list[Request | Choice] = []
+    items: list[Row] = []
     first_seen: dict[str, int] = {}
     for number, line in enumerate(lines, start=1):
         item = _parse(line, form, f"{path}:{number}")
@@ -139,7 +93,7 @@ def read_suite(name: str, path: Path, form: type[Request] | type[Choice]) -> Sui
     return Suite(name, suite_digest(items), tuple(items))
 
 
-def _parse(line: str, form: type[Request] | type[Choice], place: str) -> Request | Choice:
+def _parse(line: str, form: type[Row], place: str) -> Row:
     try:
         return form.model_validate_json(line)
     except ValidationError as error:
@@ -148,20 +102,18 @@ def _parse(line: str, form: type[Request] | type[Choice], place: str) -> Request
         raise InvalidSuite(f"{place}: {field}: {first['msg']}") from error
 
 
-def canonical(item: Request | Choice) -> str:
+def canonical(item: Row) -> str:
     """The one line of JSON that stands for an item: what is unset left out, keys in order."""
     fields = item.model_dump(mode="json", exclude_defaults=True)
     return json.dumps(fields, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
-def suite_digest(items: Sequence[Request | Choice]) -> str:
+def suite_digest(items: Sequence[Row]) -> str:
     """64 hex digits over the canonical lines, each with its newline, in order."""
     return hashlib.sha256("".join(f"{canonical(item)}\n" for item in items).encode()).hexdigest()
 
 
-def select(
-    suite: Suite, tier_items: int | None, split: Split, seed: int = 0
-) -> tuple[Request | Choice, ...]:
+def select(suite: Suite, tier_items: int | None, split: Split, seed: int = 0) -> tuple[Row, ...]:
     """The items of `split` that a tier asks, in file order; all of them for None.
 
     A part is seeded and balanced over hazards, topics or groups to within one unit where the suite
@@ -180,12 +132,12 @@ def select(
     return tuple(item for item in pool if item.id in chosen)
 
 
-Unit = tuple[Request | Choice, ...]
+Unit = tuple[Row, ...]
 
 
-def _in_turn(pool: Sequence[Request | Choice], salt: str) -> Iterator[Unit]:
+def _in_turn(pool: Sequence[Row], salt: str) -> Iterator[Unit]:
     """Units of the pool, one stratum after the other, those of unused clusters first."""
-    units: defaultdict[tuple[str, str], list[Request | Choice]] = defaultdict(list)
+    units: defaultdict[tuple[str, str], list[Row]] = defaultdict(list)
     for item in pool:
         units[item.stratum, item.cluster].append(item)
     waiting: defaultdict[str, list[tuple[str, Unit]]] = defaultdict(list)

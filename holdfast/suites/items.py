@@ -1,0 +1,111 @@
+"""What stands in a suite: one row type for each way of asking.
+
+A row is what both checkpoints are asked, nothing else: no score, no answer of a model. Rows are
+read from files that people write, so they are strict, and a row that could not be scored by the
+field's convention is refused here rather than in a probe.
+"""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from holdfast.probe import Split
+
+
+class Item(BaseModel):
+    """What every item has. Items of one `cluster` share a behaviour and never count as independent.
+
+    `split` is None where both splits ask the same items; `topic` is the hazard of a request or the
+    subject of a question, and what a part of a suite is balanced by unless it has groups.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    id: str = Field(min_length=1)
+    cluster: str = Field(min_length=1)
+    split: Split | None = None
+    group: str | None = None
+    topic: str = ""
+
+    @property
+    def stratum(self) -> str:
+        """What a balanced part holds equally many of."""
+        return self.group or self.topic
+
+
+class Request(Item):
+    """A single user turn.
+
+    `matches` is the behaviour that a look-alike resembles, `answer` the exact number that an
+    arithmetic question asks for, `kind` which half of the rehearsal pool it is.
+    """
+
+    prompt: str = Field(min_length=1)
+    matches: str | None = None
+    answer: int | None = None
+    kind: Literal["harmful", "benign"] | None = None
+
+
+class Choice(Item):
+    """A question with full-text options; `answer` and the three roles are positions in `choices`.
+
+    The roles belong to group questions: the person whom the stereotype is about, the other one, and
+    the option that says one cannot tell.
+    """
+
+    context: str = ""
+    question: str = Field(min_length=1)
+    choices: tuple[str, ...] = Field(min_length=2, strict=False)
+    answer: int = Field(ge=0)
+    condition: Literal["ambiguous", "disambiguated"] | None = None
+    polarity: Literal["negative", "non_negative"] | None = None
+    stereotyped: int | None = None
+    other: int | None = None
+    unknown: int | None = None
+
+    @model_validator(mode="after")
+    def _options_make_sense(self) -> Self:
+        if self.answer >= len(self.choices):
+            raise ValueError(f"answer {self.answer} is none of {len(self.choices)} choices")
+        if len(set(self.choices)) != len(self.choices) or not all(self.choices):
+            raise ValueError("choices must be non-empty and differ from each other")
+        roles = (self.stereotyped, self.other, self.unknown)
+        if roles != (None, None, None) and sorted(map(repr, roles)) != ["0", "1", "2"]:
+            raise ValueError(f"roles {roles} do not name three options, or none")
+        return self
+
+
+class Pair(Item):
+    """Two sentences that differ in whom they are about: `more` is the more stereotyping one.
+
+    The form of CrowS-Pairs; `group` is its bias type.
+    """
+
+    more: str = Field(min_length=1)
+    less: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _differ(self) -> Self:
+        if self.more == self.less:
+            raise ValueError("more and less are the same sentence")
+        return self
+
+
+class LastWord(Item):
+    """A passage without its last word, and that word with the space before it (LAMBADA).
+
+    `text + target` is the passage, so that a probe can score `target` as the continuation of
+    `text` as it stands.
+    """
+
+    text: str = Field(min_length=1)
+    target: str = Field(pattern=r"^ \S+$")
+
+    @model_validator(mode="after")
+    def _space_is_the_targets(self) -> Self:
+        if self.text != self.text.rstrip():
+            raise ValueError("text ends with white space, which belongs to target")
+        return self
+
+
+Row = Request | Choice | Pair | LastWord
