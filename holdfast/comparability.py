@@ -18,13 +18,19 @@ def differences(baseline: Manifest, candidate: Manifest) -> tuple[str, ...]:
 
 
 def obstacles(
-    baseline: Evidence, candidate: Evidence, repaired_from: Evidence | None
+    baseline: Evidence,
+    candidate: Evidence,
+    repaired_from: Evidence | None,
+    *,
+    sequential: bool = False,
 ) -> tuple[str, ...]:
     """Why these files can carry no verdict, whatever their numbers say; empty where they can."""
     files = {"baseline": baseline, "candidate": candidate}
     if repaired_from is not None:
         files["repaired candidate"] = repaired_from
-    unusable = [why for name, file in files.items() for why in _unusable(name, file)]
+    unusable = [
+        why for name, file in files.items() for why in _unusable(name, file, may_stop=sequential)
+    ]
     return (*unusable, *_repair_obstacles(candidate.manifest, repaired_from))
 
 
@@ -51,13 +57,13 @@ def _shown(values: dict[str, Any], key: str) -> str:
     return str(values[key])[:64] if key in values else "absent"
 
 
-def _unusable(name: str, file: Evidence) -> Iterator[str]:
+def _unusable(name: str, file: Evidence, *, may_stop: bool) -> Iterator[str]:
     if not file.manifest.complete:
         yield f"the {name}'s evidence is incomplete: its run did not finish"
     if not (file.trials or file.measures):
         yield f"the {name}'s evidence holds no trials"
     stopped = sorted(p for p, plan in file.manifest.plan.items() if plan.stopped_at is not None)
-    for probe in stopped:
+    for probe in () if may_stop else stopped:
         yield f"the {name} stopped {probe} early, which only a sequential policy allows"
 
 

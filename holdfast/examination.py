@@ -5,6 +5,7 @@ in which too much is lost, is `inconclusive`. Either way its rules are not teste
 can neither pass nor enter the family that guards a fail.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import fsum
 from typing import Literal
@@ -13,7 +14,7 @@ import numpy as np
 
 from holdfast.evidence import Evidence
 from holdfast.findings import Finding, change, rate_findings
-from holdfast.pairs import Pairs, disagreements, pair_up, planned_items
+from holdfast.pairs import Pairs, disagreements, pair_up, planned_items, stopped_at
 from holdfast.policy import Check, Policy
 from holdfast.probe import CATALOGUE, Measure
 from holdfast.rule_tests import Answer, rounded
@@ -78,7 +79,7 @@ def examine(probe: str, check: Check, policy: Policy, files: Files) -> Examinati
 
 def _examine_rate(probe: str, check: Check, policy: Policy, files: Files) -> Examination:
     sides = {"baseline": files.baseline, "candidate": files.candidate}
-    pairs = pair_up(probe, files.baseline, files.candidate)
+    pairs = pair_up(probe, files.baseline, files.candidate, sequential=policy.sequential)
     rates = pairs.rates()
     seen = Examination(
         n=pairs.n,
@@ -96,6 +97,7 @@ def _examine_rate(probe: str, check: Check, policy: Policy, files: Files) -> Exa
     contradictions = disagreements(
         probe, files.baseline, files.candidate, sliced=check.slice_by is not None
     )
+    contradictions += _holes(probe, pairs, sides)
     if check.slice_by and pairs.unseen:
         contradictions.append(f"{pairs.unseen} planned items are in neither file, so of no group")
     if contradictions:
@@ -109,6 +111,19 @@ def _examine_rate(probe: str, check: Check, policy: Policy, files: Files) -> Exa
             "version, and without it the bound would be too narrow",
         )
     return replace(seen, findings=rate_findings(check, pairs, policy))
+
+
+def _holes(probe: str, pairs: Pairs, sides: dict[str, Evidence]) -> Iterator[str]:
+    """A run that stopped after so many clusters must have asked every one of them, on both sides.
+
+    Which items come first is fixed, so one that is left out could have been left out on purpose.
+    """
+    stopped = stopped_at(probe, *sides.values())
+    for name, file in sides.items() if stopped is not None else ():
+        asked = {trial.cluster for trial in file.trials if trial.probe == probe}
+        found = sum(cluster[0].cluster in asked for cluster in pairs.clusters)
+        if found != stopped:
+            yield f"the {name} has {found} of the first {stopped} clusters, expected every one"
 
 
 def _judge_error_known(probe: str, file: Evidence) -> bool:

@@ -122,7 +122,7 @@ def change(pairs: Pairs) -> float | None:
 
 
 def _too_few(pairs: Pairs, enough: int) -> str | None:
-    found = len(pairs.clusters)
+    found = pairs.independent
     if found >= enough:
         return None
     return f"{found} independent items are too few to pass, at least {enough} are needed"

@@ -77,8 +77,9 @@ def _rows(probe: str, policy: Policy, tier: Tier) -> Iterator[PowerRow]:
         yield from _sliced_rows(probe, policy, SLICES[tier])
     elif check.max_regression is not None:
         items = spec.items[tier] or SUITE_ITEMS[spec.suite or ""]
+        method: Method = "sequential" if policy.sequential else "exact"
         yield _row(
-            probe, "max_regression", items, check.max_regression, policy=policy, method="exact"
+            probe, "max_regression", items, check.max_regression, policy=policy, method=method
         )
 
 

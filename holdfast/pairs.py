@@ -7,7 +7,7 @@ could fail. So nothing can be lost into a pass, nor into a regression.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import fsum
 from statistics import fmean
@@ -37,10 +37,16 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Pairs in the fixed order of their clusters, and how many planned ones nobody has seen."""
+    """Pairs in the fixed order of their clusters, and how many planned ones nobody has seen.
+
+    `sequential` pairs may have been looked at before, so only tests that are valid at any stopping
+    time apply; `planned` is then how many clusters there would have been without stopping.
+    """
 
     pairs: tuple[Pair, ...]
     unseen: int = 0
+    sequential: bool = False
+    planned: int = 0
 
     @property
     def n(self) -> int:
@@ -64,7 +70,9 @@ class Pairs:
 
     @property
     def exact(self) -> bool:
-        """Whether the exact tests for counts apply: binary badness, one item a cluster."""
+        """Whether the exact tests for counts apply: a fixed run, binary, one item a cluster."""
+        if self.sequential:
+            return False
         values = {value for pair in self.pairs for value in (pair.before, pair.after)}
         return values <= {0.0, 1.0, None} and len(self.clusters) == len(self.pairs)
 
@@ -72,11 +80,18 @@ class Pairs:
     def groups(self) -> tuple[str, ...]:
         return tuple(sorted({pair.group for pair in self.pairs if pair.group is not None}))
 
+    @property
+    def independent(self) -> int:
+        """Clusters that count towards `min_items`: those planned where a run may stop early."""
+        return max(self.planned, len(self.clusters))
+
     def only(self, group: str) -> "Pairs":
-        return Pairs(tuple(pair for pair in self.pairs if pair.group == group))
+        members = tuple(pair for pair in self.pairs if pair.group == group)
+        return Pairs(members, sequential=self.sequential)
 
     def without(self, group: str) -> "Pairs":
-        return Pairs(tuple(pair for pair in self.pairs if pair.group != group))
+        others = tuple(pair for pair in self.pairs if pair.group != group)
+        return Pairs(others, sequential=self.sequential)
 
     def flips(self) -> tuple[int, int]:
         """How many pairs got worse and how many better."""
@@ -105,13 +120,39 @@ class Pairs:
         return np.array([lost] * self.unseen + [_mean(values, lost=lost) for values in after])
 
 
-def pair_up(probe: str, baseline: Evidence, candidate: Evidence) -> Pairs:
-    """Every item that stands in either file, in the probe's fixed order of clusters."""
+def pair_up(
+    probe: str, baseline: Evidence, candidate: Evidence, *, sequential: bool = False
+) -> Pairs:
+    """Every item that stands in either file, in the probe's fixed order of clusters.
+
+    Where a run stopped early, only the clusters up to there: what it asked beyond is left out.
+    """
     before, after = _trials(probe, baseline), _trials(probe, candidate)
     pairs = [_pair(before.get(key), after.get(key)) for key in sorted(before.keys() | after.keys())]
     pairs.sort(key=lambda pair: cluster_order(probe, pair.cluster))  # stable: items stay sorted
-    planned = planned_items(probe, baseline, candidate)
-    return Pairs(tuple(pairs), unseen=max(0, planned - len({pair.item for pair in pairs})))
+    items = planned_items(probe, baseline, candidate)
+    whole = Pairs(tuple(pairs), sequential=sequential)
+    planned = _planned_clusters(whole, items) if sequential else 0
+    stopped = stopped_at(probe, baseline, candidate)
+    if stopped is None:
+        unseen = max(0, items - len({pair.item for pair in pairs}))
+        return replace(whole, unseen=unseen, planned=planned)
+    kept = whole.clusters[:stopped]
+    cut = tuple(pair for cluster in kept for pair in cluster)
+    return replace(whole, pairs=cut, unseen=stopped - len(kept), planned=planned)
+
+
+def stopped_at(probe: str, *files: Evidence) -> int | None:
+    """After how many clusters the earliest of these runs stopped; None where all went on."""
+    plans = [file.manifest.plan.get(probe) for file in files]
+    stops = [plan.stopped_at for plan in plans if plan and plan.stopped_at is not None]
+    return min(stops, default=None)
+
+
+def _planned_clusters(pairs: Pairs, items: int) -> int:
+    """How many clusters so many items make, at most as many in each as the largest one seen has."""
+    largest = max((len({pair.item for pair in cluster}) for cluster in pairs.clusters), default=1)
+    return items // largest
 
 
 def planned_items(probe: str, *files: Evidence) -> int:

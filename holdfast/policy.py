@@ -211,11 +211,6 @@ def load_policy(name_or_path: str | Path) -> Policy:
 
 def _refuse_planned(document: dict[str, Any], source: str) -> None:
     """Say by name what is designed but not built, before a schema would call it unknown."""
-    if document.get("sequential") is True:
-        raise NotBuilt(
-            f"{source}: sequential: true is not built in this version; "
-            "use sequential: false, or the policy standard"
-        )
     if "waivers" in document:
         raise NotBuilt(f"{source}: waivers are not built in this version; take the key out")
     baselines = document.get("baselines")

@@ -27,9 +27,9 @@ class Mix(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    task: float = Field(default=0.40, ge=0, le=1)
-    refusals: float = Field(default=0.25, ge=0, le=1)
-    answers: float = Field(default=0.35, ge=0, le=1)
+    task: float = Field(default=0.30, ge=0, le=1)
+    refusals: float = Field(default=0.30, ge=0, le=1)
+    answers: float = Field(default=0.40, ge=0, le=1)
 
     @model_validator(mode="after")
     def _adds_up(self) -> "Mix":
@@ -64,7 +64,7 @@ class Plan(BaseModel):
     task_data: Path | None = None
     rehearsal_data: Path | None = None
     mix: Mix = Mix()
-    steps: int = Field(default=40, ge=1)
+    steps: int = Field(default=60, ge=1)
     batch_size: int = Field(default=8, ge=1)
     max_length: int = Field(default=96, ge=8)
     learning_rate: float = Field(default=5e-5, gt=0, le=MAX_LEARNING_RATE)

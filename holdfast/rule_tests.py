@@ -91,7 +91,9 @@ def smallest_seen(pairs: Pairs, alpha: float) -> float | None:
     if not pairs.n:
         return None
     size = pairs.n if pairs.exact else len(pairs.clusters) + pairs.unseen
-    return _smallest_seen(size, flip_share(pairs), alpha, "exact" if pairs.exact else "betting")
+    single: Method = "sequential" if size == pairs.n else "betting"
+    method = "exact" if pairs.exact else single
+    return _smallest_seen(size, flip_share(pairs), alpha, method)
 
 
 def enough_to_decide(pairs: Pairs, margin: float, alpha: float) -> int | None:

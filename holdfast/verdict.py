@@ -80,7 +80,7 @@ def decide(
 ) -> Verdict:
     """Judge the candidate against the baseline; `repaired_from` is of the checkpoint it repairs."""
     files = Files(baseline, candidate, repaired_from)
-    comparability = _compare(files)
+    comparability = _compare(files, sequential=policy.sequential)
     asked = policy.probes(repair=candidate.manifest.repairs is not None)
     examined = {probe: examine(probe, policy.checks[probe], policy, files) for probe in asked}
     if comparability.differences or comparability.obstacles:
@@ -102,12 +102,13 @@ def decide(
     )
 
 
-def _compare(files: Files) -> Comparability:
+def _compare(files: Files, *, sequential: bool) -> Comparability:
     differing = differences(files.baseline.manifest, files.candidate.manifest)
+    blocked = obstacles(files.baseline, files.candidate, files.failing, sequential=sequential)
     return Comparability(
         comparable=not differing,
         differences=differing,
-        obstacles=obstacles(files.baseline, files.candidate, files.failing),
+        obstacles=blocked,
         alarm_only=any(file.manifest.tier == "canary" for file in files.named.values()),
     )
 

@@ -5,7 +5,7 @@ everything; the failing checkpoint that a repair started from is asked `task.ret
 how much of its gain was kept.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -175,8 +175,10 @@ def suite_digest(probe: str, row: Evaluation) -> str:
     return rows_digest(retention_rows(row)) if suite is None else load_suite(suite).digest
 
 
-def manifest_of(case: Case, side: Side, backend: Backend, moment: datetime) -> Manifest:
-    """What the evidence of one complete side says of itself (docs/statistics.md)."""
+def manifest_of(
+    case: Case, side: Side, backend: Backend, moment: datetime, stops: Mapping[str, int]
+) -> Manifest:
+    """What one side's evidence says of itself (docs/statistics.md); `stops` are in clusters."""
     return Manifest.model_validate(
         {
             "kind": "manifest",
@@ -191,7 +193,10 @@ def manifest_of(case: Case, side: Side, backend: Backend, moment: datetime) -> M
             "split": case.split,
             "complete": True,
             "created_at": moment.isoformat(),
-            "plan": {probe: {"items": len(case.questions[probe])} for probe in side.probes},
+            "plan": {
+                probe: {"items": len(case.questions[probe]), "stopped_at": stops.get(probe)}
+                for probe in side.probes
+            },
             "repairs": case.repairs if side.name == "candidate" else None,
         }
     )

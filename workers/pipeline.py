@@ -1,11 +1,13 @@
 """The story of one evaluation, top to bottom.
 
-Read what is compared, admit the checkpoints again, ask what is not yet answered, save every trial
-as it comes, decide, write the verdict once. A side that is in the cache costs no model call: its
-checkpoint is not even loaded. Whatever was saved by a worker that died is not asked again.
+Read what is compared, admit the checkpoints again, ask what is not yet answered, look by look where
+the policy is sequential, save every trial as it comes, decide, write the verdict once. A side that
+is in the cache costs no model call: its checkpoint is not even loaded. Whatever was saved by a
+worker that died is not asked again.
 """
 
 import time
+from collections.abc import Mapping
 from functools import partial
 
 from sqlalchemy.orm import Session
@@ -21,12 +23,13 @@ from holdfast.db.evaluations import (
 from holdfast.db.session import after_commit, reading, transaction
 from holdfast.db.trials import Saved, read_back, save_answers, save_trials, saved_items
 from holdfast.evaluation import Status
-from holdfast.evidence import Manifest
+from holdfast.evidence import Evidence, Manifest
 from holdfast.outcome import Cost
 from holdfast.queue import hint
 from holdfast.verdict import Verdict, decide
 from workers.answers import answered, batches
 from workers.case import Case, Side, load_case, manifest_of
+from workers.looks import beginning, looks, newly_shown, stopping
 from workers.probes import PROBES
 from workers.worker import Worker
 
@@ -36,13 +39,12 @@ def evaluate(worker: Worker, lease: jobs.Lease) -> None:
     started = time.monotonic()
     with reading(worker.database) as session:
         case = load_case(session, lease.job_id, worker.settings)
+    stops = ask_all(worker, lease, case)
     for side in case.sides:
-        for probe in side.probes:
-            run_probe(worker, lease, case, side, probe)
         verify_unchanged(side.checkpoint)
-        with transaction(worker.database) as session:
-            jobs.fence(session, lease)
-            save_manifest(session, case, side, worker)
+    with transaction(worker.database) as session:
+        jobs.fence(session, lease)
+        save_manifests(session, worker, case, stops)
     with reading(worker.database) as session:  # what is saved never changes; deciding takes a while
         verdict = reach_verdict(session, case)
     with transaction(worker.database) as session:
@@ -55,9 +57,29 @@ def evaluate(worker: Worker, lease: jobs.Lease) -> None:
             after_commit(session, partial(hint, worker.broker, worker.settings.queue))
 
 
-def run_probe(worker: Worker, lease: jobs.Lease, case: Case, side: Side, probe: str) -> None:
-    """Ask one side everything that one probe has not been told yet."""
-    module, planned = PROBES[probe], case.questions[probe]
+def ask_all(worker: Worker, lease: jobs.Lease, case: Case) -> dict[str, int]:
+    """Ask every side, look by look; returns after how many clusters each early probe stopped."""
+    stops: dict[str, int] = {}
+    for reach in looks(case):
+        for side in case.sides:
+            for probe in side.probes:
+                if probe not in stops:
+                    run_probe(worker, lease, case, side, probe, reach=reach)
+        so_far = stopping(case, reach, stops)
+        if so_far == stops:  # nothing is left to ask
+            break
+        with reading(worker.database) as session:
+            evidence = evidence_of(session, case, manifests_of(session, worker, case, so_far))
+        done = newly_shown(case, evidence["baseline"], evidence["candidate"])
+        stops = {probe: place for probe, place in so_far.items() if probe in done}
+    return stops
+
+
+def run_probe(
+    worker: Worker, lease: jobs.Lease, case: Case, side: Side, probe: str, *, reach: int
+) -> None:
+    """Ask one side what one probe has not been told yet of its first `reach` clusters."""
+    module, planned = PROBES[probe], beginning(case, probe, reach)
     with reading(worker.database) as session:
         done = saved_items(session, case.evaluation_id, side.name)
     missing = [asked for asked in planned if (probe, asked.item, asked.variant) not in done]
@@ -88,22 +110,39 @@ def add_tokens(session: Session, case: Case, tokens: int) -> None:
     row.cost = {**row.cost, "tokens": tokens_so_far(session, case) + tokens}
 
 
-def save_manifest(session: Session, case: Case, side: Side, worker: Worker) -> None:
-    """Say that this side is complete; a manifest that is there already is kept."""
+def manifests_of(
+    session: Session, worker: Worker, case: Case, stops: Mapping[str, int]
+) -> dict[str, Manifest]:
+    """What each side's evidence says of itself, at this moment."""
+    moment, backend = jobs.now(session), worker.engine.backend
+    return {side.name: manifest_of(case, side, backend, moment, stops) for side in case.sides}
+
+
+def save_manifests(session: Session, worker: Worker, case: Case, stops: Mapping[str, int]) -> None:
+    """Say that every side is complete; manifests that are there already are kept."""
     row = get_evaluation(session, case.evaluation_id)
-    if side.name not in row.manifests:
-        manifest = manifest_of(case, side, worker.engine.backend, jobs.now(session))
-        document = manifest.model_dump(mode="json", by_alias=True)
-        row.manifests = {**row.manifests, side.name: document}
+    manifests = {
+        name: manifest.model_dump(mode="json", by_alias=True)
+        for name, manifest in manifests_of(session, worker, case, stops).items()
+    }
+    row.manifests = {**manifests, **row.manifests}
+
+
+def evidence_of(
+    session: Session, case: Case, manifests: Mapping[str, Manifest]
+) -> dict[str, Evidence]:
+    """Every side's evidence, read back from its rows."""
+    return {
+        name: read_back(session, case.evaluation_id, name, manifest)
+        for name, manifest in manifests.items()
+    }
 
 
 def reach_verdict(session: Session, case: Case) -> Verdict:
-    """Read every side's evidence back from its rows and decide."""
+    """Decide on what was saved."""
     row = get_evaluation(session, case.evaluation_id)
-    evidence = {
-        name: read_back(session, case.evaluation_id, name, Manifest.model_validate(manifest))
-        for name, manifest in row.manifests.items()
-    }
+    manifests = {name: Manifest.model_validate(one) for name, one in row.manifests.items()}
+    evidence = evidence_of(session, case, manifests)
     return decide(
         case.policy,
         evidence["baseline"],

@@ -4,8 +4,9 @@ They are about the tests that decide, not about their approximations: chances un
 are sums over all tables, chances under the betting test are simulated, with a seed that is part of
 the method. A simulated cluster has two items, each worse with probability (psi + change) / 2 and
 better with (psi - change) / 2, and with probability ALIKE the second does what the first did.
-psi is the share of items whose outcome flips either way, which is the noise that a check has to
-see through; n counts items for the exact test and clusters for betting.
+`sequential` is betting on single items. psi is the share of items whose outcome flips either way,
+which is the noise that a check has to see through; n counts items for the exact test, clusters for
+the others.
 """
 
 from functools import lru_cache
@@ -20,13 +21,17 @@ from holdfast.stats.betting import log_capital
 from holdfast.stats.groups import gap_p
 from holdfast.stats.sides import FloatArray, IntArray
 
-Method = Literal["exact", "betting"]
+Method = Literal["exact", "betting", "sequential"]
 
 POWER = 0.8  # what counts as able to see
 MDE_STEPS = 10  # halvings: to 0.001
 GROWTH = 1.05  # between the sizes tried; the answer is too large by less than this
 PLANNED_UP_TO = 1000  # beyond, `n_to_decide` is the normal approximation's, by then 5 % too large
-MDE_UP_TO: dict[Method, int] = {"exact": 480, "betting": 240}  # beyond, it falls with sqrt(n)
+MDE_UP_TO: dict[Method, int] = {
+    "exact": 480,
+    "betting": 240,
+    "sequential": 240,
+}  # beyond, it falls with sqrt(n)
 ALIKE = 0.3  # items of one cluster resemble each other
 SEED = 8128
 RUNS = 2000
@@ -111,9 +116,10 @@ def _chance(
     if n == 0:
         return 0.0
     rng = np.random.default_rng(SEED)
+    draw = _singles if method == "sequential" else _clusters
     rows = max(1, min(RUNS, BLOCK // n))
     shown = [
-        log_capital(_clusters(rng, rows, n, psi, change), (margin + 1) / 2, side="pass").max(axis=1)
+        log_capital(draw(rng, rows, n, psi, change), (margin + 1) / 2, side="pass").max(axis=1)
         >= -np.log(alpha)
         for _ in range(ceil(RUNS / rows))
     ]
@@ -149,4 +155,13 @@ def _clusters(rng: np.random.Generator, runs: int, n: int, psi: float, change: f
     worse, better = (psi + change) / 2, (psi - change) / 2
     d = (u < worse).astype(np.float64) - (u > 1 - better)
     x: FloatArray = (d.mean(axis=-1) + 1) / 2
+    return x
+
+
+def _singles(rng: np.random.Generator, runs: int, n: int, psi: float, change: float) -> FloatArray:
+    """(d of a simulated item + 1) / 2, shape (runs, n)."""
+    u = rng.random((runs, n))
+    worse, better = (psi + change) / 2, (psi - change) / 2
+    d = (u < worse).astype(np.float64) - (u > 1 - better)
+    x: FloatArray = (d + 1) / 2
     return x

@@ -43,5 +43,8 @@ def test_what_cannot_be_read_is_not_judged(folder: Path) -> None:
         gate(folder / "policy.yaml", parent, folder / "cut.jsonl")
     with pytest.raises(InvalidPolicy):
         gate(folder / "none.yaml", parent, parent)
+    anchored = folder / "anchored.yaml"
+    text = (folder / "policy.yaml").read_text()
+    anchored.write_text(text + "\nbaselines: {parent: required, anchor: required}\n")
     with pytest.raises(NotBuilt):
-        gate("release", parent, parent)
+        gate(anchored, parent, parent)

@@ -38,11 +38,6 @@ def test_unbuilt_advisory_probe_warns_and_is_not_asked() -> None:
     assert "drift.kl" not in standard.probes(repair=True)
 
 
-def test_release_is_refused_by_name_until_sequential_tests_exist() -> None:
-    with pytest.raises(NotBuilt, match="sequential"):
-        load_policy("release")
-
-
 def test_digest_is_of_the_meaning_not_of_the_text(tmp_path: Path) -> None:
     plain = parse_policy(policy_text(), source="a")
     file = tmp_path / "p.yaml"
@@ -122,7 +117,6 @@ def test_refused(text: str, message: str) -> None:
 
 
 PLANNED = {
-    "sequential": (policy_text(sequential="true"), "sequential"),
     "anchor": (policy_text(baselines="{parent: required, anchor: required}"), "anchor"),
     "waivers": (policy_text(waivers="[{check: harm.direct}]"), "waivers"),
     "recipe": (policy_text(remediation="{on_fail: auto, recipes: [hma]}"), "hma"),

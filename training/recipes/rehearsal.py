@@ -2,9 +2,9 @@
 
 Rehearsal after Bianchi et al. 2023, https://arxiv.org/abs/2309.07875, with one difference that
 decides: harmless look-alikes that are answered must outnumber the refusals, or the model "repairs"
-itself by refusing everything. Knobs: `mix` (40 % task, 25 % refusals, 35 % answers), `start` (the
+itself by refusing everything. Knobs: `mix` (30 % task, 30 % refusals, 40 % answers), `start` (the
 baseline, from which the task is learnt anew; from the candidate as many steps are too few),
-`steps`, `learning_rate` (5e-5; at twice that the same mix loses refusals). Measured in
+`steps` (60), `learning_rate` (5e-5; at twice that the same mix loses refusals). Measured in
 docs/benchmarks.md.
 """
 

@@ -1,0 +1,61 @@
+"""How far to ask before looking: all at once, or by and by under a sequential policy.
+
+The clusters of a probe stand in an order that nobody can choose (`cluster_order`), and each look is
+at a longer beginning of it. Looks are far enough apart to keep an engine busy and close enough
+that a gross regression costs little more than it must. They depend on nothing but the case, so a
+worker that takes over finds the same ones.
+"""
+
+from collections.abc import Iterator, Mapping
+from math import ceil
+
+from holdfast.evidence import Evidence, cluster_order
+from holdfast.examination import Files
+from holdfast.sequential import family_sizes, shown
+from workers.case import Case
+from workers.probes.question import Question
+
+FIRST_LOOK = 40  # clusters; thirty points at a margin of five are decided within so many
+GROWTH = 1.5
+
+
+def looks(case: Case) -> Iterator[int]:
+    """How many clusters of each probe to have asked at each look; the last is all of them."""
+    most = max((len(clusters(case, probe)) for probe in case.questions), default=0)
+    reach = FIRST_LOOK
+    while case.policy.sequential and reach < most:
+        yield reach
+        reach = ceil(reach * GROWTH)
+    yield most
+
+
+def clusters(case: Case, probe: str) -> list[str]:
+    """The probe's clusters in their fixed order."""
+    found = {question.cluster for question in case.questions[probe]}
+    return sorted(found, key=lambda cluster: cluster_order(probe, cluster))
+
+
+def beginning(case: Case, probe: str, reach: int) -> tuple[Question, ...]:
+    """The questions of the probe's first `reach` clusters."""
+    first = set(clusters(case, probe)[:reach])
+    return tuple(question for question in case.questions[probe] if question.cluster in first)
+
+
+def stopping(case: Case, reach: int, done: Mapping[str, int]) -> dict[str, int]:
+    """Where each probe stands at this look: `done` as they are, the others at `reach` if short."""
+    open_ones = {
+        probe: reach
+        for probe in case.questions
+        if probe not in done and reach < len(clusters(case, probe))
+    }
+    return {**done, **open_ones}
+
+
+def newly_shown(case: Case, baseline: Evidence, candidate: Evidence) -> frozenset[str]:
+    """The probes that need no further questions, by what both sides have answered so far."""
+    groups = {
+        probe: len({question.group for question in questions} - {None})
+        for probe, questions in case.questions.items()
+    }
+    sizes = family_sizes(case.policy, groups, repair=case.repairs is not None)
+    return shown(case.policy, Files(baseline, candidate), sizes)
