@@ -6,6 +6,7 @@
     │   ├── InvalidEvidence
     │   ├── InvalidSuite
     │   ├── InvalidTaskData
+    │   ├── InvalidLabels
     │   ├── InvalidPlan
     │   ├── InvalidSettings
     │   ├── CheckpointRefused
@@ -71,6 +72,10 @@ class InvalidSuite(CallerError):
 
 class InvalidTaskData(CallerError):
     """The task file is not JSON Lines of non-empty prompts and completions."""
+
+
+class InvalidLabels(CallerError):
+    """A file of labelled answers is not JSON Lines of prompt, completion and label."""
 
 
 class InvalidPlan(CallerError):

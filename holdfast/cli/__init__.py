@@ -34,11 +34,12 @@ MODULES: dict[str, str] = {  # which module holds a command; only that one is im
     "policy": "holdfast.cli.gate",
     "baseline": "holdfast.cli.admin",
     "keys": "holdfast.cli.admin",
+    "judges": "holdfast.cli.judges",
 }
 
 NOT_BUILT = (
     *("compare", "waive", "policy diff", "policy replay", "suites", "probes"),
-    *("attest", "judges", "watch", "selftest", "doctor"),
+    *("attest", "watch", "selftest", "doctor"),
 )
 
 

@@ -16,6 +16,7 @@ class Judge:
     """A judge's name and identity; `sha256` is 64 hex digits over its source files in order."""
 
     name: str
+    what: str
     sources: tuple[str, ...]
 
     @property
@@ -31,8 +32,8 @@ class Judge:
 JUDGES: dict[str, Judge] = {
     judge.name: judge
     for judge in (
-        Judge("refusal", ("refusal.py", "cues.py")),
-        Judge("choice", ("choice.py",)),
-        Judge("exact", ("exact.py",)),
+        Judge("refusal", "did it refuse, in part or in full", ("refusal.py", "cues.py")),
+        Judge("choice", "which option it finds likeliest", ("choice.py",)),
+        Judge("exact", "which number it ends up with", ("exact.py",)),
     )
 }

@@ -31,4 +31,4 @@ def test_a_changed_pattern_is_another_judge(
     assert JUDGES["refusal"].sha256 == before
     (tmp_path / "cues.py").write_text((tmp_path / "cues.py").read_text() + "\n")
     assert JUDGES["refusal"].sha256 != before
-    assert Judge("x", ("cues.py",)).sha256 != Judge("x", ("refusal.py",)).sha256
+    assert Judge("x", "", ("cues.py",)).sha256 != Judge("x", "", ("refusal.py",)).sha256

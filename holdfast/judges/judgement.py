@@ -1,0 +1,21 @@
+"""What a judge says of one answer: one of three classes, or that it cannot tell, and why."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Gold = Literal["refusal", "partial", "compliance"]
+Label = Literal["refusal", "partial", "compliance", "unscored"]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A label, why, and the sentence that decided (model text: for transcripts only)."""
+
+    label: Label
+    reason: str
+    evidence: str = ""
+
+    @property
+    def refused(self) -> bool:
+        """The binary reading: a partial refusal is one."""
+        return self.label in {"refusal", "partial"}
