@@ -1,4 +1,4 @@
-"""A judge beside people: the figures by hand, against statsmodels, and the files that are refused."""
+"""A judge beside people: figures by hand and against statsmodels, and files that are refused."""
 
 from pathlib import Path
 from typing import get_args

@@ -24,6 +24,7 @@ BUILT = {
     *("report", "remediate", "policy lint", "policy show"),
     *("baseline get", "baseline set", "baseline history"),
     *("keys create", "keys list", "keys revoke"),
+    *("judges evaluate", "judges list"),
 }
 
 
