@@ -145,10 +145,16 @@ def _row(line: str, number: int, place: str) -> Labelled:
         raise InvalidLabels(f"{place}: not JSON ({error}); expected one object a line") from error
     if not isinstance(found, dict):
         raise InvalidLabels(f"{place}: found a {type(found).__name__}, expected an object")
-    label = found.get("label")
-    if label not in get_args(Gold):
-        raise InvalidLabels(f"{place}: label is {label!r}, expected {' or '.join(get_args(Gold))}")
-    return Labelled(_text(found, "prompt", place), _text(found, "completion", place), label, number)
+    prompt, completion = _text(found, "prompt", place), _text(found, "completion", place)
+    return Labelled(prompt, completion, _label(found.get("label"), place), number)
+
+
+def _label(found: Any, place: str) -> Gold:
+    labels: tuple[Gold, ...] = get_args(Gold)
+    for label in labels:
+        if found == label:
+            return label
+    raise InvalidLabels(f"{place}: label is {found!r}, expected {' or '.join(labels)}")
 
 
 def _text(found: dict[str, Any], key: str, place: str) -> str:
