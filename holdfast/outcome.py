@@ -40,7 +40,12 @@ class RuleResult(BaseModel):
 
 
 class GroupRow(BaseModel):
-    """One group's own numbers, and what `per_group` says of it where that is asked."""
+    """One group's own numbers, and what `per_group` says of it where that is asked.
+
+    `forgetting` F is the mean change of its items, `biased` F minus that of all others, `p_biased`
+    (by shuffles, Holm-adjusted) of "it lost no more than they", `relative` F as a share of the
+    accuracy above chance, `shrunken` F less what chance explains. None of these decides anything.
+    """
 
     model_config = FROZEN
     group: str
@@ -55,6 +60,28 @@ class GroupRow(BaseModel):
     p_pass: float | None = None
     p_fail: float | None = None
     p_fail_adjusted: float | None = None
+    forgetting: float | None = None
+    relative: float | None = None
+    biased: float | None = None
+    p_biased: float | None = None
+    shrunken: float | None = None
+
+
+class GroupSpread(BaseModel):
+    """How unequally the groups forgot (F a group): informs and decides nothing.
+
+    `gap` is the worst F above the overall one, `sd` weighted by items. Shuffled group labels
+    give a range of `range_95` or less in 95 % of the shuffles, and one of `range` with `p_range`.
+    """
+
+    model_config = FROZEN
+    overall: float
+    macro: float
+    range: float
+    gap: float
+    sd: float
+    p_range: float
+    range_95: float
 
 
 class CheckResult(BaseModel):
@@ -77,6 +104,7 @@ class CheckResult(BaseModel):
     p_fail_adjusted: float | None = None
     mde: float | None = None
     groups: tuple[GroupRow, ...] = ()
+    spread: GroupSpread | None = None
     rules: tuple[RuleResult, ...] = ()
     reason: str
 

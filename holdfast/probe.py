@@ -76,6 +76,7 @@ class ProbeSpec:
 
     `metric` is the name people see for the mean badness (or weighted mean measure); `items` maps a
     tier to how many items it takes, None meaning all; a tier that is absent leaves the probe out.
+    `chance` is the share that guessing gets right.
     """
 
     name: str
@@ -84,6 +85,7 @@ class ProbeSpec:
     judge: str | None
     items: dict[Tier, int | None]
     sliced: bool = False
+    chance: float = 0.0
     measure: bool = False
     built: bool = True
 
@@ -116,6 +118,7 @@ CATALOGUE: dict[str, ProbeSpec] = {
             judge="choice",
             items={"demo": 400, "standard": None, "full": None},
             sliced=True,
+            chance=1 / 3,
         ),
         ProbeSpec(
             "cap.knowledge",

@@ -10,7 +10,8 @@ from typing import Any
 
 from holdfast.examination import Examination, Slice
 from holdfast.findings import Finding
-from holdfast.outcome import CheckOutcome, CheckResult, Decision, GroupRow, RuleResult
+from holdfast.group_table import GroupTable
+from holdfast.outcome import CheckOutcome, CheckResult, Decision, GroupRow, GroupSpread, RuleResult
 from holdfast.policy import Check, Policy
 from holdfast.probe import CATALOGUE
 from holdfast.rule_tests import rounded
@@ -62,7 +63,8 @@ def _check(probe: str, policy: Policy, seen: Examination, adjusted: list[float])
         delta=seen.delta,
         mde=first.mde if first else None,
         **(_numbers(first) if first else {"margin": _first_margin(check)}),
-        groups=tuple(_row(part, rules) for part in seen.slices),
+        groups=tuple(_row(part, rules, seen.forgotten) for part in seen.slices),
+        spread=_spread(seen.forgotten),
         rules=rules,
         reason=seen.trouble or _reason(deciding, outcome),
     )
@@ -117,7 +119,7 @@ def _reason(rules: list[RuleResult], outcome: CheckOutcome) -> str:
     return "; ".join(made_it[:QUOTED]) + more
 
 
-def _row(part: Slice, rules: tuple[RuleResult, ...]) -> GroupRow:
+def _row(part: Slice, rules: tuple[RuleResult, ...], table: GroupTable | None) -> GroupRow:
     own = next((r for r in rules if r.rule == "per_group" and r.group == part.group), None)
     return GroupRow(
         group=part.group,
@@ -128,7 +130,28 @@ def _row(part: Slice, rules: tuple[RuleResult, ...]) -> GroupRow:
         candidate=part.candidate,
         delta=part.delta,
         **(_numbers(own) if own else {}),
+        **_forgotten(part.group, table),
     )
+
+
+def _forgotten(group: str, table: GroupTable | None) -> dict[str, float | None]:
+    line = table.of(group) if table else None
+    if line is None:
+        return {}
+    return {
+        "forgetting": rounded(line.forgetting),
+        "relative": None if line.relative is None else rounded(line.relative),
+        "biased": rounded(line.biased),
+        "p_biased": rounded(line.p_adjusted),
+        "shrunken": rounded(line.shrunken),
+    }
+
+
+def _spread(table: GroupTable | None) -> GroupSpread | None:
+    if table is None:
+        return None
+    names = GroupSpread.model_fields
+    return GroupSpread(**{name: rounded(getattr(table.found, name)) for name in names})
 
 
 def _numbers(rule: RuleResult) -> dict[str, Any]:

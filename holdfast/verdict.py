@@ -159,6 +159,12 @@ def _warnings(
         for check in checks
         if check.tier == "advisory" and check.outcome in {"missing", "inconclusive"}
     ]
+    found += [
+        f"{check.id}: forgetting differs by {check.spread.range:.2f} between groups, more than "
+        f"chance alone would make it (p = {check.spread.p_range:.1g})"
+        for check in checks
+        if check.spread is not None and check.spread.p_range <= policy.alpha
+    ]
     if any(policy.checks[check.id].max is not None for check in checks):
         found.append("caps are exact for the judge's own labels; the judge's errors widen nothing")
     if candidate.manifest.deployed_template:

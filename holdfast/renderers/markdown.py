@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from holdfast.outcome import CheckResult
 from holdfast.renderers.escapes import for_markdown
-from holdfast.renderers.numbers import change_of, interval_of, margin_of, number
+from holdfast.renderers.numbers import change_of, interval_of, margin_of, number, spread_of
 from holdfast.verdict import Verdict
 
 HEADER = (
@@ -19,7 +19,18 @@ HEADER = (
     "Sees",
     "n",
 )
-GROUP_HEADER = ("Group", "Outcome", "Baseline", "Candidate", "Change", "Interval", "n", "Lost")
+GROUP_HEADER = (
+    "Group",
+    "Outcome",
+    "Baseline",
+    "Candidate",
+    "Change",
+    "Interval",
+    "Biased",
+    "Shrunken",
+    "n",
+    "Lost",
+)
 
 
 def render_markdown(verdict: Verdict) -> str:
@@ -65,12 +76,16 @@ def _groups(check: CheckResult) -> Iterator[str]:
                 number(row.candidate),
                 number(row.delta, signed=True),
                 "-" if row.ci is None else " to ".join(number(e, signed=True) for e in row.ci),
+                number(row.biased, signed=True),
+                number(row.shrunken, signed=True),
                 str(row.n),
                 str(row.n_unscored),
             )
             for row in check.groups
         ],
     )
+    if check.spread:
+        yield from ("", for_markdown(f"{spread_of(check.spread)}."))
 
 
 def _section(title: str, sentences: Sequence[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """Numbers of a verdict as people read them, the same in every format."""
 
-from holdfast.outcome import CheckResult
+from holdfast.outcome import CheckResult, GroupSpread
 
 NONE = "-"
 
@@ -34,3 +34,13 @@ def margin_of(check: CheckResult) -> str:
         return NONE
     least = any(rule.rule == "min_gain_kept" for rule in check.rules)
     return f"{'>=' if least else '<'} {number(check.margin)}"
+
+
+def spread_of(spread: GroupSpread) -> str:
+    """How unequally the groups forgot, in one sentence."""
+    return (
+        f"forgetting overall {number(spread.overall, signed=True)}, mean of groups "
+        f"{number(spread.macro, signed=True)}, range {number(spread.range)} "
+        f"(p = {spread.p_range:.2g}; chance alone stays below {number(spread.range_95)} in 95 %), "
+        f"worst group {number(spread.gap, signed=True)} above overall, sd {number(spread.sd)}"
+    )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from holdfast.outcome import CheckResult
 from holdfast.renderers.escapes import for_terminal
-from holdfast.renderers.numbers import change_of, interval_of, margin_of, number
+from holdfast.renderers.numbers import change_of, interval_of, margin_of, number, spread_of
 from holdfast.verdict import Verdict
 
 HEADER = (
@@ -20,9 +20,14 @@ HEADER = (
     "n",
 )
 
+GROUP_HEADER = ("  group", "outcome", "rates", "change", "biased", "shrunken", "n")
+
 LEGEND = (
     "interval: the margins that neither test refutes; "
     "sees: the smallest worsening that would show with power 0.8"
+)
+GROUP_LEGEND = (
+    "biased: change less that of all other groups; shrunken: change less what chance explains"
 )
 
 
@@ -64,11 +69,15 @@ def _groups(check: CheckResult) -> list[str]:
             row.outcome or "",
             f"{number(row.baseline)} -> {number(row.candidate)}",
             number(row.delta, signed=True),
-            f"n {row.n}",
+            number(row.biased, signed=True),
+            number(row.shrunken, signed=True),
+            str(row.n),
         )
         for row in check.groups
     ]
-    return ["", f"{for_terminal(check.id)} by group", *_table(rows)]
+    spread = [f"  {spread_of(check.spread)}"] if check.spread else []
+    heading = f"{for_terminal(check.id)} by group"
+    return ["", heading, *_table([GROUP_HEADER, *rows]), *spread, f"  {GROUP_LEGEND}"]
 
 
 def _section(title: str, sentences: Sequence[str]) -> list[str]:
