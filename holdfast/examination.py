@@ -14,7 +14,6 @@ import numpy as np
 
 from holdfast.evidence import Evidence
 from holdfast.findings import Finding, change, rate_findings
-from holdfast.group_table import GroupTable, group_table
 from holdfast.pairs import Pairs, disagreements, pair_up, planned_items, stopped_at
 from holdfast.policy import Check, Policy
 from holdfast.probe import CATALOGUE, Measure
@@ -52,7 +51,10 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """A check's numbers; with `trouble` (and the outcome it forces) there are no findings."""
+    """A check's numbers; with `trouble` (and the outcome it forces) there are no findings.
+
+    `sliced` holds the pairs of a sliced check, for the tables beside its rules.
+    """
 
     n: int = 0
     n_unscored: int = 0
@@ -61,7 +63,7 @@ class Examination:
     delta: float | None = None
     findings: tuple[Finding, ...] = ()
     slices: tuple[Slice, ...] = ()
-    forgotten: GroupTable | None = None
+    sliced: Pairs | None = None
     trouble: str | None = None
     forced: Literal["missing", "inconclusive"] = "inconclusive"
 
@@ -90,7 +92,7 @@ def _examine_rate(probe: str, check: Check, policy: Policy, files: Files) -> Exa
         candidate=rounded(rates[1]) if rates else None,
         delta=change(pairs),
         slices=tuple(_slice(pairs, group) for group in pairs.groups) if check.slice_by else (),
-        forgotten=group_table(probe, pairs) if check.slice_by else None,
+        sliced=pairs if check.slice_by else None,
     )
     absent = [
         name for name, file in sides.items() if not any(t.probe == probe for t in file.trials)

@@ -10,7 +10,7 @@ from typing import Any
 
 from holdfast.examination import Examination, Slice
 from holdfast.findings import Finding
-from holdfast.group_table import GroupTable
+from holdfast.group_table import GroupTable, group_table
 from holdfast.outcome import CheckOutcome, CheckResult, Decision, GroupRow, GroupSpread, RuleResult
 from holdfast.policy import Check, Policy
 from holdfast.probe import CATALOGUE
@@ -51,6 +51,7 @@ def _check(probe: str, policy: Policy, seen: Examination, adjusted: list[float])
     deciding = [rule for rule in rules if rule.tier == check.tier]
     outcome: CheckOutcome = seen.forced if seen.trouble else _together(deciding)
     first = rules[0] if rules else None
+    table = group_table(probe, seen.sliced) if seen.sliced else None
     return CheckResult(
         id=probe,
         outcome=outcome,
@@ -63,8 +64,8 @@ def _check(probe: str, policy: Policy, seen: Examination, adjusted: list[float])
         delta=seen.delta,
         mde=first.mde if first else None,
         **(_numbers(first) if first else {"margin": _first_margin(check)}),
-        groups=tuple(_row(part, rules, seen.forgotten) for part in seen.slices),
-        spread=_spread(seen.forgotten),
+        groups=tuple(_row(part, rules, table) for part in seen.slices),
+        spread=_spread(table),
         rules=rules,
         reason=seen.trouble or _reason(deciding, outcome),
     )
@@ -134,7 +135,7 @@ def _row(part: Slice, rules: tuple[RuleResult, ...], table: GroupTable | None) -
     )
 
 
-def _forgotten(group: str, table: GroupTable | None) -> dict[str, float | None]:
+def _forgotten(group: str, table: GroupTable | None) -> dict[str, Any]:
     line = table.of(group) if table else None
     if line is None:
         return {}

@@ -118,7 +118,8 @@ def order_effect(safety_first: tuple[float, float], capability_first: tuple[floa
 
 
 def _sums(values: FloatArray, group: IntArray) -> FloatArray:
-    return np.bincount(group, weights=values)
+    sums: FloatArray = np.bincount(group, weights=values)
+    return sums
 
 
 def _biased(n: FloatArray, lost: FloatArray) -> FloatArray:
