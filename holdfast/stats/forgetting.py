@@ -118,8 +118,7 @@ def order_effect(safety_first: tuple[float, float], capability_first: tuple[floa
 
 
 def _sums(values: FloatArray, group: IntArray) -> FloatArray:
-    sums: FloatArray = np.bincount(group, weights=values)
-    return sums
+    return np.bincount(group, weights=values).astype(np.float64)
 
 
 def _biased(n: FloatArray, lost: FloatArray) -> FloatArray:
