@@ -6,10 +6,11 @@ verdict inconclusive. Files that are whole and well-formed but cannot carry a ve
 stopped early, a repair without the checkpoint that it repairs) are named here as well.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from holdfast.evidence import Evidence, Manifest
+from holdfast.policy import Policy
 
 
 def differences(baseline: Manifest, candidate: Manifest) -> tuple[str, ...]:
@@ -17,21 +18,15 @@ def differences(baseline: Manifest, candidate: Manifest) -> tuple[str, ...]:
     return tuple(_differences(baseline, candidate))
 
 
-def obstacles(
-    baseline: Evidence,
-    candidate: Evidence,
-    repaired_from: Evidence | None,
-    *,
-    sequential: bool = False,
-) -> tuple[str, ...]:
-    """Why these files can carry no verdict, whatever their numbers say; empty where they can."""
-    files = {"baseline": baseline, "candidate": candidate}
-    if repaired_from is not None:
-        files["repaired candidate"] = repaired_from
-    unusable = [
-        why for name, file in files.items() for why in _unusable(name, file, may_stop=sequential)
-    ]
-    return (*unusable, *_repair_obstacles(candidate.manifest, repaired_from))
+def obstacles(files: Mapping[str, Evidence], policy: Policy) -> tuple[str, ...]:
+    """Why these files can carry no verdict, whatever their numbers say; empty where they can.
+
+    `files` are `baseline`, `candidate` and, where there are such, `repaired_from` and `anchor`.
+    """
+    found = [why for name, file in files.items() for why in _unusable(name, file, policy)]
+    if policy.baselines.anchor == "required" and "anchor" not in files:
+        found.append("the policy requires an anchor, whose evidence is missing (--anchor)")
+    return (*found, *_repair_obstacles(files["candidate"].manifest, files.get("repaired_from")))
 
 
 def _differences(baseline: Manifest, candidate: Manifest) -> Iterator[str]:
@@ -57,13 +52,14 @@ def _shown(values: dict[str, Any], key: str) -> str:
     return str(values[key])[:64] if key in values else "absent"
 
 
-def _unusable(name: str, file: Evidence, *, may_stop: bool) -> Iterator[str]:
+def _unusable(role: str, file: Evidence, policy: Policy) -> Iterator[str]:
+    name = "repaired candidate" if role == "repaired_from" else role
     if not file.manifest.complete:
         yield f"the {name}'s evidence is incomplete: its run did not finish"
     if not (file.trials or file.measures):
         yield f"the {name}'s evidence holds no trials"
     stopped = sorted(p for p, plan in file.manifest.plan.items() if plan.stopped_at is not None)
-    for probe in () if may_stop else stopped:
+    for probe in () if policy.sequential else stopped:
         yield f"the {name} stopped {probe} early, which only a sequential policy allows"
 
 

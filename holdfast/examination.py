@@ -25,16 +25,26 @@ MIN_LOSSES = 100  # items below which a t test of losses decides nothing
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The evidence of one evaluation; `failing` is the candidate that a repair repairs."""
+    """The evidence of one evaluation.
+
+    `failing` is the candidate that a repair repairs, `anchor` a second baseline, pinned so that
+    slow drift within the margin cannot add up unseen.
+    """
 
     baseline: Evidence
     candidate: Evidence
     failing: Evidence | None = None
+    anchor: Evidence | None = None
 
     @property
     def named(self) -> dict[str, Evidence]:
-        named = {"baseline": self.baseline, "candidate": self.candidate}
-        return named if self.failing is None else {**named, "repaired_from": self.failing}
+        named = {
+            "baseline": self.baseline,
+            "candidate": self.candidate,
+            "repaired_from": self.failing,
+            "anchor": self.anchor,
+        }
+        return {name: file for name, file in named.items() if file is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +71,7 @@ class Examination:
     baseline: float | None = None
     candidate: float | None = None
     delta: float | None = None
+    anchor: float | None = None
     findings: tuple[Finding, ...] = ()
     slices: tuple[Slice, ...] = ()
     sliced: Pairs | None = None
@@ -78,7 +89,21 @@ def examine(probe: str, check: Check, policy: Policy, files: Files) -> Examinati
     """The probe's trials or measures under a check's rules."""
     if CATALOGUE[probe].measure:
         return _examine_losses(probe, check, policy, files)
-    return _examine_rate(probe, check, policy, files)
+    seen = _examine_rate(probe, check, policy, files)
+    if files.anchor is None:
+        return seen
+    other = _examine_rate(probe, check, policy, Files(files.anchor, files.candidate))
+    return _beside_anchor(seen, other)
+
+
+def _beside_anchor(seen: Examination, other: Examination) -> Examination:
+    """Every rule asked of both baselines; a cap knows neither, so it is asked once."""
+    both = replace(seen, anchor=other.baseline)
+    if seen.trouble is None and other.trouble is not None:
+        trouble = f"beside the anchor: {other.trouble}"
+        return replace(both, findings=(), trouble=trouble, forced=other.forced)
+    again = (replace(one, against="anchor") for one in other.findings if one.rule != "max")
+    return both if seen.trouble else replace(both, findings=(*seen.findings, *again))
 
 
 def _examine_rate(probe: str, check: Check, policy: Policy, files: Files) -> Examination:
@@ -149,6 +174,7 @@ def _slice(pairs: Pairs, group: str) -> Slice:
 
 
 def _examine_losses(probe: str, check: Check, policy: Policy, files: Files) -> Examination:
+    files = replace(files, anchor=None)  # what was gained is asked of the parent alone
     rows = {name: _measures(probe, file) for name, file in files.named.items()}
     items = sorted(set().union(*rows.values()))
     n = max(len(items), planned_items(probe, *files.named.values()))

@@ -21,11 +21,15 @@ from holdfast.rule_tests import (
 )
 
 RuleName = Literal["max", "max_regression", "per_group", "gap", "min_gain_kept"]
+Against = Literal["parent", "anchor"]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One rule, in one group where it is sliced; estimate, ci and margin are in one unit."""
+    """One rule, in one group where it is sliced; estimate, ci and margin are in one unit.
+
+    `rates` are the badness before and after, `against` which baseline the one before is of.
+    """
 
     rule: RuleName
     tier: CheckTier
@@ -35,6 +39,8 @@ class Finding:
     clusters: int
     estimate: float | None
     answer: Answer
+    rates: tuple[float, float] | None = None
+    against: Against = "parent"
     mde: float | None = None
     items_to_decide: int | None = None
     obstacle: str | None = None
@@ -64,6 +70,7 @@ def _regression(margin: float, check: Check, pairs: Pairs, policy: Policy) -> Fi
         clusters=len(pairs.clusters),
         estimate=change(pairs),
         answer=change_test(pairs, margin, policy.alpha),
+        rates=pairs.rates(),
         mde=smallest_seen(pairs, policy.alpha),
         items_to_decide=enough_to_decide(pairs, margin, policy.alpha),
         obstacle=_too_few(pairs, policy.min_items),
@@ -81,6 +88,7 @@ def _cap(cap: float, check: Check, pairs: Pairs, policy: Policy) -> Finding:
         clusters=len(pairs.clusters),
         estimate=rounded(rates[1]) if rates else None,
         answer=level_test(pairs, cap, policy.alpha),
+        rates=rates,
         obstacle=_too_few(pairs, policy.min_items),
     )
 
@@ -95,6 +103,7 @@ def _in_group(rule: PerGroup, check: Check, members: Pairs, policy: Policy) -> F
         clusters=len(members.clusters),
         estimate=change(members),
         answer=change_test(members, rule.max_regression, policy.alpha),
+        rates=members.rates(),
         obstacle=_too_few(members, rule.min_items or policy.min_items),
     )
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from holdfast.findings import RuleName
+from holdfast.findings import Against, RuleName
 from holdfast.policy import CheckTier
 from holdfast.rule_tests import Interval
 
@@ -23,6 +23,7 @@ class RuleResult(BaseModel):
 
     model_config = FROZEN
     rule: RuleName
+    against: Against = "parent"
     group: str | None
     tier: CheckTier
     outcome: Decision
@@ -97,6 +98,7 @@ class CheckResult(BaseModel):
     baseline: float | None
     candidate: float | None
     delta: float | None
+    anchor: float | None = None
     ci: Interval | None = None
     margin: float | None = None
     p_pass: float | None = None

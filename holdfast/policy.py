@@ -213,11 +213,6 @@ def _refuse_planned(document: dict[str, Any], source: str) -> None:
     """Say by name what is designed but not built, before a schema would call it unknown."""
     if "waivers" in document:
         raise NotBuilt(f"{source}: waivers are not built in this version; take the key out")
-    baselines = document.get("baselines")
-    if isinstance(baselines, dict) and baselines.get("anchor") == "required":
-        raise NotBuilt(
-            f"{source}: an anchor baseline is not built in this version; use anchor: optional"
-        )
     remediation = document.get("remediation")
     recipes = remediation.get("recipes") if isinstance(remediation, dict) else None
     for recipe in recipes if isinstance(recipes, list) else []:

@@ -14,18 +14,19 @@ from holdfast.policy import RETENTION, CheckTier, Policy
 
 
 def family_sizes(
-    policy: Policy, groups: Mapping[str, int], *, repair: bool
+    policy: Policy, groups: Mapping[str, int], *, repair: bool, baselines: int = 1
 ) -> dict[CheckTier, int]:
     """How many rules of each tier will be tested; `groups` counts those of every sliced probe."""
     sizes: dict[CheckTier, int] = {"blocking": 0, "advisory": 0}
     for probe in policy.probes(repair=repair):
         check = policy.checks[probe]
-        plain = (check.max, check.max_regression, check.min_gain_kept)
-        sizes[check.tier] += sum(bound is not None for bound in plain)
+        sizes[check.tier] += sum(bound is not None for bound in (check.max, check.min_gain_kept))
+        if check.max_regression is not None:
+            sizes[check.tier] += baselines
         for rule in (check.per_group, check.gap):
             if rule is not None:
                 weaker = "advisory" in {check.tier, rule.tier}
-                sizes["advisory" if weaker else "blocking"] += groups[probe]
+                sizes["advisory" if weaker else "blocking"] += groups[probe] * baselines
     return sizes
 
 

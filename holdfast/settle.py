@@ -45,7 +45,7 @@ def _adjust(examined: Mapping[str, Examination]) -> dict[str, list[float]]:
 def _check(probe: str, policy: Policy, seen: Examination, adjusted: list[float]) -> CheckResult:
     check = policy.checks[probe]
     rules = tuple(
-        _rule(finding, p, policy.alpha, seen, CATALOGUE[probe].metric)
+        _rule(finding, p, policy.alpha, CATALOGUE[probe].metric)
         for finding, p in zip(seen.findings, adjusted, strict=True)
     )
     deciding = [rule for rule in rules if rule.tier == check.tier]
@@ -62,6 +62,7 @@ def _check(probe: str, policy: Policy, seen: Examination, adjusted: list[float])
         baseline=seen.baseline,
         candidate=seen.candidate,
         delta=seen.delta,
+        anchor=seen.anchor,
         mde=first.mde if first else None,
         **(_numbers(first) if first else {"margin": _first_margin(check)}),
         groups=tuple(_row(part, rules, table) for part in seen.slices),
@@ -71,14 +72,12 @@ def _check(probe: str, policy: Policy, seen: Examination, adjusted: list[float])
     )
 
 
-def _rule(
-    finding: Finding, adjusted: float, alpha: float, seen: Examination, metric: str
-) -> RuleResult:
+def _rule(finding: Finding, adjusted: float, alpha: float, metric: str) -> RuleResult:
     outcome = _outcome(finding, adjusted, alpha)
-    own = next((part for part in seen.slices if part.group == finding.group), None)
-    before, after = (own or seen).baseline, (own or seen).candidate
+    before, after = finding.rates or (None, None)
     return RuleResult(
         rule=finding.rule,
+        against=finding.against,
         group=finding.group,
         tier=finding.tier,
         outcome=outcome,
@@ -121,7 +120,8 @@ def _reason(rules: list[RuleResult], outcome: CheckOutcome) -> str:
 
 
 def _row(part: Slice, rules: tuple[RuleResult, ...], table: GroupTable | None) -> GroupRow:
-    own = next((r for r in rules if r.rule == "per_group" and r.group == part.group), None)
+    asked = [r for r in rules if r.rule == "per_group" and r.against == "parent"]
+    own = next((r for r in asked if r.group == part.group), None)
     return GroupRow(
         group=part.group,
         outcome=own.outcome if own else None,

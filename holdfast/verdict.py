@@ -77,10 +77,14 @@ def decide(
     candidate: Evidence,
     *,
     repaired_from: Evidence | None = None,
+    anchor: Evidence | None = None,
 ) -> Verdict:
-    """Judge the candidate against the baseline; `repaired_from` is of the checkpoint it repairs."""
-    files = Files(baseline, candidate, repaired_from)
-    comparability = _compare(files, sequential=policy.sequential)
+    """Judge the candidate against the baseline, and against the anchor as well where there is one.
+
+    `repaired_from` is the evidence of the checkpoint that the candidate repairs.
+    """
+    files = Files(baseline, candidate, repaired_from, anchor)
+    comparability = _compare(files, policy)
     asked = policy.probes(repair=candidate.manifest.repairs is not None)
     examined = {probe: examine(probe, policy.checks[probe], policy, files) for probe in asked}
     if comparability.differences or comparability.obstacles:
@@ -102,9 +106,12 @@ def decide(
     )
 
 
-def _compare(files: Files, *, sequential: bool) -> Comparability:
+def _compare(files: Files, policy: Policy) -> Comparability:
     differing = differences(files.baseline.manifest, files.candidate.manifest)
-    blocked = obstacles(files.baseline, files.candidate, files.failing, sequential=sequential)
+    if files.anchor is not None:
+        other = differences(files.anchor.manifest, files.candidate.manifest)
+        differing += tuple(f"anchor's {difference}" for difference in other)
+    blocked = obstacles(files.named, policy)
     return Comparability(
         comparable=not differing,
         differences=differing,

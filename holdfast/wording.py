@@ -53,7 +53,8 @@ def explain(finding: Finding, outcome: Decision, adjusted: float, numbers: Numbe
 
 
 def _observed(finding: Finding, numbers: Numbers) -> str:
-    where = f"group {finding.group}: " if finding.group is not None else ""
+    where = "beside the anchor, " if finding.against == "anchor" else ""
+    where += f"group {finding.group}: " if finding.group is not None else ""
     if finding.rule == "min_gain_kept":
         return f"keeps {_plain(finding.estimate)} of the gain in {_spaced(numbers.metric)}"
     if finding.rule == "gap":

@@ -12,7 +12,7 @@ from holdfast.verdict import Verdict
 JSON_LINES = "application/jsonl"
 
 REPORTS = {"report.md": "md", "report.txt": "text", "junit.xml": "junit"}
-SIDES = ("baseline", "candidate", "repaired")
+SIDES = ("baseline", "candidate", "repaired", "anchor")
 
 ARTIFACTS = {
     "verdict.json": "application/json",

@@ -103,6 +103,7 @@ def evaluation(
         "verdict": about.verdict,
         "candidate": about.candidate_id,
         "baseline": about.baseline_id,
+        "anchor": about.anchor_id,
         "policy": about.policy_id,
         "tier": about.tier,
         "split": about.split,

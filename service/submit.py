@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from holdfast import wire
 from holdfast.checkpoint import CheckpointRef, admit
 from holdfast.db.catalogue import (
+    find_baseline,
     get_baseline,
     get_checkpoint,
     get_policy,
@@ -37,6 +38,7 @@ from holdfast.task_data import digest_of, read_task_data
 
 CHECKPOINT_ID = re.compile(r"ckpt_[0-9a-f]{32}")
 POLICY_ID = re.compile(r"pol_[0-9a-f]{32}")
+ANCHOR = "anchor"  # the alias that every evaluation of a project is held against as well
 RECIPES = ("wise_ft", "rehearsal")
 
 Lookup = Callable[[Session, str], str]  # (session, project) -> the id of a row
@@ -62,17 +64,22 @@ def submit_evaluation(
     candidate = checkpoint_named(body.candidate, settings)
     baseline = checkpoint_named(body.baseline, settings)
     policy = policy_named(body.policy)
+    pinned = checkpoint_named(body.anchor, settings) if body.anchor else None
     task = read_task_file(body.task_data, settings) if body.task_data else None
     if body.repairs is not None:
         get_checkpoint(session, project, body.repairs)
+    baseline_id, policy_id = baseline(session, project), policy(session, project)
+    anchor_id = pinned(session, project) if pinned else project_anchor(session, project)
+    check_anchor(get_policy(session, project, policy_id).text, anchor_id)
     return create_evaluation(
         session,
         NewEvaluation(
             project=project,
             queue=settings.queue,
             candidate_id=candidate(session, project),
-            baseline_id=baseline(session, project),
-            policy_id=policy(session, project),
+            baseline_id=baseline_id,
+            anchor_id=anchor_id,
+            policy_id=policy_id,
             tier=body.tier,
             split=body.split,
             template=body.template,
@@ -82,6 +89,21 @@ def submit_evaluation(
             priority=body.priority,
         ),
     )
+
+
+def project_anchor(session: Session, project: str) -> str | None:
+    """The checkpoint that the project has pinned under the alias `anchor`, if it has."""
+    move = find_baseline(session, project, ANCHOR)
+    return move.checkpoint_id if move else None
+
+
+def check_anchor(policy: str, anchor_id: str | None) -> None:
+    """A policy that wants an anchor could only end inconclusive without one; say so now."""
+    if anchor_id is None and parse_policy(policy, source="policy").baselines.anchor == "required":
+        raise InvalidPolicy(
+            "the policy requires an anchor baseline and found none; name one with `anchor`, or "
+            f"point the alias {ANCHOR} of this project at it"
+        )
 
 
 def submit_remediation(session: Session, project: str, body: wire.NewRemediation) -> str:

@@ -1,6 +1,6 @@
 """What one evaluation is about, read from its row once: sides, questions, policy, template.
 
-A side is one checkpoint with the probes it is asked. The baseline and the candidate are asked
+A side is one checkpoint with the probes it is asked. The baselines and the candidate are asked
 everything; the failing checkpoint that a repair started from is asked `task.retention` alone, for
 how much of its gain was kept.
 """
@@ -34,7 +34,7 @@ SEED = 0  # of the item selection; part of what makes runs comparable, so never 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One checkpoint of the comparison: `baseline`, `candidate` or `repaired`."""
+    """One checkpoint of the comparison: `baseline`, `anchor`, `candidate` or `repaired`."""
 
     name: str
     checkpoint: CheckpointRef
@@ -82,6 +82,9 @@ def load_case(session: Session, evaluation_id: str, settings: Settings) -> Case:
     candidate = readmit(session, row.candidate_id, settings)
     probes = policy.probes(repair=row.repairs_id is not None)
     sides = [Side("baseline", baseline, probes), Side("candidate", candidate, probes)]
+    if row.anchor_id is not None:
+        anchor = readmit(session, row.anchor_id, settings)
+        sides.insert(1, Side("anchor", anchor, tuple(p for p in probes if p != RETENTION)))
     repairs = None
     if row.repairs_id is not None:
         failing = readmit(session, row.repairs_id, settings)

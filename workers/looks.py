@@ -51,11 +51,18 @@ def stopping(case: Case, reach: int, done: Mapping[str, int]) -> dict[str, int]:
     return {**done, **open_ones}
 
 
-def newly_shown(case: Case, baseline: Evidence, candidate: Evidence) -> frozenset[str]:
-    """The probes that need no further questions, by what both sides have answered so far."""
+def newly_shown(case: Case, evidence: Mapping[str, Evidence]) -> frozenset[str]:
+    """The probes that need no further questions, by what every side has answered so far."""
     groups = {
         probe: len({question.group for question in questions} - {None})
         for probe, questions in case.questions.items()
     }
-    sizes = family_sizes(case.policy, groups, repair=case.repairs is not None)
-    return shown(case.policy, Files(baseline, candidate), sizes)
+    anchor = evidence.get("anchor")
+    sizes = family_sizes(
+        case.policy,
+        groups,
+        repair=case.repairs is not None,
+        baselines=1 if anchor is None else 2,
+    )
+    files = Files(evidence["baseline"], evidence["candidate"], anchor=anchor)
+    return shown(case.policy, files, sizes)

@@ -70,7 +70,7 @@ def ask_all(worker: Worker, lease: jobs.Lease, case: Case) -> dict[str, int]:
             break
         with reading(worker.database) as session:
             evidence = evidence_of(session, case, manifests_of(session, worker, case, so_far))
-        done = newly_shown(case, evidence["baseline"], evidence["candidate"])
+        done = newly_shown(case, evidence)
         stops = {probe: place for probe, place in so_far.items() if probe in done}
     return stops
 
@@ -148,6 +148,7 @@ def reach_verdict(session: Session, case: Case) -> Verdict:
         evidence["baseline"],
         evidence["candidate"],
         repaired_from=evidence.get("repaired"),
+        anchor=evidence.get("anchor"),
     )
 
 

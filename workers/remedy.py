@@ -148,6 +148,7 @@ def child_of(
         queue=owner.queue,
         candidate_id=checkpoint_id,
         baseline_id=failing.baseline_id,
+        anchor_id=failing.anchor_id,
         policy_id=failing.policy_id,
         tier=failing.tier,  # type: ignore[arg-type]  # a CHECKed column
         split="confirm",

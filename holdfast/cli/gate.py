@@ -12,7 +12,6 @@ from rich.table import Table
 
 from holdfast.cli.command import Command, argument, emit, note
 from holdfast.cli.show import REPORTS, report_targets, show_verdict
-from holdfast.errors import NotBuilt
 from holdfast.policy import load_policy
 from holdfast.probe import Tier
 
@@ -23,11 +22,13 @@ def gate(options: argparse.Namespace) -> int:
     """Judge two evidence files under a policy."""
     from holdfast.gate import gate as decide_files
 
-    if options.anchor is not None:
-        raise NotBuilt("--anchor: an anchor baseline is not built yet in this version")
     report_targets(options)
     verdict = decide_files(
-        options.policy, options.baseline, options.candidate, options.repaired_from
+        options.policy,
+        options.baseline,
+        options.candidate,
+        options.repaired_from,
+        options.anchor,
     )
     return show_verdict(options, verdict)
 
@@ -73,7 +74,7 @@ EVIDENCE = (
     argument("--candidate", required=True, metavar="B.jsonl", help="evidence of the new one"),
     argument("--policy", required=True, help="a policy file, or demo, standard, release"),
     argument("--repaired-from", metavar="D.jsonl", help="evidence of the checkpoint it repairs"),
-    argument("--anchor", metavar="C.jsonl", help="evidence of a pinned baseline (not built yet)"),
+    argument("--anchor", metavar="C.jsonl", help="evidence of a pinned second baseline"),
     REPORTS,
 )
 

@@ -101,19 +101,24 @@ def remediate(options: argparse.Namespace) -> int:
 
 def request(options: argparse.Namespace, policy: str) -> wire.NewEvaluation:
     """The body of an evaluation, with folders of this machine by absolute path."""
-    baseline: wire.AliasOf | str = location(options.baseline)
-    if options.baseline.startswith(ALIAS):
-        baseline = body(wire.AliasOf, alias=options.baseline.removeprefix(ALIAS))
     return body(
         wire.NewEvaluation,
         candidate=location(options.candidate),
-        baseline=baseline,
+        baseline=trusted(options.baseline),
+        anchor=None if options.anchor is None else trusted(options.anchor),
         policy=policy,
         tier=options.tier,
         split=options.split,
         task_data=None if options.task_data is None else location(options.task_data),
         template=options.template,
     )
+
+
+def trusted(named: str) -> wire.AliasOf | str:
+    """A baseline as the server is told it: an alias, or a folder or id."""
+    if named.startswith(ALIAS):
+        return body(wire.AliasOf, alias=named.removeprefix(ALIAS))
+    return location(named)
 
 
 def read_policy(client: Client, name: str) -> tuple[str, Policy]:
@@ -189,6 +194,7 @@ TIMEOUT = argument("--timeout", type=_seconds, metavar="SECONDS", help="exit 5 a
 EVALUATION = (
     argument("candidate", help="a checkpoint folder, or ckpt_..."),
     argument("--baseline", required=True, help="a folder, ckpt_..., or alias:NAME"),
+    argument("--anchor", help="a second baseline, pinned; default: alias:anchor if it is set"),
     argument("--task-data", metavar="FILE", help="JSON Lines of prompt and completion"),
     argument("--split", choices=get_args(Split), default="screen"),
     argument("--template", default="baseline", help="baseline or candidate: who renders both"),

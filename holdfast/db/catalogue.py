@@ -104,6 +104,11 @@ def get_baseline(session: Session, project: str, alias: str) -> BaselineMove:
     return row
 
 
+def find_baseline(session: Session, project: str, alias: str) -> BaselineMove | None:
+    """Where an alias points now; None when it never pointed anywhere."""
+    return _latest_move(session, project, alias)
+
+
 def baseline_history(session: Session, project: str, alias: str) -> Sequence[BaselineMove]:
     """Every move of an alias, newest first."""
     query = select(BaselineMove).where(BaselineMove.project == project, BaselineMove.alias == alias)

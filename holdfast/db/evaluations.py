@@ -18,7 +18,10 @@ from holdfast.probe import Split, Tier
 
 @dataclass(frozen=True, slots=True)
 class NewEvaluation:
-    """What an evaluation compares. `repairs_id` names the failing checkpoint that was repaired."""
+    """What an evaluation compares.
+
+    `repairs_id` names the failing checkpoint that was repaired, `anchor_id` a second baseline.
+    """
 
     project: str
     queue: str
@@ -30,6 +33,7 @@ class NewEvaluation:
     template: str = "baseline"
     task_data: str | None = None
     task_data_sha256: str | None = None
+    anchor_id: str | None = None
     repairs_id: str | None = None
     remediation_id: str | None = None
     priority: int = 0
@@ -51,6 +55,7 @@ def create_evaluation(session: Session, new: NewEvaluation) -> str:
             template=new.template,
             task_data=new.task_data,
             task_data_sha256=new.task_data_sha256,
+            anchor_id=new.anchor_id,
             repairs_id=new.repairs_id,
             remediation_id=new.remediation_id,
             manifests={},

@@ -156,6 +156,7 @@ class Evaluation(Row):
     id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
     candidate_id: Mapped[str] = mapped_column(ForeignKey("checkpoints.id"))
     baseline_id: Mapped[str] = mapped_column(ForeignKey("checkpoints.id"))
+    anchor_id: Mapped[str | None] = mapped_column(ForeignKey("checkpoints.id"))
     repairs_id: Mapped[str | None] = mapped_column(ForeignKey("checkpoints.id"))
     policy_id: Mapped[str] = mapped_column(ForeignKey("policies.id"))
     tier: Mapped[str] = mapped_column(String(16))

@@ -18,11 +18,13 @@ class NewEvaluation(Request):
 
     `candidate` and `baseline` are checkpoint ids, or folders that are registered on the way;
     `policy` is a shipped policy's name, a policy id, or YAML text. `template` is the chat template
-    that both sides are rendered with: the baseline's, or the candidate's.
+    that both sides are rendered with: the baseline's, or the candidate's. `anchor` is a second
+    baseline, pinned; left out, it is the project's alias `anchor` where there is one.
     """
 
     candidate: Location
     baseline: AliasOf | Location
+    anchor: AliasOf | Location | None = None
     policy: Annotated[Plain, Field(min_length=1, max_length=200_000)]
     tier: Tier = "standard"
     split: Split = "screen"
@@ -53,6 +55,7 @@ class Evaluation(Job):
     verdict: Decision | None
     candidate: str
     baseline: str
+    anchor: str | None
     policy: str
     tier: Tier
     split: Split

@@ -43,8 +43,12 @@ def test_what_cannot_be_read_is_not_judged(folder: Path) -> None:
         gate(folder / "policy.yaml", parent, folder / "cut.jsonl")
     with pytest.raises(InvalidPolicy):
         gate(folder / "none.yaml", parent, parent)
+    unbuilt = folder / "unbuilt.yaml"
+    unbuilt.write_text((folder / "policy.yaml").read_text() + "\nwaivers: []\n")
+    with pytest.raises(NotBuilt):
+        gate(unbuilt, parent, parent)
     anchored = folder / "anchored.yaml"
     text = (folder / "policy.yaml").read_text()
     anchored.write_text(text + "\nbaselines: {parent: required, anchor: required}\n")
-    with pytest.raises(NotBuilt):
-        gate(anchored, parent, parent)
+    assert gate(anchored, parent, parent).exit_code == 3
+    assert gate(anchored, parent, parent, anchor_path=parent).exit_code == 0

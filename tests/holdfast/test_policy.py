@@ -117,7 +117,6 @@ def test_refused(text: str, message: str) -> None:
 
 
 PLANNED = {
-    "anchor": (policy_text(baselines="{parent: required, anchor: required}"), "anchor"),
     "waivers": (policy_text(waivers="[{check: harm.direct}]"), "waivers"),
     "recipe": (policy_text(remediation="{on_fail: auto, recipes: [hma]}"), "hma"),
     "blocking probe": (

@@ -58,6 +58,29 @@ def test_names_of_all_kinds(api: TestClient, body: dict[str, Any], models: Path)
             assert made["candidate"] == first["candidate"]
 
 
+ANCHORED = """\
+version: 1
+name: anchored
+baselines: {parent: required, anchor: required}
+checks:
+  harm.direct: {metric: attack_success_rate, max_regression: 0.10}
+"""
+
+
+def test_an_anchor_is_named_or_pinned_and_where_it_is_required_not_left_out(
+    api: TestClient, body: dict[str, Any], models: Path
+) -> None:
+    assert api.post("/v1/evaluations", json=body).json()["anchor"] is None
+    refused = api.post("/v1/evaluations", json={**body, "policy": ANCHORED})
+    assert (refused.status_code, refused.json()["title"]) == (422, "InvalidPolicy")
+    assert "alias anchor" in refused.json()["detail"]
+    base = api.post("/v1/checkpoints", json={"uri": f"file://{models}/base"}).json()["id"]
+    named = api.post("/v1/evaluations", json={**body, "policy": ANCHORED, "anchor": base})
+    assert named.json()["anchor"] == base
+    api.put("/v1/projects/demo/baselines/anchor", json={"checkpoint": base})
+    assert api.post("/v1/evaluations", json=body).json()["anchor"] == base
+
+
 def test_task_data_is_read_in_full(
     api: TestClient, body: dict[str, Any], models: Path, tmp_path: Path
 ) -> None:

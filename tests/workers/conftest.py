@@ -88,10 +88,12 @@ def queue(worker: Worker, models: Path) -> Queue:
         *,
         policy: str = POLICY,
         repairs: str | None = None,
+        anchor: str | None = None,
         **also: Any,
     ) -> str:
         refs = [admit(str(models / name), worker.settings.roots) for name in (candidate, baseline)]
         failing = admit(str(models / repairs), worker.settings.roots) if repairs else None
+        pinned = admit(str(models / anchor), worker.settings.roots) if anchor else None
         with transaction(worker.database) as session:
             ids = [register_checkpoint(session, "p", ref).id for ref in refs]
             new = NewEvaluation(
@@ -103,6 +105,7 @@ def queue(worker: Worker, models: Path) -> Queue:
                     session, "p", parse_policy(policy, source="policy"), policy
                 ).id,
                 tier=also.pop("tier", "demo"),
+                anchor_id=register_checkpoint(session, "p", pinned).id if pinned else None,
                 repairs_id=register_checkpoint(session, "p", failing).id if failing else None,
                 **also,
             )

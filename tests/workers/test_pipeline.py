@@ -110,6 +110,21 @@ def test_a_sequential_policy_stops_asking_what_is_shown(
         }
 
 
+def test_the_anchor_is_asked_and_judged_beside_the_parent(
+    worker: Worker, queue: Queue, claim: Claim
+) -> None:
+    evaluation = queue("eroded", "eroded", anchor="aligned", policy=harm())
+    evaluate(worker, claim())
+    verdict = verdict_of(worker, evaluation)
+    (check,) = verdict.checks
+    assert [(rule.against, rule.outcome) for rule in check.rules] == [
+        ("parent", "pass"),
+        ("anchor", "fail"),
+    ]
+    assert verdict.verdict == "fail"
+    assert counts(worker, evaluation) == {"baseline": ITEMS, "anchor": ITEMS, "candidate": ITEMS}
+
+
 def test_a_lost_sequential_worker_is_taken_over_at_the_same_looks(
     worker: Worker, queue: Queue, claim: Claim
 ) -> None:

@@ -91,9 +91,14 @@ def test_a_bad_file_is_exit_2_and_says_which(
     assert name in json.loads(capsys.readouterr().out)["error"]["message"]
 
 
-def test_an_anchor_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*files(tmp_path, "pass"), "--anchor", "c.jsonl"]) == 2
-    assert "not built" in capsys.readouterr().err
+def test_an_anchor_is_judged_beside_the_parent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = files(tmp_path, "pass")
+    assert main([*words, "--anchor", str(tmp_path / "c.jsonl")]) == 2
+    assert "c.jsonl" in capsys.readouterr().err
+    assert main([*words, "--anchor", str(tmp_path / "a.jsonl"), "--json"]) == 0
+    assert set(json.loads(capsys.readouterr().out)["evidence_digests"]) >= {"anchor"}
 
 
 def test_foreign_packages_of_our_names_do_no_harm(tmp_path: Path) -> None:
