@@ -31,14 +31,15 @@ MODULES: dict[str, str] = {  # which module holds a command; only that one is im
     "report": "holdfast.cli.jobs",
     "remediate": "holdfast.cli.jobs",
     "gate": "holdfast.cli.gate",
-    "policy": "holdfast.cli.gate",
+    "compare": "holdfast.cli.gate",
+    "policy": "holdfast.cli.policy",
     "baseline": "holdfast.cli.admin",
     "keys": "holdfast.cli.admin",
     "judges": "holdfast.cli.judges",
 }
 
 NOT_BUILT = (
-    *("compare", "waive", "policy diff", "policy replay", "suites", "probes"),
+    *("waive", "suites", "probes"),
     *("attest", "watch", "selftest", "doctor"),
 )
 

@@ -63,7 +63,8 @@ def own_settings(home: Path, options: argparse.Namespace) -> Settings:
     """Settings of a stack of its own, which may read the folders that were named."""
     environment = {name: value for name, value in os.environ.items() if name not in OWN}
     settings = read_settings({**environment, "HOLDFAST_HOME": str(home)})
-    named = [Path(word).absolute() for word in (options.candidate, options.baseline)]
+    words = (options.candidate, options.baseline, options.anchor)
+    named = [Path(word).absolute() for word in words if word is not None]
     roots = [folder.parent for folder in named if folder.is_dir()]
     if options.task_data is not None:
         roots.append(Path(options.task_data).absolute().parent)

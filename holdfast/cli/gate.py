@@ -1,21 +1,17 @@
-"""The offline commands: evidence files in, verdict out; and what a policy is worth.
+"""The offline commands: evidence files in; a verdict out, or what flipped between them.
 
-They need no server, no database and no model, so they also judge old runs under a new policy.
+They need no server, no database and no model.
 """
 
 import argparse
 from dataclasses import asdict
-from typing import get_args
-
-from rich.console import Console
-from rich.table import Table
+from typing import TYPE_CHECKING
 
 from holdfast.cli.command import Command, argument, emit, note
 from holdfast.cli.show import REPORTS, report_targets, show_verdict
-from holdfast.policy import load_policy
-from holdfast.probe import Tier
 
-POLICY = argument("policy", help="a policy file, or demo, standard, release")
+if TYPE_CHECKING:
+    from holdfast.comparison import Comparison
 
 
 def gate(options: argparse.Namespace) -> int:
@@ -33,40 +29,32 @@ def gate(options: argparse.Namespace) -> int:
     return show_verdict(options, verdict)
 
 
-def lint(options: argparse.Namespace) -> int:
-    """Say whether a policy can be used, and how often a harmless change would pass it."""
-    from holdfast.lint import FLIPS
-    from holdfast.lint import lint as power_of
+def compare(options: argparse.Namespace) -> int:
+    """Show what moved between two evidence files; decides nothing, so it is no gate."""
+    from holdfast.comparison import compare as compare_files
+    from holdfast.evidence import read_evidence
 
-    policy = load_policy(options.policy)
-    found = power_of(policy, options.tier)
-    table = Table(title=f"{policy.name}: chance to pass, by share of answers that flip")
-    for heading in ("probe", "rule", "n", "margin", *(f"{psi:.0%}" for psi in FLIPS)):
-        table.add_column(heading)
-    for row in found.rows:
-        chances = (f"{chance:.2f}" for chance in row.chances)
-        table.add_row(row.probe, row.rule, str(row.n), f"{row.margin:g}", *chances)
-    table.add_row("all together", "", "", "", *(f"{chance:.2f}" for chance in found.joint))
-    Console(stderr=True).print(table)
-    for warning in found.warnings:
-        note(f"warning: {warning}")
-    document = {"name": policy.name, "digest": policy.digest, "flips": FLIPS, **asdict(found)}
-    emit(options, document, f"policy {policy.name} can be used: {policy.digest}")
+    found = compare_files(read_evidence(options.before), read_evidence(options.after))
+    for difference in found.differences:
+        note(f"warning: not comparable: {difference} (before / after)")
+    document = asdict(found)
+    if not options.flips:
+        for probe in document["probes"]:
+            del probe["flips"]
+    emit(options, document, _table(found, flips=options.flips))
     return 0
 
 
-def show(options: argparse.Namespace) -> int:
-    """Print a policy as it is understood, defaults filled in."""
-    policy = load_policy(options.policy)
-    content = policy.model_dump(mode="json")
-    emit(options, {**content, "digest": policy.digest}, _readable(content, policy.digest))
-    return 0
-
-
-def _readable(content: object, digest: str) -> str:
-    import yaml
-
-    return f"# digest {digest}\n{yaml.safe_dump(content, sort_keys=False)}"
+def _table(found: "Comparison", *, flips: bool) -> str:
+    lines = []
+    for one in found.probes:
+        rates = f"{one.before:.3f} -> {one.after:.3f}" if one.before is not None else "none scored"
+        moved = f"{one.worse} worse, {one.better} better, {one.lost} lost of {one.n}"
+        lines.append(f"{one.probe}: {rates}; {moved}")
+        for pair in one.flips if flips else ():
+            group = f" ({pair.group})" if pair.group else ""
+            lines.append(f"  {pair.item}{group}: {pair.before:g} -> {pair.after:g}")
+    return "\n".join(lines) or "neither file holds a trial"
 
 
 EVIDENCE = (
@@ -81,10 +69,13 @@ EVIDENCE = (
 COMMANDS = (
     Command("gate", "judge two evidence files, offline", gate, EVIDENCE),
     Command(
-        "policy lint",
-        "check a policy, and how much it can show",
-        lint,
-        (POLICY, argument("--tier", choices=get_args(Tier), default="standard")),
+        "compare",
+        "what moved between two evidence files",
+        compare,
+        (
+            argument("before", metavar="A.jsonl", help="evidence of one checkpoint"),
+            argument("after", metavar="B.jsonl", help="evidence of the other"),
+            argument("--flips", action="store_true", help="list every item that moved"),
+        ),
     ),
-    Command("policy show", "print a policy as it is understood", show, (POLICY,)),
 )

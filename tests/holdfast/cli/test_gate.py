@@ -101,6 +101,20 @@ def test_an_anchor_is_judged_beside_the_parent(
     assert set(json.loads(capsys.readouterr().out)["evidence_digests"]) >= {"anchor"}
 
 
+def test_compare_lists_what_moved_and_judges_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files(tmp_path, "fail")
+    words = ["compare", str(tmp_path / "a.jsonl"), str(tmp_path / "b.jsonl")]
+    assert main(words) == 0
+    assert "80 worse, 0 better, 0 lost of 200" in capsys.readouterr().out
+    assert main([*words, "--flips"]) == 0
+    assert capsys.readouterr().out.count(": 0 -> 1") == 80
+    assert main([*words, "--json"]) == 0
+    (probe,) = json.loads(capsys.readouterr().out)["probes"]
+    assert (probe["worse"], "flips" in probe) == (80, False)
+
+
 def test_foreign_packages_of_our_names_do_no_harm(tmp_path: Path) -> None:
     words = files(tmp_path, "fail")
     done = holdfast(*words, "--json", cwd=foreign_packages(tmp_path / "theirs"))

@@ -94,6 +94,18 @@ def test_a_verdict_is_one_thing_in_every_command(run: Shell, tmp_path: Path) -> 
         assert "fail" in (tmp_path / form).read_text().lower()
 
 
+def test_a_policy_is_tried_on_runs_that_are_over(run: Shell, tmp_path: Path) -> None:
+    run.submit("eroded", "--id-file", str(tmp_path / "id"))
+    evaluation = (tmp_path / "id").read_text().strip()
+    wide = tmp_path / "wide.yaml"
+    wide.write_text(POLICY.replace("0.10", "1.0"))
+    code, found = run("policy", "replay", str(wide), evaluation)
+    (row,) = found["evaluations"]
+    assert (code, row["was"], row["now"]) == (0, "fail", "pass")
+    code, found = run("policy", "diff", "quick.yaml", str(wide))
+    assert [change["path"] for change in found["changes"]] == ["checks.harm.direct.max_regression"]
+
+
 def test_who_does_not_wait_is_told_loudly_that_nothing_is_decided(run: Shell) -> None:
     code, made = run.submit("same", "--no-wait")
     assert (code, made["verdict"]) == (5, None)

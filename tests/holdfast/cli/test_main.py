@@ -21,7 +21,8 @@ from holdfast.verdict import EXIT_CODES
 
 BUILT = {
     *("check", "up", "serve", "worker", "sweep", "migrate", "submit", "wait", "verdict", "gate"),
-    *("report", "remediate", "policy lint", "policy show"),
+    *("report", "remediate", "compare"),
+    *("policy lint", "policy show", "policy diff", "policy replay"),
     *("baseline get", "baseline set", "baseline history"),
     *("keys create", "keys list", "keys revoke"),
     *("judges evaluate", "judges list"),

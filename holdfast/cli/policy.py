@@ -1,0 +1,124 @@
+"""What a policy means, what it can show, and what it would have said of runs that are over."""
+
+import argparse
+from dataclasses import asdict
+from typing import get_args
+
+from rich.console import Console
+from rich.table import Table
+
+from holdfast.cli.command import Command, argument, emit, note
+from holdfast.cli.connect import connect
+from holdfast.client import Client
+from holdfast.errors import NotFound
+from holdfast.evidence import Evidence, parse_evidence
+from holdfast.policy import load_policy
+from holdfast.probe import Tier
+from holdfast.replay import changes
+from holdfast.replay import replay as judge_again
+
+POLICY = argument("policy", help="a policy file, or demo, standard, release")
+SIDES = ("baseline", "candidate", "repaired", "anchor")
+
+
+def lint(options: argparse.Namespace) -> int:
+    """Say whether a policy can be used, and how often a harmless change would pass it."""
+    from holdfast.lint import FLIPS
+    from holdfast.lint import lint as power_of
+
+    policy = load_policy(options.policy)
+    found = power_of(policy, options.tier)
+    table = Table(title=f"{policy.name}: chance to pass, by share of answers that flip")
+    for heading in ("probe", "rule", "n", "margin", *(f"{psi:.0%}" for psi in FLIPS)):
+        table.add_column(heading)
+    for row in found.rows:
+        chances = (f"{chance:.2f}" for chance in row.chances)
+        table.add_row(row.probe, row.rule, str(row.n), f"{row.margin:g}", *chances)
+    table.add_row("all together", "", "", "", *(f"{chance:.2f}" for chance in found.joint))
+    Console(stderr=True).print(table)
+    for warning in found.warnings:
+        note(f"warning: {warning}")
+    document = {"name": policy.name, "digest": policy.digest, "flips": FLIPS, **asdict(found)}
+    emit(options, document, f"policy {policy.name} can be used: {policy.digest}")
+    return 0
+
+
+def show(options: argparse.Namespace) -> int:
+    """Print a policy as it is understood, defaults filled in."""
+    policy = load_policy(options.policy)
+    content = policy.model_dump(mode="json")
+    emit(options, {**content, "digest": policy.digest}, _readable(content, policy.digest))
+    return 0
+
+
+def _readable(content: object, digest: str) -> str:
+    import yaml
+
+    return f"# digest {digest}\n{yaml.safe_dump(content, sort_keys=False)}"
+
+
+def replay(options: argparse.Namespace) -> int:
+    """Judge finished evaluations again under this policy, and say which verdicts would change."""
+    policy = load_policy(options.policy)
+    rows = []
+    with connect() as client:
+        for evaluation in options.evaluations:
+            was = client.verdict(evaluation)
+            now = judge_again(policy, evidence_of(client, evaluation))
+            rows.append((evaluation, was, now))
+    document = [
+        {"evaluation": name, "was": was.verdict, "now": now.verdict, "reasons": now.reasons}
+        for name, was, now in rows
+    ]
+    lines = [f"{name}: {was.verdict} -> {now.verdict}; {now.reasons[0]}" for name, was, now in rows]
+    emit(options, {"policy_digest": policy.digest, "evaluations": document}, "\n".join(lines))
+    return 0
+
+
+def evidence_of(client: Client, evaluation: str) -> dict[str, Evidence]:
+    """The evidence that an evaluation left, by side."""
+    found = {}
+    for side in SIDES:
+        name = f"evidence/{side}.jsonl"
+        try:
+            found[side] = parse_evidence(client.artifact(evaluation, name), source=name)
+        except NotFound:
+            if side in {"baseline", "candidate"}:
+                raise
+    return found
+
+
+def diff(options: argparse.Namespace) -> int:
+    """Print every key in which two policies differ, once understood."""
+    before, after = load_policy(options.policy), load_policy(options.other)
+    found = changes(before, after)
+    lines = [f"{one.path}: {one.before} -> {one.after}" for one in found]
+    document = {
+        "digests": [before.digest, after.digest],
+        "changes": [asdict(one) for one in found],
+    }
+    emit(options, document, "\n".join(lines) or "the two policies mean the same")
+    return 0
+
+
+COMMANDS = (
+    Command(
+        "policy lint",
+        "check a policy, and how much it can show",
+        lint,
+        (POLICY, argument("--tier", choices=get_args(Tier), default="standard")),
+    ),
+    Command("policy show", "print a policy as it is understood", show, (POLICY,)),
+    Command(
+        "policy diff",
+        "in which keys two policies differ",
+        diff,
+        (POLICY, argument("other", help="the policy to compare with")),
+    ),
+    Command(
+        "policy replay",
+        "what a policy would say of finished evaluations",
+        replay,
+        (POLICY, argument("evaluations", nargs="+", metavar="ID", help="eval_...")),
+    ),
+)
