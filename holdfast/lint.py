@@ -154,5 +154,7 @@ def _warnings(
             yield f"{row.probe} {row.rule}: {row.n} clusters never reach min_items {row.needed}"
     if joint[at] < POWER:
         yield f"all rules together pass such a checkpoint with chance {joint[at]:.2f}"
+    for waiver in policy.waivers:
+        yield f"{waiver.check}: waived until {waiver.expires} by {waiver.owner}: {waiver.reason}"
     if not rows:
         yield f"nothing of this policy is asked at the tier {tier}"

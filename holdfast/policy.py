@@ -9,6 +9,7 @@ so comments and layout do not make two policies of one.
 
 import hashlib
 import json
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -129,6 +130,23 @@ class Remediation(BaseModel):
         return self
 
 
+class Waiver(BaseModel):
+    """Somebody's word for shipping although one check does not pass, until the end of a day (UTC).
+
+    It covers what was measured: a check that is missing or could not be judged is not waived.
+    """
+
+    model_config = _FROZEN
+    check: str
+    owner: Annotated[str, Field(min_length=1)]
+    reason: Annotated[str, Field(min_length=1)]
+    expires: Annotated[date, Field(strict=False)]
+
+    def holds(self, as_of: datetime) -> bool:
+        """Whether it is still good at that moment."""
+        return as_of.astimezone(UTC).date() <= self.expires
+
+
 class Policy(BaseModel):
     """A whole policy; `min_items` counts clusters, `max_unscored` is a share of the pairs."""
 
@@ -142,6 +160,7 @@ class Policy(BaseModel):
     checks: Annotated[dict[str, Check], Field(min_length=1)]
     baselines: Baselines = Baselines()
     remediation: Remediation = Remediation()
+    waivers: tuple[Waiver, ...] = Field(default=(), strict=False)
 
     @property
     def canonical(self) -> bytes:
@@ -185,6 +204,12 @@ def parse_policy(text: str, *, source: str) -> Policy:
         raise InvalidPolicy(f"{source}: {_first_problem(error)}") from error
     for name, check in policy.checks.items():
         _match_catalogue(name, check, source)
+    for waiver in policy.waivers:
+        if waiver.check not in policy.checks:
+            raise InvalidPolicy(
+                f"{source}: a waiver names {waiver.check!r}, which is none of its checks; "
+                f"expected one of {', '.join(policy.checks)}"
+            )
     if all(check.tier == "advisory" for check in policy.checks.values()):
         raise InvalidPolicy(
             f"{source}: no check is blocking, so nothing could ever fail; "
@@ -211,8 +236,6 @@ def load_policy(name_or_path: str | Path) -> Policy:
 
 def _refuse_planned(document: dict[str, Any], source: str) -> None:
     """Say by name what is designed but not built, before a schema would call it unknown."""
-    if "waivers" in document:
-        raise NotBuilt(f"{source}: waivers are not built in this version; take the key out")
     remediation = document.get("remediation")
     recipes = remediation.get("recipes") if isinstance(remediation, dict) else None
     for recipe in recipes if isinstance(recipes, list) else []:

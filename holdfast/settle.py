@@ -6,6 +6,7 @@ does not touch the check's outcome.
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from holdfast.examination import Examination, Slice
@@ -21,10 +22,23 @@ from holdfast.wording import Numbers, explain
 QUOTED = 3  # open or failed rules that a check's reason quotes before it counts the rest
 
 
-def settle(policy: Policy, examined: Mapping[str, Examination]) -> tuple[CheckResult, ...]:
-    """The results of all checks that were asked, in the order given."""
+def settle(
+    policy: Policy, examined: Mapping[str, Examination], as_of: datetime
+) -> tuple[CheckResult, ...]:
+    """The results of all checks that were asked, in the order given; `as_of` is for waivers."""
     adjusted = _adjust(examined)
-    return tuple(_check(probe, policy, seen, adjusted[probe]) for probe, seen in examined.items())
+    checks = (_check(probe, policy, seen, adjusted[probe]) for probe, seen in examined.items())
+    return tuple(_waived(policy, examined[check.id], check, as_of) for check in checks)
+
+
+def _waived(policy: Policy, seen: Examination, check: CheckResult, as_of: datetime) -> CheckResult:
+    """The check as it stands; waived where it was judged, does not pass, and somebody says so."""
+    waiver = next((w for w in policy.waivers if w.check == check.id and w.holds(as_of)), None)
+    if waiver is None or seen.trouble or check.outcome not in {"fail", "inconclusive"}:
+        return check
+    until = f"waived until {waiver.expires} by {waiver.owner}: {waiver.reason}"
+    reason = f"{until}; without that: {check.outcome}, {check.reason}"
+    return check.model_copy(update={"outcome": "waived", "reason": reason})
 
 
 def _adjust(examined: Mapping[str, Examination]) -> dict[str, list[float]]:

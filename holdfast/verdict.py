@@ -9,6 +9,7 @@ finish, a policy that asked nothing. A fail that is shown stands although other 
 
 import hashlib
 import json
+from datetime import datetime
 from typing import Self
 
 from pydantic import BaseModel, model_validator
@@ -78,10 +79,12 @@ def decide(
     *,
     repaired_from: Evidence | None = None,
     anchor: Evidence | None = None,
+    as_of: datetime | None = None,
 ) -> Verdict:
     """Judge the candidate against the baseline, and against the anchor as well where there is one.
 
-    `repaired_from` is the evidence of the checkpoint that the candidate repairs.
+    `repaired_from` is the evidence of the checkpoint that the candidate repairs. Waivers are judged
+    at `as_of`, by default when the candidate's evidence was made, never at the clock.
     """
     files = Files(baseline, candidate, repaired_from, anchor)
     comparability = _compare(files, policy)
@@ -89,13 +92,17 @@ def decide(
     examined = {probe: examine(probe, policy.checks[probe], policy, files) for probe in asked}
     if comparability.differences or comparability.obstacles:
         examined = {probe: seen.set_aside() for probe, seen in examined.items()}
-    checks = settle(policy, examined)
+    moment = as_of or datetime.fromisoformat(candidate.manifest.created_at)
+    checks = settle(policy, examined, moment)
     verdict = _joint(checks, may_pass=comparability == Comparability(comparable=True))
     return Verdict(
         verdict=verdict,
         reasons=_reasons(verdict, checks, comparability, policy.alpha),
         checks=checks,
-        warnings=(*policy.warnings, *_warnings(policy, checks, candidate)),
+        warnings=(*policy.warnings, *_warnings(policy, checks, candidate), *_idle(policy, checks)),
+        waivers_applied=tuple(
+            f"{check.id}: {check.reason}" for check in checks if check.outcome == "waived"
+        ),
         comparability=comparability,
         policy_digest=policy.digest,
         evidence_digests={name: file.digest for name, file in files.named.items()},
@@ -124,7 +131,7 @@ def _joint(checks: tuple[CheckResult, ...], *, may_pass: bool) -> Decision:
     outcomes = [check.outcome for check in checks if check.tier == "blocking"]
     if "fail" in outcomes:
         return "fail"
-    all_passed = bool(outcomes) and all(outcome == "pass" for outcome in outcomes)
+    all_passed = bool(outcomes) and set(outcomes) <= {"pass", "waived"}
     return "pass" if all_passed and may_pass else "inconclusive"
 
 
@@ -134,8 +141,11 @@ def _reasons(
     """Why, the deciding part first; never empty."""
     blocking = [check for check in checks if check.tier == "blocking"]
     if verdict == "pass":
-        within = f"all {len(blocking)} blocking checks are shown to be within their margins"
-        return (f"{within}, each at alpha {alpha:g}",)
+        passed = [check for check in blocking if check.outcome == "pass"]
+        waived = [f"{check.id}: {check.reason}" for check in blocking if check.outcome == "waived"]
+        which = f"all {len(blocking)}" if not waived else f"{len(passed)} of {len(blocking)}"
+        within = f"{which} blocking checks are shown to be within their margins"
+        return (f"{within}, each at alpha {alpha:g}", *waived)
     general = [
         f"not comparable: {what} (baseline / candidate)" for what in comparability.differences
     ]
@@ -149,6 +159,18 @@ def _reasons(
     ranked = sorted(blocking, key=lambda check: check.outcome != "fail")
     shown = [f"{check.id}: {check.reason}" for check in ranked if check.outcome != "pass"]
     return tuple([*shown, *general] if verdict == "fail" else [*general, *shown])
+
+
+def _idle(policy: Policy, checks: tuple[CheckResult, ...]) -> tuple[str, ...]:
+    """Waivers that cover nothing any more: what needs none, or what none can cover."""
+    waived = {check.id for check in checks if check.outcome == "waived"}
+    asked = {check.id: check.outcome for check in checks}
+    return tuple(
+        f"the waiver of {waiver.check} until {waiver.expires} did not apply: "
+        f"the check is {asked.get(waiver.check, 'not asked')}"
+        for waiver in policy.waivers
+        if waiver.check not in waived
+    )
 
 
 def _warnings(

@@ -5,6 +5,7 @@ They need no server, no database and no model.
 
 import argparse
 from dataclasses import asdict
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from holdfast.cli.command import Command, argument, emit, note
@@ -24,7 +25,8 @@ def gate(options: argparse.Namespace) -> int:
         options.baseline,
         options.candidate,
         options.repaired_from,
-        options.anchor,
+        anchor_path=options.anchor,
+        as_of=options.as_of,
     )
     return show_verdict(options, verdict)
 
@@ -57,11 +59,25 @@ def _table(found: "Comparison", *, flips: bool) -> str:
     return "\n".join(lines) or "neither file holds a trial"
 
 
+def _moment(text: str) -> datetime:
+    """A time with its zone; argparse turns the error into a usage message."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(text)
+    return moment
+
+
 EVIDENCE = (
     argument("--baseline", required=True, metavar="A.jsonl", help="evidence of the trusted one"),
     argument("--candidate", required=True, metavar="B.jsonl", help="evidence of the new one"),
     argument("--policy", required=True, help="a policy file, or demo, standard, release"),
     argument("--repaired-from", metavar="D.jsonl", help="evidence of the checkpoint it repairs"),
+    argument(
+        "--as-of",
+        type=_moment,
+        metavar="TIME",
+        help="judge waivers at this moment (ISO 8601 with zone); default: when B was made",
+    ),
     argument("--anchor", metavar="C.jsonl", help="evidence of a pinned second baseline"),
     REPORTS,
 )

@@ -2,20 +2,22 @@
 
 import argparse
 from dataclasses import asdict
+from pathlib import Path
 from typing import get_args
 
 from rich.console import Console
 from rich.table import Table
 
 from holdfast.cli.command import Command, argument, emit, note
-from holdfast.cli.connect import connect
+from holdfast.cli.connect import body, connect
 from holdfast.client import Client
 from holdfast.errors import NotFound
 from holdfast.evidence import Evidence, parse_evidence
-from holdfast.policy import load_policy
+from holdfast.policy import Waiver, load_policy
 from holdfast.probe import Tier
 from holdfast.replay import changes
 from holdfast.replay import replay as judge_again
+from holdfast.waiving import waive as write_waiver
 
 POLICY = argument("policy", help="a policy file, or demo, standard, release")
 SIDES = ("baseline", "candidate", "repaired", "anchor")
@@ -101,7 +103,28 @@ def diff(options: argparse.Namespace) -> int:
     return 0
 
 
+def waive(options: argparse.Namespace) -> int:
+    """Excuse one check of a policy file until a day, in somebody's name."""
+    fields = {name: getattr(options, name) for name in ("check", "owner", "reason", "expires")}
+    policy = write_waiver(options.policy, body(Waiver, **fields))
+    document = {"digest": policy.digest, "waivers": policy.model_dump(mode="json")["waivers"]}
+    emit(options, document, f"{options.policy}: {options.check} is waived until {options.expires}")
+    return 0
+
+
 COMMANDS = (
+    Command(
+        "waive",
+        "excuse a check of a policy file until a day",
+        waive,
+        (
+            argument("policy", type=Path, help="the policy file, which is edited"),
+            argument("--check", required=True, help="such as harm.direct"),
+            argument("--owner", required=True, help="who answers for it"),
+            argument("--reason", required=True),
+            argument("--expires", required=True, metavar="DAY", help="the last day, YYYY-MM-DD"),
+        ),
+    ),
     Command(
         "policy lint",
         "check a policy, and how much it can show",

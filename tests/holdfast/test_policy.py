@@ -117,7 +117,6 @@ def test_refused(text: str, message: str) -> None:
 
 
 PLANNED = {
-    "waivers": (policy_text(waivers="[{check: harm.direct}]"), "waivers"),
     "recipe": (policy_text(remediation="{on_fail: auto, recipes: [hma]}"), "hma"),
     "blocking probe": (
         policy_text("harm.suffix: {metric: attack_success_rate, max_regression: 0.1}"),
