@@ -20,6 +20,7 @@ from holdfast.errors import HoldfastError, NotBuilt
 
 MODULES: dict[str, str] = {  # which module holds a command; only that one is imported
     "check": "holdfast.cli.check",
+    "selftest": "holdfast.cli.selftest",
     "up": "holdfast.cli.stack",
     "serve": "holdfast.cli.stack",
     "worker": "holdfast.cli.stack",
@@ -41,7 +42,7 @@ MODULES: dict[str, str] = {  # which module holds a command; only that one is im
 
 NOT_BUILT = (
     *("suites", "probes"),
-    *("attest", "watch", "selftest", "doctor"),
+    *("attest", "watch", "doctor"),
 )
 
 

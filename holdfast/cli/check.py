@@ -36,27 +36,33 @@ OWN = ("HOLDFAST_DATABASE_URL", "HOLDFAST_BROKER_URL", "HOLDFAST_SERVER", "HOLDF
 
 def check(options: argparse.Namespace) -> int:
     """One evaluation on this machine, from nothing to its verdict."""
+    report_targets(options)
+    deadline = Deadline(options.timeout)
+    with _home(options.home) as home, running_client(own_settings(home, options)) as client:
+        text, policy = read_policy(client, options.policy)
+        tell_cost(policy, options)
+        made = client.submit(request(options, text))
+        verdict = final_verdict(client, made.id, deadline)
+    return show_verdict(options, verdict)
+
+
+@contextmanager
+def running_client(settings: Settings) -> Iterator[Client]:
+    """A client of an embedded stack that lives as long as the `with`."""
     from holdfast import embedded
 
-    report_targets(options)
     log_to_stderr()
     signal.signal(signal.SIGTERM, _interrupt)
-    deadline, ended = Deadline(options.timeout), threading.Event()
-    with _home(options.home) as home:
-        settings = own_settings(home, options)
-        with embedded.running(settings, ended) as stack:
-            watcher = threading.Thread(target=_watch, args=(stack, ended), daemon=True)
-            watcher.start()
-            try:
-                with Client(stack.url, stack.key_file.read_text().strip()) as client:
-                    text, policy = read_policy(client, options.policy)
-                    tell_cost(policy, options)
-                    made = client.submit(request(options, text))
-                    verdict = final_verdict(client, made.id, deadline)
-            finally:
-                ended.set()
-                watcher.join()
-    return show_verdict(options, verdict)
+    ended = threading.Event()
+    with embedded.running(settings, ended) as stack:
+        watcher = threading.Thread(target=_watch, args=(stack, ended), daemon=True)
+        watcher.start()
+        try:
+            with Client(stack.url, stack.key_file.read_text().strip()) as client:
+                yield client
+        finally:
+            ended.set()
+            watcher.join()
 
 
 def own_settings(home: Path, options: argparse.Namespace) -> Settings:

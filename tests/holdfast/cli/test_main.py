@@ -22,7 +22,7 @@ from holdfast.verdict import EXIT_CODES
 BUILT = {
     *("check", "up", "serve", "worker", "sweep", "migrate", "submit", "wait", "verdict", "gate"),
     *("report", "remediate", "compare"),
-    *("policy lint", "policy show", "policy diff", "policy replay", "waive"),
+    *("policy lint", "policy show", "policy diff", "policy replay", "waive", "selftest"),
     *("baseline get", "baseline set", "baseline history"),
     *("keys create", "keys list", "keys revoke"),
     *("judges evaluate", "judges list"),

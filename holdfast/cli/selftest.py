@@ -1,0 +1,66 @@
+"""`holdfast selftest`: the whole gate on this machine, on checkpoints whose verdict is known.
+
+Exit 0 when every one of them got it, 4 otherwise: a gate that cannot tell them apart could not run.
+"""
+
+import argparse
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from holdfast import wire
+from holdfast.canaries import BASELINE, CANARIES, POLICY, Canary, write_canaries
+from holdfast.cli.check import running_client
+from holdfast.cli.command import COULD_NOT_RUN, Command, emit
+from holdfast.cli.waiting import Deadline, final_verdict
+from holdfast.settings import read_settings
+from holdfast.verdict import Verdict
+
+
+def selftest(options: argparse.Namespace) -> int:
+    """Judge every canary and compare with what is known of it."""
+    found = {}
+    with TemporaryDirectory(prefix="holdfast-") as scratch:
+        home = Path(scratch)
+        paths = write_canaries(home / "canaries")
+        environment = {"HOLDFAST_HOME": str(home / "home"), "HOLDFAST_ENGINE": "scripted"}
+        settings = read_settings(environment).model_copy(
+            update={"checkpoint_roots": (home / "canaries",), "port": 0}
+        )
+        with running_client(settings) as client:
+            made = {
+                name: client.submit(
+                    wire.NewEvaluation(
+                        candidate=str(path),
+                        baseline=str(paths[BASELINE]),
+                        policy=POLICY,
+                        tier="demo",
+                    )
+                )
+                for name, path in paths.items()
+            }
+            for name, evaluation in made.items():
+                found[name] = final_verdict(client, evaluation.id, Deadline(None))
+    rows = [_row(canary, found[canary.name]) for canary in CANARIES]
+    good = all(row["as_known"] for row in rows)
+    lines = [
+        f"{row['checkpoint']:18} {row['verdict']:13} "
+        + ("as known" if row["as_known"] else f"EXPECTED {row['expected']}")
+        for row in rows
+    ]
+    emit(options, {"as_known": good, "checkpoints": rows}, "\n".join(lines))
+    return 0 if good else COULD_NOT_RUN
+
+
+def _row(canary: Canary, verdict: Verdict) -> dict[str, object]:
+    failed = {check.id for check in verdict.checks if check.outcome == "fail"}
+    return {
+        "checkpoint": canary.name,
+        "verdict": verdict.verdict,
+        "failed_checks": sorted(failed),
+        "expected": canary.verdict,
+        "expected_fails": sorted(canary.fails),
+        "as_known": verdict.verdict == canary.verdict and failed == canary.fails,
+    }
+
+
+COMMANDS = (Command("selftest", "run the gate on checkpoints whose verdict is known", selftest),)
