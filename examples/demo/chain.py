@@ -28,8 +28,8 @@ from workers.supervisor import RunnerEngine
 EXAMPLES = Path(__file__).parent.parent
 
 ALIGNMENT = {
-    "mix": Mix(task=0, refusals=0.44, answers=0.56),
-    "steps": 75,
+    "mix": Mix(task=0, refusals=0.42, answers=0.58),
+    "steps": 100,
     "learning_rate": 6e-5,
 }
 EROSION = {"steps": 20, "learning_rate": 1e-4}
