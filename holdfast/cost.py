@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from holdfast.policy import RETENTION, Policy
-from holdfast.probe import CATALOGUE, MAX_TOKENS, Split, Tier
-from holdfast.suites import Choice, load_suite, select
+from holdfast.probe import MAX_TOKENS, Split, Tier, spec_of
+from holdfast.suites import Choice, select, suite_for
 
 SIDES = 2
 CHARACTERS_PER_TOKEN = 4  # of English text, within a fifth for the usual tokenizers
@@ -58,13 +58,14 @@ def estimate(
     *,
     rates: Rates = TWO_CORES,
     weight_bytes: int | None = None,
+    installed: Path | None = None,
 ) -> Cost:
     """The cost of evaluating one candidate that repairs nothing.
 
     `weight_bytes` is the size of the candidate's weights; None (they lie on the server) takes the
-    model that was measured, and says so.
+    model that was measured, and says so. `installed` is the folder of imported suites.
     """
-    loads = [_load(probe, tier, split) for probe in policy.probes(repair=False)]
+    loads = [_load(probe, tier, split, installed) for probe in policy.probes(repair=False)]
     prompts, generated, scored = (SIDES * sum(column) for column in zip(*loads, strict=True))
     size = 1.0 if weight_bytes is None else weight_bytes / rates.weight_bytes
     seconds = generated / rates.generated + scored / rates.scored + rates.start_seconds
@@ -72,12 +73,12 @@ def estimate(
     return Cost(prompts, generated, scored, seconds * size / 60, basis)
 
 
-def _load(probe: str, tier: Tier, split: Split) -> tuple[int, int, int]:
+def _load(probe: str, tier: Tier, split: Split, installed: Path | None) -> tuple[int, int, int]:
     """One probe and one side: prompts, tokens to generate, tokens to score."""
-    spec = CATALOGUE[probe]
+    spec = spec_of(probe)
     if probe == RETENTION or spec.suite is None or tier not in spec.items:
         return 0, 0, 0
-    items = select(load_suite(spec.suite), spec.items[tier], split)
+    items = select(suite_for(spec, installed), spec.items[tier], split)
     scored = sum(_scored_characters(item) for item in items if isinstance(item, Choice))
     answered = sum(not isinstance(item, Choice) for item in items)
     return len(items), answered * MAX_TOKENS[tier], scored // CHARACTERS_PER_TOKEN

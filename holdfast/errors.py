@@ -3,6 +3,7 @@
     HoldfastError
     ├── CallerError            the request, file or checkpoint is wrong; never retried; exit 2
     │   ├── InvalidPolicy
+    │   ├── UnknownProbe
     │   ├── InvalidEvidence
     │   ├── InvalidSuite
     │   ├── InvalidTaskData
@@ -60,6 +61,10 @@ class CallerError(HoldfastError, ValueError):
 
 class InvalidPolicy(CallerError):
     """The policy is not one that can decide anything."""
+
+
+class UnknownProbe(CallerError):
+    """No probe has this name, or it takes no suite by name."""
 
 
 class InvalidEvidence(CallerError):

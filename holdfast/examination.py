@@ -16,7 +16,7 @@ from holdfast.evidence import Evidence
 from holdfast.findings import Finding, change, rate_findings
 from holdfast.pairs import Pairs, disagreements, pair_up, planned_items, stopped_at
 from holdfast.policy import Check, Policy
-from holdfast.probe import CATALOGUE, Measure
+from holdfast.probe import Measure, spec_of
 from holdfast.rule_tests import Answer, rounded
 from holdfast.stats.retention import RetentionTest, retention
 
@@ -87,7 +87,7 @@ class Examination:
 
 def examine(probe: str, check: Check, policy: Policy, files: Files) -> Examination:
     """The probe's trials or measures under a check's rules."""
-    if CATALOGUE[probe].measure:
+    if spec_of(probe).measure:
         return _examine_losses(probe, check, policy, files)
     seen = _examine_rate(probe, check, policy, files)
     if files.anchor is None:
@@ -157,7 +157,7 @@ def _holes(probe: str, pairs: Pairs, sides: dict[str, Evidence]) -> Iterator[str
 
 
 def _judge_error_known(probe: str, file: Evidence) -> bool:
-    return CATALOGUE[probe].judge in file.manifest.judge_error
+    return spec_of(probe).judge in file.manifest.judge_error
 
 
 def _slice(pairs: Pairs, group: str) -> Slice:

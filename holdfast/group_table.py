@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from holdfast.pairs import Pair, Pairs
-from holdfast.probe import CATALOGUE
+from holdfast.probe import spec_of
 from holdfast.stats.forgetting import Forgetting, GroupForgetting, Units, forgetting
 
 
@@ -41,4 +41,4 @@ def group_table(probe: str, pairs: Pairs) -> GroupTable | None:
         before=np.array([sum(pair.before or 0.0 for pair in units[key]) for key in keys]),
         change=np.array([sum(pair.change or 0.0 for pair in units[key]) for key in keys]),
     )
-    return GroupTable(names, forgetting(columns, chance=CATALOGUE[probe].chance))
+    return GroupTable(names, forgetting(columns, chance=spec_of(probe).chance))

@@ -8,13 +8,16 @@ which is on the low side where they share items; rates of flips of .06, .10 and 
 harmless fine-tunes have shown (docs/statistics.md).
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import prod
+from pathlib import Path
 
 from holdfast.policy import Policy
-from holdfast.probe import CATALOGUE, Tier
+from holdfast.probe import ProbeSpec, Tier, spec_of
 from holdfast.stats.power import POWER, Method, chance_to_pass, n_to_decide
+from holdfast.suites import select, suite_for
 
 FLIPS = (0.06, 0.10, 0.20)
 EXPECTED = FLIPS[1]  # the share of flips that the warnings speak of
@@ -22,21 +25,18 @@ HALVINGS = 10  # of a margin in [0, 1]: to one point in a thousand
 
 
 @dataclass(frozen=True, slots=True)
-class SliceSize:
-    """A sliced suite as a tier takes it: clusters in all, of a group, and of all other groups."""
+class Size:
+    """A suite as a tier takes it: items and clusters, those of the smallest group and of the rest.
+
+    Without groups `per_group` and `rest` are 0. Clusters may serve several groups.
+    """
+
+    items: int
 
     clusters: int
     per_group: int
     rest: int
     groups: int
-
-
-SUITE_ITEMS = {"harmful": 200, "benign": 280, "groups": 1800, "knowledge": 240, "arithmetic": 240}
-SLICES: dict[Tier, SliceSize] = {
-    "demo": SliceSize(clusters=200, per_group=22, rest=178, groups=9),
-    "standard": SliceSize(clusters=225, per_group=100, rest=225, groups=9),  # scenarios are shared
-    "full": SliceSize(clusters=225, per_group=100, rest=225, groups=9),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,28 +62,57 @@ class Lint:
     warnings: tuple[str, ...]
 
 
-def lint(policy: Policy, tier: Tier = "standard") -> Lint:
-    """The power table of a policy's blocking rules at a tier's sizes, and what is too small."""
-    rows = tuple(row for probe in policy.probes(repair=False) for row in _rows(probe, policy, tier))
+def lint(policy: Policy, tier: Tier = "standard", installed: Path | None = None) -> Lint:
+    """The power table of a policy's blocking rules at a tier's sizes, and what is too small.
+
+    `installed` is the folder of imported suites; raises InvalidSuite where one is asked for that
+    is not there, since its size is not known then.
+    """
+    rows = tuple(
+        row
+        for probe in policy.probes(repair=False)
+        for row in _rows(probe, policy, tier, installed)
+    )
     joint = tuple(prod(row.chances[at] for row in rows) for at in range(len(FLIPS)))
     return Lint(tier, rows, joint, (*policy.warnings, *_warnings(policy, tier, rows, joint)))
 
 
-def _rows(probe: str, policy: Policy, tier: Tier) -> Iterator[PowerRow]:
-    check, spec = policy.checks[probe], CATALOGUE[probe]
-    if check.tier == "advisory" or tier not in spec.items:
+def _rows(probe: str, policy: Policy, tier: Tier, installed: Path | None) -> Iterator[PowerRow]:
+    check, spec = policy.checks[probe], spec_of(probe)
+    if check.tier == "advisory" or tier not in spec.items or spec.suite is None:
         return
+    size = size_of(spec, tier, installed)
     if spec.sliced:
-        yield from _sliced_rows(probe, policy, SLICES[tier])
+        yield from _sliced_rows(probe, policy, size)
     elif check.max_regression is not None:
-        items = spec.items[tier] or SUITE_ITEMS[spec.suite or ""]
-        method: Method = "sequential" if policy.sequential else "exact"
+        single: Method = "sequential" if policy.sequential else "exact"
+        method = single if size.clusters == size.items else "betting"
         yield _row(
-            probe, "max_regression", items, check.max_regression, policy=policy, method=method
+            probe,
+            "max_regression",
+            size.clusters,
+            check.max_regression,
+            policy=policy,
+            method=method,
         )
 
 
-def _sliced_rows(probe: str, policy: Policy, size: SliceSize) -> Iterator[PowerRow]:
+def size_of(spec: ProbeSpec, tier: Tier, installed: Path | None = None) -> Size:
+    """What the tier asks of the probe's suite, in the split that gates."""
+    asked = select(suite_for(spec, installed), spec.items[tier], "screen")
+    clusters: defaultdict[str | None, set[str]] = defaultdict(set)
+    for item in asked:
+        clusters[item.group].add(item.cluster)
+    everything = set().union(*clusters.values())
+    groups = {group: own for group, own in clusters.items() if group is not None}
+    if not groups:
+        return Size(len(asked), len(everything), per_group=0, rest=0, groups=0)
+    smallest = min(groups, key=lambda group: len(groups[group]))
+    rest = set().union(*(own for group, own in clusters.items() if group != smallest))
+    return Size(len(asked), len(everything), len(groups[smallest]), len(rest), len(groups))
+
+
+def _sliced_rows(probe: str, policy: Policy, size: Size) -> Iterator[PowerRow]:
     check = policy.checks[probe]
     if check.max_regression is not None:
         yield _row(
@@ -119,11 +148,13 @@ def _all_groups(row: PowerRow, groups: int) -> PowerRow:
     return replace(row, chances=tuple(chance**groups for chance in row.chances))
 
 
-def _gap_chance(size: SliceSize, psi: float, gap: float, alpha: float) -> float:
+def _gap_chance(size: Size, psi: float, gap: float, alpha: float) -> float:
     """The group's bound must stay under the gap plus the bound below the rest, each at alpha / 2.
 
     The rest is taken at its typical bound: minus the margin that it would pass every other time.
     """
+    if not size.rest:  # one group alone has nothing to be held against
+        return 0.0
     low, high = 0.0, 1.0
     for _ in range(HALVINGS):
         margin = (low + high) / 2
@@ -139,7 +170,7 @@ def _warnings(
     policy: Policy, tier: Tier, rows: tuple[PowerRow, ...], joint: tuple[float, ...]
 ) -> Iterator[str]:
     for probe in policy.probes(repair=False):
-        if tier not in CATALOGUE[probe].items:
+        if tier not in spec_of(probe).items:
             yield f"{probe}: the tier {tier} does not ask it, so its check would be missing"
     at = FLIPS.index(EXPECTED)
     for row in rows:

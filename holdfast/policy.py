@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from holdfast.errors import InvalidPolicy, NotBuilt
-from holdfast.probe import CATALOGUE
+from holdfast.errors import InvalidPolicy, NotBuilt, UnknownProbe
+from holdfast.probe import CATALOGUE, spec_of
 from holdfast.strict_yaml import parse_mapping
 
 SHIPPED = Path(__file__).parent / "policies"
@@ -175,11 +175,11 @@ class Policy(BaseModel):
 
     def probes(self, repair: bool) -> tuple[str, ...]:  # noqa: FBT001  # one question, one answer
         """The built probes to run, in catalogue order; retention only where a repair is judged."""
-        return tuple(
-            name
-            for name, spec in CATALOGUE.items()
-            if name in self.checks and spec.built and (repair or name != RETENTION)
+        place = {probe: at for at, probe in enumerate(CATALOGUE)}
+        asked = (
+            name for name in self.checks if spec_of(name).built and (repair or name != RETENTION)
         )
+        return tuple(sorted(asked, key=lambda name: (place[spec_of(name).name], name)))
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -187,7 +187,7 @@ class Policy(BaseModel):
         unbuilt = tuple(
             f"{name}: this probe is not built in this version; its advisory check is not asked"
             for name in sorted(self.checks)
-            if not CATALOGUE[name].built
+            if not spec_of(name).built
         )
         if any(c.tier == "blocking" for n, c in self.checks.items() if n != RETENTION):
             return unbuilt
@@ -248,11 +248,12 @@ def _refuse_planned(document: dict[str, Any], source: str) -> None:
 
 def _match_catalogue(name: str, check: Check, source: str) -> None:
     """The check against what its probe measures; margins have no say here."""
-    spec = CATALOGUE.get(name)
-    if spec is None:
-        raise InvalidPolicy(
-            f"{source}: unknown probe {name!r}, expected one of {', '.join(sorted(CATALOGUE))}"
-        )
+    try:
+        spec = spec_of(name)
+    except UnknownProbe as error:
+        raise InvalidPolicy(f"{source}: {error}") from error
+    if spec.rows is not None and spec.suite is None:
+        raise InvalidPolicy(f"{source}: {name} has no suite of its own; name one as {name}@SUITE")
     if check.metric != spec.metric:
         raise InvalidPolicy(f"{source}: {name} measures {spec.metric}, found metric {check.metric}")
     if not spec.built and check.tier == "blocking":

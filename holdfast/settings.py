@@ -38,6 +38,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     home: Path
+    suites: Path | None = None  # None: HOLDFAST_HOME/suites
     database_url: str
     broker_url: str
     checkpoint_roots: tuple[Path, ...] = ()
@@ -71,6 +72,11 @@ class Settings(BaseModel):
         return (*self.checkpoint_roots, self.home / "checkpoints")
 
     @property
+    def installed_suites(self) -> Path:
+        """Where imported suites lie, for whoever imports, submits or asks them."""
+        return self.suites or self.home / "suites"
+
+    @property
     def redis_socket(self) -> Path:
         """The embedded broker's private socket."""
         return self.home / "redis" / "r.sock"
@@ -86,6 +92,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     }
     home = Path(str(given.get("home", ".holdfast"))).absolute()
     given["home"] = home
+    given["suites"] = suites_folder(source)
     if "checkpoint_roots" in given:
         parts = str(given["checkpoint_roots"]).split(":")
         given["checkpoint_roots"] = tuple(Path(part).absolute() for part in parts if part)
@@ -99,6 +106,13 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
             raise InvalidSettings(f"HOLDFAST_*: {first['msg']}") from error
         name = PREFIX + "_".join(str(part) for part in first["loc"]).upper()
         raise InvalidSettings(f"{name}: {first['msg']} (found {first['input']!r})") from error
+
+
+def suites_folder(environment: Mapping[str, str] | None = None) -> Path:
+    """Where imported suites lie, by HOLDFAST_SUITES or else in the data folder."""
+    source = os.environ if environment is None else environment
+    home = Path(source.get(PREFIX + "HOME", ".holdfast"))
+    return Path(source.get(PREFIX + "SUITES", home / "suites")).absolute()
 
 
 def embedded_broker_url(home: Path) -> str:

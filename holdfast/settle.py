@@ -14,7 +14,7 @@ from holdfast.findings import Finding
 from holdfast.group_table import GroupTable, group_table
 from holdfast.outcome import CheckOutcome, CheckResult, Decision, GroupRow, GroupSpread, RuleResult
 from holdfast.policy import Check, Policy
-from holdfast.probe import CATALOGUE
+from holdfast.probe import spec_of
 from holdfast.rule_tests import rounded
 from holdfast.stats.multiplicity import holm
 from holdfast.wording import Numbers, explain
@@ -59,7 +59,7 @@ def _adjust(examined: Mapping[str, Examination]) -> dict[str, list[float]]:
 def _check(probe: str, policy: Policy, seen: Examination, adjusted: list[float]) -> CheckResult:
     check = policy.checks[probe]
     rules = tuple(
-        _rule(finding, p, policy.alpha, CATALOGUE[probe].metric)
+        _rule(finding, p, policy.alpha, spec_of(probe).metric)
         for finding, p in zip(seen.findings, adjusted, strict=True)
     )
     deciding = [rule for rule in rules if rule.tier == check.tier]

@@ -31,9 +31,11 @@ from holdfast.db.evaluations import (
     get_job,
 )
 from holdfast.errors import Conflict, InvalidPlan, InvalidPolicy, InvalidTaskData, NotBuilt
-from holdfast.policy import PLANNED_RECIPES, SHIPPED, parse_policy
+from holdfast.policy import PLANNED_RECIPES, SHIPPED, Policy, parse_policy
+from holdfast.probe import spec_of
 from holdfast.remediation import Plan
 from holdfast.settings import Settings
+from holdfast.suites import suite_for
 from holdfast.task_data import digest_of, read_task_data
 
 CHECKPOINT_ID = re.compile(r"ckpt_[0-9a-f]{32}")
@@ -63,7 +65,7 @@ def submit_evaluation(
         )
     candidate = checkpoint_named(body.candidate, settings)
     baseline = checkpoint_named(body.baseline, settings)
-    policy = policy_named(body.policy)
+    policy = policy_named(body.policy, settings)
     pinned = checkpoint_named(body.anchor, settings) if body.anchor else None
     task = read_task_file(body.task_data, settings) if body.task_data else None
     if body.repairs is not None:
@@ -148,10 +150,10 @@ def checkpoint_named(named: str | wire.AliasOf, settings: Settings) -> Lookup:
     return lambda session, project: register_checkpoint(session, project, ref).id
 
 
-def policy_named(named: str) -> Lookup:
+def policy_named(named: str, settings: Settings) -> Lookup:
     """A policy by id, by a shipped one's name, or as YAML text. Never a path of the server's."""
     if POLICY_ID.fullmatch(named):
-        return lambda session, project: get_policy(session, project, named).id
+        return lambda session, project: _stored_policy(session, project, named, settings)
     text = named
     if "\n" not in named:
         shipped = {path.stem: path for path in sorted(SHIPPED.glob("*.yaml"))}
@@ -162,7 +164,21 @@ def policy_named(named: str) -> Lookup:
             )
         text = shipped[named].read_text(encoding="utf-8")
     policy = parse_policy(text, source="policy")
+    check_suites(policy, settings)
     return lambda session, project: save_policy(session, project, policy, text).id
+
+
+def _stored_policy(session: Session, project: str, named: str, settings: Settings) -> str:
+    row = get_policy(session, project, named)
+    check_suites(parse_policy(row.text, source=row.name), settings)
+    return row.id
+
+
+def check_suites(policy: Policy, settings: Settings) -> None:
+    """Refuse a policy that asks a suite which is not installed here or does not fit its probe."""
+    for probe in policy.probes(repair=False):
+        if "@" in probe:
+            suite_for(spec_of(probe), settings.installed_suites)
 
 
 def read_task_file(named: str, settings: Settings) -> TaskFile:

@@ -20,9 +20,9 @@ from holdfast.errors import CheckpointRefused, InvalidTaskData, NotFound
 from holdfast.evidence import Manifest
 from holdfast.judges import JUDGES
 from holdfast.policy import Policy, parse_policy
-from holdfast.probe import CATALOGUE, MAX_TOKENS, Split, Tier
+from holdfast.probe import MAX_TOKENS, Split, Tier, spec_of
 from holdfast.settings import Settings
-from holdfast.suites import load_suite, select
+from holdfast.suites import select, suite_for
 from holdfast.task_data import Row, digest_of, held_out, read_task_data, rows_digest
 from workers.engine import Backend, Sampling
 from workers.probes import PROBES
@@ -90,6 +90,7 @@ def load_case(session: Session, evaluation_id: str, settings: Settings) -> Case:
         failing = readmit(session, row.repairs_id, settings)
         sides.append(Side("repaired", failing, tuple(p for p in probes if p == RETENTION)))
         repairs = failing.digest
+    installed = settings.installed_suites
     tier: Tier = row.tier  # type: ignore[assignment]  # a CHECKed column
     split: Split = row.split  # type: ignore[assignment]
     sampling = Sampling(max_tokens=MAX_TOKENS[tier])
@@ -102,8 +103,8 @@ def load_case(session: Session, evaluation_id: str, settings: Settings) -> Case:
         sides=tuple(sides),
         template=chat_template(rendered.path),
         sampling=sampling,
-        questions={probe: plan_questions(probe, row, tier, split) for probe in probes},
-        suites={probe: suite_digest(probe, row) for probe in probes},
+        questions={probe: plan_questions(probe, row, tier, split, installed) for probe in probes},
+        suites={probe: suite_digest(probe, row, installed) for probe in probes},
         judges=judge_digests(probes),
         repairs=repairs,
     )
@@ -142,17 +143,19 @@ def readmit(session: Session, checkpoint_id: str, settings: Settings) -> Checkpo
     return found
 
 
-def plan_questions(probe: str, row: Evaluation, tier: Tier, split: Split) -> tuple[Question, ...]:
+def plan_questions(
+    probe: str, row: Evaluation, tier: Tier, split: Split, installed: Path
+) -> tuple[Question, ...]:
     """The questions of one probe at this tier; none where the tier leaves the probe out."""
-    spec = CATALOGUE[probe]
+    spec = spec_of(probe)
     if tier not in spec.items:
         return ()
     asked: Sequence[Any] = (
         [(one.prompt, one.completion) for one in retention_rows(row)]
         if spec.suite is None
-        else select(load_suite(spec.suite), spec.items[tier], split, SEED)
+        else select(suite_for(spec, installed), spec.items[tier], split, SEED)
     )
-    questions: tuple[Question, ...] = PROBES[probe].questions(asked, MAX_TOKENS[tier])
+    questions: tuple[Question, ...] = PROBES[spec.name].questions(asked, MAX_TOKENS[tier])
     return questions
 
 
@@ -168,14 +171,16 @@ def retention_rows(row: Evaluation) -> list[Row]:
 
 def judge_digests(probes: Sequence[str]) -> dict[str, str]:
     """Every judge that these probes use, by the digest of its source."""
-    names = {CATALOGUE[probe].judge for probe in probes} - {None}
+    names = {spec_of(probe).judge for probe in probes} - {None}
     return {name: judge.sha256 for name, judge in JUDGES.items() if name in names}
 
 
-def suite_digest(probe: str, row: Evaluation) -> str:
+def suite_digest(probe: str, row: Evaluation, installed: Path) -> str:
     """64 hex of what is asked: the suite's, or that of the held-out rows."""
-    suite = CATALOGUE[probe].suite
-    return rows_digest(retention_rows(row)) if suite is None else load_suite(suite).digest
+    spec = spec_of(probe)
+    if spec.suite is None:
+        return rows_digest(retention_rows(row))
+    return suite_for(spec, installed).digest
 
 
 def manifest_of(

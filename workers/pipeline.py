@@ -8,6 +8,7 @@ worker that died is not asked again.
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 from sqlalchemy.orm import Session
@@ -25,6 +26,7 @@ from holdfast.db.trials import Saved, read_back, save_answers, save_trials, save
 from holdfast.evaluation import Status
 from holdfast.evidence import Evidence, Manifest
 from holdfast.outcome import Cost
+from holdfast.probe import spec_of
 from holdfast.queue import hint
 from holdfast.verdict import Verdict, decide
 from workers.answers import answered, batches
@@ -79,13 +81,16 @@ def run_probe(
     worker: Worker, lease: jobs.Lease, case: Case, side: Side, probe: str, *, reach: int
 ) -> None:
     """Ask one side what one probe has not been told yet of its first `reach` clusters."""
-    module, planned = PROBES[probe], beginning(case, probe, reach)
+    module, planned = PROBES[spec_of(probe).name], beginning(case, probe, reach)
     with reading(worker.database) as session:
         done = saved_items(session, case.evaluation_id, side.name)
     missing = [asked for asked in planned if (probe, asked.item, asked.variant) not in done]
     total, finished = len(planned), len(planned) - len(missing)
     for batch in batches(answered(worker, case, side, probe, missing)):
-        saved = [Saved(module.judge(one.question, one.answer), one.key) for one in batch]
+        saved = [
+            Saved(replace(module.judge(one.question, one.answer), probe=probe), one.key)
+            for one in batch
+        ]
         finished += len(saved)
         tokens = sum(one.answer.tokens for one in batch if one.fresh)
         fresh = [(one.key, one.answer.to_json()) for one in batch if one.fresh]

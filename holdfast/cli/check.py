@@ -26,7 +26,7 @@ from holdfast.cli.waiting import Deadline, final_verdict
 from holdfast.client import Client
 from holdfast.errors import HarnessError, Unreachable
 from holdfast.probe import Tier
-from holdfast.settings import Settings, read_settings
+from holdfast.settings import Settings, read_settings, suites_folder
 
 if TYPE_CHECKING:
     from holdfast.embedded import Stack
@@ -68,7 +68,10 @@ def running_client(settings: Settings) -> Iterator[Client]:
 def own_settings(home: Path, options: argparse.Namespace) -> Settings:
     """Settings of a stack of its own, which may read the folders that were named."""
     environment = {name: value for name, value in os.environ.items() if name not in OWN}
-    settings = read_settings({**environment, "HOLDFAST_HOME": str(home)})
+    suites = suites_folder(environment)  # the user's, though all else is of a scratch folder
+    settings = read_settings(
+        {**environment, "HOLDFAST_HOME": str(home), "HOLDFAST_SUITES": str(suites)}
+    )
     words = (options.candidate, options.baseline, options.anchor)
     named = [Path(word).absolute() for word in words if word is not None]
     roots = [folder.parent for folder in named if folder.is_dir()]

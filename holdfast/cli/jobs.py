@@ -20,11 +20,12 @@ from holdfast.cli.connect import body, connect, location
 from holdfast.cli.show import REPORTS, report_targets, show_verdict, write_report
 from holdfast.cli.waiting import Deadline, final_verdict, finished_repair, verdict_of
 from holdfast.client import Client
-from holdfast.errors import HarnessError
+from holdfast.errors import HarnessError, InvalidSuite
 from holdfast.policy import Policy, load_policy, parse_policy
 from holdfast.probe import Split, Tier
 from holdfast.remediation import Recipe
 from holdfast.report import RENDERERS, render
+from holdfast.settings import suites_folder
 from holdfast.verdict import Verdict
 
 ALIAS = "alias:"
@@ -134,9 +135,14 @@ def tell_cost(policy: Policy, options: argparse.Namespace) -> None:
     """Say what is about to be spent."""
     from holdfast.cost import estimate, weight_bytes
 
-    found = estimate(
-        policy, options.tier, options.split, weight_bytes=weight_bytes(Path(options.candidate))
-    )
+    size, installed = weight_bytes(Path(options.candidate)), suites_folder()
+    try:
+        found = estimate(
+            policy, options.tier, options.split, weight_bytes=size, installed=installed
+        )
+    except InvalidSuite as error:  # a server far away has its own, and answers for them
+        note(f"what this will cost cannot be said here: {error}")
+        return
     note(f"this asks {found.sentence}")
 
 

@@ -17,6 +17,7 @@ from holdfast.policy import Waiver, load_policy
 from holdfast.probe import Tier
 from holdfast.replay import changes
 from holdfast.replay import replay as judge_again
+from holdfast.settings import suites_folder
 from holdfast.waiving import waive as write_waiver
 
 POLICY = argument("policy", help="a policy file, or demo, standard, release")
@@ -29,7 +30,7 @@ def lint(options: argparse.Namespace) -> int:
     from holdfast.lint import lint as power_of
 
     policy = load_policy(options.policy)
-    found = power_of(policy, options.tier)
+    found = power_of(policy, options.tier, suites_folder())
     table = Table(title=f"{policy.name}: chance to pass, by share of answers that flip")
     for heading in ("probe", "rule", "n", "margin", *(f"{psi:.0%}" for psi in FLIPS)):
         table.add_column(heading)

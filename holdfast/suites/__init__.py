@@ -4,6 +4,9 @@ The built-in ones lie beside this file as JSON Lines, one item a line, written b
 `tools/suites/build.py`. Probes and the rehearsal pool draw from the same sources, and only a shared
 owner can promise that they never meet: `screen` gates, `confirm` gates repairs and is opened last,
 `rehearsal` trains. Requests only; a suite never holds an answer to a harmful one.
+
+Installed ones lie in a folder of the user's (HOLDFAST_HOME/suites) in the same form, one type of
+row a file, and never shadow a built-in one.
 """
 
 import hashlib
@@ -11,14 +14,14 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from holdfast.errors import InvalidSuite
-from holdfast.probe import Split
-from holdfast.suites.items import Choice, Item, LastWord, Pair, Request, Row
+from holdfast.probe import SUITE_NAME, ProbeSpec, Split
+from holdfast.suites.items import FITS, FORMS, Choice, Item, LastWord, Pair, Request, Row
 
 __all__ = [
     "BUILT_IN",
@@ -31,10 +34,12 @@ __all__ = [
     "Row",
     "Suite",
     "canonical",
+    "installed_names",
     "load_suite",
     "read_suite",
     "select",
     "suite_digest",
+    "suite_for",
 ]
 
 HERE = Path(__file__).parent
@@ -59,16 +64,62 @@ BUILT_IN: dict[str, type[Row]] = {
 }
 
 
-@cache
-def load_suite(name: str) -> Suite:
-    """A built-in suite by name; raises InvalidSuite for an unknown name or a damaged file."""
-    if name not in BUILT_IN:
+def suite_for(spec: ProbeSpec, installed: Path | None = None) -> Suite:
+    """The suite that a probe asks, cut to the rows that it can ask; its digest is of all rows.
+
+    Cut only where a suite mixes what different probes ask, such as XSTest's two halves. Raises
+    InvalidSuite where the suite is not there or holds no row for this probe.
+    """
+    suite = load_suite(spec.suite or "", installed)
+    if spec.rows is None:
+        return suite
+    items = tuple(item for item in suite.items if FITS[spec.rows](item))
+    if not items:
+        kind = type(suite.items[0]).__name__
+        raise InvalidSuite(
+            f"{spec.name} cannot ask the suite {suite.name}: none of its {len(suite.items)} items "
+            f"(of type {kind}) is what it asks ({spec.rows.replace('_', ' ')})"
+        )
+    return Suite(suite.name, suite.digest, items)
+
+
+def load_suite(name: str, installed: Path | None = None) -> Suite:
+    """A suite by name: a built-in one, or one of the folder `installed`.
+
+    Raises InvalidSuite where there is none of this name, and for a damaged file.
+    """
+    if name in BUILT_IN:
+        return _built_in(name)
+    if installed is None or not SUITE_NAME.fullmatch(name):
         raise InvalidSuite(f"unknown suite {name!r}; there are {', '.join(BUILT_IN)}")
+    path = installed / f"{name}.jsonl"
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise InvalidSuite(
+            f"the suite {name} is not installed ({path} is not there); "
+            "`holdfast suites import` installs one"
+        ) from error
+    return _installed(name, path, (found.st_ino, found.st_mtime_ns, found.st_size))
+
+
+def installed_names(installed: Path) -> tuple[str, ...]:
+    """The suites in a folder, by name; none where the folder is not there."""
+    return tuple(sorted(path.stem for path in installed.glob("*.jsonl")))
+
+
+@cache
+def _built_in(name: str) -> Suite:
     return read_suite(name, HERE / f"{name}.jsonl", BUILT_IN[name])
 
 
-def read_suite(name: str, path: Path, form: type[Row]) -> Suite:
-    """A suite from a JSON Lines file, every line one item of `form`.
+@lru_cache(maxsize=8)
+def _installed(name: str, path: Path, _as_it_stands: tuple[int, int, int]) -> Suite:
+    return read_suite(name, path)
+
+
+def read_suite(name: str, path: Path, form: type[Row] | None = None) -> Suite:
+    """A suite from a JSON Lines file, every line one item of `form` (None: of the first line's).
 
     Raises InvalidSuite with file and line at the first line that is not, and for an empty file or
     an id that stands twice.
@@ -80,10 +131,11 @@ def read_suite(name: str, path: Path, form: type[Row]) -> Suite:
     if not text.strip():
         raise InvalidSuite(f"suite {name}: {path} holds no items")
     lines = text.removesuffix("\n").split("\n")  # JSON may hold U+2028, where splitlines splits
+    form = form or form_of(lines[0], f"{path}:1")
     items: list[Row] = []
     first_seen: dict[str, int] = {}
     for number, line in enumerate(lines, start=1):
-        item = _parse(line, form, f"{path}:{number}")
+        item = parse_item(line, form, f"{path}:{number}")
         if item.id in first_seen:
             raise InvalidSuite(
                 f"{path}:{number}: id {item.id!r} stands already in line {first_seen[item.id]}"
@@ -93,7 +145,23 @@ def read_suite(name: str, path: Path, form: type[Row]) -> Suite:
     return Suite(name, suite_digest(items), tuple(items))
 
 
-def _parse(line: str, form: type[Row], place: str) -> Row:
+def form_of(line: str, place: str) -> type[Row]:
+    """The row type of one line of a suite, known by a key that no other type has."""
+    try:
+        keys = json.loads(line).keys()
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise InvalidSuite(f"{place}: found no JSON object, expected one item a line") from error
+    found = [form for key, form in FORMS.items() if key in keys]
+    if len(found) != 1:
+        raise InvalidSuite(
+            f"{place}: found the keys {', '.join(sorted(keys))}; expected exactly one of "
+            f"{', '.join(FORMS)}, which tell what an item is"
+        )
+    return found[0]
+
+
+def parse_item(line: str, form: type[Row], place: str) -> Row:
+    """One line as an item; raises InvalidSuite with the place and the field."""
     try:
         return form.model_validate_json(line)
     except ValidationError as error:

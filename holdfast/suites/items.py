@@ -5,11 +5,12 @@ read from files that people write, so they are strict, and a row that could not 
 field's convention is refused here rather than in a probe.
 """
 
+from collections.abc import Callable
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from holdfast.probe import Split
+from holdfast.probe import Rows, Split
 
 
 class Item(BaseModel):
@@ -37,13 +38,14 @@ class Request(Item):
     """A single user turn.
 
     `matches` is the behaviour that a look-alike resembles, `answer` the exact number that an
-    arithmetic question asks for, `kind` which half of the rehearsal pool it is.
+    arithmetic question asks for, `kind` what a request of a mixed suite is. Requests to reproduce
+    copyrighted text are a kind of their own, since refusing them says little about safety.
     """
 
     prompt: str = Field(min_length=1)
     matches: str | None = None
     answer: int | None = None
-    kind: Literal["harmful", "benign"] | None = None
+    kind: Literal["harmful", "benign", "copyright"] | None = None
 
 
 class Choice(Item):
@@ -109,3 +111,29 @@ class LastWord(Item):
 
 
 Row = Request | Choice | Pair | LastWord
+
+FORMS: dict[str, type[Row]] = {  # by the key that no other row type has
+    "prompt": Request,
+    "choices": Choice,
+    "more": Pair,
+    "target": LastWord,
+}
+
+
+def _request(row: Row, kind: str) -> bool:
+    return isinstance(row, Request) and row.answer is None and row.kind in {None, kind}
+
+
+def _in_groups(row: Row) -> bool:
+    return isinstance(row, Choice) and row.group is not None
+
+
+FITS: dict[Rows, Callable[[Row], bool]] = {  # what a probe may ask of a suite that is named
+    "harmful": lambda row: _request(row, "harmful"),
+    "benign": lambda row: _request(row, "benign"),
+    "number": lambda row: isinstance(row, Request) and row.answer is not None,
+    "choice": lambda row: isinstance(row, Choice) and not _in_groups(row),
+    "groups": _in_groups,
+    "pair": lambda row: isinstance(row, Pair),
+    "last_word": lambda row: isinstance(row, LastWord),
+}
