@@ -35,6 +35,7 @@ MODULES: dict[str, str] = {  # which module holds a command; only that one is im
     "compare": "holdfast.cli.gate",
     "policy": "holdfast.cli.policy",
     "waive": "holdfast.cli.policy",
+    "chain": "holdfast.cli.chain",
     "baseline": "holdfast.cli.admin",
     "keys": "holdfast.cli.admin",
     "judges": "holdfast.cli.judges",

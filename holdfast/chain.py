@@ -1,0 +1,182 @@
+"""What was forgotten along a chain of checkpoints: stage by stage, and since the first one.
+
+Small losses inside the margin add up, so every checkpoint is also held against the first of the
+chain, its anchor. Numbers only, no verdict: where two files cannot be compared the step says why
+and has none. The order effect asks whether what is taught first is forgotten more if it is safety:
+O = F_safety(A -> AB) - F_capability(B -> BA) (after arXiv 2412.16469).
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Literal
+
+from pydantic import BaseModel
+
+from holdfast.comparability import differences, obstacles
+from holdfast.errors import InvalidEvidence
+from holdfast.evidence import Evidence
+from holdfast.findings import change
+from holdfast.group_table import group_table
+from holdfast.outcome import FROZEN
+from holdfast.pairs import Pairs, disagreements, pair_up
+from holdfast.probe import CATALOGUE
+from holdfast.rule_tests import Interval, change_test, rounded
+from holdfast.stats.forgetting import order_effect
+
+ALPHA = 0.05  # of each end of the intervals
+
+
+class GroupChange(BaseModel):
+    """One group's forgetting F, and F minus that of all others."""
+
+    model_config = FROZEN
+    group: str
+    n: int
+    forgetting: float
+    biased: float
+
+
+class ProbeChange(BaseModel):
+    """One probe over one step; rates are mean badness of the pairs that are not lost."""
+
+    model_config = FROZEN
+    probe: str
+    metric: str
+    n: int
+    n_unscored: int
+    before: float | None = None
+    after: float | None = None
+    forgetting: float | None = None
+    ci: Interval | None = None
+    groups: tuple[GroupChange, ...] = ()
+    trouble: str | None = None
+
+
+class Step(BaseModel):
+    """From one checkpoint to a later one; `obstacles` say why there are no numbers."""
+
+    model_config = FROZEN
+    kind: Literal["stage", "cumulative"]
+    before: str
+    after: str
+    obstacles: tuple[str, ...] = ()
+    probes: tuple[ProbeChange, ...] = ()
+
+
+class OrderEffect(BaseModel):
+    """`safety_in_the_other_order`: what safety lost from A to BA, where it came last."""
+
+    model_config = FROZEN
+    safety: str
+    capability: str
+    safety_forgotten: float
+    capability_forgotten: float
+    effect: float
+    safety_in_the_other_order: float
+
+
+class Chain(BaseModel):
+    """Stages in order, then every later checkpoint against the first."""
+
+    model_config = FROZEN
+    checkpoints: tuple[str, ...]
+    steps: tuple[Step, ...]
+    order: OrderEffect | None = None
+
+
+def chain_of(files: Sequence[Evidence]) -> Chain:
+    """The chain of two checkpoints or more, oldest first."""
+    if len(files) < 2:
+        raise InvalidEvidence(f"a chain of {len(files)} file has no stage, expected at least 2")
+    stages = [_step("stage", before, after) for before, after in pairwise(files)]
+    since = [_step("cumulative", files[0], after) for after in files[2:]]
+    return Chain(checkpoints=tuple(map(_name, files)), steps=(*stages, *since))
+
+
+def order_effect_of(
+    safety_first: tuple[Evidence, Evidence],
+    capability_first: tuple[Evidence, Evidence],
+    *,
+    safety: str,
+    capability: str,
+) -> OrderEffect:
+    """(A, AB) and (B, BA); raises InvalidEvidence where one of the comparisons cannot be made."""
+    (a, ab), (b, ba) = safety_first, capability_first
+    lost = _rates(safety, a, ab)
+    unlearnt = _rates(capability, b, ba)
+    other = _rates(safety, a, ba)
+    return OrderEffect(
+        safety=safety,
+        capability=capability,
+        safety_forgotten=rounded(lost[1] - lost[0]),
+        capability_forgotten=rounded(unlearnt[1] - unlearnt[0]),
+        effect=rounded(order_effect(lost, unlearnt)),
+        safety_in_the_other_order=rounded(other[1] - other[0]),
+    )
+
+
+def _rates(probe: str, before: Evidence, after: Evidence) -> tuple[float, float]:
+    step = _step("stage", before, after)
+    found = next((one for one in step.probes if one.probe == probe), None)
+    if found is None or found.before is None or found.after is None:
+        reasons = step.obstacles or ((found and found.trouble) or "not in the evidence of both",)
+        raise InvalidEvidence(f"{step.before} -> {step.after}: {probe}: {'; '.join(reasons)}")
+    return found.before, found.after
+
+
+def _step(kind: Literal["stage", "cumulative"], before: Evidence, after: Evidence) -> Step:
+    alone = replace(after, manifest=after.manifest.model_copy(update={"repairs": None}))
+    why = (
+        *(f"not comparable: {what}" for what in differences(before.manifest, after.manifest)),
+        *obstacles(before, alone, None),  # a stage is no claim of a repair
+    )
+    names = [_name(before), _name(after)]
+    if why:
+        return Step(kind=kind, before=names[0], after=names[1], obstacles=why)
+    asked = {trial.probe for file in (before, after) for trial in file.trials}
+    probes = tuple(
+        _probe(probe, before, after)
+        for probe, spec in CATALOGUE.items()
+        if probe in asked and not spec.measure
+    )
+    return Step(kind=kind, before=names[0], after=names[1], probes=probes)
+
+
+def _probe(probe: str, before: Evidence, after: Evidence) -> ProbeChange:
+    pairs = pair_up(probe, before, after)
+    spec = CATALOGUE[probe]
+    found = ProbeChange(probe=probe, metric=spec.metric, n=pairs.n, n_unscored=pairs.lost)
+    contradictions = disagreements(probe, before, after, sliced=spec.sliced)
+    rates = pairs.rates()
+    if contradictions or rates is None:
+        why = contradictions[0] if contradictions else "no item is scored in both files"
+        return found.model_copy(update={"trouble": why})
+    return found.model_copy(
+        update={
+            "before": rounded(rates[0]),
+            "after": rounded(rates[1]),
+            "forgetting": change(pairs),
+            "ci": change_test(pairs, 0.0, ALPHA).ci,
+            "groups": _groups(probe, pairs),
+        }
+    )
+
+
+def _groups(probe: str, pairs: Pairs) -> tuple[GroupChange, ...]:
+    table = group_table(probe, pairs) if CATALOGUE[probe].sliced else None
+    if table is None:
+        return ()
+    return tuple(
+        GroupChange(
+            group=name,
+            n=line.n,
+            forgetting=rounded(line.forgetting),
+            biased=rounded(line.biased),
+        )
+        for name, line in zip(table.names, table.found.groups, strict=True)
+    )
+
+
+def _name(file: Evidence) -> str:
+    return f"{file.manifest.checkpoint.name} {file.manifest.checkpoint.digest[7:19]}"

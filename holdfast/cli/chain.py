@@ -1,0 +1,96 @@
+"""`holdfast chain`: evidence files of one lineage in, what each stage forgot out. No verdict."""
+
+import argparse
+from collections.abc import Iterator
+
+from holdfast.chain import Chain, OrderEffect, ProbeChange, Step, chain_of, order_effect_of
+from holdfast.cli.command import Command, Usage, argument, emit
+from holdfast.evidence import read_evidence
+from holdfast.probe import CATALOGUE
+from holdfast.renderers.escapes import for_terminal
+from holdfast.renderers.numbers import number
+
+RATES = tuple(name for name, spec in CATALOGUE.items() if spec.built and not spec.measure)
+
+
+def chain(options: argparse.Namespace) -> int:
+    """Show forgetting per stage and since the first checkpoint; 0 whatever was forgotten."""
+    files = [read_evidence(path) for path in options.evidence]
+    if options.anchor is not None:
+        files = [read_evidence(options.anchor), *files]
+    found = chain_of(files)
+    if options.other_order is not None:
+        if len(files) != 2:
+            raise Usage(f"--other-order compares A AB with B BA, found a chain of {len(files)}")
+        other = [read_evidence(path) for path in options.other_order]
+        effect = order_effect_of(
+            (files[0], files[1]),
+            (other[0], other[1]),
+            safety=options.safety,
+            capability=options.capability,
+        )
+        found = found.model_copy(update={"order": effect})
+    emit(options, found.model_dump(mode="json"), _text(found))
+    return 0
+
+
+def _text(found: Chain) -> str:
+    order = [] if found.order is None else [_order_line(found.order)]
+    return "\n".join([line for step in found.steps for line in _step_lines(step)] + order)
+
+
+def _step_lines(step: Step) -> Iterator[str]:
+    since = "" if step.kind == "stage" else "  (since the first)"
+    yield for_terminal(f"{step.before} -> {step.after}{since}")
+    yield from (f"  no numbers: {for_terminal(why)}" for why in step.obstacles)
+    for one in step.probes:
+        yield f"  {one.probe:<16} {_numbers(one)}"
+        for group in one.groups:
+            shift, biased = (number(x, signed=True) for x in (group.forgetting, group.biased))
+            yield f"    {for_terminal(group.group):<20} {shift}  biased {biased}  n {group.n}"
+
+
+def _numbers(one: ProbeChange) -> str:
+    if one.trouble is not None:
+        return f"no numbers: {for_terminal(one.trouble)}"
+    rates = f"{number(one.before)} -> {number(one.after)}"
+    interval = "" if one.ci is None else f" [{one.ci[0]:+.2f}, {one.ci[1]:+.2f}]"
+    lost = f", {one.n_unscored} lost" if one.n_unscored else ""
+    return f"{rates}  {number(one.forgetting, signed=True)}{interval}  n {one.n}{lost}"
+
+
+def _order_line(order: OrderEffect) -> str:
+    effect, first, capability, last = (
+        number(x, signed=True)
+        for x in (
+            order.effect,
+            order.safety_forgotten,
+            order.capability_forgotten,
+            order.safety_in_the_other_order,
+        )
+    )
+    return (
+        f"order effect {effect}: taught first, {order.safety} lost {first} and {order.capability} "
+        f"{capability}; taught last, {order.safety} moved by {last}"
+    )
+
+
+COMMANDS = (
+    Command(
+        "chain",
+        "what each stage of a lineage forgot, offline",
+        chain,
+        (
+            argument("evidence", nargs="+", metavar="FILE.jsonl", help="evidence, oldest first"),
+            argument("--anchor", metavar="FILE.jsonl", help="evidence of an older, pinned one"),
+            argument(
+                "--other-order",
+                nargs=2,
+                metavar=("B.jsonl", "BA.jsonl"),
+                help="the same stages in the other order: adds the order effect",
+            ),
+            argument("--safety", choices=RATES, default="harm.direct", help="for --other-order"),
+            argument("--capability", choices=RATES, default="cap.knowledge", help="likewise"),
+        ),
+    ),
+)
