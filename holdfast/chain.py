@@ -7,19 +7,18 @@ O = F_safety(A -> AB) - F_capability(B -> BA) (after arXiv 2412.16469).
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import Literal
 
 from pydantic import BaseModel
 
-from holdfast.comparability import differences, obstacles
+from holdfast.comparability import differences
 from holdfast.errors import InvalidEvidence
 from holdfast.evidence import Evidence
 from holdfast.findings import change
 from holdfast.group_table import group_table
 from holdfast.outcome import FROZEN
-from holdfast.pairs import Pairs, disagreements, pair_up
+from holdfast.pairs import Pairs, disagreements, pair_up, stopped_at
 from holdfast.probe import CATALOGUE
 from holdfast.rule_tests import Interval, change_test, rounded
 from holdfast.stats.forgetting import order_effect
@@ -126,12 +125,15 @@ def _rates(probe: str, before: Evidence, after: Evidence) -> tuple[float, float]
 
 
 def _step(kind: Literal["stage", "cumulative"], before: Evidence, after: Evidence) -> Step:
-    alone = replace(after, manifest=after.manifest.model_copy(update={"repairs": None}))
+    names = [_name(before), _name(after)]
     why = (
         *(f"not comparable: {what}" for what in differences(before.manifest, after.manifest)),
-        *obstacles(before, alone, None),  # a stage is no claim of a repair
+        *(
+            f"{name}: its run did not finish"
+            for name, file in zip(names, (before, after), strict=True)
+            if not file.manifest.complete
+        ),
     )
-    names = [_name(before), _name(after)]
     if why:
         return Step(kind=kind, before=names[0], after=names[1], obstacles=why)
     asked = {trial.probe for file in (before, after) for trial in file.trials}
@@ -144,7 +146,7 @@ def _step(kind: Literal["stage", "cumulative"], before: Evidence, after: Evidenc
 
 
 def _probe(probe: str, before: Evidence, after: Evidence) -> ProbeChange:
-    pairs = pair_up(probe, before, after)
+    pairs = pair_up(probe, before, after, sequential=stopped_at(probe, before, after) is not None)
     spec = CATALOGUE[probe]
     found = ProbeChange(probe=probe, metric=spec.metric, n=pairs.n, n_unscored=pairs.lost)
     contradictions = disagreements(probe, before, after, sliced=spec.sliced)

@@ -21,7 +21,7 @@ from holdfast.verdict import EXIT_CODES
 
 BUILT = {
     *("check", "up", "serve", "worker", "sweep", "migrate", "submit", "wait", "verdict", "gate"),
-    *("report", "remediate", "compare"),
+    *("report", "remediate", "compare", "chain"),
     *("policy lint", "policy show", "policy diff", "policy replay", "waive", "selftest"),
     *("baseline get", "baseline set", "baseline history"),
     *("keys create", "keys list", "keys revoke"),
