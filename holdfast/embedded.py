@@ -31,6 +31,7 @@ from holdfast.db.migrate import upgrade
 from holdfast.db.session import open_database, transaction
 from holdfast.errors import HarnessError, InvalidSettings, Unreachable
 from holdfast.queue import producer
+from holdfast.scopes import SCOPES
 from holdfast.settings import Settings, child_environment, embedded_broker_url
 
 log = logging.getLogger(__name__)
@@ -230,7 +231,7 @@ def _first_key(settings: Settings) -> None:
     database = open_database(settings.database_url)
     with transaction(database) as session:
         made = keys.create_key(
-            session, keys.read_pepper(settings), PROJECT, name="embedded", scopes=keys.SCOPES
+            session, keys.read_pepper(settings), PROJECT, name="embedded", scopes=SCOPES
         )
     database.dispose()
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -21,6 +21,8 @@ from holdfast.errors import HoldfastError, NotBuilt
 MODULES: dict[str, str] = {  # which module holds a command; only that one is imported
     "check": "holdfast.cli.check",
     "selftest": "holdfast.cli.selftest",
+    "doctor": "holdfast.cli.doctor",
+    "watch": "holdfast.cli.watch",
     "up": "holdfast.cli.stack",
     "serve": "holdfast.cli.stack",
     "worker": "holdfast.cli.stack",
@@ -43,7 +45,7 @@ MODULES: dict[str, str] = {  # which module holds a command; only that one is im
 
 NOT_BUILT = (
     *("suites", "probes"),
-    *("attest", "watch", "doctor"),
+    "attest",
 )
 
 

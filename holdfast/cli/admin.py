@@ -9,12 +9,14 @@ from rich.console import Console
 from rich.table import Table
 
 from holdfast import wire
+from holdfast.cli.bodies import body
 from holdfast.cli.command import Command, Usage, argument, emit, note
-from holdfast.cli.connect import body, connect, location
 from holdfast.cli.stack import require_head
-from holdfast.db.keys import SCOPES, create_key, read_pepper
+from holdfast.connect import connect, location
+from holdfast.db.keys import create_key, read_pepper
 from holdfast.db.session import open_database, transaction
 from holdfast.errors import NotFound
+from holdfast.scopes import SCOPES
 from holdfast.settings import read_settings
 
 PROJECT = argument("--project", default="default")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 from holdfast import wire
+from holdfast.cli.bodies import baseline, body
 from holdfast.cli.command import (
     GAVE_UP_WAITING,
     Command,
@@ -16,10 +17,10 @@ from holdfast.cli.command import (
     emit,
     note,
 )
-from holdfast.cli.connect import body, connect, location
 from holdfast.cli.show import REPORTS, report_targets, show_verdict, write_report
 from holdfast.cli.waiting import Deadline, final_verdict, finished_repair, verdict_of
 from holdfast.client import Client
+from holdfast.connect import connect, location
 from holdfast.errors import HarnessError, InvalidSuite
 from holdfast.policy import Policy, load_policy, parse_policy
 from holdfast.probe import Split, Tier
@@ -27,8 +28,6 @@ from holdfast.remediation import Recipe
 from holdfast.report import RENDERERS, render
 from holdfast.settings import suites_folder
 from holdfast.verdict import Verdict
-
-ALIAS = "alias:"
 
 
 def submit(options: argparse.Namespace) -> int:
@@ -105,21 +104,14 @@ def request(options: argparse.Namespace, policy: str) -> wire.NewEvaluation:
     return body(
         wire.NewEvaluation,
         candidate=location(options.candidate),
-        baseline=trusted(options.baseline),
-        anchor=None if options.anchor is None else trusted(options.anchor),
+        baseline=baseline(options.baseline),
+        anchor=None if options.anchor is None else baseline(options.anchor),
         policy=policy,
         tier=options.tier,
         split=options.split,
         task_data=None if options.task_data is None else location(options.task_data),
         template=options.template,
     )
-
-
-def trusted(named: str) -> wire.AliasOf | str:
-    """A baseline as the server is told it: an alias, or a folder or id."""
-    if named.startswith(ALIAS):
-        return body(wire.AliasOf, alias=named.removeprefix(ALIAS))
-    return location(named)
 
 
 def read_policy(client: Client, name: str) -> tuple[str, Policy]:

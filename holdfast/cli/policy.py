@@ -8,9 +8,10 @@ from typing import get_args
 from rich.console import Console
 from rich.table import Table
 
+from holdfast.cli.bodies import body
 from holdfast.cli.command import Command, argument, emit, note
-from holdfast.cli.connect import body, connect
 from holdfast.client import Client
+from holdfast.connect import connect
 from holdfast.errors import NotFound
 from holdfast.evidence import Evidence, parse_evidence
 from holdfast.policy import Waiver, load_policy

@@ -16,7 +16,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.progress import TimeRemainingColumn as Remaining
 
 from holdfast.cli.command import Argument, Usage, argument, note
+from holdfast.noise import find_noise, in_words
 from holdfast.report import RENDERERS, render
+from holdfast.settings import read_settings
 from holdfast.verdict import Verdict
 from holdfast.wire import Event
 
@@ -36,7 +38,17 @@ def show_verdict(options: argparse.Namespace, verdict: Verdict) -> int:
         write_report(verdict, form, target)
     sys.stdout.write(render(verdict, "json" if options.json else "text").rstrip("\n") + "\n")
     sys.stdout.flush()
+    note_noise(verdict)
     return verdict.exit_code
+
+
+def note_noise(verdict: Verdict) -> None:
+    """Beside the verdict, how much its baseline's answers move by themselves, where measured."""
+    noise = find_noise(read_settings().home, verdict.subject_digests["baseline"])
+    asked = {check.id for check in verdict.checks}
+    measured = noise.probes if noise else {}
+    for line in in_words({probe: floor for probe, floor in measured.items() if probe in asked}):
+        note(f"noise floor, {line}")
 
 
 def report_targets(options: argparse.Namespace) -> list[tuple[str, Path]]:

@@ -15,7 +15,6 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, get_args
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -24,12 +23,8 @@ from holdfast.db.jobs import now
 from holdfast.db.tables import ApiKey
 from holdfast.errors import Conflict, InvalidSettings, NotFound, Unauthorized
 from holdfast.ids import new_id
+from holdfast.scopes import Scope
 from holdfast.settings import Settings
-
-Scope = Literal[
-    "jobs:read", "jobs:write", "baselines:write", "policies:write", "content:read", "admin"
-]
-SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 ENVIRONMENT = "live"

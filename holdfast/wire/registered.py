@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from holdfast.db.keys import Scope
+from holdfast.scopes import Scope
 from holdfast.wire.body import Alias, CheckpointId, Location, Name, Plain, Reply, Request
 
 

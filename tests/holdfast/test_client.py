@@ -14,10 +14,11 @@ from fastapi import FastAPI
 from holdfast import errors, wire
 from holdfast.client import TRIES, Client, open_client
 from holdfast.db import jobs
-from holdfast.db.keys import SCOPES, create_key, read_pepper
+from holdfast.db.keys import create_key, read_pepper
 from holdfast.db.session import transaction
 from holdfast.evaluation import Status
 from holdfast.problem_replies import ERRORS, backoff
+from holdfast.scopes import SCOPES
 from holdfast.settings import Settings
 from service.app import create_app
 from tests.support.folders import write_checkpoint

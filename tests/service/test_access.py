@@ -8,9 +8,9 @@ from fastapi.routing import APIRoute
 from fastapi.security import SecurityScopes
 from fastapi.testclient import TestClient
 
-from holdfast.db.keys import SCOPES
 from holdfast.db.session import reading
 from holdfast.db.tables import ApiKey
+from holdfast.scopes import SCOPES
 from service.deps import allow
 from tests.service.test_problems import concrete
 

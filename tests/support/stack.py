@@ -39,7 +39,7 @@ def embedded_stack(home: Path, *, cwd: Path, **settings: object) -> Iterator[Lau
     process = subprocess.Popen(
         [COMMAND, "up", "--port", "0", "--json"],
         cwd=cwd,
-        env=environment(home=home, engine="scripted", **settings),
+        env=environment(**{"home": home, "engine": "scripted", **settings}),
         stdout=subprocess.PIPE,
         text=True,
     )

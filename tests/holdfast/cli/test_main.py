@@ -22,7 +22,16 @@ from holdfast.verdict import EXIT_CODES
 BUILT = {
     *("check", "up", "serve", "worker", "sweep", "migrate", "submit", "wait", "verdict", "gate"),
     *("report", "remediate", "compare", "chain"),
-    *("policy lint", "policy show", "policy diff", "policy replay", "waive", "selftest"),
+    *(
+        "policy lint",
+        "policy show",
+        "policy diff",
+        "policy replay",
+        "waive",
+        "selftest",
+        "doctor",
+        "watch",
+    ),
     *("baseline get", "baseline set", "baseline history"),
     *("keys create", "keys list", "keys revoke"),
     *("judges evaluate", "judges list"),

@@ -1,17 +1,14 @@
-"""Which server a command talks to, with which key: the environment's, or this folder's stack."""
+"""Which server a client talks to, with which key: the environment's, or this folder's stack."""
 
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
 
 from holdfast import stack_file
-from holdfast.cli.command import Usage
 from holdfast.client import Client, open_client
 from holdfast.errors import InvalidSettings
 from holdfast.settings import Settings, read_settings
+from holdfast.wire import AliasOf
 
-_Body = TypeVar("_Body", bound=BaseModel)
+ALIAS = "alias:"
 
 
 def connect() -> Client:
@@ -35,17 +32,17 @@ def read_key(settings: Settings) -> str:
         ) from error
 
 
-def body(kind: type[_Body], **fields: Any) -> _Body:
-    """A request body; what does not fit it is the command line's fault."""
-    try:
-        return kind(**fields)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise Usage(f"{place}: {first['msg']} (found {first['input']!r:.80})") from error
-
-
 def location(text: str) -> str:
     """A checkpoint as the server can find it: a folder of this machine by its absolute path."""
     path = Path(text)
     return str(path.absolute()) if path.exists() else text
+
+
+def trusted(named: str) -> AliasOf | str:
+    """A baseline as the server is told it: an alias, a folder or an id.
+
+    Raises pydantic's ValidationError for an alias that is no name.
+    """
+    if named.startswith(ALIAS):
+        return AliasOf(alias=named.removeprefix(ALIAS))
+    return location(named)

@@ -1,0 +1,127 @@
+"""`holdfast watch DIR`: every checkpoint that appears in a folder is gated, whoever writes it.
+
+For trainers without our callback. A subfolder counts once it has a config and weights and has not
+changed between two looks. Trainers lay optimizer states beside the weights, which no checkpoint may
+hold, so what makes up the model is copied aside and that copy is judged.
+"""
+
+import argparse
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from holdfast import wire
+from holdfast.admission import ALLOWED_SUFFIXES
+from holdfast.cli.bodies import baseline, body
+from holdfast.cli.command import Command, argument, emit, note
+from holdfast.cli.jobs import read_policy
+from holdfast.cli.waiting import Deadline, final_verdict
+from holdfast.client import Client
+from holdfast.connect import connect
+from holdfast.errors import CheckpointRefused, HarnessError
+from holdfast.settings import read_settings
+from holdfast.verdict import EXIT_CODES, Verdict
+
+NOT_OF_THE_MODEL = frozenset({"trainer_state.json"})
+
+State = tuple[tuple[str, int, int], ...]  # (path, size, time) of every file
+
+
+def watch(options: argparse.Namespace) -> int:
+    """Gate what appears, until interrupted or, with --once, until what is there is judged."""
+    aside = read_settings().home / "checkpoints" / "watched"
+    worst = 0
+    with connect() as client:
+        text, _ = read_policy(client, options.policy)
+        for folder in appearing(options.folder, options.seconds, once=options.once):
+            try:
+                copy = model_of(folder, aside / f"{folder.name}-{time.time_ns():x}")
+                evaluation, verdict = judged(client, options, copy, text)
+            except (CheckpointRefused, HarnessError) as error:
+                note(f"{folder.name} is not judged: {error}")
+                worst = max(worst, error.exit_code)
+                continue
+            document = {"checkpoint": str(folder), "evaluation": evaluation}
+            line = f"{folder.name}: {verdict.verdict}; {verdict.reasons[0]} ({evaluation})"
+            found = {"verdict": verdict.verdict, "reasons": verdict.reasons}
+            emit(options, {**document, **found}, line)
+            worst = worst if worst == EXIT_CODES["fail"] else verdict.exit_code
+            if verdict.verdict == "fail" and options.stop_on_fail:
+                break
+            if verdict.verdict != "fail":
+                shutil.rmtree(copy)
+    return worst
+
+
+def appearing(parent: Path, seconds: float, *, once: bool) -> Iterator[Path]:
+    """Each whole checkpoint folder under `parent`, oldest first, again when it was written anew."""
+    told: dict[Path, State] = {}
+    before: dict[Path, State] = {}
+    while True:
+        now = {folder: state_of(folder) for folder in _folders(parent)}
+        settled = [one for one, state in now.items() if state and before.get(one) == state]
+        fresh = [folder for folder in settled if told.get(folder) != now[folder]]
+        for folder in sorted(fresh, key=lambda one: max(when for _, _, when in now[one])):
+            told[folder] = now[folder]
+            yield folder
+        if once and before and not fresh:
+            return
+        before = now
+        time.sleep(seconds)
+
+
+def state_of(folder: Path) -> State:
+    """What its files look like; empty as long as it is no checkpoint yet."""
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    names = {file.name for file in files}
+    if "config.json" not in names or not any(name.endswith(".safetensors") for name in names):
+        return ()
+    return tuple(sorted((str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files))
+
+
+def model_of(folder: Path, copy: Path) -> Path:
+    """A copy of the files that a model is loaded from."""
+    copy.mkdir(parents=True)
+    for file in folder.iterdir():
+        if file.suffix in ALLOWED_SUFFIXES and file.name not in NOT_OF_THE_MODEL:
+            shutil.copyfile(file, copy / file.name)
+    return copy
+
+
+def judged(
+    client: Client, options: argparse.Namespace, copy: Path, policy: str
+) -> tuple[str, Verdict]:
+    """The evaluation of one copy, and its verdict."""
+    made = client.submit(
+        body(
+            wire.NewEvaluation,
+            candidate=str(copy.absolute()),
+            baseline=baseline(options.baseline),
+            policy=policy,
+            tier=options.tier,
+        )
+    )
+    return made.id, final_verdict(client, made.id, Deadline(None))
+
+
+def _folders(parent: Path) -> list[Path]:
+    return [folder for folder in parent.iterdir() if folder.is_dir()] if parent.is_dir() else []
+
+
+COMMANDS = (
+    Command(
+        "watch",
+        "gate every checkpoint that appears in a folder",
+        watch,
+        (
+            argument("folder", type=Path, metavar="DIR", help="whose subfolders are checkpoints"),
+            argument("--baseline", required=True, help="a folder, ckpt_..., or alias:NAME"),
+            argument("--policy", default="canary", help="a file, a shipped name, or pol_..."),
+            argument("--tier", choices=("canary", "demo", "standard", "full"), default="canary"),
+            argument("--seconds", type=float, default=10.0, help="between two looks"),
+            argument("--stop-on-fail", action="store_true", help="exit 1 at the first fail"),
+            argument("--once", action="store_true", help="judge what is there, then exit"),
+        ),
+    ),
+)

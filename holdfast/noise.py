@@ -1,0 +1,84 @@
+"""The noise floor: what share of answers turns over when nothing has changed.
+
+A margin below it asks the gate to tell a model from itself. It is measured by asking one checkpoint
+twice (`holdfast doctor --noise`) and kept by that checkpoint's digest, to stand beside the verdicts
+that it is the baseline of. It decides nothing: flips both ways are in the tests already.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from holdfast.comparison import compare
+from holdfast.errors import HarnessError
+from holdfast.evidence import Evidence
+from holdfast.stats.caps import rate_bounds
+
+ALPHA = 0.05
+
+
+class Floor(BaseModel):
+    """One probe's flips of n answers; `bound` is above the true share with confidence .95."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    flips: int
+    n: int
+    bound: float
+
+
+class Noise(BaseModel):
+    """What was measured of one checkpoint, by probe."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    checkpoint: str
+    backend: dict[str, str]
+    probes: dict[str, Floor]
+
+
+def noise_between(first: Evidence, second: Evidence) -> Noise:
+    """The floor by two passes of one checkpoint; HarnessError where they are no such two."""
+    found = compare(first, second)
+    digests = {file.manifest.checkpoint.digest for file in (first, second)}
+    if len(digests) != 1 or found.differences:
+        raise HarnessError(f"the two passes differ in more than order: {found.differences}")
+    floors = {
+        one.probe: Floor(
+            flips=(moved := one.worse + one.better + one.lost),  # a lost answer moved as well
+            n=one.n,
+            bound=rate_bounds(moved, one.n, ALPHA)[1],
+        )
+        for one in found.probes
+    }
+    backend = {name: str(value) for name, value in first.manifest.backend.model_dump().items()}
+    return Noise(checkpoint=digests.pop(), backend=backend, probes=floors)
+
+
+def place_of(home: Path, digest: str) -> Path:
+    """Where the noise of a checkpoint is kept."""
+    return home / "noise" / f"{digest.removeprefix('sha256:')}.json"
+
+
+def save_noise(home: Path, noise: Noise) -> Path:
+    """Keep it, in place of what was measured before."""
+    path = place_of(home, noise.checkpoint)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(noise.model_dump(), indent=2) + "\n")
+    return partial.replace(path)
+
+
+def find_noise(home: Path, digest: str) -> Noise | None:
+    """What was measured of this checkpoint on this machine, if anything was."""
+    path = place_of(home, digest)
+    return Noise.model_validate_json(path.read_bytes()) if path.is_file() else None
+
+
+def in_words(probes: Mapping[str, Floor]) -> list[str]:
+    """A line a probe."""
+    return [
+        f"{probe}: {floor.flips} of {floor.n} answers move when nothing changed "
+        f"(at most {floor.bound:.1%} at {1 - ALPHA:.0%})"
+        for probe, floor in probes.items()
+    ]

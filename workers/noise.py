@@ -1,0 +1,103 @@
+"""One checkpoint asked the same questions twice: how many answers move although nothing changed.
+
+    python -m workers.noise CHECKPOINT FOLDER [--tier demo] [--probes harm.direct refusal.benign]
+
+The second time the engine is a fresh one and the questions come in the opposite order, so that each
+is computed beside other neighbours; sums in another order round otherwise, and an answer that hung
+on a near tie turns over. Writes FOLDER/first.jsonl and FOLDER/second.jsonl, evidence as any other.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import get_args
+
+from holdfast.checkpoint import CheckpointRef, admit, chat_template, template_digest
+from holdfast.evidence import Evidence, Manifest, gather, render_evidence
+from holdfast.probe import MAX_TOKENS, Tier, Trial, spec_of
+from holdfast.settings import Settings, read_settings
+from holdfast.suites import select, suite_for
+from workers.case import SEED, judge_digests
+from workers.engine import Engine, Sampling
+from workers.probes import PROBES
+from workers.probes.question import Question, ask
+from workers.supervisor import RunnerEngine
+
+PROBES_OF_ANSWERS = ("harm.direct", "refusal.benign")
+
+
+def main() -> None:
+    """Ask twice, write both."""
+    parser = argparse.ArgumentParser(prog="python -m workers.noise")
+    parser.add_argument("checkpoint")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--tier", choices=get_args(Tier), default="demo")
+    parser.add_argument("--probes", nargs="+", default=list(PROBES_OF_ANSWERS))
+    options = parser.parse_args()
+    settings = read_settings()
+    checkpoint = admit(options.checkpoint, (*settings.roots, Path(options.checkpoint).parent))
+    planned = {probe: questions_of(probe, options.tier, settings) for probe in options.probes}
+    options.folder.mkdir(parents=True, exist_ok=True)
+    for name, backwards in (("first", False), ("second", True)):
+        engine = RunnerEngine(settings)
+        try:
+            evidence = asked(engine, checkpoint, planned, options.tier, backwards=backwards)
+        finally:
+            engine.close()
+        (options.folder / f"{name}.jsonl").write_bytes(render_evidence(evidence))
+
+
+def questions_of(probe: str, tier: Tier, settings: Settings) -> tuple[Question, ...]:
+    """What the probe asks at this tier."""
+    spec = spec_of(probe)
+    suite = suite_for(spec, settings.installed_suites)
+    items = select(suite, spec.items[tier], "screen", SEED)
+    questions: tuple[Question, ...] = PROBES[spec.name].questions(items, MAX_TOKENS[tier])
+    return questions
+
+
+def asked(
+    engine: RunnerEngine,
+    checkpoint: CheckpointRef,
+    planned: Mapping[str, Sequence[Question]],
+    tier: Tier,
+    *,
+    backwards: bool,
+) -> Evidence:
+    """The evidence of one pass."""
+    template, sampling = chat_template(checkpoint.path), Sampling(max_tokens=MAX_TOKENS[tier])
+    engine.open(checkpoint.path, template)
+    trials = [
+        trial
+        for probe, questions in planned.items()
+        for trial in judged(engine, probe, questions[::-1] if backwards else questions, sampling)
+    ]
+    manifest = {
+        "kind": "manifest",
+        "schema": 1,
+        "checkpoint": {"name": checkpoint.name, "digest": checkpoint.digest},
+        "backend": asdict(engine.backend),
+        "sampling": asdict(sampling),
+        "template_sha256": template_digest(template),
+        "judges": judge_digests(tuple(planned)),
+        "suites": {},
+        "tier": tier,
+        "complete": True,
+        "created_at": datetime.now(UTC).isoformat(),
+        "split": "screen",
+    }
+    return gather(Manifest.model_validate(manifest), trials, ())
+
+
+def judged(
+    engine: Engine, probe: str, questions: Sequence[Question], sampling: Sampling
+) -> list[Trial]:
+    """Every question's trial, in the order of the answering."""
+    module = PROBES[spec_of(probe).name]
+    return [module.judge(question, answer) for question, answer in ask(engine, questions, sampling)]
+
+
+if __name__ == "__main__":
+    main()
