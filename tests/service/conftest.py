@@ -8,8 +8,9 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from holdfast.db.keys import SCOPES, create_key, read_pepper
+from holdfast.db.keys import create_key, read_pepper
 from holdfast.db.session import transaction
+from holdfast.scopes import SCOPES
 from holdfast.settings import Settings
 from service.app import create_app
 from tests.support.folders import write_checkpoint

@@ -7,8 +7,9 @@ from typing import Any
 import redis
 from fastapi.testclient import TestClient
 
-from holdfast.db.keys import SCOPES, create_key, read_pepper
+from holdfast.db.keys import create_key, read_pepper
 from holdfast.db.session import transaction
+from holdfast.scopes import SCOPES
 from holdfast.settings import Settings
 from service.app import create_app
 from tests.support.servers import celery_url, redis_server, scratch_folder

@@ -20,11 +20,12 @@ from sqlalchemy import Engine, select
 
 from holdfast import stack_file, wire
 from holdfast.client import Client
-from holdfast.db.keys import SCOPES, create_key, read_pepper
+from holdfast.db.keys import create_key, read_pepper
 from holdfast.db.session import open_database, reading, transaction
 from holdfast.db.tables import Answer, Checkpoint
 from holdfast.evaluation import FINISHED, Status
 from holdfast.queue import poke, producer
+from holdfast.scopes import SCOPES
 from holdfast.settings import EngineName, Settings, child_environment
 from tests.support.command import COMMAND
 from tests.support.stack import scripted_checkpoint
