@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.core.errors import SchemathesisError
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from holdfast.db.keys import SCOPES
+from holdfast.scopes import SCOPES
 from tests.service.conftest import MakeKey
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
