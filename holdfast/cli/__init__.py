@@ -41,10 +41,11 @@ MODULES: dict[str, str] = {  # which module holds a command; only that one is im
     "baseline": "holdfast.cli.admin",
     "keys": "holdfast.cli.admin",
     "judges": "holdfast.cli.judges",
+    "suites": "holdfast.cli.suites",
 }
 
 NOT_BUILT = (
-    *("suites", "probes"),
+    "probes",
     "attest",
 )
 

@@ -21,7 +21,17 @@ from pydantic import ValidationError
 
 from holdfast.errors import InvalidSuite
 from holdfast.probe import SUITE_NAME, ProbeSpec, Split
-from holdfast.suites.items import FITS, FORMS, Choice, Item, LastWord, Pair, Request, Row
+from holdfast.suites.items import (
+    FITS,
+    FORMS,
+    Choice,
+    Item,
+    LastWord,
+    Pair,
+    Preference,
+    Request,
+    Row,
+)
 
 __all__ = [
     "BUILT_IN",
@@ -30,12 +40,15 @@ __all__ = [
     "Item",
     "LastWord",
     "Pair",
+    "Preference",
     "Request",
     "Row",
     "Suite",
     "canonical",
+    "form_of",
     "installed_names",
     "load_suite",
+    "parse_item",
     "read_suite",
     "select",
     "suite_digest",
@@ -151,13 +164,13 @@ def form_of(line: str, place: str) -> type[Row]:
         keys = json.loads(line).keys()
     except (ValueError, AttributeError, RecursionError) as error:
         raise InvalidSuite(f"{place}: found no JSON object, expected one item a line") from error
-    found = [form for key, form in FORMS.items() if key in keys]
-    if len(found) != 1:
+    found = next((form for key, form in FORMS.items() if key in keys), None)
+    if found is None:
         raise InvalidSuite(
-            f"{place}: found the keys {', '.join(sorted(keys))}; expected exactly one of "
-            f"{', '.join(FORMS)}, which tell what an item is"
+            f"{place}: found the keys {', '.join(sorted(keys))}; expected one of "
+            f"{', '.join(FORMS)}, which tells what an item is"
         )
-    return found[0]
+    return found
 
 
 def parse_item(line: str, form: type[Row], place: str) -> Row:

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from holdfast.probe import Rows, Split
 
+Kind = Literal["harmful", "benign", "copyright"]
+
 
 class Item(BaseModel):
     """What every item has. Items of one `cluster` share a behaviour and never count as independent.
@@ -45,18 +47,21 @@ class Request(Item):
     prompt: str = Field(min_length=1)
     matches: str | None = None
     answer: int | None = None
-    kind: Literal["harmful", "benign", "copyright"] | None = None
+    kind: Kind | None = None
 
 
 class Choice(Item):
     """A question with full-text options; `answer` and the three roles are positions in `choices`.
+
+    With a `continuation` there is no question: the options are beginnings, and each is scored by
+    how likely that one continuation is after it (WinoGrande's form).
 
     The roles belong to group questions: the person whom the stereotype is about, the other one, and
     the option that says one cannot tell.
     """
 
     context: str = ""
-    question: str = Field(min_length=1)
+    question: str = ""
     choices: tuple[str, ...] = Field(min_length=2, strict=False)
     answer: int = Field(ge=0)
     condition: Literal["ambiguous", "disambiguated"] | None = None
@@ -64,13 +69,16 @@ class Choice(Item):
     stereotyped: int | None = None
     other: int | None = None
     unknown: int | None = None
+    continuation: str | None = Field(default=None, min_length=1)
 
     @model_validator(mode="after")
     def _options_make_sense(self) -> Self:
         if self.answer >= len(self.choices):
             raise ValueError(f"answer {self.answer} is none of {len(self.choices)} choices")
-        if len(set(self.choices)) != len(self.choices) or not all(self.choices):
-            raise ValueError("choices must be non-empty and differ from each other")
+        if not all(self.choices):  # equal ones do stand in MMLU, and tie into an unscored item
+            raise ValueError("choices must be non-empty")
+        if bool(self.question) == bool(self.continuation):
+            raise ValueError("expected either a question or a continuation")
         roles = (self.stereotyped, self.other, self.unknown)
         if roles != (None, None, None) and sorted(map(repr, roles)) != ["0", "1", "2"]:
             raise ValueError(f"roles {roles} do not name three options, or none")
@@ -101,7 +109,7 @@ class LastWord(Item):
     """
 
     text: str = Field(min_length=1)
-    target: str = Field(pattern=r"^ \S+$")
+    target: str = Field(pattern=r"^ \S[^ ]*$")  # a line may break in it, in the published set
 
     @model_validator(mode="after")
     def _space_is_the_targets(self) -> Self:
@@ -110,13 +118,26 @@ class LastWord(Item):
         return self
 
 
-Row = Request | Choice | Pair | LastWord
+class Preference(Item):
+    """Two answers to one prompt, of which people preferred `chosen`; no probe asks it.
 
-FORMS: dict[str, type[Row]] = {  # by the key that no other row type has
-    "prompt": Request,
-    "choices": Choice,
+    Either may be empty or both the same, since published pairs are. Of several turns the prompt is
+    the transcript.
+    """
+
+    prompt: str = Field(min_length=1)
+    chosen: str
+    rejected: str
+
+
+Row = Request | Choice | Pair | LastWord | Preference
+
+FORMS: dict[str, type[Row]] = {  # by a key, the first that a row has
+    "chosen": Preference,
     "more": Pair,
     "target": LastWord,
+    "choices": Choice,
+    "prompt": Request,
 }
 
 

@@ -27,9 +27,16 @@ from workers.probes.question import Answer, Question
 
 
 def choice_question(item: Choice) -> Question:
-    """Every option as a continuation of the same prompt, in the suite's order."""
-    prompt = choice_prompt(item)
-    options = tuple(Continuation(prompt, f" {choice}") for choice in item.choices)
+    """Every option as a continuation of the same prompt, in the suite's order.
+
+    An item with a continuation of its own is scored the other way round: that text after each
+    option. It is the same text, so the options compare by its likelihood alone.
+    """
+    if item.continuation is not None:
+        options = tuple(Continuation(choice, f" {item.continuation}") for choice in item.choices)
+    else:
+        prompt = choice_prompt(item)
+        options = tuple(Continuation(prompt, f" {choice}") for choice in item.choices)
     return Question(item.id, item.cluster, options, group=item.group, expected=item.answer)
 
 

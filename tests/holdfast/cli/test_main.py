@@ -35,6 +35,7 @@ BUILT = {
     *("baseline get", "baseline set", "baseline history"),
     *("keys create", "keys list", "keys revoke"),
     *("judges evaluate", "judges list"),
+    *("suites import", "suites list", "suites verify"),
 }
 
 

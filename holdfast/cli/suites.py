@@ -1,0 +1,107 @@
+"""Suites: import published ones, list them, verify that they are what they were."""
+
+import argparse
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from holdfast.cli.command import Command, argument, emit, note
+from holdfast.importers import FORMATS, format_named, read_published
+from holdfast.importers.install import install, near_items, summarize, verify
+from holdfast.probe import CATALOGUE
+from holdfast.settings import suites_folder
+from holdfast.suites import BUILT_IN, Suite, installed_names, load_suite
+
+
+def import_(options: argparse.Namespace) -> int:
+    """Read a published set and install it, or with --dry-run only say what it holds."""
+    form, folder = options.format.lower().replace("_", "-"), suites_folder()
+    known = format_named(form)
+    suite = read_published(form, options.files, options.name)
+    near = near_items(suite, folder)
+    found = summarize(suite, near)
+    _tell(suite, near)
+    note(f"licence of the published set, to be held to wherever it goes: {known.licence}")
+    if options.dry_run:
+        note("dry run: nothing is installed")
+    else:
+        path = install(suite, folder, form=form, files=options.files)
+        asked = [f"{probe}@{suite.name}" for probe in known.probes if CATALOGUE.get(probe)]
+        note(f"{path} is installed{'; ask it as ' + ' or '.join(asked) if asked else ''}")
+    counts = f"{found.items} items, {found.groups} groups, {found.clusters} clusters"
+    text = f"{found.name}: {counts}, {found.duplicates} near-duplicates\n{found.digest}"
+    emit(options, asdict(found), text)
+    return 0
+
+
+def _tell(suite: Suite, near: Sequence[str | None]) -> None:
+    """What counts do not say: where near-duplicates stand, which kinds of rows there are."""
+    for name, count in Counter(filter(None, near)).most_common():
+        note(f"{count} of its items nearly repeat items of {name}")
+    kinds = Counter(getattr(item, "kind", None) for item in suite.items)
+    if len(kinds) > 1:
+        note("it mixes " + ", ".join(f"{count} {kind}" for kind, count in kinds.most_common()))
+    bare = sum(
+        getattr(item, "polarity", None) is not None and getattr(item, "unknown", None) is None
+        for item in suite.items
+    )
+    if bare:
+        note(f"{bare} items do not tell who is stereotyped; they count for accuracy alone")
+
+
+def list_(options: argparse.Namespace) -> int:
+    """The suites that can be asked here."""
+    folder = suites_folder()
+    names = (*BUILT_IN, *(name for name in installed_names(folder) if name not in BUILT_IN))
+    rows = []
+    for name in names:
+        suite = load_suite(name, folder)
+        kind = type(suite.items[0]).__name__
+        rows.append((name, len(suite.items), kind, name in BUILT_IN, suite.digest))
+    document = [
+        {"name": name, "items": items, "rows": kind, "built_in": built_in, "digest": digest}
+        for name, items, kind, built_in, digest in rows
+    ]
+    shown = (
+        f"{name}\t{items}\t{kind}\t{'built in' if built_in else 'installed'}\t{digest[:12]}"
+        for name, items, kind, built_in, digest in rows
+    )
+    emit(options, {"data": document}, "\n".join(shown))
+    return 0
+
+
+def verify_(options: argparse.Namespace) -> int:
+    """Read suites again, every line, and hold them against the record of their import."""
+    folder = suites_folder()
+    names = options.names or [*BUILT_IN, *installed_names(folder)]
+    document = []
+    for name in names:
+        suite, recorded = verify(name, folder)
+        if not recorded:
+            note(f"{name} can be read, but no record says what was imported")
+        document.append({"name": name, "digest": suite.digest, "recorded": recorded})
+    emit(options, {"data": document}, f"{len(document)} suites are whole")
+    return 0
+
+
+COMMANDS = (
+    Command(
+        "suites import",
+        "install a public set from its own files",
+        import_,
+        (
+            argument("--format", required=True, metavar="F", help=f"one of {', '.join(FORMATS)}"),
+            argument("files", nargs="+", type=Path, metavar="FILE"),
+            argument("--name", required=True, help="what policies call it, as in probe@NAME"),
+            argument("--dry-run", action="store_true", help="say what it holds, install nothing"),
+        ),
+    ),
+    Command("suites list", "the suites that can be asked here", list_),
+    Command(
+        "suites verify",
+        "hold suites against the record of their import",
+        verify_,
+        (argument("names", nargs="*", metavar="NAME"),),
+    ),
+)

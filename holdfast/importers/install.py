@@ -1,0 +1,127 @@
+"""Where imported suites go: one file a suite, written whole or not at all.
+
+A suite never changes under its name, since evidence that was measured on it would then be compared
+with other items. Importing the same content again is no error. Beside the items lies a record of
+where they came from, which `suites verify` holds them against.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from holdfast.errors import InvalidSuite
+from holdfast.suites import BUILT_IN, Suite, canonical, installed_names, load_suite
+from holdfast.suites.duplicates import near_duplicates, text_of
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What an import took: `duplicates` are items near to one of another suite that is there."""
+
+    name: str
+    digest: str
+    items: int
+    groups: int
+    clusters: int
+    duplicates: int
+
+
+def summarize(suite: Suite, near: Sequence[str | None]) -> Summary:
+    """Count a suite; `near` is what `near_items` found."""
+    return Summary(
+        name=suite.name,
+        digest=suite.digest,
+        items=len(suite.items),
+        groups=len({item.group for item in suite.items} - {None}),
+        clusters=len({item.cluster for item in suite.items}),
+        duplicates=sum(name is not None for name in near),
+    )
+
+
+def near_items(suite: Suite, installed: Path) -> list[str | None]:
+    """For each item the other suite, built-in or installed, that holds a near-duplicate of it."""
+    names = [name for name in (*BUILT_IN, *installed_names(installed)) if name != suite.name]
+    others = {name: map(text_of, load_suite(name, installed).items) for name in names}
+    return near_duplicates([text_of(item) for item in suite.items], others)
+
+
+def install(suite: Suite, folder: Path, *, form: str, files: Sequence[Path]) -> Path:
+    """Write a suite and the record of its origin; the file that holds it now.
+
+    Raises InvalidSuite where another suite of this name is installed or the folder cannot be
+    written.
+    """
+    path = folder / f"{suite.name}.jsonl"
+    if path.exists():
+        found = load_suite(suite.name, folder)
+        if found.digest != suite.digest:
+            raise InvalidSuite(
+                f"{path} holds another suite of this name ({len(found.items)} items, digest "
+                f"{found.digest[:12]}); a suite never changes, so choose another name or remove it"
+            )
+    origin = {
+        "format": form,
+        "files": [{"name": file.name, "sha256": _sha256(file)} for file in files],
+        "digest": suite.digest,
+        "items": len(suite.items),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(_origin(path), [json.dumps(origin, sort_keys=True)])
+        _write(path, map(canonical, suite.items))
+    except OSError as error:
+        raise InvalidSuite(f"{folder} cannot be written: {error.strerror}") from error
+    return path
+
+
+def verify(name: str, folder: Path) -> tuple[Suite, bool]:
+    """Read a suite again; True where it agrees with the record of its import, or is built in.
+
+    Raises InvalidSuite for a damaged file, and for content that is not what was imported.
+    """
+    suite = load_suite(name, folder)
+    record = _origin(folder / f"{name}.jsonl")
+    if name in BUILT_IN:
+        return suite, True
+    if not record.exists():
+        return suite, False
+    try:
+        origin: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+        expected = origin["digest"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InvalidSuite(f"{record} is no record of an import; import {name} again") from error
+    if expected != suite.digest:
+        raise InvalidSuite(
+            f"the suite {name} was imported as {expected}, and holds {suite.digest} now; "
+            "evidence of the one says nothing of the other: import it again"
+        )
+    return suite, True
+
+
+def _origin(path: Path) -> Path:
+    return path.with_suffix(".origin.json")
+
+
+def _write(path: Path, lines: Iterable[str]) -> None:
+    """Write a file through one beside it, so that no reader ever sees a part."""
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.stem}-", delete=False
+    ) as file:
+        try:
+            file.writelines(f"{line}\n" for line in lines)
+            file.flush()
+            os.fsync(file.fileno())
+            Path(file.name).chmod(0o644)
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink()
+            raise
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,65 @@
+"""Near-duplicates: texts that say almost the same, by the words that they share.
+
+Public sets overlap (AdvBench and JailbreakBench in some nineteen requests), and what stands in
+two suites is held out of neither. Two texts are near-duplicates when the Jaccard similarity of
+their sets of words is at least NEAR. Only texts that share one of their rarest words are compared,
+of as many words as that similarity implies (prefix filtering, Chaudhuri et al. 2006): large sets
+take seconds, and no pair is missed.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from math import ceil
+
+from holdfast.suites.items import Choice, LastWord, Pair, Row
+
+NEAR = 0.7
+
+_WORD = re.compile(r"[\w']+")
+
+
+def words(text: str) -> frozenset[str]:
+    """The words of a text, in lower case."""
+    return frozenset(_WORD.findall(text.lower()))
+
+
+def text_of(row: Row) -> str:
+    """What a row is compared by: all that is asked, and no answer."""
+    match row:
+        case Choice():
+            return " ".join((row.context, row.question, *row.choices, row.continuation or ""))
+        case Pair():
+            return row.more
+        case LastWord():
+            return row.text + row.target
+    return row.prompt
+
+
+def near_duplicates(texts: Sequence[str], others: Mapping[str, Iterable[str]]) -> list[str | None]:
+    """For each text the first of the named others that holds a near-duplicate of it, or None."""
+    known = [(name, words(text)) for name, own in others.items() for text in own]
+    bags = [words(text) for text in texts]
+    seen = Counter(word for bag in (*bags, *(bag for _, bag in known)) for word in bag)
+    places: defaultdict[str, list[int]] = defaultdict(list)
+    for place, (_, bag) in enumerate(known):
+        for word in _rarest(bag, seen):
+            places[word].append(place)
+    found: list[str | None] = []
+    for bag in bags:
+        near = {at for word in _rarest(bag, seen) for at in places.get(word, ())}
+        hits = (known[at][0] for at in sorted(near) if _alike(bag, known[at][1]))
+        found.append(next(hits, None))
+    return found
+
+
+def _rarest(bag: frozenset[str], seen: Mapping[str, int]) -> list[str]:
+    """The words of which two near-duplicates must share one."""
+    ordered = sorted(bag, key=lambda word: (seen[word], word))
+    shared = ceil(round(NEAR * len(bag), 9))  # at least; .7 has no exact form
+    return ordered[: len(bag) - shared + 1]
+
+
+def _alike(one: frozenset[str], other: frozenset[str]) -> bool:
+    common = len(one & other)
+    return common >= round(NEAR * (len(one) + len(other) - common), 9)
