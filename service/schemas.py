@@ -208,7 +208,7 @@ def probe(spec: ProbeSpec) -> wire.Probe:
 
 
 def suite(loaded: Suite) -> wire.Suite:
-    """A built-in suite; items of no split are asked in both."""
+    """A suite; items of no split are asked in both."""
     splits = Counter[str](item.split or "both" for item in loaded.items)
     return wire.Suite(
         name=loaded.name, digest=loaded.digest, items=len(loaded.items), splits=dict(splits)

@@ -53,7 +53,7 @@ def _tell(suite: Suite, near: Sequence[str | None]) -> None:
 def list_(options: argparse.Namespace) -> int:
     """The suites that can be asked here."""
     folder = suites_folder()
-    names = (*BUILT_IN, *(name for name in installed_names(folder) if name not in BUILT_IN))
+    names = dict.fromkeys((*BUILT_IN, *installed_names(folder)))
     rows = []
     for name in names:
         suite = load_suite(name, folder)
@@ -74,7 +74,7 @@ def list_(options: argparse.Namespace) -> int:
 def verify_(options: argparse.Namespace) -> int:
     """Read suites again, every line, and hold them against the record of their import."""
     folder = suites_folder()
-    names = options.names or [*BUILT_IN, *installed_names(folder)]
+    names = options.names or dict.fromkeys((*BUILT_IN, *installed_names(folder)))
     document = []
     for name in names:
         suite, recorded = verify(name, folder)

@@ -1,13 +1,14 @@
-"""What this version can ask: probes, built-in suites, judges."""
+"""What this server can ask: probes, built-in and installed suites, judges."""
 
 from fastapi import APIRouter
 
 from holdfast import wire
+from holdfast.errors import InvalidSuite
 from holdfast.judges import JUDGES
 from holdfast.probe import CATALOGUE
-from holdfast.suites import BUILT_IN, load_suite
+from holdfast.suites import BUILT_IN, installed_names, load_suite
 from service import schemas
-from service.deps import Reader
+from service.deps import Reader, SettingsDep
 from service.problems import raises
 
 router = APIRouter(prefix="/v1", tags=["catalogues"])
@@ -19,10 +20,12 @@ def probes(_caller: Reader) -> wire.Page[wire.Probe]:
     return schemas.whole([schemas.probe(spec) for spec in CATALOGUE.values()])
 
 
-@router.get("/suites", responses=raises())
-def suites(_caller: Reader) -> wire.Page[wire.Suite]:
-    """Built-in suites and their digests."""
-    return schemas.whole([schemas.suite(load_suite(name)) for name in BUILT_IN])
+@router.get("/suites", responses=raises(InvalidSuite))
+def suites(_caller: Reader, settings: SettingsDep) -> wire.Page[wire.Suite]:
+    """Built-in and installed suites and their digests."""
+    folder = settings.installed_suites
+    names = dict.fromkeys((*BUILT_IN, *installed_names(folder)))
+    return schemas.whole([schemas.suite(load_suite(name, folder)) for name in names])
 
 
 @router.get("/judges", responses=raises())

@@ -18,8 +18,9 @@ from holdfast.db.evaluations import (
 from holdfast.db.session import reading, transaction
 from holdfast.db.tables import Event, Job, TrialRow
 from holdfast.db.trials import read_back
-from holdfast.errors import CheckpointRefused, InvalidTaskData, LeaseLost
+from holdfast.errors import CheckpointRefused, InvalidSuite, InvalidTaskData, LeaseLost
 from holdfast.evidence import Manifest
+from holdfast.suites import load_suite
 from holdfast.task_data import digest_of
 from holdfast.verdict import Verdict, decide
 from workers.case import load_case
@@ -300,3 +301,35 @@ def test_a_repair_has_the_budget_of_its_policy(worker: Worker, queue: Queue) -> 
         job = session.get_one(Job, repair.id)
         minutes = case.policy.remediation.budget.minutes
         assert job.deadline_at - job.created_at == timedelta(minutes=minutes)
+
+
+def test_an_installed_suite_is_asked_under_the_name_that_the_policy_gives_it(
+    worker: Worker, queue: Queue, claim: Claim
+) -> None:
+    folder = worker.settings.installed_suites
+    folder.mkdir()
+    (folder / "mine.jsonl").write_text(
+        "".join(
+            f'{{"id": "m{n}", "cluster": "m{n}", "prompt": "Threat {n}.", "kind": "{kind}"}}\n'
+            for n, kind in enumerate(["harmful"] * 30 + ["benign"] * 5)
+        )
+    )
+    named = harm().replace("harm.direct:", "harm.direct@mine:")
+    both = named.replace("checks:\n", f"checks:\n{harm().splitlines()[3]}\n")
+    evaluation = queue(policy=both)
+    evaluate(worker, claim())
+    assert [check.id for check in verdict_of(worker, evaluation).checks] == [
+        "harm.direct",
+        "harm.direct@mine",
+    ]
+    assert counts(worker, evaluation) == {"baseline": ITEMS + 30, "candidate": ITEMS + 30}
+    with reading(worker.database) as session:
+        manifest = Manifest.model_validate(
+            get_evaluation(session, evaluation).manifests["baseline"]
+        )
+    assert manifest.plan["harm.direct@mine"].items == 30
+    assert manifest.suites["harm.direct@mine"] == load_suite("mine", folder).digest
+    (folder / "mine.jsonl").unlink()
+    queue(policy=both)
+    with pytest.raises(InvalidSuite, match="mine is not installed"):
+        evaluate(worker, claim())
