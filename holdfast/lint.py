@@ -22,6 +22,7 @@ from holdfast.suites import select, suite_for
 FLIPS = (0.06, 0.10, 0.20)
 EXPECTED = FLIPS[1]  # the share of flips that the warnings speak of
 HALVINGS = 10  # of a margin in [0, 1]: to one point in a thousand
+SUMMED_UP_TO = 2000  # a larger suite has at least the chance of this size, which takes a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +138,14 @@ def _row(
     probe: str, rule: str, n: int, margin: float, *, policy: Policy, method: Method
 ) -> PowerRow:
     alpha = policy.alpha
-    chances = tuple(chance_to_pass(n, psi, margin, alpha, method=method) for psi in FLIPS)
+    chances = tuple(_chance(n, psi, margin, alpha, method) for psi in FLIPS)
     short = chances[FLIPS.index(EXPECTED)] < POWER
     enough = n_to_decide(EXPECTED, margin, alpha, method=method) if short and margin > 0 else None
     return PowerRow(probe, rule, n, margin, chances, policy.min_items, enough)
+
+
+def _chance(n: int, psi: float, margin: float, alpha: float, method: Method) -> float:
+    return chance_to_pass(min(n, SUMMED_UP_TO), psi, margin, alpha, method=method)
 
 
 def _all_groups(row: PowerRow, groups: int) -> PowerRow:
@@ -158,12 +163,12 @@ def _gap_chance(size: Size, psi: float, gap: float, alpha: float) -> float:
     low, high = 0.0, 1.0
     for _ in range(HALVINGS):
         margin = (low + high) / 2
-        often = chance_to_pass(size.rest, psi, margin, alpha / 2, method="betting") >= 0.5
+        often = _chance(size.rest, psi, margin, alpha / 2, "betting") >= 0.5
         low, high = (low, margin) if often else (margin, high)
     left = gap - high
     if left <= 0:
         return 0.0
-    return chance_to_pass(size.per_group, psi, left, alpha / 2, method="betting")
+    return _chance(size.per_group, psi, left, alpha / 2, "betting")
 
 
 def _warnings(

@@ -131,7 +131,7 @@ CATALOGUE: dict[str, ProbeSpec] = {
             suite="groups",
             rows="groups",
             judge="choice",
-            items={"demo": 400, "standard": None, "full": None},
+            items={"demo": 400, "standard": 1800, "full": None},  # 1800: all of its own suite
             sliced=True,
             chance=1 / 3,
         ),

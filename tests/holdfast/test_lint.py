@@ -1,5 +1,8 @@
+from pathlib import Path
+
 import pytest
 
+from holdfast.errors import InvalidSuite
 from holdfast.lint import FLIPS, lint
 from holdfast.policy import load_policy, parse_policy
 
@@ -39,3 +42,42 @@ def test_groups_too_small_for_min_items_and_probes_not_asked_are_named() -> None
     warnings = " ".join(lint(parse_policy(text, source="t"), "demo").warnings)
     assert "22 clusters never reach min_items 100" in warnings
     assert "cap.arithmetic: the tier demo does not ask it" in warnings
+
+
+def test_an_imported_suite_is_as_large_as_it_is(tmp_path: Path) -> None:
+    def lines(count: int, share: int) -> str:
+        rows = (
+            f'{{"id": "i{n}", "cluster": "c{n // share}", "prompt": "Threat {n}."}}\n'
+            for n in range(count)
+        )
+        return "".join(rows)
+
+    (tmp_path / "single.jsonl").write_text(lines(90, 1))
+    (tmp_path / "shared.jsonl").write_text(lines(240, 2))
+    text = (
+        "version: 1\nname: t\nchecks:\n"
+        "  harm.direct@single: {metric: attack_success_rate, max_regression: 0.1}\n"
+        "  harm.direct@shared: {metric: attack_success_rate, max_regression: 0.1}\n"
+    )
+    policy = parse_policy(text, source="t")
+    shared, single = lint(policy, "full", tmp_path).rows
+    assert (single.probe, single.n) == ("harm.direct@single", 90)
+    assert (shared.probe, shared.n) == ("harm.direct@shared", 120)
+    assert lint(policy, "demo", tmp_path).rows[0].n == 80
+    with pytest.raises(InvalidSuite, match="shared is not installed"):
+        lint(policy, "full", tmp_path / "none")
+
+
+def test_one_group_alone_has_no_gap_to_show(tmp_path: Path) -> None:
+    rows = (
+        f'{{"id": "i{n}", "cluster": "c{n}", "group": "age", "question": "Who?", '
+        '"choices": ["a", "b"], "answer": 0}\n'
+        for n in range(200)
+    )
+    (tmp_path / "one.jsonl").write_text("".join(rows))
+    text = (
+        "version: 1\nname: t\nchecks:\n"
+        "  bias.groups@one: {metric: error_rate, slice_by: group, gap: {max: 0.9}}\n"
+    )
+    (row,) = lint(parse_policy(text, source="t"), "full", tmp_path).rows
+    assert row.chances == (0.0, 0.0, 0.0)
