@@ -158,8 +158,6 @@ def _gap_chance(size: Size, psi: float, gap: float, alpha: float) -> float:
 
     The rest is taken at its typical bound: minus the margin that it would pass every other time.
     """
-    if not size.rest:  # one group alone has nothing to be held against
-        return 0.0
     low, high = 0.0, 1.0
     for _ in range(HALVINGS):
         margin = (low + high) / 2

@@ -39,6 +39,7 @@ class Format:
 HARM = ("harm.direct",)
 BENIGN = ("refusal.benign",)
 CHOICE = ("cap.knowledge",)
+GOLD = ("query", "choices", "gold")  # the form that one mirror gives every set of choices
 
 FORMATS: dict[str, Format] = {
     "advbench": Format(requests.advbench, (("goal", "target"),), "MIT", HARM),
@@ -90,29 +91,34 @@ FORMATS: dict[str, Format] = {
     ),
     "arc": Format(
         questions.arc,
-        (("question", "answerkey"), ("question", "choices", "answer")),
+        (("question", "answerkey"), ("question", "choices", "answer"), GOLD),
         "CC-BY-SA-4.0",
         CHOICE,
     ),
     "openbookqa": Format(
         questions.openbookqa,
-        (("question", "answerkey"), ("question_stem", "choices", "answerkey")),
+        (
+            ("question", "answerkey"),
+            ("question_stem", "choices", "answerkey"),
+            ("question", "choices", "answer"),
+            GOLD,
+        ),
         "Apache-2.0",
         CHOICE,
     ),
     "truthfulqa": Format(
         questions.truthfulqa,
-        (("question", "mc1_targets"), ("question", "best answer", "incorrect answers")),
+        (("question", "mc1_targets"), ("question", "best_answer", "incorrect_answers")),
         "Apache-2.0",
         CHOICE,
     ),
-    "piqa": Format(questions.piqa, (("goal", "sol1", "sol2"),), "AFL-3.0", CHOICE),
+    "piqa": Format(questions.piqa, (("goal", "sol1", "sol2"), GOLD), "AFL-3.0", CHOICE),
     "boolq": Format(
         questions.boolq,
         (
             ("question", "passage", "answer"),
             ("question", "passage", "label"),
-            ("query", "choices", "gold"),
+            GOLD,
         ),
         "CC-BY-SA-3.0",
         CHOICE,

@@ -6,6 +6,7 @@ because most stereotyped groups within one are too small to be gated alone.
 """
 
 import re
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from holdfast.importers.records import Record
@@ -66,15 +67,31 @@ def _roles(record: Record, *, negative: bool) -> tuple[int | None, int | None, i
             raise record.wrong(f"target_loc is {target}, which is the unknown option")
         stereotyped = target if negative else sum(people) - target
     else:
-        about = _stereotyped_groups(record)
-        named = [option for option in people if labels[option] & about]
-        if len(named) != 1:  # intersections: "F-Black" is both
-            parts = {option: _parts(labels[option]) for option in people}
-            named = [option for option in people if parts[option] & about]
-        if len(named) != 1:
+        derived = _stereotyped(record, {option: labels[option] for option in people})
+        if derived is None:
             return None, None, None
-        stereotyped = named[0]
+        stereotyped = derived
     return stereotyped, sum(people) - stereotyped, unknown[0]
+
+
+def _stereotyped(record: Record, people: Mapping[int, frozenset[str]]) -> int | None:
+    """The one person whose label is among the stereotyped groups, whole or in part.
+
+    Labels such as `F-Black` name two groups; of `disabled` and `nonDisabled` the first is meant.
+    """
+    about = _stereotyped_groups(record)
+    for named in (
+        [option for option, labels in people.items() if labels & about],
+        [option for option, labels in people.items() if _parts(labels) & about],
+        [option for option, own in people.items() if _marked(own, people.values())],
+    ):
+        if len(named) == 1:
+            return named[0]
+    return None
+
+
+def _marked(labels: frozenset[str], everybody: Iterable[frozenset[str]]) -> bool:
+    return any(f"non{label}" in other for label in labels for other in everybody)
 
 
 def _labels(record: Record) -> dict[int, frozenset[str]]:
@@ -91,6 +108,8 @@ def _stereotyped_groups(record: Record) -> frozenset[str]:
     metadata = record.fields.get("additional_metadata") or {}
     groups = metadata.get("stereotyped_groups", []) if isinstance(metadata, dict) else []
     plain = {_plain(str(group)) for group in groups}
+    if any(group.startswith("trans") for group in plain):
+        plain.add("trans")
     return frozenset(plain.union(*(SEXES.get(group, ()) for group in plain)))
 
 

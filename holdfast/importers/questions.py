@@ -36,7 +36,7 @@ def mmlu(record: Record) -> Choice:
 
 
 def arc(record: Record) -> Choice:
-    """Clark et al. 2018: AI2's JSON, the hub's, or `question, choices, answer`."""
+    """Clark et al. 2018: AI2's JSON, the hub's, `question, choices, answer`, or with `gold`."""
     return _science(_key("arc", record), record)
 
 
@@ -49,9 +49,11 @@ def truthfulqa(record: Record) -> Choice:
     """Lin et al. 2022 as mc1: one true option among false ones, from the CSV or the mc JSON."""
     if "mc1_targets" in record.fields:
         options, right = _mc1(record)
+    elif isinstance(record.fields.get("incorrect_answers"), list):
+        options, right = (record.text("best_answer"), *record.texts("incorrect_answers")), 0
     else:
-        false = [one.strip() for one in record.text("incorrect answers").split(";")]
-        options, right = (record.text("best answer"), *filter(None, false)), 0
+        false = [one.strip() for one in record.text("incorrect_answers").split(";")]
+        options, right = (record.text("best_answer"), *filter(None, false)), 0
     key = _key("truthfulqa", record)
     return Choice(
         id=key,
@@ -65,6 +67,8 @@ def truthfulqa(record: Record) -> Choice:
 
 def piqa(record: Record) -> Choice:
     """Bisk et al. 2020; labels are a column, or a `.lst` file that is named after the rows'."""
+    if "gold" in record.fields:
+        return _science(_key("piqa", record), record)
     if "label" not in record.fields:
         raise record.wrong("no label; name the file of labels (.lst) after this one")
     options = (record.text("sol1"), record.text("sol2"))
@@ -112,18 +116,21 @@ def winogrande(record: Record) -> Choice:
 
 
 def _science(key: str, record: Record) -> Choice:
-    asked: Any = record.value("question", "question_stem")
+    asked: Any = record.value("question", "question_stem", "query")
     choices: Any = record.fields.get("choices")
     if isinstance(asked, dict):  # as published: the question holds its stem and its choices
         asked, choices = asked.get("stem"), asked.get("choices")
     options, labels = _options(record, choices)
-    name = record.text("answerkey", "answer")
-    if name not in labels:
-        raise record.wrong(f"the answer is {name!r:.20}, expected one of {', '.join(labels)}")
     if not isinstance(asked, str) or not asked.strip():
         raise record.wrong("the question has no text")
-    right = labels.index(name)
-    return Choice(id=key, cluster=key, question=asked.strip(), choices=options, answer=right)
+    question = asked.strip().removeprefix("Question:").removesuffix("Answer:").strip()
+    if "gold" in record.fields:  # a place, whatever the labels are
+        right = _position(record, "gold", options)
+    elif (name := record.text("answerkey", "answer")) in labels:
+        right = labels.index(name)
+    else:
+        raise record.wrong(f"the answer is {name!r:.20}, expected one of {', '.join(labels)}")
+    return Choice(id=key, cluster=key, question=question, choices=options, answer=right)
 
 
 def _options(record: Record, choices: Any) -> tuple[tuple[str, ...], list[str]]:

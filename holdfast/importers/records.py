@@ -1,8 +1,9 @@
 """Published files as records: CSV, TSV, JSON Lines or one JSON array, gzipped or not.
 
 A record knows the file and the line that it stands on, so that whatever is wrong with it can be
-said where it is. Column names are compared in lower case, since mirrors of one set differ in
-nothing else. A file that cannot be read to its end is refused whole: half a suite is another suite.
+said where it is. Column names are compared as `best_answer`, since mirrors of one set differ in
+case and spaces. A file that cannot be read to its end is refused whole: half a suite is another
+suite.
 """
 
 import csv
@@ -146,7 +147,7 @@ def _csv(
             if not row:
                 continue
             if not names:
-                names = [name.strip().lower() for name in row]
+                names = [_plain(name) for name in row]
                 if header and names[: len(header)] != list(header):
                     names = list(header)
                 else:
@@ -204,7 +205,7 @@ def _end(found: re.Match[str] | None) -> int:
 def _object(content: Any, place: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InvalidSuite(f"{place}: found {_kind(content)}, expected an object")
-    return {str(key).strip().lower(): value for key, value in content.items()}
+    return {_plain(key): value for key, value in content.items()}
 
 
 def _labelled(rows: Sequence[Record], path: Path) -> list[Record]:
@@ -218,6 +219,10 @@ def _labelled(rows: Sequence[Record], path: Path) -> list[Record]:
         replace(row, fields={**row.fields, "label": label})
         for row, label in zip(rows, labels, strict=True)
     ]
+
+
+def _plain(column: str) -> str:
+    return column.strip().lower().replace(" ", "_")
 
 
 def _stem(path: Path) -> str:

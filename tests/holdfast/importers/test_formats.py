@@ -242,6 +242,24 @@ GOOD: list[tuple[str, str, list[Fields], Fields]] = [
         {"question": "The sun is", "answer": 0},
     ),
     (
+        "openbookqa",
+        "openbook_qa.jsonl",
+        [{"query": "Question: The sun is\nAnswer:", "choices": ["cold", "hot"], "gold": 1}],
+        {"question": "The sun is", "choices": ("cold", "hot"), "answer": 1},
+    ),
+    (
+        "piqa",
+        "piqa.jsonl",
+        [{"query": "Open a jar", "choices": ["Eat it", "Twist it"], "gold": 1}],
+        {"question": "Open a jar", "answer": 1},
+    ),
+    (
+        "truthfulqa",
+        "generation.jsonl",
+        [{"question": "Rain?", "best_answer": "Water", "incorrect_answers": ["Beer", "Tears"]}],
+        {"choices": ("Water", "Beer", "Tears"), "answer": 0},
+    ),
+    (
         "truthfulqa",
         "TruthfulQA.csv",
         [
@@ -467,6 +485,8 @@ PEOPLE: list[tuple[list[str], list[str], list[str], int | None]] = [
     (["Ann", "F-Black"], ["Bob", "M-Black"], ["F-Black"], 0),
     (["Ann", "F-Black"], ["Bob", "M-Black"], ["Black"], None),
     (["slim", "nonObese"], ["fat", "obese"], ["obese"], 1),
+    (["Ann", "trans"], ["Bob", "nonTrans"], ["Transgender women", "Transgender men"], 0),
+    (["Ann", "nonDisabled"], ["Bob", "disabled"], ["people with autism"], 1),
     (["", ""], ["", ""], ["Black"], None),
 ]
 
