@@ -6,7 +6,9 @@ hold, so what makes up the model is copied aside and that copy is judged.
 """
 
 import argparse
+import json
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +16,7 @@ from pathlib import Path
 from holdfast import wire
 from holdfast.admission import ALLOWED_SUFFIXES
 from holdfast.cli.bodies import baseline, body
-from holdfast.cli.command import Command, argument, emit, note
+from holdfast.cli.command import Command, argument, note
 from holdfast.cli.jobs import read_policy
 from holdfast.cli.waiting import Deadline, final_verdict
 from holdfast.client import Client
@@ -42,10 +44,7 @@ def watch(options: argparse.Namespace) -> int:
                 note(f"{folder.name} is not judged: {error}")
                 worst = max(worst, error.exit_code)
                 continue
-            document = {"checkpoint": str(folder), "evaluation": evaluation}
-            line = f"{folder.name}: {verdict.verdict}; {verdict.reasons[0]} ({evaluation})"
-            found = {"verdict": verdict.verdict, "reasons": verdict.reasons}
-            emit(options, {**document, **found}, line)
+            say(options, folder, evaluation, verdict)
             worst = worst if worst == EXIT_CODES["fail"] else verdict.exit_code
             if verdict.verdict == "fail" and options.stop_on_fail:
                 break
@@ -103,6 +102,16 @@ def judged(
         )
     )
     return made.id, final_verdict(client, made.id, Deadline(None))
+
+
+def say(options: argparse.Namespace, folder: Path, evaluation: str, verdict: Verdict) -> None:
+    """One line a checkpoint; with --json one document a line, for there is no end to wait for."""
+    line = f"{folder.name}: {verdict.verdict}; {verdict.reasons[0]} ({evaluation})"
+    if options.json:
+        found = {"verdict": verdict.verdict, "reasons": verdict.reasons}
+        line = json.dumps({"checkpoint": str(folder), "evaluation": evaluation, **found})
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def _folders(parent: Path) -> list[Path]:
