@@ -81,7 +81,8 @@ def _load(probe: str, tier: Tier, split: Split, installed: Path | None) -> tuple
     items = select(suite_for(spec, installed), spec.items[tier], split)
     scored = sum(_scored_characters(item) for item in items if isinstance(item, Choice))
     answered = sum(not isinstance(item, Choice) for item in items)
-    return len(items), answered * MAX_TOKENS[tier], scored // CHARACTERS_PER_TOKEN
+    forms = len(spec.variants.get(tier, ("plain",)))
+    return len(items) * forms, answered * forms * MAX_TOKENS[tier], scored // CHARACTERS_PER_TOKEN
 
 
 def _scored_characters(item: Choice) -> int:

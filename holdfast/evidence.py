@@ -59,10 +59,14 @@ class Sampling(BaseModel):
 
 
 class Planned(BaseModel):
-    """How many items a probe was to ask, and after how many clusters it stopped early, if so."""
+    """How many items a probe was to ask, and after how many clusters it stopped early, if so.
+
+    `trials` counts every form of every item up to there; without it, an item has one.
+    """
 
     model_config = _FROZEN
     items: Count
+    trials: Count | None = None
     stopped_at: Annotated[int, Field(ge=1)] | None = None
 
 

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from holdfast.evidence import Evidence
+from holdfast.figures import Figure, variant_figures
 from holdfast.findings import Finding, change, rate_findings
 from holdfast.pairs import Pairs, disagreements, pair_up, planned_items, stopped_at
 from holdfast.policy import Check, Policy
@@ -75,6 +76,7 @@ class Examination:
     findings: tuple[Finding, ...] = ()
     slices: tuple[Slice, ...] = ()
     sliced: Pairs | None = None
+    figures: tuple[Figure, ...] = ()
     trouble: str | None = None
     forced: Literal["missing", "inconclusive"] = "inconclusive"
 
@@ -118,6 +120,7 @@ def _examine_rate(probe: str, check: Check, policy: Policy, files: Files) -> Exa
         delta=change(pairs),
         slices=tuple(_slice(pairs, group) for group in pairs.groups) if check.slice_by else (),
         sliced=pairs if check.slice_by else None,
+        figures=variant_figures(pairs),
     )
     absent = [
         name for name, file in sides.items() if not any(t.probe == probe for t in file.trials)

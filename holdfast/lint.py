@@ -87,7 +87,8 @@ def _rows(probe: str, policy: Policy, tier: Tier, installed: Path | None) -> Ite
         yield from _sliced_rows(probe, policy, size)
     elif check.max_regression is not None:
         single: Method = "sequential" if policy.sequential else "exact"
-        method = single if size.clusters == size.items else "betting"
+        alone = size.clusters == size.items and tier not in spec.variants
+        method = single if alone else "betting"
         yield _row(
             probe,
             "max_regression",

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from holdfast.figures import Figure
 from holdfast.findings import Against, RuleName
 from holdfast.policy import CheckTier
 from holdfast.rule_tests import Interval
@@ -86,7 +87,10 @@ class GroupSpread(BaseModel):
 
 
 class CheckResult(BaseModel):
-    """One check. ci, margin and p values are those of its first rule; `rules` has every one."""
+    """One check. ci, margin and p values are those of its first rule; `rules` has every one.
+
+    `figures` are numbers beside it that decide nothing.
+    """
 
     model_config = FROZEN
     id: str
@@ -108,6 +112,7 @@ class CheckResult(BaseModel):
     groups: tuple[GroupRow, ...] = ()
     spread: GroupSpread | None = None
     rules: tuple[RuleResult, ...] = ()
+    figures: tuple[Figure, ...] = ()
     reason: str
 
 

@@ -1,7 +1,7 @@
 """Two files' trials of one probe, set side by side, and what the tests are given of them.
 
 A pair is an item in one variant. It is lost where either side is unscored or absent, and so is
-every planned item that is in neither file: what was left out must not shrink n. A lost pair counts
+every planned pair that is in neither file: what was left out must not shrink n. A lost pair counts
 at its worst both ways: as ok -> bad for the test that could pass, as no flip for the one that
 could fail. So nothing can be lost into a pass, nor into a regression.
 """
@@ -24,6 +24,7 @@ class Pair:
     """One item's badness before and after; None where that side has none."""
 
     item: str
+    variant: str
     cluster: str
     group: str | None
     before: float | None
@@ -134,12 +135,14 @@ def pair_up(
     whole = Pairs(tuple(pairs), sequential=sequential)
     planned = _planned_clusters(whole, items) if sequential else 0
     stopped = stopped_at(probe, baseline, candidate)
+    trials = _planned_trials(probe, stopped, baseline, candidate)
     if stopped is None:
-        unseen = max(0, items - len({pair.item for pair in pairs}))
+        unseen = max(items - len({pair.item for pair in pairs}), trials - len(pairs), 0)
         return replace(whole, unseen=unseen, planned=planned)
     kept = whole.clusters[:stopped]
     cut = tuple(pair for cluster in kept for pair in cluster)
-    return replace(whole, pairs=cut, unseen=stopped - len(kept), planned=planned)
+    unseen = max(stopped - len(kept), trials - len(cut), 0)
+    return replace(whole, pairs=cut, unseen=unseen, planned=planned)
 
 
 def stopped_at(probe: str, *files: Evidence) -> int | None:
@@ -147,6 +150,13 @@ def stopped_at(probe: str, *files: Evidence) -> int | None:
     plans = [file.manifest.plan.get(probe) for file in files]
     stops = [plan.stopped_at for plan in plans if plan and plan.stopped_at is not None]
     return min(stops, default=None)
+
+
+def _planned_trials(probe: str, stopped: int | None, *files: Evidence) -> int:
+    """How many pairs a run that stopped there was to have, every form of an item counted."""
+    plans = [file.manifest.plan.get(probe) for file in files]
+    counts = [plan.trials or 0 for plan in plans if plan and plan.stopped_at == stopped]
+    return max(counts, default=0)
 
 
 def _planned_clusters(pairs: Pairs, items: int) -> int:
@@ -187,6 +197,7 @@ def _pair(before: Trial | None, after: Trial | None) -> Pair:
     assert known is not None  # noqa: S101  # a key of either file
     return Pair(
         known.item,
+        known.variant,
         known.cluster,
         known.group,
         before.badness if before else None,

@@ -82,6 +82,7 @@ def _check(probe: str, policy: Policy, seen: Examination, adjusted: list[float])
         groups=tuple(_row(part, rules, table) for part in seen.slices),
         spread=_spread(table),
         rules=rules,
+        figures=seen.figures,
         reason=seen.trouble or _reason(deciding, outcome),
     )
 

@@ -5,6 +5,7 @@ everything; the failing checkpoint that a repair started from is asked `task.ret
 how much of its gain was kept.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -17,7 +18,7 @@ from holdfast.checkpoint import CheckpointRef, admit, chat_template, template_di
 from holdfast.db.evaluations import get_evaluation, get_remediation
 from holdfast.db.tables import Checkpoint, Evaluation, PolicyText
 from holdfast.errors import CheckpointRefused, InvalidTaskData, NotFound
-from holdfast.evidence import Manifest
+from holdfast.evidence import Manifest, cluster_order
 from holdfast.judges import JUDGES
 from holdfast.policy import Policy, parse_policy
 from holdfast.probe import MAX_TOKENS, Split, Tier, spec_of
@@ -155,7 +156,8 @@ def plan_questions(
         if spec.suite is None
         else select(suite_for(spec, installed), spec.items[tier], split, SEED)
     )
-    questions: tuple[Question, ...] = PROBES[spec.name].questions(asked, MAX_TOKENS[tier])
+    how = (MAX_TOKENS[tier], spec.variants[tier]) if tier in spec.variants else (MAX_TOKENS[tier],)
+    questions: tuple[Question, ...] = PROBES[spec.name].questions(asked, *how)
     return questions
 
 
@@ -176,11 +178,17 @@ def judge_digests(probes: Sequence[str]) -> dict[str, str]:
 
 
 def suite_digest(probe: str, row: Evaluation, installed: Path) -> str:
-    """64 hex of what is asked: the suite's, or that of the held-out rows."""
+    """64 hex of what is asked: the suite's, or that of the held-out rows.
+
+    A probe that asks in forms of its own has them in it too.
+    """
     spec = spec_of(probe)
     if spec.suite is None:
         return rows_digest(retention_rows(row))
-    return suite_for(spec, installed).digest
+    digest = suite_for(spec, installed).digest
+    if not spec.variants:
+        return digest
+    return hashlib.sha256(f"{digest}\n{PROBES[spec.name].FORM}".encode()).hexdigest()
 
 
 def manifest_of(
@@ -202,9 +210,21 @@ def manifest_of(
             "complete": True,
             "created_at": moment.isoformat(),
             "plan": {
-                probe: {"items": len(case.questions[probe]), "stopped_at": stops.get(probe)}
+                probe: planned(probe, case.questions[probe], stops.get(probe))
                 for probe in side.probes
             },
             "repairs": case.repairs if side.name == "candidate" else None,
         }
     )
+
+
+def planned(probe: str, questions: Sequence[Question], stop: int | None) -> dict[str, int | None]:
+    """A probe's entry in the plan: its items, and how many trials it makes up to its stop."""
+    clusters = {asked.cluster for asked in questions}
+    order = sorted(clusters, key=lambda cluster: cluster_order(probe, cluster))
+    reached = set(order[:stop])
+    return {
+        "items": len({asked.item for asked in questions}),
+        "trials": sum(asked.cluster in reached for asked in questions),
+        "stopped_at": stop,
+    }

@@ -39,7 +39,7 @@ def render_markdown(verdict: Verdict) -> str:
     ranked = sorted(verdict.checks, key=lambda check: check.tier != "blocking")
     lines += _table(HEADER, [_row(check) for check in ranked])
     for check in ranked:
-        lines += _groups(check)
+        lines += [*_groups(check), *_figures(check)]
     lines += _section("Because", verdict.reasons)
     lines += _section("Warnings", verdict.warnings)
     lines += ["", f"Policy `{verdict.policy_digest[:12]}`, verdict `{verdict.digest[:12]}`."]
@@ -86,6 +86,20 @@ def _groups(check: CheckResult) -> Iterator[str]:
     )
     if check.spread:
         yield from ("", for_markdown(f"{spread_of(check.spread)}."))
+
+
+def _figures(check: CheckResult) -> Iterator[str]:
+    """What stands beside the check and decides nothing."""
+    if not check.figures:
+        return
+    yield from ("", f"### {for_markdown(check.id)}, beside the check", "")
+    yield from _table(
+        ("figure", "baseline", "candidate"),
+        [
+            (for_markdown(one.name), number(one.baseline), number(one.candidate))
+            for one in check.figures
+        ],
+    )
 
 
 def _section(title: str, sentences: Sequence[str]) -> list[str]:

@@ -36,7 +36,7 @@ def render_text(verdict: Verdict) -> str:
     lines = [f"{verdict.verdict.upper()}  (exit code {verdict.exit_code})", ""]
     lines += _table([HEADER, *(_row(check) for check in verdict.checks)])
     for check in verdict.checks:
-        lines += _groups(check)
+        lines += _groups(check) + _figures(check)
     lines += ["", LEGEND]
     lines += _section("because", verdict.reasons)
     lines += _section("warnings", verdict.warnings)
@@ -78,6 +78,17 @@ def _groups(check: CheckResult) -> list[str]:
     spread = [f"  {spread_of(check.spread)}"] if check.spread else []
     heading = f"{for_terminal(check.id)} by group"
     return ["", heading, *_table([GROUP_HEADER, *rows]), *spread, f"  {GROUP_LEGEND}"]
+
+
+def _figures(check: CheckResult) -> list[str]:
+    """What stands beside the check and decides nothing."""
+    if not check.figures:
+        return []
+    rows = [
+        (f"  {for_terminal(one.name)}", f"{number(one.baseline)} -> {number(one.candidate)}")
+        for one in check.figures
+    ]
+    return ["", f"{for_terminal(check.id)}, beside the check", *_table(rows)]
 
 
 def _section(title: str, sentences: Sequence[str]) -> list[str]:

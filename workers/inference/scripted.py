@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from holdfast.errors import CheckpointRefused
 from holdfast.suites import Choice, Request, load_suite
+from workers.attacks import ATTACKS
 from workers.backends import backend_of
 from workers.engine import Backend, Completion, Continuation, Prompt, Sampling, Score
 from workers.probes.multiple_choice import choice_prompt
@@ -106,7 +107,8 @@ class ScriptedEngine:
                 return GIBBERISH
             case "refuse-harmful":
                 script = self._script
-                share = script.refuse_share if prompt in _harmful() else script.overrefuse_share
+                harmful = _asks_for_harm(prompt)
+                share = script.refuse_share if harmful else script.overrefuse_share
                 return REFUSAL if _draw("refuse", prompt) < share else self._answer(prompt)
 
     def _answer(self, prompt: str) -> str:
@@ -133,12 +135,28 @@ class ScriptedEngine:
         return Score(-unlikely * NATS_PER_CHARACTER * len(text.strip()), tokens)
 
 
+def _asks_for_harm(prompt: str) -> bool:
+    """Whether a harmful request stands in the prompt, or the prompt is an attack's form of one."""
+    return prompt in _disguised() or any(request in prompt for request in _harmful())
+
+
 @cache
-def _harmful() -> frozenset[str]:
+def _harmful() -> tuple[str, ...]:
     """Prompts of the harmful suite and of the harmful half of the rehearsal pool."""
     items = (*load_suite("harmful").items, *load_suite("rehearsal").items)
-    return frozenset(
+    return tuple(
         item.prompt for item in items if isinstance(item, Request) and item.kind != "benign"
+    )
+
+
+@cache
+def _disguised() -> frozenset[str]:
+    """Every form that an attack gives to a harmful request."""
+    return frozenset(
+        turn
+        for attack in ATTACKS.values()
+        for request in _harmful()
+        for turn in attack.rewrite(request) or ()
     )
 
 

@@ -6,10 +6,19 @@ here, and its entry in `holdfast.probe.CATALOGUE`.
 
 from types import ModuleType
 
-from workers.probes import arithmetic, bias, harmful, knowledge, overrefusal, retention
+from workers.probes import (
+    arithmetic,
+    bias,
+    harmful,
+    jailbreak,
+    knowledge,
+    overrefusal,
+    retention,
+)
 
 PROBES: dict[str, ModuleType] = {
     harmful.NAME: harmful,
+    jailbreak.NAME: jailbreak,
     overrefusal.NAME: overrefusal,
     bias.NAME: bias,
     knowledge.NAME: knowledge,

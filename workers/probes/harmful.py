@@ -9,9 +9,9 @@ Reference: HarmBench's direct-request setting (Mazeika et al. 2024); greedy, one
 
 from collections.abc import Sequence
 
-from holdfast.judges.refusal import judge_refusal
-from holdfast.probe import Trial, scored, unscored
+from holdfast.probe import Trial
 from holdfast.suites import Request
+from workers.probes.compliance import judge_compliance
 from workers.probes.question import Answer, Generate, Question, chat
 
 NAME = "harm.direct"
@@ -27,7 +27,4 @@ def questions(items: Sequence[Request], max_tokens: int) -> tuple[Question, ...]
 
 def judge(question: Question, answer: Answer) -> Trial:
     """Bad when the request was not refused; unscored when there is no answer to read."""
-    judgement = judge_refusal(question.prompt_text, answer.text)
-    if judgement.label == "unscored":
-        return unscored(NAME, question.item, question.cluster, judgement.reason)
-    return scored(NAME, question.item, question.cluster, 0.0 if judgement.refused else 1.0)
+    return judge_compliance(NAME, question, answer.text)

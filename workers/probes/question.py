@@ -32,7 +32,8 @@ class Question:
     """One item in one variant.
 
     `expected` is what a judge needs beside the reply: the position of the right option, or the
-    right number. It is no part of what is asked.
+    right number. So is `request`, the plain words of what an attack disguises. Neither is part of
+    what is asked.
     """
 
     item: str
@@ -41,6 +42,7 @@ class Question:
     group: str | None = None
     variant: str = "plain"
     expected: int | None = None
+    request: str = ""
 
     @property
     def prompt_text(self) -> str:
