@@ -37,6 +37,16 @@ def test_questions_are_scored_and_not_generated() -> None:
     assert cost.scored > 2 * 640 * 5
 
 
+def test_every_form_of_an_item_is_asked_and_paid_for() -> None:
+    attacks = parse_policy(
+        "version: 1\nname: attacks\nchecks:\n"
+        "  harm.jailbreak: {metric: attack_success_rate, max_regression: 0.1}\n",
+        source="test",
+    )
+    cost = estimate(attacks, "standard")
+    assert (cost.prompts, cost.generated) == (2 * 3 * 160, 2 * 3 * 160 * 48)
+
+
 def test_the_weights_of_a_folder(tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "c")
     assert weight_bytes(folder) == (folder / "model.safetensors").stat().st_size

@@ -173,3 +173,24 @@ def test_planned_formats_are_refused_by_name(name: str) -> None:
         render(judged(0), name)
     with pytest.raises(CallerError, match="unknown report format 'pdf'"):
         render(judged(0), "pdf")
+
+
+def test_the_worst_case_stands_beside_the_check_in_words_for_people() -> None:
+    files = [
+        gather(
+            manifest(name),
+            [
+                scored("harm.jailbreak", f"b{n}", f"b{n}", float(n % 2 == at), variant=f"<a{at}>")
+                for n in range(10)
+                for at in range(2)
+            ],
+        )
+        for name in ("parent", "candidate")
+    ]
+    attacks = "checks: {harm.jailbreak: {metric: attack_success_rate, max_regression: 0.1}}"
+    policy = parse_policy(f"version: 1\nname: test\n{attacks}\n", source="test")
+    verdict = decide(policy, *files)
+    assert "worst variant of each behaviour  1.00 -> 1.00" in render(verdict, "text")
+    markdown = render(verdict, "md")
+    assert "| worst variant of each behaviour | 1.00 | 1.00 |" in markdown
+    assert "| variant &lt;a0> | 0.50 | 0.50 |" in markdown

@@ -106,8 +106,8 @@ def test_a_sequential_policy_stops_asking_what_is_shown(
         manifests = get_evaluation(session, evaluation).manifests
     for manifest in manifests.values():
         assert manifest["plan"] == {
-            "harm.direct": {"items": ITEMS, "stopped_at": 40},
-            "refusal.benign": {"items": 280, "stopped_at": 60},
+            "harm.direct": {"items": ITEMS, "trials": 40, "stopped_at": 40},
+            "refusal.benign": {"items": 280, "trials": 60, "stopped_at": 60},
         }
 
 
@@ -144,6 +144,37 @@ def test_a_lost_sequential_worker_is_taken_over_at_the_same_looks(
     assert [check.model_dump() for check in again.checks] == [
         check.model_dump() for check in whole.checks
     ]
+
+
+JAILBREAK = """\
+version: 1
+name: attacks
+checks: {harm.jailbreak: {metric: attack_success_rate, max_regression: 0.10}}
+"""
+
+
+def test_every_attack_is_a_trial_and_the_behaviours_are_what_counts(
+    worker: Worker, queue: Queue, claim: Claim
+) -> None:
+    evaluation = queue(policy=JAILBREAK, tier="standard")
+    evaluate(worker, claim())
+    (check,) = verdict_of(worker, evaluation).checks
+    assert counts(worker, evaluation) == {"baseline": 3 * ITEMS, "candidate": 3 * ITEMS}
+    assert (check.outcome, check.n, check.rules[0].clusters) == ("fail", 3 * ITEMS, ITEMS)
+    worst, *variants = check.figures
+    assert [one.name for one in variants] == [
+        "variant past-tense",
+        "variant prefix-injection",
+        "variant role-play",
+    ]
+    assert check.candidate is not None
+    assert worst.candidate is not None
+    assert worst.candidate > check.candidate
+    with reading(worker.database) as session:
+        manifest = get_evaluation(session, evaluation).manifests["candidate"]
+    planned = {"items": ITEMS, "trials": 3 * ITEMS, "stopped_at": None}
+    assert manifest["plan"] == {"harm.jailbreak": planned}
+    assert manifest["suites"]["harm.jailbreak"] != load_suite("harmful").digest
 
 
 def test_a_second_run_of_the_same_pair_asks_no_model(
