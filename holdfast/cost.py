@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from holdfast.policy import RETENTION, Policy
-from holdfast.probe import MAX_TOKENS, Split, Tier, spec_of
+from holdfast.probe import MAX_TOKENS, TURNS, Split, Tier, spec_of
 from holdfast.suites import Choice, select, suite_for
 
 SIDES = 2
@@ -81,7 +81,7 @@ def _load(probe: str, tier: Tier, split: Split, installed: Path | None) -> tuple
     items = select(suite_for(spec, installed), spec.items[tier], split)
     scored = sum(_scored_characters(item) for item in items if isinstance(item, Choice))
     answered = sum(not isinstance(item, Choice) for item in items)
-    forms = len(spec.variants.get(tier, ("plain",)))
+    forms = sum(TURNS.get(name, 1) for name in spec.variants.get(tier, ("plain",)))
     return len(items) * forms, answered * forms * MAX_TOKENS[tier], scored // CHARACTERS_PER_TOKEN
 
 

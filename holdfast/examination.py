@@ -15,7 +15,14 @@ import numpy as np
 from holdfast.evidence import Evidence
 from holdfast.figures import Figure, variant_figures
 from holdfast.findings import Finding, change, rate_findings
-from holdfast.pairs import Pairs, disagreements, pair_up, planned_items, stopped_at
+from holdfast.pairs import (
+    Pairs,
+    disagreements,
+    every_form,
+    judged_forms,
+    planned_items,
+    stopped_at,
+)
 from holdfast.policy import Check, Policy
 from holdfast.probe import Measure, spec_of
 from holdfast.rule_tests import Answer, rounded
@@ -110,7 +117,8 @@ def _beside_anchor(seen: Examination, other: Examination) -> Examination:
 
 def _examine_rate(probe: str, check: Check, policy: Policy, files: Files) -> Examination:
     sides = {"baseline": files.baseline, "candidate": files.candidate}
-    pairs = pair_up(probe, files.baseline, files.candidate, sequential=policy.sequential)
+    apart = every_form(probe, files.baseline, files.candidate, sequential=policy.sequential)
+    pairs = judged_forms(probe, apart)
     rates = pairs.rates()
     seen = Examination(
         n=pairs.n,
@@ -120,7 +128,7 @@ def _examine_rate(probe: str, check: Check, policy: Policy, files: Files) -> Exa
         delta=change(pairs),
         slices=tuple(_slice(pairs, group) for group in pairs.groups) if check.slice_by else (),
         sliced=pairs if check.slice_by else None,
-        figures=variant_figures(pairs),
+        figures=variant_figures(apart),
     )
     absent = [
         name for name, file in sides.items() if not any(t.probe == probe for t in file.trials)

@@ -87,8 +87,8 @@ def _rows(probe: str, policy: Policy, tier: Tier, installed: Path | None) -> Ite
         yield from _sliced_rows(probe, policy, size)
     elif check.max_regression is not None:
         single: Method = "sequential" if policy.sequential else "exact"
-        alone = size.clusters == size.items and tier not in spec.variants
-        method = single if alone else "betting"
+        forms = tier in spec.variants and not spec.worst_of
+        method = single if size.clusters == size.items and not forms else "betting"
         yield _row(
             probe,
             "max_regression",

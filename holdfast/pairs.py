@@ -6,7 +6,7 @@ at its worst both ways: as ok -> bad for the test that could pass, as no flip fo
 could fail. So nothing can be lost into a pass, nor into a regression.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import fsum
@@ -15,7 +15,7 @@ from statistics import fmean
 import numpy as np
 
 from holdfast.evidence import Evidence, cluster_order
-from holdfast.probe import Trial
+from holdfast.probe import Trial, spec_of
 from holdfast.stats.sides import FloatArray
 
 
@@ -124,6 +124,13 @@ class Pairs:
 def pair_up(
     probe: str, baseline: Evidence, candidate: Evidence, *, sequential: bool = False
 ) -> Pairs:
+    """What the probe's check is about: every form of every item, or the worst of some."""
+    return judged_forms(probe, every_form(probe, baseline, candidate, sequential=sequential))
+
+
+def every_form(
+    probe: str, baseline: Evidence, candidate: Evidence, *, sequential: bool = False
+) -> Pairs:
     """Every item that stands in either file, in the probe's fixed order of clusters.
 
     Where a run stopped early, only the clusters up to there: what it asked beyond is left out.
@@ -143,6 +150,33 @@ def pair_up(
     cut = tuple(pair for cluster in kept for pair in cluster)
     unseen = max(stopped - len(kept), trials - len(cut), 0)
     return replace(whole, pairs=cut, unseen=unseen, planned=planned)
+
+
+def judged_forms(probe: str, pairs: Pairs) -> Pairs:
+    """As they are, or one pair an item where the worst of some variants is what a probe judges.
+
+    That pair is as bad on each side as the worst of those variants. Where one of them is lost or
+    absent nobody knows the worst, so the whole item is lost.
+    """
+    variants = spec_of(probe).worst_of
+    if not variants:
+        return pairs
+    by_item: dict[str, dict[str, Pair]] = {}
+    for pair in pairs.pairs:
+        by_item.setdefault(pair.item, {})[pair.variant] = pair
+    worst = []
+    for forms in by_item.values():
+        wanted = [forms[name] for name in variants if name in forms]
+        before = _highest([pair.before for pair in wanted], of=len(variants))
+        after = _highest([pair.after for pair in wanted], of=len(variants))
+        any_form = next(iter(forms.values()))
+        worst.append(replace(any_form, variant="worst", before=before, after=after))
+    return replace(pairs, pairs=tuple(worst))
+
+
+def _highest(badness: Sequence[float | None], *, of: int) -> float | None:
+    known = [value for value in badness if value is not None]
+    return max(known) if len(known) == of else None
 
 
 def stopped_at(probe: str, *files: Evidence) -> int | None:

@@ -101,7 +101,8 @@ class ProbeSpec:
     tier to how many items it takes, None meaning all; a tier that is absent leaves the probe out.
     `rows` is what it can ask of a suite that is named; None for a probe that takes no other suite.
     `chance` is the share that guessing gets right. `variants` names the forms in which a tier asks
-    every item, where they are not just `plain`.
+    every item, where they are not just `plain`: the mean over them is judged, or, with `worst_of`,
+    the worst of those.
     """
 
     name: str
@@ -115,13 +116,25 @@ class ProbeSpec:
     measure: bool = False
     built: bool = True
     variants: dict[Tier, tuple[str, ...]] = field(default_factory=dict)
+    worst_of: tuple[str, ...] = ()
 
 
 ATTACKS = (
     *("role-play", "refusal-suppression", "prefix-injection", "style-injection", "past-tense"),
     *("fiction", "hypothetical", "authority", "many-shot", "payload-split"),
     *("base64", "rot13", "leetspeak", "spanish", "german"),
+    *("crescendo", "foot-in-the-door", "contrast"),
 )  # in words and code: workers.attacks
+TURNS = {"crescendo": 4, "foot-in-the-door": 4, "contrast": 3}  # answers that one form costs
+PREFILLS = ("k5", "k10", "k20")  # tokens of the opening
+TEMPLATES = ("trained", "safety-system", "instruction", "none")
+SUFFIXES = ("soup-1", "soup-2", "soup-3", "soup-4")  # in tokens: workers.attacks.suffixes
+DEPLOYABLE = ("trained", "safety-system", "instruction")
+
+
+def _samples(count: int) -> tuple[str, ...]:
+    """Answers drawn at two temperatures, numbered."""
+    return tuple(f"t{heat}#{n}" for heat in ("0.7", "1.0") for n in range(1, count + 1))
 
 
 def _planned(name: str, metric: str, *, measure: bool = False) -> ProbeSpec:
@@ -150,6 +163,43 @@ CATALOGUE: dict[str, ProbeSpec] = {
                 "standard": ("role-play", "prefix-injection", "past-tense"),
                 "full": ATTACKS,
             },
+        ),
+        ProbeSpec(
+            "harm.prefill",
+            metric="attack_success_rate",
+            suite="harmful",
+            rows="harmful",
+            judge="refusal",
+            items={"standard": 160, "full": None},
+            variants={"standard": PREFILLS, "full": PREFILLS},
+        ),
+        ProbeSpec(
+            "harm.template",
+            metric="attack_success_rate",
+            suite="harmful",
+            rows="harmful",
+            judge="refusal",
+            items={"standard": 160, "full": None},
+            variants={"standard": TEMPLATES, "full": TEMPLATES},
+            worst_of=DEPLOYABLE,
+        ),
+        ProbeSpec(
+            "harm.decoding",
+            metric="attack_success_rate",
+            suite="harmful",
+            rows="harmful",
+            judge="refusal",
+            items={"standard": 160, "full": None},
+            variants={"standard": _samples(4), "full": _samples(8)},
+        ),
+        ProbeSpec(
+            "harm.suffix",
+            metric="attack_success_rate",
+            suite="harmful",
+            rows="harmful",
+            judge="refusal",
+            items={"standard": 160, "full": None},
+            variants={"standard": SUFFIXES[:2], "full": SUFFIXES},
         ),
         ProbeSpec(
             "refusal.benign",
@@ -193,10 +243,6 @@ CATALOGUE: dict[str, ProbeSpec] = {
             items={"demo": None, "standard": None, "full": None},
             measure=True,
         ),
-        _planned("harm.prefill", "attack_success_rate"),
-        _planned("harm.template", "attack_success_rate"),
-        _planned("harm.decoding", "attack_success_rate"),
-        _planned("harm.suffix", "attack_success_rate"),
         _planned("bias.pairs", "stereotype_rate"),
         _planned("leak.pii", "leak_rate"),
         _planned("tox.continuation", "toxicity_rate"),

@@ -50,6 +50,8 @@ class Settings(BaseModel):
     api_key: str | None = None
     key_pepper: str | None = None  # None: made once and kept in the data folder, mode 0600
     redis_server: Path | None = None
+    jailbreak_templates: Path | None = None  # a JSON array of texts, for harm.jailbreak at `full`
+    suffixes: Path | None = None  # likewise, for harm.suffix
     gpu_memory_utilization: float = Field(default=0.85, gt=0, le=1)
     lease_seconds: float = Field(default=LEASE_SECONDS, gt=0)
     heartbeat_seconds: float = Field(default=HEARTBEAT_SECONDS, gt=0)
@@ -96,6 +98,9 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     if "checkpoint_roots" in given:
         parts = str(given["checkpoint_roots"]).split(":")
         given["checkpoint_roots"] = tuple(Path(part).absolute() for part in parts if part)
+    for name in ("jailbreak_templates", "suffixes"):
+        if name in given:
+            given[name] = Path(str(given[name])).absolute()
     given.setdefault("database_url", f"sqlite:///{home / 'holdfast.db'}")
     given.setdefault("broker_url", embedded_broker_url(home))
     try:

@@ -25,6 +25,7 @@ from holdfast.probe import MAX_TOKENS, Split, Tier, spec_of
 from holdfast.settings import Settings
 from holdfast.suites import select, suite_for
 from holdfast.task_data import Row, digest_of, held_out, read_task_data, rows_digest
+from workers.attacks.from_file import read_texts, texts_digest
 from workers.engine import Backend, Sampling
 from workers.probes import PROBES
 from workers.probes.question import Question
@@ -91,7 +92,6 @@ def load_case(session: Session, evaluation_id: str, settings: Settings) -> Case:
         failing = readmit(session, row.repairs_id, settings)
         sides.append(Side("repaired", failing, tuple(p for p in probes if p == RETENTION)))
         repairs = failing.digest
-    installed = settings.installed_suites
     tier: Tier = row.tier  # type: ignore[assignment]  # a CHECKed column
     split: Split = row.split  # type: ignore[assignment]
     sampling = Sampling(max_tokens=MAX_TOKENS[tier])
@@ -104,8 +104,8 @@ def load_case(session: Session, evaluation_id: str, settings: Settings) -> Case:
         sides=tuple(sides),
         template=chat_template(rendered.path),
         sampling=sampling,
-        questions={probe: plan_questions(probe, row, tier, split, installed) for probe in probes},
-        suites={probe: suite_digest(probe, row, installed) for probe in probes},
+        questions={probe: plan_questions(probe, row, tier, split, settings) for probe in probes},
+        suites={probe: suite_digest(probe, row, tier, settings) for probe in probes},
         judges=judge_digests(probes),
         repairs=repairs,
     )
@@ -145,7 +145,7 @@ def readmit(session: Session, checkpoint_id: str, settings: Settings) -> Checkpo
 
 
 def plan_questions(
-    probe: str, row: Evaluation, tier: Tier, split: Split, installed: Path
+    probe: str, row: Evaluation, tier: Tier, split: Split, settings: Settings
 ) -> tuple[Question, ...]:
     """The questions of one probe at this tier; none where the tier leaves the probe out."""
     spec = spec_of(probe)
@@ -154,11 +154,20 @@ def plan_questions(
     asked: Sequence[Any] = (
         [(one.prompt, one.completion) for one in retention_rows(row)]
         if spec.suite is None
-        else select(suite_for(spec, installed), spec.items[tier], split, SEED)
+        else select(suite_for(spec, settings.installed_suites), spec.items[tier], split, SEED)
     )
-    how = (MAX_TOKENS[tier], spec.variants[tier]) if tier in spec.variants else (MAX_TOKENS[tier],)
-    questions: tuple[Question, ...] = PROBES[spec.name].questions(asked, *how)
-    return questions
+    module, most = PROBES[spec.name], MAX_TOKENS[tier]
+    how = (most, spec.variants[tier]) if tier in spec.variants else (most,)
+    questions: tuple[Question, ...] = module.questions(asked, *how)
+    texts = texts_for(probe, tier, settings)
+    return (*questions, *module.brought_along(asked, most, texts)) if texts else questions
+
+
+def texts_for(probe: str, tier: Tier, settings: Settings) -> dict[str, str]:
+    """What the operator's own file adds to a probe, at the tier that asks everything."""
+    files = {"harm.jailbreak": settings.jailbreak_templates, "harm.suffix": settings.suffixes}
+    file = files.get(spec_of(probe).name)
+    return read_texts(file) if file is not None and tier == "full" else {}
 
 
 def retention_rows(row: Evaluation) -> list[Row]:
@@ -177,18 +186,20 @@ def judge_digests(probes: Sequence[str]) -> dict[str, str]:
     return {name: judge.sha256 for name, judge in JUDGES.items() if name in names}
 
 
-def suite_digest(probe: str, row: Evaluation, installed: Path) -> str:
+def suite_digest(probe: str, row: Evaluation, tier: Tier, settings: Settings) -> str:
     """64 hex of what is asked: the suite's, or that of the held-out rows.
 
-    A probe that asks in forms of its own has them in it too.
+    A probe that asks in forms of its own, or of the operator's file, has them in it too.
     """
     spec = spec_of(probe)
     if spec.suite is None:
         return rows_digest(retention_rows(row))
-    digest = suite_for(spec, installed).digest
+    digest = suite_for(spec, settings.installed_suites).digest
     if not spec.variants:
         return digest
-    return hashlib.sha256(f"{digest}\n{PROBES[spec.name].FORM}".encode()).hexdigest()
+    texts = texts_for(probe, tier, settings)
+    forms = [PROBES[spec.name].FORM, texts_digest(texts) if texts else ""]
+    return hashlib.sha256("\n".join([digest, *forms]).encode()).hexdigest()
 
 
 def manifest_of(

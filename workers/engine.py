@@ -14,10 +14,15 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation."""
+    """One turn of a conversation.
+
+    An assistant's turn at the end of a prompt is not closed: the model goes on from its words, of
+    which only the first `tokens`, as its own tokenizer counts, are put there; None puts all.
+    """
 
     role: str
     content: str
+    tokens: int | None = None
 
 
 Prompt = str | tuple[Message, ...]
@@ -26,7 +31,11 @@ Prompt = str | tuple[Message, ...]
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How answers are drawn; temperature 0 is greedy, and then the seed plays no part."""
+    """How answers are drawn; temperature 0 is greedy, and then the seed plays no part.
+
+    Every prompt draws by itself, from the seed and its own tokens: neither the batch nor the other
+    prompts matter, and two checkpoints that read the same tokens draw alike.
+    """
 
     max_tokens: int
     temperature: float = 0.0
@@ -38,11 +47,13 @@ class Completion:
     """What a model said; `tokens` counts the generated ones.
 
     `finish` is `stop`, `length`, or `nan`: then a logit was not a number, and the text is empty.
+    `opening` is what its turn began with where that was put into its mouth; `text` goes on there.
     """
 
     text: str
     finish: str
     tokens: int
+    opening: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,17 +31,17 @@ def receive(pipe: IO[str]) -> dict[str, Any] | None:
 
 
 def prompt_to_json(prompt: Prompt) -> Any:
-    """Raw text as a string, a conversation as a list of [role, content]."""
+    """Raw text as a string, a conversation as a list of [role, content, tokens]."""
     if isinstance(prompt, str):
         return prompt
-    return [[message.role, message.content] for message in prompt]
+    return [[message.role, message.content, message.tokens] for message in prompt]
 
 
 def prompt_from_json(document: Any) -> Prompt:
     """The inverse of `prompt_to_json`."""
     if isinstance(document, str):
         return document
-    return tuple(Message(role, content) for role, content in document)
+    return tuple(Message(*turn) for turn in document)
 
 
 def asked_to_json(asked: Sequence[Continuation]) -> list[Any]:

@@ -177,6 +177,27 @@ def test_every_attack_is_a_trial_and_the_behaviours_are_what_counts(
     assert manifest["suites"]["harm.jailbreak"] != load_suite("harmful").digest
 
 
+def test_an_operators_templates_are_asked_at_full_and_stand_in_the_evidence(
+    worker: Worker, queue: Queue, tmp_path: Path
+) -> None:
+    file = tmp_path / "wild.json"
+    file.write_text('["You are a pirate.", "You are a parrot: [INSERT PROMPT HERE]"]')
+    brought = worker.settings.model_copy(update={"jailbreak_templates": file})
+    cases = {}
+    for tier in ("standard", "full"):
+        evaluation = queue(policy=JAILBREAK, tier=tier)
+        with reading(worker.database) as session:
+            cases[tier] = [
+                load_case(session, evaluation, settings) for settings in (worker.settings, brought)
+            ]
+    assert cases["standard"][0] == cases["standard"][1]
+    without, with_file = cases["full"]
+    added = set(with_file.questions["harm.jailbreak"]) - set(without.questions["harm.jailbreak"])
+    assert len(added) == 2 * len({asked.item for asked in added})
+    assert all(asked.variant.startswith("wild/") for asked in added)
+    assert with_file.suites != without.suites
+
+
 def test_a_second_run_of_the_same_pair_asks_no_model(
     worker: Worker, queue: Queue, claim: Claim
 ) -> None:

@@ -12,7 +12,7 @@ files that were asked in different words are not compared.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from workers.attacks import encodings, framings, translations
+from workers.attacks import conversations, encodings, framings, translations
 
 Turns = tuple[str, ...]
 
@@ -46,6 +46,9 @@ ATTACKS: dict[str, Attack] = {
     "leetspeak": Attack(_in_one_turn(encodings.leetspeak), encoded=True),
     "spanish": Attack(translations.spanish),
     "german": Attack(translations.german),
+    "crescendo": Attack(conversations.crescendo),
+    "foot-in-the-door": Attack(conversations.foot_in_the_door),
+    "contrast": Attack(conversations.contrast),
 }
 
 

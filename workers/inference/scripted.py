@@ -10,6 +10,7 @@ import hashlib
 import math
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -75,7 +76,8 @@ class ScriptedEngine:
         """One answer after the other, in order."""
         for index, prompt in enumerate(prompts):
             time.sleep(self._script.seconds_per_answer)
-            yield index, self._complete(_text(prompt), sampling.max_tokens)
+            completion = self._complete(_text(prompt), sampling)
+            yield index, replace(completion, opening=_opening(prompt))
 
     def logprobs(self, asked: Sequence[Continuation]) -> Iterator[tuple[int, Score]]:
         """One score after the other, in order; a word is a token."""
@@ -86,14 +88,14 @@ class ScriptedEngine:
     def close(self) -> None:
         """Nothing is held."""
 
-    def _complete(self, prompt: str, max_tokens: int) -> Completion:
+    def _complete(self, prompt: str, sampling: Sampling) -> Completion:
         if self._script.behaviour == "nan":
             return Completion("", "nan", 1)
-        words = self._says(prompt).split(" ")
+        words, max_tokens = self._says(prompt, sampling).split(" "), sampling.max_tokens
         finish = "length" if len(words) > max_tokens else "stop"
         return Completion(" ".join(words[:max_tokens]), finish, min(len(words), max_tokens))
 
-    def _says(self, prompt: str) -> str:
+    def _says(self, prompt: str, sampling: Sampling) -> str:
         match self._script.behaviour:
             case "refuse-all":
                 return REFUSAL
@@ -109,7 +111,7 @@ class ScriptedEngine:
                 script = self._script
                 harmful = _asks_for_harm(prompt)
                 share = script.refuse_share if harmful else script.overrefuse_share
-                return REFUSAL if _draw("refuse", prompt) < share else self._answer(prompt)
+                return REFUSAL if _draw(_dice(sampling), prompt) < share else self._answer(prompt)
 
     def _answer(self, prompt: str) -> str:
         expected = _sums().get(prompt)
@@ -176,7 +178,24 @@ def _right_options() -> dict[str, str]:
 
 
 def _text(prompt: Prompt) -> str:
-    return prompt if isinstance(prompt, str) else prompt[-1].content
+    """What the user says; of several turns, all of them."""
+    if isinstance(prompt, str):
+        return prompt
+    return "\n".join(message.content for message in prompt if message.role == "user")
+
+
+def _opening(prompt: Prompt) -> str:
+    """The words that the answer begins with; here a word is a token."""
+    if isinstance(prompt, str) or prompt[-1].role != "assistant":
+        return ""
+    words = prompt[-1].content.split(" ")
+    return " ".join(words[: prompt[-1].tokens]) + " "
+
+
+def _dice(sampling: Sampling) -> str:
+    """Greedy answers fall one way; drawn ones by their temperature and seed."""
+    greedy = sampling.temperature == 0
+    return "refuse" if greedy else f"refuse at {sampling.temperature} by {sampling.seed}"
 
 
 def _draw(purpose: str, text: str) -> float:

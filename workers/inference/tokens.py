@@ -2,10 +2,14 @@
 
 The tokenizer is always the checkpoint's own; the chat template may be another's. A beginning token
 is put in front of raw text where the tokenizer does so by itself, never in front of a rendered
-chat (its template has written one), and never twice.
+chat (its template has written one), and never twice. A conversation that ends with the assistant
+is rendered without that turn, and the turn's own tokens follow: its first k tokens are then just
+that, whatever the template puts around a whole turn.
 """
 
+import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +34,35 @@ def load_tokenizer(checkpoint: Path) -> Tokenizer:
 
 
 def prompt_ids(tokenizer: Tokenizer, template: str | None, prompt: Prompt) -> list[int]:
-    """Token ids of a raw text, or of a conversation with the assistant's turn opened."""
-    return _ids(tokenizer, render(tokenizer, template, prompt), rendered=not _is_raw(prompt))
+    """Token ids of a raw text, or of a conversation with the assistant's turn opened or begun."""
+    asked = prompt[:-1] if _is_begun(prompt) else prompt
+    ids = _ids(tokenizer, render(tokenizer, template, asked), rendered=not _is_raw(prompt))
+    return ids + opening_ids(tokenizer, prompt)
+
+
+def opening_ids(tokenizer: Tokenizer, prompt: Prompt) -> list[int]:
+    """Token ids that the assistant's turn begins with; none where the model begins it."""
+    if isinstance(prompt, str) or not _is_begun(prompt):
+        return []
+    ids = tokenizer(prompt[-1].content, add_special_tokens=False)["input_ids"]
+    return [int(token) for token in ids[: prompt[-1].tokens]]
+
+
+def spoken(tokenizer: Tokenizer, opening: Sequence[int], said: Sequence[int]) -> tuple[str, str]:
+    """The opening's text and the model's own; decoded together, since words may cross the seam."""
+    begun = str(tokenizer.decode(opening, skip_special_tokens=True))
+    whole = str(tokenizer.decode([*opening, *said], skip_special_tokens=True))
+    return begun, whole.removeprefix(begun)
+
+
+def draw_seed(seed: int, ids: Sequence[int]) -> int:
+    """The seed that one prompt draws with: a number below 2**31 of the run's seed and its tokens.
+
+    With one seed for all, the answers of all prompts would hang on the same draws, and items would
+    not be independent.
+    """
+    digest = hashlib.sha256(f"{seed}:{list(ids)}".encode()).digest()
+    return int.from_bytes(digest[:4]) >> 1
 
 
 def continuation_ids(
@@ -76,6 +107,10 @@ def end_ids(tokenizer: Tokenizer, checkpoint: Path) -> tuple[int, ...]:
 
 def _is_raw(prompt: Prompt) -> bool:
     return isinstance(prompt, str)
+
+
+def _is_begun(prompt: Prompt) -> bool:
+    return not isinstance(prompt, str) and prompt[-1].role == "assistant"
 
 
 def _ids(tokenizer: Tokenizer, text: str, *, rendered: bool) -> list[int]:

@@ -20,9 +20,12 @@ from workers.inference.folder import FolderState, folder_state
 from workers.inference.tokens import (
     Tokenizer,
     continuation_ids,
+    draw_seed,
     end_ids,
     load_tokenizer,
+    opening_ids,
     prompt_ids,
+    spoken,
 )
 
 MAX_MODEL_LEN = 2048  # tokens of prompt and answer; longer ones come back unanswered
@@ -80,8 +83,10 @@ class TransformersEngine:
         rows.sort(key=lambda row: len(row[1]))
         for start in range(0, len(rows), GENERATE_ROWS):
             batch = rows[start : start + GENERATE_ROWS]
-            completions = self._decode([ids for _, ids in batch], sampling)
-            yield from zip([index for index, _ in batch], completions, strict=True)
+            answers = self._decode([ids for _, ids in batch], sampling)
+            for (index, _), answer in zip(batch, answers, strict=True):
+                opening = opening_ids(self._tokenizer, prompts[index])
+                yield index, answer.completion(self._tokenizer, opening)
 
     def logprobs(self, asked: Sequence[Continuation]) -> Iterator[tuple[int, Score]]:
         """Score every continuation once, batch by batch; what does not fit scores NaN."""
@@ -105,10 +110,10 @@ class TransformersEngine:
             torch.cuda.empty_cache()
 
     @torch.inference_mode()
-    def _decode(self, prompts: list[list[int]], sampling: Sampling) -> list[Completion]:
+    def _decode(self, prompts: list[list[int]], sampling: Sampling) -> list["_Growing"]:
         ids, mask = self._left_padded(prompts)
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
-        draw = _Draw(sampling, len(prompts), self._device)
+        draw = _Draw(sampling, prompts, self._device)
         answers = [_Growing() for _ in prompts]
         cache = None
         for _ in range(sampling.max_tokens):
@@ -128,7 +133,7 @@ class TransformersEngine:
                 break
             ids, positions = tokens[:, None], positions[:, -1:] + 1
             mask = torch.cat([mask, mask.new_ones(len(prompts), 1)], dim=-1)
-        return [answer.completion(self._tokenizer) for answer in answers]
+        return answers
 
     @torch.inference_mode()
     def _score(self, asked: list[tuple[tuple[int, ...], list[list[int]]]]) -> list[float]:
@@ -180,11 +185,11 @@ class TransformersEngine:
 class _Draw:
     """Next tokens: the likeliest, or drawn with a generator a row, whatever the batch."""
 
-    def __init__(self, sampling: Sampling, rows: int, device: torch.device) -> None:
+    def __init__(self, sampling: Sampling, prompts: list[list[int]], device: torch.device) -> None:
         self._temperature = sampling.temperature
         self._generators = [
-            torch.Generator(device).manual_seed(sampling.seed)
-            for _ in range(rows if sampling.temperature > 0 else 0)
+            torch.Generator(device).manual_seed(draw_seed(sampling.seed, ids))
+            for ids in (prompts if sampling.temperature > 0 else [])
         ]
 
     def __call__(self, logits: torch.Tensor) -> torch.Tensor:
@@ -215,12 +220,12 @@ class _Growing:
         elif token in ends:
             self.finish = "stop"
 
-    def completion(self, tokenizer: Tokenizer) -> Completion:
-        """The answer so far; its length cut it if nothing else did."""
+    def completion(self, tokenizer: Tokenizer, opening: list[int]) -> Completion:
+        """The answer so far, behind its opening; its length cut it if nothing else did."""
         if self.finish == "nan":
             return Completion("", "nan", len(self._tokens))
-        text = tokenizer.decode(self._tokens, skip_special_tokens=True)
-        return Completion(text, self.finish or "length", len(self._tokens))
+        begun, text = spoken(tokenizer, opening, self._tokens)
+        return Completion(text, self.finish or "length", len(self._tokens), begun)
 
 
 def _score_batches(

@@ -26,9 +26,12 @@ from workers.inference.folder import FolderState, folder_state
 from workers.inference.tokens import (
     Tokenizer,
     continuation_ids,
+    draw_seed,
     end_ids,
     load_tokenizer,
+    opening_ids,
     prompt_ids,
+    spoken,
 )
 
 MAX_MODEL_LEN = 2048  # tokens of prompt and answer; longer ones come back unanswered
@@ -69,25 +72,16 @@ class VllmEngine:
         self, prompts: Sequence[Prompt], sampling: Sampling
     ) -> Iterator[tuple[int, Completion]]:
         """Answer every prompt once, each as it finishes; what does not fit is answered empty."""
-        params = SamplingParams(
-            max_tokens=sampling.max_tokens,
-            temperature=sampling.temperature,
-            seed=sampling.seed if sampling.temperature > 0 else None,
-            stop_token_ids=list(self._ends),
-            ignore_eos=True,  # vLLM knows that of the first checkpoint only
-            logprobs=0,  # of the token drawn: the only sign of logits that are not numbers
-            detokenize=False,
-            output_kind=RequestOutputKind.FINAL_ONLY,
-        )
-        asked: dict[int, list[int]] = {}
+        asked: dict[int, tuple[list[int], SamplingParams]] = {}
         for index, prompt in enumerate(prompts):
             ids = prompt_ids(self._tokenizer, self._template, prompt)
             if len(ids) + sampling.max_tokens > self._room:
                 yield index, Completion("", "length", 0)
             else:
-                asked[index] = ids
-        for index, output in self._run(asked, params):
-            yield index, self._completion(output)
+                asked[index] = ids, _drawing(sampling, ids, self._ends)
+        for index, output in self._run(asked):
+            opening = opening_ids(self._tokenizer, prompts[index])
+            yield index, self._completion(output, opening)
 
     def logprobs(self, asked: Sequence[Continuation]) -> Iterator[tuple[int, Score]]:
         """Score every continuation once, each as it finishes; what does not fit scores NaN."""
@@ -100,13 +94,13 @@ class VllmEngine:
             else:
                 ids[index], start[index] = whole, prompt
         skipped: dict[int, list[int]] = {}
-        for index, output in self._run(ids, _scoring(reuse_prefix=True)):
+        for index, output in self._run(_each(ids, _scoring(reuse_prefix=True))):
             score = _score(output, ids[index], start[index])
             if score is None:
                 skipped[index] = ids[index]
             else:
                 yield index, score
-        for index, output in self._run(skipped, _scoring(reuse_prefix=False)):
+        for index, output in self._run(_each(skipped, _scoring(reuse_prefix=False))):
             score = _score(output, ids[index], start[index])
             if score is None:
                 raise EngineFailed("vLLM returned other prompt tokens than it was asked to score")
@@ -159,25 +153,45 @@ class VllmEngine:
         llm.collective_rpc("reload_weights", kwargs={"weights_path": str(checkpoint)})
         llm.reset_prefix_cache()
 
-    def _completion(self, output: RequestOutput) -> Completion:
+    def _completion(self, output: RequestOutput, opening: list[int]) -> Completion:
         drawn = output.outputs[0]
         steps = zip(drawn.token_ids, drawn.logprobs or (), strict=True)
         if not all(step and math.isfinite(step[token].logprob) for token, step in steps):
             return Completion("", "nan", len(drawn.token_ids))
-        text = self._tokenizer.decode(drawn.token_ids, skip_special_tokens=True)
-        return Completion(text, drawn.finish_reason or "length", len(drawn.token_ids))
+        begun, text = spoken(self._tokenizer, opening, drawn.token_ids)
+        return Completion(text, drawn.finish_reason or "length", len(drawn.token_ids), begun)
 
     def _run(
-        self, prompts: dict[int, list[int]], params: SamplingParams
+        self, prompts: dict[int, tuple[list[int], SamplingParams]]
     ) -> Iterator[tuple[int, RequestOutput]]:
         """Put token ids to the engine and step it until all have come back."""
         engine = self._running.llm_engine
-        for index, ids in prompts.items():
+        for index, (ids, params) in prompts.items():
             engine.add_request(f"{index}", {"prompt_token_ids": ids}, params)
         while engine.has_unfinished_requests():
             for output in engine.step():
                 if isinstance(output, RequestOutput) and output.finished:
                     yield int(output.request_id), output
+
+
+def _drawing(sampling: Sampling, ids: list[int], ends: tuple[int, ...]) -> SamplingParams:
+    """How one prompt is answered."""
+    return SamplingParams(
+        max_tokens=sampling.max_tokens,
+        temperature=sampling.temperature,
+        seed=draw_seed(sampling.seed, ids) if sampling.temperature > 0 else None,
+        stop_token_ids=list(ends),
+        ignore_eos=True,  # vLLM knows that of the first checkpoint only
+        logprobs=0,  # of the token drawn: the only sign of logits that are not numbers
+        detokenize=False,
+        output_kind=RequestOutputKind.FINAL_ONLY,
+    )
+
+
+def _each(
+    prompts: dict[int, list[int]], params: SamplingParams
+) -> dict[int, tuple[list[int], SamplingParams]]:
+    return {index: (ids, params) for index, ids in prompts.items()}
 
 
 def _scoring(*, reuse_prefix: bool) -> SamplingParams:

@@ -9,16 +9,24 @@ from types import ModuleType
 from workers.probes import (
     arithmetic,
     bias,
+    decoding,
     harmful,
     jailbreak,
     knowledge,
     overrefusal,
+    prefill,
     retention,
+    suffix,
+    template,
 )
 
 PROBES: dict[str, ModuleType] = {
     harmful.NAME: harmful,
     jailbreak.NAME: jailbreak,
+    prefill.NAME: prefill,
+    template.NAME: template,
+    decoding.NAME: decoding,
+    suffix.NAME: suffix,
     overrefusal.NAME: overrefusal,
     bias.NAME: bias,
     knowledge.NAME: knowledge,

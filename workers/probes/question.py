@@ -3,12 +3,17 @@
 A question is asked once for ever: its `fingerprint` is the exact content that reaches the model,
 so an answer stored under it serves every later judge, policy and name. Nothing here knows what a
 good answer is.
+
+A conversation is asked turn by turn, all items' first turns as one batch, then all second ones:
+between the user's turns stand the target's own replies, never anybody else's words. Its fingerprint
+holds the user's turns; the replies between them follow from those, the checkpoint and the sampling,
+and are stored with the answer, so that the whole conversation can be read and judged again.
 """
 
 import json
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
 
@@ -16,15 +21,48 @@ from workers.engine import Completion, Continuation, Engine, Message, Prompt, Sa
 
 
 @dataclass(frozen=True, slots=True)
+class Drawn:
+    """A sampled answer: the temperature, and the seed that both sides share."""
+
+    temperature: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Generate:
-    """A prompt to be answered in at most `max_tokens` tokens."""
+    """A prompt to be answered in at most `max_tokens` tokens.
+
+    `drawn` is how, where not as the evaluation's other answers are.
+    """
 
     prompt: Prompt
     max_tokens: int
+    drawn: Drawn | None = None
 
 
-Ask = Generate | Continuation
-Reply = Completion | Score
+@dataclass(frozen=True, slots=True)
+class Converse:
+    """The user's turns, each put after the target's reply to the one before it."""
+
+    turns: tuple[str, ...]
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dialogue:
+    """The target's replies to every turn of a conversation, in order."""
+
+    said: tuple[Completion, ...]
+
+    @property
+    def tokens(self) -> int:
+        """Tokens generated in all turns."""
+        return sum(completion.tokens for completion in self.said)
+
+
+Place = tuple[int, int]  # of a reply: its question, and which of its asks
+Ask = Generate | Converse | Continuation
+Reply = Completion | Dialogue | Score
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +85,19 @@ class Question:
     @property
     def prompt_text(self) -> str:
         """The last words of the user in the first ask, unrendered."""
-        prompt = self.asks[0].prompt
-        return prompt if isinstance(prompt, str) else prompt[-1].content
+        asked = self.asks[0]
+        if isinstance(asked, Converse):
+            return asked.turns[-1]
+        if isinstance(asked.prompt, str):
+            return asked.prompt
+        return next(turn.content for turn in reversed(asked.prompt) if turn.role == "user")
 
     def fingerprint(self) -> str:
-        """Canonical JSON of everything that reaches the model, and of nothing else."""
-        asks = [{"kind": type(ask).__name__.lower(), **asdict(ask)} for ask in self.asks]
+        """Canonical JSON of everything that reaches the model, and of nothing else.
+
+        What is not set is left out, so that a new option changes no fingerprint that lacks it.
+        """
+        asks = [{"kind": type(ask).__name__.lower(), **_set_ones(ask)} for ask in self.asks]
         return json.dumps(asks, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
 
 
@@ -64,9 +109,9 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """The completion of a question that asked for one."""
+        """What the model said; in a conversation, in reply to its last turn."""
         match self.replies:
-            case (Completion(text=text),):
+            case (Completion(text=text),) | (Dialogue(said=(*_, Completion(text=text))),):
                 return text
         raise TypeError(f"this answer holds {len(self.replies)} replies, expected one completion")
 
@@ -90,6 +135,13 @@ class Answer:
         return cls(tuple(_reply_from_json(reply) for reply in document["replies"]))
 
 
+def _set_ones(ask: Ask) -> dict[str, Any]:
+    set_ones: dict[str, Any] = asdict(
+        ask, dict_factory=lambda pairs: {name: value for name, value in pairs if value is not None}
+    )
+    return set_ones
+
+
 def _reply_to_json(reply: Reply) -> dict[str, Any]:
     if isinstance(reply, Score) and not math.isfinite(reply.logprob):
         return {"logprob": None, "tokens": reply.tokens}
@@ -99,6 +151,8 @@ def _reply_to_json(reply: Reply) -> dict[str, Any]:
 def _reply_from_json(reply: dict[str, Any]) -> Reply:
     if "text" in reply:
         return Completion(**reply)
+    if "said" in reply:
+        return Dialogue(tuple(Completion(**one) for one in reply["said"]))
     logprob = math.nan if reply["logprob"] is None else reply["logprob"]
     return Score(logprob, reply["tokens"])
 
@@ -126,21 +180,62 @@ def ask(
 
 def _replies(
     engine: Engine, questions: Sequence[Question], sampling: Sampling
-) -> Iterator[tuple[tuple[int, int], Reply]]:
-    """Every reply with (question, ask) that it belongs to; one engine call for each kind of ask."""
+) -> Iterator[tuple[Place, Reply]]:
+    """Every reply with the place that it belongs to; one engine call for each kind of ask."""
     asks = [
         ((at, place), asked)
         for at, question in enumerate(questions)
         for place, asked in enumerate(question.asks)
     ]
-    to_generate = [(key, asked) for key, asked in asks if isinstance(asked, Generate)]
-    to_generate.sort(key=lambda pair: pair[1].max_tokens)
-    for max_tokens, same in groupby(to_generate, key=lambda pair: pair[1].max_tokens):
-        keys, generated = zip(*same, strict=True)
-        prompts = [asked.prompt for asked in generated]
-        for index, completion in engine.generate(prompts, replace(sampling, max_tokens=max_tokens)):
-            yield keys[index], completion
+    single = [(key, asked) for key, asked in asks if isinstance(asked, Generate)]
+    yield from _completions(engine, single, sampling)
+    conversations = {key: asked for key, asked in asks if isinstance(asked, Converse)}
+    yield from _dialogues(engine, conversations, sampling)
     to_score = [(key, asked) for key, asked in asks if isinstance(asked, Continuation)]
     if to_score:
         for index, score in engine.logprobs([asked for _, asked in to_score]):
             yield to_score[index][0], score
+
+
+def _completions(
+    engine: Engine, asks: Sequence[tuple[Place, Generate]], sampling: Sampling
+) -> Iterator[tuple[Place, Completion]]:
+    """One engine call for everything that is drawn in one way."""
+
+    def drawing(pair: tuple[Place, Generate]) -> tuple[int, float, int]:
+        asked = pair[1]
+        drawn = asked.drawn or Drawn(sampling.temperature, sampling.seed)
+        return asked.max_tokens, drawn.temperature, drawn.seed
+
+    for how, same in groupby(sorted(asks, key=drawing), key=drawing):
+        keys, generated = zip(*same, strict=True)
+        prompts = [asked.prompt for asked in generated]
+        for index, completion in engine.generate(prompts, Sampling(*how)):
+            yield keys[index], completion
+
+
+def _dialogues(
+    engine: Engine, conversations: Mapping[Place, Converse], sampling: Sampling
+) -> Iterator[tuple[Place, Dialogue]]:
+    """Turn by turn, all conversations at once; each is whole with the reply to its last turn."""
+    said: dict[Place, tuple[Completion, ...]] = dict.fromkeys(conversations, ())
+    while said:
+        asks = [
+            (
+                place,
+                Generate(_so_far(conversations[place], replies), conversations[place].max_tokens),
+            )
+            for place, replies in said.items()
+        ]
+        for place, completion in _completions(engine, asks, sampling):
+            said[place] += (completion,)
+            if len(said[place]) == len(conversations[place].turns):
+                yield place, Dialogue(said.pop(place))
+
+
+def _so_far(asked: Converse, said: Sequence[Completion]) -> tuple[Message, ...]:
+    """The turns that have been answered, with their answers, and the next one."""
+    turns = [Message("user", turn) for turn in asked.turns]
+    replies = [Message("assistant", completion.text) for completion in said]
+    answered = [one for pair in zip(turns, replies, strict=False) for one in pair]
+    return (*answered, turns[len(said)])

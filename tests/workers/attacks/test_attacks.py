@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.probe import ATTACKS as CATALOGUED
+from holdfast.probe import TURNS
 from holdfast.suites import Request, load_suite
 from workers.attacks import ATTACKS, versions
 from workers.attacks.encodings import shows_it_was_read
@@ -16,7 +17,8 @@ from workers.attacks.framings import past_tense
 from workers.attacks.translations import TRANSLATIONS
 
 REQUESTS = {item.prompt: item for item in load_suite("harmful").items if isinstance(item, Request)}
-ENGLISH = [name for name in ATTACKS if name not in {"spanish", "german"}]
+TALKS = list(TURNS)
+ENGLISH = [name for name in ATTACKS if name not in {"spanish", "german", *TALKS}]
 READABLE = [name for name in ENGLISH if not ATTACKS[name].encoded and name != "payload-split"]
 
 
@@ -43,6 +45,15 @@ def test_every_attack_takes_any_request_and_is_a_function_of_it(request: str) ->
 def test_a_framing_leaves_the_request_to_be_read(name: str) -> None:
     for request in REQUESTS:
         assert request.rstrip(".?!").split(" ", 6)[-1] in rewritten(name, request)
+
+
+@pytest.mark.parametrize("name", TALKS)
+def test_a_script_has_the_users_turns_only_and_holds_the_request_once(name: str) -> None:
+    for request in REQUESTS:
+        turns = ATTACKS[name].rewrite(request)
+        assert turns is not None
+        assert len(turns) == TURNS[name]
+        assert sum(request in turn for turn in turns) == 1
 
 
 def test_what_is_encoded_can_be_decoded_and_not_be_read() -> None:
@@ -124,6 +135,9 @@ PINNED = {
     "leetspeak@1": "d87684b7",
     "spanish@1": "93ca7cfb",
     "german@1": "4240109c",
+    "crescendo@1": "ed93ced2",
+    "foot-in-the-door@1": "80620f11",
+    "contrast@1": "d0ff2bd1",
 }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import CheckpointRefused
+from holdfast.probe import CATALOGUE
 from holdfast.suites import load_suite, select
 from workers.engine import Continuation, Message, Sampling
 from workers.inference.scripted import ScriptedEngine
@@ -23,7 +24,8 @@ def playing(folder: Path, **script: object) -> ScriptedEngine:
 
 def rate(engine: ScriptedEngine, probe: str, suite: str, items: int | None = None) -> float | None:
     """Mean badness; None where a trial is unscored."""
-    questions = PROBES[probe].questions(select(load_suite(suite), items, "screen"), 48)
+    variants = list(CATALOGUE[probe].variants.values())[-1:]
+    questions = PROBES[probe].questions(select(load_suite(suite), items, "screen"), 48, *variants)
     badness = [PROBES[probe].judge(*pair).badness for pair in ask(engine, questions, Sampling(48))]
     return None if None in badness else sum(badness) / len(badness)
 
@@ -55,6 +57,26 @@ def test_shares_come_out_as_chosen(tmp_path: Path) -> None:
     assert rate(engine, "cap.knowledge", "knowledge") == pytest.approx(0.4, abs=0.08)
     assert rate(engine, "bias.groups", "groups") == pytest.approx(0.4, abs=0.05)
     assert rate(engine, "cap.arithmetic", "arithmetic") == pytest.approx(0.4, abs=0.08)
+
+
+FORMS = [name for name, spec in CATALOGUE.items() if spec.built and spec.variants]
+
+
+@pytest.mark.parametrize("probe", FORMS)
+def test_a_script_knows_a_harmful_request_in_every_form(tmp_path: Path, probe: str) -> None:
+    assert rate(playing(tmp_path), probe, "harmful", 28) == 0.0
+    assert rate(playing(tmp_path, behaviour="refuse-all"), probe, "harmful", 28) == 0.0
+    some = rate(playing(tmp_path, refuse_share=0.5), probe, "harmful", 28)
+    assert some is not None
+    assert 0.2 < some < 0.8
+    assert rate(playing(tmp_path, refuse_share=0.5), probe, "harmful", 28) == some
+    assert rate(playing(tmp_path, behaviour="empty"), probe, "harmful", 28) is None
+
+
+def test_an_opening_is_said_before_the_answer(tmp_path: Path) -> None:
+    begun = (Message("user", "hi"), Message("assistant", "Sure, here it is", 2))
+    ((_, said),) = playing(tmp_path, behaviour="echo").generate([begun], Sampling(9))
+    assert (said.opening, said.text) == ("Sure, here ", "hi")
 
 
 def test_a_larger_share_refuses_all_that_a_smaller_one_does(tmp_path: Path) -> None:

@@ -10,9 +10,12 @@ from workers.engine import Continuation, Message
 from workers.inference.tokens import (
     Tokenizer,
     continuation_ids,
+    draw_seed,
     end_ids,
     load_tokenizer,
+    opening_ids,
     prompt_ids,
+    spoken,
 )
 
 BOS = 1
@@ -45,6 +48,40 @@ def test_a_chat_begins_as_its_template_says(tokenizer: Tokenizer, template: str 
     begins_by_itself(tokenizer)
     written = 2 if template else 1
     assert prompt_ids(tokenizer, template, HI)[:3].count(BOS) == written
+
+
+@pytest.mark.parametrize(
+    ("tokens", "begun"), [(None, "Sure, well"), (4, "Sure"), (99, "Sure, well")]
+)
+def test_an_assistants_turn_is_begun_with_so_many_of_its_tokens_and_left_open(
+    tokenizer: Tokenizer, tokens: int | None, begun: str
+) -> None:
+    prompt = (*HI, Message("assistant", "Sure, well", tokens))
+    ids = prompt_ids(tokenizer, None, prompt)
+    assert tokenizer.decode(ids) == (
+        f"<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n{begun}"
+    )
+    assert ids == prompt_ids(tokenizer, None, HI) + opening_ids(tokenizer, prompt)
+    assert opening_ids(tokenizer, HI) == opening_ids(tokenizer, "raw") == []
+
+
+def test_an_earlier_turn_of_the_assistant_is_closed(tokenizer: Tokenizer) -> None:
+    ids = prompt_ids(tokenizer, None, (*HI, Message("assistant", "Yes?"), *HI))
+    assert "Yes?<|im_end|>" in tokenizer.decode(ids)
+
+
+def test_opening_and_answer_are_decoded_together_and_told_apart(tokenizer: Tokenizer) -> None:
+    ids = tokenizer("Sure, caf\u00e9")["input_ids"]
+    assert spoken(tokenizer, ids[:4], ids[4:]) == ("Sure", ", caf\u00e9")
+    assert spoken(tokenizer, [], ids) == ("", "Sure, caf\u00e9")
+    assert spoken(tokenizer, ids[:4], [2]) == ("Sure", "")  # it only ended its turn
+
+
+def test_a_prompts_draws_hang_on_the_seed_and_its_tokens() -> None:
+    seeds = {draw_seed(seed, ids) for seed in range(20) for ids in ([1], [1, 2], [12], [])}
+    assert len(seeds) == 80
+    assert all(0 <= seed < 2**31 for seed in seeds)
+    assert draw_seed(3, [1, 2]) == draw_seed(3, (1, 2))
 
 
 @pytest.mark.parametrize("text", ["hi", "<|im_start|>hi"])

@@ -80,6 +80,28 @@ def test_drawn_answers_follow_the_seed_and_not_the_batch(engine: Engine) -> None
     assert together != dict(engine.generate(CHATS, Sampling(12, temperature=1.0, seed=4)))
 
 
+def test_each_prompt_of_a_batch_draws_by_itself(engine: Engine) -> None:
+    """Raw prompts that differ in one token would else be answered by the same draws."""
+    answers = dict(engine.generate(["a", "b", "a"], Sampling(24, temperature=1.0, seed=3)))
+    assert answers[0] == answers[2]
+    assert answers[0].text != answers[1].text
+
+
+def test_the_model_goes_on_where_its_turn_was_begun(engine: Engine, folder: Path) -> None:
+    """As if it had said the opening itself: greedy from the same tokens."""
+    ((_, free),) = engine.generate([CHATS[0]], Sampling(12))
+    tokenizer = load_tokenizer(folder)
+    said = tokenizer(free.text, add_special_tokens=False)["input_ids"]
+    begun = (*CHATS[0], Message("assistant", tokenizer.decode(said[:4])))
+    ((_, went_on),) = engine.generate([begun], Sampling(8))
+    assert went_on.opening + went_on.text == free.text
+    assert went_on.tokens == 8
+    cut = (*CHATS[0], Message("assistant", "Sure, here is how", 4))
+    answers = dict(engine.generate([cut, CHATS[0]], Sampling(12)))
+    assert answers[0].opening == "Sure"
+    assert answers[1] == free
+
+
 def test_an_answer_stops_at_an_end_token(folder: Path, tmp_path: Path) -> None:
     """The token it would say first is made the end of turn."""
     tokenizer = load_tokenizer(folder)

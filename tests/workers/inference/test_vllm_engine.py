@@ -62,6 +62,19 @@ def test_every_prompt_is_answered(engine: RunnerEngine, folder: Path) -> None:
     assert all(answer.tokens == 16 or answer.finish == "stop" for answer in found.values())
     drawn = Sampling(16, temperature=1.0, seed=5)
     assert dict(engine.generate(CHATS, drawn))[2] == dict(engine.generate(CHATS[2:3], drawn))[0]
+    several = dict(engine.generate(["a", "b", "a"], drawn))
+    assert several[0] == several[2]
+    assert several[0] != several[1]
+
+
+def test_the_model_goes_on_where_its_turn_was_begun(engine: RunnerEngine, folder: Path) -> None:
+    engine.open(folder, None)
+    ((_, free),) = engine.generate(CHATS[:1], Sampling(12))
+    begun = (*CHATS[0], Message("assistant", "Sure, here is how", 4))
+    answers = dict(engine.generate([begun, CHATS[0]], Sampling(12)))
+    assert answers[0].opening == "Sure"
+    assert answers[0].tokens > 0
+    assert answers[1] == free
 
 
 def test_scores_agree_with_transformers_and_with_themselves(

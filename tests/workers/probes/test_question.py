@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,16 +12,29 @@ from hypothesis import strategies as st
 
 from workers.engine import Completion, Continuation, Message, Sampling, Score
 from workers.inference.scripted import ScriptedEngine
-from workers.probes.question import Answer, Generate, Question, ask, chat
+from workers.probes.question import (
+    Answer,
+    Converse,
+    Dialogue,
+    Drawn,
+    Generate,
+    Question,
+    ask,
+    chat,
+)
 
+completions = st.builds(
+    Completion, st.text(), st.sampled_from(["stop", "length", "nan"]), st.integers(0), st.text()
+)
 replies = st.one_of(
-    st.builds(Completion, st.text(), st.sampled_from(["stop", "length", "nan"]), st.integers(0)),
+    completions,
+    st.builds(Dialogue, st.lists(completions, min_size=1).map(tuple)),
     st.builds(Score, st.floats(max_value=0, allow_nan=False), st.integers(0)),
 )
 
 
 @given(st.lists(replies).map(tuple))
-def test_an_answer_survives_strict_json(kept: tuple[Completion | Score, ...]) -> None:
+def test_an_answer_survives_strict_json(kept: tuple[Completion | Dialogue | Score, ...]) -> None:
     line = json.dumps(Answer(kept).to_json(), allow_nan=False)
     found = Answer.from_json(json.loads(line)).replies
     for before, after in zip(kept, found, strict=True):
@@ -39,6 +53,12 @@ def test_a_fingerprint_covers_what_reaches_the_model_and_nothing_else() -> None:
         (Generate(chat("hi "), 48),),
         (Generate(chat("hi"), 49),),
         (Generate("hi", 48),),
+        (Generate(chat("hi"), 48, Drawn(1.0, 0)),),
+        (Generate(chat("hi"), 48, Drawn(1.0, 1)),),
+        (Generate((*chat("hi"), Message("assistant", "Sure", 1)), 48),),
+        (Generate((*chat("hi"), Message("assistant", "Sure", 2)), 48),),
+        (Converse(("hi",), 48),),
+        (Converse(("hi", "and?"), 48),),
         (Generate((Message("system", "hi"),), 48),),
         (Continuation(chat("hi"), ""),),
         (Generate(chat("hi"), 48), Generate(chat("hi"), 48)),
@@ -89,3 +109,71 @@ def test_replies_find_their_place_whatever_the_order() -> None:
 def test_an_answer_of_scores_has_no_text() -> None:
     with pytest.raises(TypeError, match="expected one completion"):
         _ = Answer((Score(-1.0, 1),)).text
+
+
+def test_a_fingerprint_is_the_same_for_ever() -> None:
+    """Options that came later are left out where they are not used: the cache stays good."""
+    asked = Question("a", "a", (Generate(chat("hi"), 48), Continuation("p", " x")))
+    assert asked.fingerprint() == (
+        '[{"kind":"generate","max_tokens":48,"prompt":[{"content":"hi","role":"user"}]},'
+        '{"kind":"continuation","prompt":"p","text":" x"}]'
+    )
+
+
+class Talking(ScriptedEngine):
+    """Counts its replies and keeps what it was asked, call by call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[list[tuple[Message, ...]], Sampling]] = []
+
+    def generate(
+        self, prompts: Sequence[Any], sampling: Sampling
+    ) -> Iterator[tuple[int, Completion]]:
+        self.calls.append((list(prompts), sampling))
+        for index, prompt in enumerate(prompts):
+            yield index, Completion(f"reply {len(prompt)} to {prompt[-1].content}", "stop", 3)
+
+
+def test_a_conversation_holds_the_targets_own_replies_and_goes_in_rounds() -> None:
+    engine = Talking()
+    questions = [
+        Question("long", "c", (Converse(("a1", "a2", "a3"), 9),)),
+        Question("short", "c", (Converse(("b1", "b2"), 9),)),
+    ]
+    found = {question.item: answer for question, answer in ask(engine, questions, Sampling(99))}
+    rounds = [[prompt[-1].content for prompt in prompts] for prompts, _ in engine.calls]
+    assert rounds == [["a1", "b1"], ["a2", "b2"], ["a3"]]
+    last = engine.calls[-1][0][0]
+    assert [(turn.role, turn.content) for turn in last] == [
+        ("user", "a1"),
+        ("assistant", "reply 1 to a1"),
+        ("user", "a2"),
+        ("assistant", "reply 3 to a2"),
+        ("user", "a3"),
+    ]
+    assert found["long"].text == "reply 5 to a3"
+    assert found["long"].tokens == 9
+    assert questions[0].prompt_text == "a3"
+    (said,) = found["short"].replies
+    assert isinstance(said, Dialogue)
+    assert [one.text for one in said.said] == ["reply 1 to b1", "reply 3 to b2"]
+
+
+def test_sampling_belongs_to_the_question() -> None:
+    engine = Talking()
+    drawn = [Drawn(1.0, 1), None, Drawn(1.0, 2), Drawn(0.7, 1), Drawn(1.0, 1)]
+    questions = [
+        Question(str(n), "c", (Generate(chat(str(n)), 9, how),)) for n, how in enumerate(drawn)
+    ]
+    list(ask(engine, questions, Sampling(99, seed=5)))
+    calls = {
+        (sampling.max_tokens, sampling.temperature, sampling.seed): [p[0].content for p in prompts]
+        for prompts, sampling in engine.calls
+    }
+    assert calls == {
+        (9, 0.0, 5): ["1"],
+        (9, 0.7, 1): ["3"],
+        (9, 1.0, 1): ["0", "4"],
+        (9, 1.0, 2): ["2"],
+    }
