@@ -16,10 +16,8 @@ from sqlalchemy.orm import Session
 from holdfast.checkpoint import verify_unchanged
 from holdfast.db import jobs
 from holdfast.db.evaluations import (
-    create_remediation,
     get_evaluation,
     origin_of,
-    remediations_of,
 )
 from holdfast.db.session import after_commit, reading, transaction
 from holdfast.db.trials import Saved, read_back, save_answers, save_trials, saved_items
@@ -31,6 +29,7 @@ from holdfast.queue import hint
 from holdfast.verdict import Verdict, decide
 from workers.answers import answered, batches
 from workers.case import Case, Side, load_case, manifest_of
+from workers.ladder import next_repair
 from workers.looks import beginning, looks, newly_shown, stopping
 from workers.probes import PROBES
 from workers.worker import Worker
@@ -177,16 +176,6 @@ def follow_up(session: Session, case: Case, verdict: Verdict) -> bool:
     row = get_evaluation(session, case.evaluation_id)
     if row.repairs_id and not row.remediation_id:
         return False
-    origin = origin_of(session, row.remediation_id) if row.remediation_id else row.id
-    wanted = case.policy.remediation
-    failed = verdict.verdict == "fail" or (row.remediation_id and verdict.verdict != "pass")
-    tried = [one.recipe for one in remediations_of(session, origin)]
-    left = [recipe for recipe in wanted.recipes if recipe not in tried]
-    if not failed or not left or len(tried) >= wanted.budget.candidates:
-        return False
-    if wanted.on_fail == "propose":
-        jobs.add_event(session, origin, "remediation_proposed", {"recipe": left[0]})
-    if wanted.on_fail != "auto":
-        return False
-    create_remediation(session, origin, recipe=left[0], options={}, minutes=wanted.budget.minutes)
-    return True
+    repair = row.remediation_id
+    failed = verdict.verdict == "fail" or (repair and verdict.verdict != "pass")
+    return bool(failed) and next_repair(session, origin_of(session, repair) if repair else row.id)

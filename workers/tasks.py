@@ -21,12 +21,14 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from holdfast.db import jobs
+from holdfast.db.evaluations import get_job, origin_of
 from holdfast.db.session import after_commit, open_database, transaction
 from holdfast.errors import CallerError, HoldfastError, LeaseLost, Transient
 from holdfast.evaluation import MAX_ATTEMPTS, JobKind, Status
 from holdfast.queue import POKE, hint
 from workers import pipeline, remedy
 from workers.heartbeat import Heartbeat, Loss
+from workers.ladder import next_repair
 from workers.main import app, settings
 from workers.sessions import reap_leftovers
 from workers.supervisor import RunnerEngine
@@ -103,8 +105,19 @@ def end(worker: Worker, lease: jobs.Lease, error: Exception, lost: Loss | None) 
                 jobs.finish(session, lease, ENDS[lost])
             else:
                 settle(session, lease, error, worker.settings.retry_seconds)
+            if came_to_nothing(session, lease) and next_repair(
+                session, origin_of(session, lease.job_id)
+            ):
+                after_commit(session, partial(hint, worker.broker, worker.settings.queue))
     except LeaseLost as late:
         log.warning("job=%s stopped: %s", lease.job_id, late)
+
+
+def came_to_nothing(session: Session, lease: jobs.Lease) -> bool:
+    """Whether a repair has ended without a checkpoint to gate; to cancel one is no such end."""
+    if lease.kind is not JobKind.REMEDIATION:
+        return False
+    return get_job(session, lease.job_id).status in {Status.FAILED.value, Status.TIMED_OUT.value}
 
 
 def settle(session: Session, lease: jobs.Lease, error: Exception, delay: float) -> None:

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from holdfast.db import jobs
+from holdfast.db.evaluations import remediations_of
 from holdfast.db.session import reading, transaction
 from holdfast.db.tables import Job
 from holdfast.errors import (
@@ -147,3 +148,40 @@ def test_a_crash_of_a_job_that_is_not_ours_any_more_is_not_counted(
     tasks.run(worker, claim())
     found = row(worker, job_id)
     assert (found.status, found.crash_count, found.error) == ("running", 0, None)
+
+
+LADDER = """\
+version: 1
+name: ladder
+checks:
+  harm.direct: {metric: attack_success_rate, max_regression: 0.10}
+remediation: {on_fail: auto, recipes: [wise_ft, rehearsal], budget: {candidates: 2}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "lost", "followed"),
+    [
+        (CheckpointRefused("not finite"), None, True),
+        (TrainingFailed("it died"), None, False),
+        (EngineFailed("stopped"), heartbeat.Loss.DEADLINE, True),
+        (EngineFailed("stopped"), heartbeat.Loss.CANCELED, False),
+    ],
+    ids=["refused", "to be tried again", "too late", "canceled"],
+)
+def test_a_repair_that_comes_to_nothing_is_followed_by_the_next_recipe(
+    error: Exception,
+    lost: heartbeat.Loss | None,
+    followed: bool,
+    worker: Worker,
+    queue: Queue,
+    claim: Claim,
+) -> None:
+    failing = queue(policy=LADDER)
+    tasks.run(worker, claim())
+    lease = claim()
+    assert lease.kind is JobKind.REMEDIATION
+    tasks.end(worker, lease, error, lost)
+    with reading(worker.database) as session:
+        recipes = [one.recipe for one in remediations_of(session, failing)]
+    assert recipes == (["wise_ft", "rehearsal"] if followed else ["wise_ft"])
