@@ -31,11 +31,10 @@ from holdfast.db.evaluations import (
     get_job,
 )
 from holdfast.errors import Conflict, InvalidPlan, InvalidPolicy, InvalidTaskData, NotBuilt
-from holdfast.policy import PLANNED_RECIPES, SHIPPED, Policy, parse_policy
-from holdfast.probe import spec_of
+from holdfast.policy import PLANNED_RECIPES, SHIPPED, parse_policy
 from holdfast.remediation import Plan
 from holdfast.settings import Settings
-from holdfast.suites import suite_for
+from holdfast.suites import require_suites
 from holdfast.task_data import digest_of, read_task_data
 
 CHECKPOINT_ID = re.compile(r"ckpt_[0-9a-f]{32}")
@@ -164,21 +163,15 @@ def policy_named(named: str, settings: Settings) -> Lookup:
             )
         text = shipped[named].read_text(encoding="utf-8")
     policy = parse_policy(text, source="policy")
-    check_suites(policy, settings)
+    require_suites(policy.probes(repair=False), settings.installed_suites)
     return lambda session, project: save_policy(session, project, policy, text).id
 
 
 def _stored_policy(session: Session, project: str, named: str, settings: Settings) -> str:
     row = get_policy(session, project, named)
-    check_suites(parse_policy(row.text, source=row.name), settings)
+    policy = parse_policy(row.text, source=row.name)
+    require_suites(policy.probes(repair=False), settings.installed_suites)
     return row.id
-
-
-def check_suites(policy: Policy, settings: Settings) -> None:
-    """Refuse a policy that asks a suite which is not installed here or does not fit its probe."""
-    for probe in policy.probes(repair=False):
-        if "@" in probe:
-            suite_for(spec_of(probe), settings.installed_suites)
 
 
 def read_task_file(named: str, settings: Settings) -> TaskFile:

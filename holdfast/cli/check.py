@@ -25,8 +25,10 @@ from holdfast.cli.stack import log_to_stderr
 from holdfast.cli.waiting import Deadline, final_verdict
 from holdfast.client import Client
 from holdfast.errors import HarnessError, Unreachable
+from holdfast.policy import load_policy
 from holdfast.probe import Tier
 from holdfast.settings import Settings, read_settings, suites_folder
+from holdfast.suites import require_suites
 
 if TYPE_CHECKING:
     from holdfast.embedded import Stack
@@ -37,6 +39,10 @@ OWN = ("HOLDFAST_DATABASE_URL", "HOLDFAST_BROKER_URL", "HOLDFAST_SERVER", "HOLDF
 def check(options: argparse.Namespace) -> int:
     """One evaluation on this machine, from nothing to its verdict."""
     report_targets(options)
+    if not options.policy.startswith(
+        "pol_"
+    ):  # said before anything starts
+        require_suites(load_policy(options.policy).probes(repair=False), suites_folder())
     deadline = Deadline(options.timeout)
     with _home(options.home) as home, running_client(own_settings(home, options)) as client:
         text, policy = read_policy(client, options.policy)

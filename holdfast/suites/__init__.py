@@ -12,7 +12,7 @@ row a file, and never shadow a built-in one.
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -20,7 +20,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from holdfast.errors import InvalidSuite
-from holdfast.probe import SUITE_NAME, ProbeSpec, Split
+from holdfast.probe import SUITE_NAME, ProbeSpec, Split, spec_of
 from holdfast.suites.items import (
     FITS,
     FORMS,
@@ -50,6 +50,7 @@ __all__ = [
     "load_suite",
     "parse_item",
     "read_suite",
+    "require_suites",
     "select",
     "suite_digest",
     "suite_for",
@@ -94,6 +95,13 @@ def suite_for(spec: ProbeSpec, installed: Path | None = None) -> Suite:
             f"(of type {kind}) is what it asks ({spec.rows.replace('_', ' ')})"
         )
     return Suite(suite.name, suite.digest, items)
+
+
+def require_suites(probes: Iterable[str], installed: Path) -> None:
+    """Raise InvalidSuite where a probe names a suite that is not there or does not fit it."""
+    for probe in probes:
+        if "@" in probe:
+            suite_for(spec_of(probe), installed)
 
 
 def load_suite(name: str, installed: Path | None = None) -> Suite:

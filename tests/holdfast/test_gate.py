@@ -52,3 +52,20 @@ def test_what_cannot_be_read_is_not_judged(folder: Path) -> None:
     anchored.write_text(text + "\nbaselines: {parent: required, anchor: required}\n")
     assert gate(anchored, parent, parent).exit_code == 3
     assert gate(anchored, parent, parent, anchor_path=parent).exit_code == 0
+
+
+@pytest.mark.parametrize(("bad", "code"), [(0, 0), (120, 1)])
+def test_a_check_of_an_imported_suite_needs_its_evidence_and_not_the_suite(
+    tmp_path: Path, bad: int, code: int
+) -> None:
+    probe = "harm.direct@advbench"
+    (tmp_path / "policy.yaml").write_text(POLICY.replace("harm.direct", probe))
+    parent = evidence("parent", {probe: share(0, 160)})
+    tuned = evidence("tuned", {probe: share(bad, 160)})
+    own = evidence("own", {"harm.direct": share(0, 160)})
+    for name, file in (("parent", parent), ("tuned", tuned), ("own", own)):
+        (tmp_path / f"{name}.jsonl").write_bytes(render_evidence(file))
+    policy, baseline = tmp_path / "policy.yaml", tmp_path / "parent.jsonl"
+    assert gate(policy, baseline, tmp_path / "tuned.jsonl").exit_code == code
+    missing = gate(policy, baseline, tmp_path / "own.jsonl")  # the probe's own suite is another one
+    assert (missing.exit_code, missing.checks[0].outcome) == (3, "missing")

@@ -168,3 +168,17 @@ def test_verify_tells_whole_suites_from_changed_and_damaged_ones(
     assert main(["suites", "verify", "mine"]) == 0
     assert "no record says what was imported" in capsys.readouterr().err
     assert main(["suites", "verify", "other"]) == 2
+
+
+def test_a_check_of_a_suite_that_is_not_there_ends_before_anything_starts(
+    tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy = tmp_path / "p.yaml"
+    policy.write_text(
+        "version: 1\nname: t\nchecks:\n"
+        "  harm.direct@mine: {metric: attack_success_rate, max_regression: 0.1}\n"
+    )
+    assert main(["check", "a", "--baseline", "b", "--policy", str(policy), "--json"]) == 2
+    assert "the suite mine is not installed" in said(capsys)["error"]["message"]
+    assert main(["policy", "lint", str(policy), "--json"]) == 2
+    assert not home.exists()
