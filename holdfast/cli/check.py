@@ -39,9 +39,7 @@ OWN = ("HOLDFAST_DATABASE_URL", "HOLDFAST_BROKER_URL", "HOLDFAST_SERVER", "HOLDF
 def check(options: argparse.Namespace) -> int:
     """One evaluation on this machine, from nothing to its verdict."""
     report_targets(options)
-    if not options.policy.startswith(
-        "pol_"
-    ):  # said before anything starts
+    if not options.policy.startswith("pol_"):  # said before anything starts
         require_suites(load_policy(options.policy).probes(repair=False), suites_folder())
     deadline = Deadline(options.timeout)
     with _home(options.home) as home, running_client(own_settings(home, options)) as client:
