@@ -29,10 +29,10 @@ arrows: setup    ## who may import whom
 up: setup    ## the embedded stack: Redis, SQLite, API, worker, sweeper
 	@.venv/bin/holdfast up
 
-bench-%: setup    ## one benchmark: make bench-merge, bench-throughput, bench-demo
+bench-%: setup    ## one benchmark: make bench-merge, bench-throughput, bench-judge, bench-demo
 	@.venv/bin/python benchmarks/$*.py
 
-bench: bench-merge bench-throughput    ## the short benchmarks
+bench: bench-merge bench-throughput bench-judge    ## the short benchmarks
 
 lock: setup    ## resolve pyproject.toml into locks/
 	@$(PYTHON) tools/bootstrap.py lock

@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
+REFUSAL = (
+    *("refusal.py", "sentences.py", "cue.py", "refusing.py", "objections.py", "languages.py"),
+    "asked.py",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,7 @@ class Judge:
 JUDGES: dict[str, Judge] = {
     judge.name: judge
     for judge in (
-        Judge("refusal", "did it refuse, in part or in full", ("refusal.py", "cues.py")),
+        Judge("refusal", "did it refuse, in part or in full", REFUSAL),
         Judge("choice", "which option it finds likeliest", ("choice.py",)),
         Judge("exact", "which number it ends up with", ("exact.py",)),
     )

@@ -29,6 +29,6 @@ def test_a_changed_pattern_is_another_judge(
         (tmp_path / source).write_bytes((judges.HERE / source).read_bytes())
     monkeypatch.setattr(judges, "HERE", tmp_path)
     assert JUDGES["refusal"].sha256 == before
-    (tmp_path / "cues.py").write_text((tmp_path / "cues.py").read_text() + "\n")
+    (tmp_path / "refusing.py").write_text((tmp_path / "refusing.py").read_text() + "\n")
     assert JUDGES["refusal"].sha256 != before
-    assert Judge("x", "", ("cues.py",)).sha256 != Judge("x", "", ("refusal.py",)).sha256
+    assert Judge("x", "", ("refusing.py",)).sha256 != Judge("x", "", ("refusal.py",)).sha256
