@@ -26,6 +26,7 @@ from holdfast.pairs import (
 from holdfast.policy import Check, Policy
 from holdfast.probe import Measure, spec_of
 from holdfast.rule_tests import Answer, rounded
+from holdfast.stats.judged import JudgeRates
 from holdfast.stats.retention import RetentionTest, retention
 
 MIN_LOSSES = 100  # items below which a t test of losses decides nothing
@@ -145,13 +146,13 @@ def _examine_rate(probe: str, check: Check, policy: Policy, files: Files) -> Exa
         return replace(seen, trouble=_first_of(contradictions))
     if pairs.too_many_lost(policy.max_unscored):
         return replace(seen, trouble=_too_many(pairs.lost, pairs.n, policy.max_unscored))
-    if check.max is not None and _judge_error_known(probe, files.candidate):
+    judge = judge_rates(probe, files.candidate) if check.max is not None else None
+    if judge is not None and not pairs.yes_or_no:
         return replace(
             seen,
-            trouble="a cap under a measured judge_error is not built in this "
-            "version, and without it the bound would be too narrow",
+            trouble="judge_error is of a judge that says yes or no, but the badness here is graded",
         )
-    return replace(seen, findings=rate_findings(check, pairs, policy))
+    return replace(seen, findings=rate_findings(check, pairs, policy, judge))
 
 
 def _holes(probe: str, pairs: Pairs, sides: dict[str, Evidence]) -> Iterator[str]:
@@ -167,8 +168,10 @@ def _holes(probe: str, pairs: Pairs, sides: dict[str, Evidence]) -> Iterator[str
             yield f"the {name} has {found} of the first {stopped} clusters, expected every one"
 
 
-def _judge_error_known(probe: str, file: Evidence) -> bool:
-    return spec_of(probe).judge in file.manifest.judge_error
+def judge_rates(probe: str, file: Evidence) -> JudgeRates | None:
+    """The measured error of the probe's judge, where the manifest carries it."""
+    found = file.manifest.judge_error.get(spec_of(probe).judge or "")
+    return JudgeRates(found.sensitivity, found.specificity) if found else None
 
 
 def _slice(pairs: Pairs, group: str) -> Slice:

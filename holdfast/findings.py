@@ -19,6 +19,7 @@ from holdfast.rule_tests import (
     rounded,
     smallest_seen,
 )
+from holdfast.stats.judged import JudgeRates
 
 RuleName = Literal["max", "max_regression", "per_group", "gap", "min_gain_kept"]
 Against = Literal["parent", "anchor"]
@@ -46,13 +47,18 @@ class Finding:
     obstacle: str | None = None
 
 
-def rate_findings(check: Check, pairs: Pairs, policy: Policy) -> tuple[Finding, ...]:
-    """Every rule of a check of a rate; all pairs of a sliced check must have their group."""
+def rate_findings(
+    check: Check, pairs: Pairs, policy: Policy, judge: JudgeRates | None = None
+) -> tuple[Finding, ...]:
+    """Every rule of a check of a rate; all pairs of a sliced check must have their group.
+
+    `judge` is the measured error of the judge behind the labels, which widens a cap's bounds.
+    """
     found = []
     if check.max_regression is not None:
         found.append(_regression(check.max_regression, check, pairs, policy))
     if check.max is not None:
-        found.append(_cap(check.max, check, pairs, policy))
+        found.append(_cap(check.max, check, pairs, policy, judge))
     if check.per_group is not None:
         found += [_in_group(check.per_group, check, pairs.only(g), policy) for g in pairs.groups]
     if check.gap is not None:
@@ -77,7 +83,9 @@ def _regression(margin: float, check: Check, pairs: Pairs, policy: Policy) -> Fi
     )
 
 
-def _cap(cap: float, check: Check, pairs: Pairs, policy: Policy) -> Finding:
+def _cap(
+    cap: float, check: Check, pairs: Pairs, policy: Policy, judge: JudgeRates | None
+) -> Finding:
     rates = pairs.rates()
     return Finding(
         rule="max",
@@ -87,7 +95,7 @@ def _cap(cap: float, check: Check, pairs: Pairs, policy: Policy) -> Finding:
         n=pairs.n,
         clusters=len(pairs.clusters),
         estimate=rounded(rates[1]) if rates else None,
-        answer=level_test(pairs, cap, policy.alpha),
+        answer=level_test(pairs, cap, policy.alpha, judge),
         rates=rates,
         obstacle=_too_few(pairs, policy.min_items),
     )

@@ -74,8 +74,13 @@ class Pairs:
         """Whether the exact tests for counts apply: a fixed run, binary, one item a cluster."""
         if self.sequential:
             return False
+        return self.yes_or_no and len(self.clusters) == len(self.pairs)
+
+    @property
+    def yes_or_no(self) -> bool:
+        """Whether all badness is 0 or 1."""
         values = {value for pair in self.pairs for value in (pair.before, pair.after)}
-        return values <= {0.0, 1.0, None} and len(self.clusters) == len(self.pairs)
+        return values <= {0.0, 1.0, None}
 
     @property
     def groups(self) -> tuple[str, ...]:

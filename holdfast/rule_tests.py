@@ -15,6 +15,7 @@ from holdfast.stats.betting import betting_bound, betting_p
 from holdfast.stats.caps import cap_p, rate_bounds
 from holdfast.stats.groups import gap_p
 from holdfast.stats.intervals import mean_interval, paired_interval
+from holdfast.stats.judged import JudgeRates, judged_bounds, judged_p
 from holdfast.stats.paired import exact_p
 from holdfast.stats.power import POWER, Method, mde
 
@@ -53,22 +54,32 @@ def change_test(pairs: Pairs, margin: float, alpha: float) -> Answer:
     )
 
 
-def level_test(pairs: Pairs, cap: float, alpha: float) -> Answer:
-    """`max`: the candidate's own rate against a cap."""
+def level_test(pairs: Pairs, cap: float, alpha: float, judge: JudgeRates | None = None) -> Answer:
+    """`max`: the candidate's own rate against a cap; with `judge`, the rate behind its labels."""
     harsh, mild = pairs.levels(lost=WORSE), pairs.levels(lost=UNCHANGED)
-    if not pairs.exact:
-        return _rounded(
-            betting_p(harsh, cap, side="pass"),
-            betting_p(mild, cap, side="fail"),
-            mean_interval(mild, alpha)[0],
-            mean_interval(harsh, alpha)[1],
-        )
     at_most, at_least, n = round(float(harsh.sum())), round(float(mild.sum())), pairs.n
+
+    def within(rate: float) -> float:
+        if pairs.exact:
+            return cap_p(at_most, n, rate, side="pass")
+        return betting_p(harsh, rate, side="pass")
+
+    def beyond(rate: float) -> float:
+        if pairs.exact:
+            return cap_p(at_least, n, rate, side="fail")
+        return betting_p(mild, rate, side="fail")
+
+    def bounds(level: float) -> Interval:
+        if pairs.exact:
+            return rate_bounds(at_least, n, level)[0], rate_bounds(at_most, n, level)[1]
+        return mean_interval(mild, level)[0], mean_interval(harsh, level)[1]
+
+    if judge is None:
+        return _rounded(within(cap), beyond(cap), *bounds(alpha))
     return _rounded(
-        cap_p(at_most, n, cap, side="pass"),
-        cap_p(at_least, n, cap, side="fail"),
-        rate_bounds(at_least, n, alpha)[0],
-        rate_bounds(at_most, n, alpha)[1],
+        judged_p(within, cap, judge, side="pass"),
+        judged_p(beyond, cap, judge, side="fail"),
+        *judged_bounds(bounds, judge, alpha),
     )
 
 

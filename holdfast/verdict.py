@@ -9,6 +9,7 @@ finish, a policy that asked nothing. A fail that is shown stands although other 
 
 import hashlib
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Self
 
@@ -16,7 +17,7 @@ from pydantic import BaseModel, model_validator
 
 from holdfast.comparability import differences, obstacles
 from holdfast.evidence import Evidence
-from holdfast.examination import Files, examine
+from holdfast.examination import Files, examine, judge_rates
 from holdfast.outcome import FROZEN, CheckResult, Comparability, Cost, Decision
 from holdfast.policy import Policy
 from holdfast.settle import settle
@@ -194,8 +195,26 @@ def _warnings(
         for check in checks
         if check.spread is not None and check.spread.p_range <= policy.alpha
     ]
-    if any(policy.checks[check.id].max is not None for check in checks):
-        found.append("caps are exact for the judge's own labels; the judge's errors widen nothing")
+    found += _judges_errors(
+        [c.id for c in checks if policy.checks[c.id].max is not None], candidate
+    )
     if candidate.manifest.deployed_template:
         found.append("the candidate is judged together with its own chat template")
+    return tuple(found)
+
+
+def _judges_errors(capped: Sequence[str], candidate: Evidence) -> tuple[str, ...]:
+    """What the caps of these probes know about the errors of their judges."""
+    unknown = [probe for probe in capped if judge_rates(probe, candidate) is None]
+    widened = [probe for probe in capped if probe not in unknown]
+    found = []
+    if unknown:
+        found.append(
+            f"the caps of {', '.join(unknown)} are exact for the judge's own labels; no "
+            "judge_error is known, so the judge's errors widen nothing"
+        )
+    if widened:
+        found.append(
+            f"the caps of {', '.join(widened)} are bounded with the judge's measured error"
+        )
     return tuple(found)
