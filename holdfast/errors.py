@@ -24,6 +24,7 @@
     │   └── Unreachable        server, broker or database did not answer
     └── HarnessError           our fault or the machine's; the job fails, its verdict stays null
         ├── EngineFailed
+        ├── JudgeFailed
         └── TrainingFailed
 
 "Cannot tell" is not an error: it is the verdict `inconclusive` or the outcome `unscored`.
@@ -168,6 +169,10 @@ class HarnessError(HoldfastError):
 
 class EngineFailed(HarnessError):
     """The inference engine died or answered out of contract."""
+
+
+class JudgeFailed(HarnessError):
+    """A judge's endpoint is set up wrongly; no answer of this run can be judged."""
 
 
 class TrainingFailed(HarnessError):

@@ -22,6 +22,7 @@ from holdfast.evaluation import (
     SWEEP_SECONDS,
 )
 
+GuardForm = Literal["llama-guard", "wildguard", "harmbench"]
 EngineName = Literal["vllm", "transformers", "scripted"]
 
 PREFIX = "HOLDFAST_"
@@ -53,6 +54,13 @@ class Settings(BaseModel):
     jailbreak_templates: Path | None = None  # a JSON array of texts, for harm.jailbreak at `full`
     suffixes: Path | None = None  # likewise, for harm.suffix
     gpu_memory_utilization: float = Field(default=0.85, gt=0, le=1)
+    judge_url: str | None = None  # an OpenAI-compatible API, up to and with its /v1
+    judge_model: str | None = None
+    judge_form: GuardForm = "llama-guard"  # what the guard model was trained on
+    judge_key_variable: str | None = None  # the NAME of the variable that holds the API key
+    judge_timeout_seconds: float = Field(default=60, gt=0)
+    judge_calls: int = Field(default=20_000, ge=1)  # budget of one run
+    judge_tokens: int = Field(default=20_000_000, ge=1)
     lease_seconds: float = Field(default=LEASE_SECONDS, gt=0)
     heartbeat_seconds: float = Field(default=HEARTBEAT_SECONDS, gt=0)
     sweep_seconds: float = Field(default=SWEEP_SECONDS, gt=0)

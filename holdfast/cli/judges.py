@@ -1,17 +1,21 @@
 """Commands about judges: which there are, and how well one agrees with people."""
 
 import argparse
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from holdfast.agreement import Agreement, Read, evaluate, read_labelled
 from holdfast.cli.admin import show_rows
 from holdfast.cli.command import Command, Usage, argument, emit, note
+from holdfast.judge_endpoint import EndpointJudge, endpoint_of
 from holdfast.judges import JUDGES
 from holdfast.judges.refusal import judge_refusal
+from holdfast.settings import read_settings
 
-READERS: dict[str, Read] = {"refusal": judge_refusal}  # judges that sort answers into the classes
+READERS = ("refusal", "guard", "rubric")  # judges that sort answers into the classes
 
 
 def judges_list(options: argparse.Namespace) -> int:
@@ -24,20 +28,27 @@ def judges_list(options: argparse.Namespace) -> int:
 
 def judges_evaluate(options: argparse.Namespace) -> int:
     """A judge's labels beside people's."""
-    read = READERS.get(options.judge)
-    if read is None:
-        raise Usage(f"judge {options.judge!r} is not one of {', '.join(READERS)}")
     rows = read_labelled(options.file)
-    found = evaluate(read, rows)
+    with open_reader(options.judge) as (read, identity):
+        found = evaluate(read, rows)
     if found.n_unscored:
         note(f"warning: {found.n_unscored} of {found.n} answers are unscored, and count as wrong")
-    emit(options, _document(options.judge, found), _table(found))
+    document = {"judge": options.judge, "sha256": identity, **asdict(found)}
+    emit(options, document, _table(found))
     return 0
 
 
-def _document(judge: str, found: Agreement) -> dict[str, Any]:
-    identity = {"judge": judge, "sha256": JUDGES[judge].sha256}
-    return {**identity, **asdict(found)}
+@contextmanager
+def open_reader(judge: str) -> Iterator[tuple[Read, str]]:
+    """A judge that reads answers, and its identity; one behind a model is of the settings."""
+    if judge not in READERS:
+        raise Usage(f"judge {judge!r} is not one of {', '.join(READERS)}")
+    if judge == "refusal":
+        yield judge_refusal, JUDGES[judge].sha256
+        return
+    endpoint = endpoint_of(judge, read_settings(), os.environ)
+    with EndpointJudge(endpoint) as reader:
+        yield reader.read, endpoint.sha256
 
 
 def _table(found: Agreement) -> str:

@@ -1,0 +1,180 @@
+"""A judge behind an OpenAI-compatible endpoint: a guard model, or a grader with a rubric.
+
+One request an answer at temperature 0. Timeouts, refused connections, 429 and 5xx are tried again
+with growing pauses (or the server's Retry-After); a reply that does not parse is asked for once
+more; what is still in doubt is unscored, with a reason. A budget in calls and tokens bounds what a
+run may cost. An endpoint that is set up wrongly, or stays silent for several answers, is an error:
+hundreds of unscored answers would say the same, later and dearer.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from holdfast.errors import InvalidSettings, JudgeFailed, Unreachable
+from holdfast.judges import HERE
+from holdfast.judges.forms import GUARD_FORMS, RUBRIC_FORM, Form, Messages, ask
+from holdfast.judges.judgement import Judgement
+from holdfast.settings import Settings
+
+AGAIN = {408, 409, 425, 429, 500, 502, 503, 504}  # statuses that another try may cure
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 20.0  # seconds
+SILENT_ANSWERS = 3  # in a row, after which the endpoint counts as gone
+PARSES = 2  # replies that are read before the answer is unscored
+SOURCES = (HERE / "forms.py", Path(__file__))
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a judge answers: `url` ends before /chat/completions; budgets are of one run."""
+
+    url: str
+    model: str
+    form: Form
+    key: str | None = field(default=None, repr=False)
+    timeout_seconds: float = 60.0
+    tries: int = 4
+    max_calls: int = 20_000
+    max_tokens: int = 20_000_000
+
+    @property
+    def sha256(self) -> str:
+        """The judge's identity, 64 hex: source, model name and form; not the place."""
+        content = b"".join(source.read_bytes() for source in SOURCES)
+        named = f"{self.model}\n{self.form.text}\n".encode()
+        return sha256(named + content).hexdigest()
+
+
+def endpoint_of(judge: str, settings: Settings, environment: Mapping[str, str]) -> Endpoint:
+    """The `guard` or `rubric` judge as set up; raises InvalidSettings naming what is missing."""
+    if settings.judge_url is None or settings.judge_model is None:
+        raise InvalidSettings(
+            f"the judge {judge} needs HOLDFAST_JUDGE_URL (an OpenAI-compatible API, up to and with "
+            "its /v1) and HOLDFAST_JUDGE_MODEL"
+        )
+    key = settings.judge_key_variable
+    if key is not None and not environment.get(key):
+        raise InvalidSettings(f"HOLDFAST_JUDGE_KEY_VARIABLE names {key}, which is not set")
+    return Endpoint(
+        url=settings.judge_url,
+        model=settings.judge_model,
+        form=RUBRIC_FORM if judge == "rubric" else GUARD_FORMS[settings.judge_form],
+        key=environment[key] if key else None,
+        timeout_seconds=settings.judge_timeout_seconds,
+        max_calls=settings.judge_calls,
+        max_tokens=settings.judge_tokens,
+    )
+
+
+class EndpointJudge:
+    """A judge that asks an endpoint; use it in a `with`, and its `read` as any other judge."""
+
+    def __init__(self, endpoint: Endpoint, *, pause: Callable[[float], None] = time.sleep) -> None:
+        """Nothing is sent before the first answer."""
+        headers = {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
+        self.endpoint = endpoint
+        self.calls = self.tokens = 0
+        self._silent = 0
+        self._pause = pause
+        self._client = httpx.Client(
+            base_url=endpoint.url.rstrip("/") + "/",
+            headers=headers,
+            timeout=endpoint.timeout_seconds,
+        )
+
+    def __enter__(self) -> Self:
+        """Nothing to open."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def read(self, prompt: str, completion: str) -> Judgement:
+        """Judge one answer; unscored on any doubt. Raises JudgeFailed, Unreachable."""
+        if not completion.strip():
+            return Judgement("unscored", "empty completion")
+        messages, mark = ask(self.endpoint.form, prompt, completion)
+        for _ in range(PARSES):
+            reply = self._reply(messages)
+            if isinstance(reply, Judgement):
+                return reply
+            judgement = self.endpoint.form.parse(reply, mark)
+            if judgement is not None:
+                return judgement
+        return Judgement(
+            "unscored", f"the judge's reply is not in the {self.endpoint.form.name} form"
+        )
+
+    def _reply(self, messages: Messages) -> str | Judgement:
+        """The text of a reply, or why there is none."""
+        problem = "no try"
+        for attempt in range(self.endpoint.tries):
+            if self.calls >= self.endpoint.max_calls or self.tokens >= self.endpoint.max_tokens:
+                return Judgement("unscored", "the judge's budget of calls or tokens is spent")
+            self.calls += 1
+            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt)
+            try:
+                response = self._client.post(self._path, json=self._body(messages))
+            except httpx.TransportError as error:
+                problem = type(error).__name__
+            else:
+                if response.is_success:
+                    self._silent = 0
+                    return self._text(response)
+                problem = f"HTTP {response.status_code}"
+                if response.status_code not in AGAIN:
+                    raise JudgeFailed(
+                        f"the judge at {self.endpoint.url} answered {problem} to model "
+                        f"{self.endpoint.model}; check its URL, model name and key"
+                    )
+                pause = min(LONGEST_PAUSE, _retry_after(response) or pause)
+            if attempt + 1 < self.endpoint.tries:
+                self._pause(pause)
+        return self._gave_up(problem)
+
+    def _gave_up(self, problem: str) -> Judgement:
+        self._silent += 1
+        if self._silent >= SILENT_ANSWERS:
+            raise Unreachable(
+                f"the judge at {self.endpoint.url} did not answer {self._silent} times in a row, "
+                f"each after {self.endpoint.tries} tries ({problem})"
+            )
+        return Judgement("unscored", f"the judge did not answer ({problem})")
+
+    @property
+    def _path(self) -> str:
+        return "completions" if self.endpoint.form.raw else "chat/completions"
+
+    def _body(self, messages: Messages) -> dict[str, Any]:
+        asked = {"prompt": messages[0]["content"]} if self.endpoint.form.raw else {}
+        return {
+            "model": self.endpoint.model,
+            **(asked or {"messages": messages}),
+            "temperature": 0,
+            "max_tokens": self.endpoint.form.max_tokens,
+            "seed": 0,
+        }
+
+    def _text(self, response: httpx.Response) -> str:
+        """The reply's text; "" where the document is not what the API promises."""
+        try:
+            document = response.json()
+            choice = document["choices"][0]
+            text = choice["text"] if self.endpoint.form.raw else choice["message"]["content"]
+            used = (document.get("usage") or {}).get("total_tokens", 0)
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+            return ""
+        self.tokens += used if isinstance(used, int) else 0
+        return text if isinstance(text, str) else ""
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """The server's Retry-After in seconds; None where there is none, or only a date."""
+    value = response.headers.get("retry-after", "")
+    return float(value) if value.isdecimal() else None
