@@ -20,6 +20,7 @@ from holdfast.db.tables import Checkpoint, Evaluation, PolicyText
 from holdfast.errors import CheckpointRefused, InvalidTaskData, NotFound
 from holdfast.evidence import Manifest, cluster_order
 from holdfast.judges import JUDGES
+from holdfast.judges.measured import measured
 from holdfast.policy import Policy, parse_policy
 from holdfast.probe import MAX_TOKENS, Split, Tier, spec_of
 from holdfast.settings import Settings
@@ -215,6 +216,9 @@ def manifest_of(
             "sampling": asdict(case.sampling),
             "template_sha256": template_digest(case.template),
             "judges": case.judges,
+            "judge_error": {
+                name: known.rates for name in case.judges if (known := measured(name)) is not None
+            },
             "suites": case.suites,
             "tier": case.tier,
             "split": case.split,

@@ -10,9 +10,13 @@ from pathlib import Path
 from holdfast.agreement import Agreement, Read, evaluate, read_labelled
 from holdfast.cli.admin import show_rows
 from holdfast.cli.command import Command, Usage, argument, emit, note
+from holdfast.cli.stack import require_head
+from holdfast.db.session import open_database, reading
+from holdfast.evidence import render_evidence
 from holdfast.judge_endpoint import EndpointJudge, endpoint_of
 from holdfast.judges import JUDGES
 from holdfast.judges.refusal import judge_refusal
+from holdfast.rejudge import NewJudge, rejudge
 from holdfast.settings import read_settings
 
 READERS = ("refusal", "guard", "rubric")  # judges that sort answers into the classes
@@ -51,6 +55,35 @@ def open_reader(judge: str) -> Iterator[tuple[Read, str]]:
         yield reader.read, endpoint.sha256
 
 
+def judges_rejudge(options: argparse.Namespace) -> int:
+    """Stored answers under another judge, as evidence files."""
+    settings = read_settings()
+    require_head(settings)
+    options.out.mkdir(parents=True, exist_ok=True)
+    database = open_database(settings.database_url)
+    try:
+        with open_reader(options.judge) as (read, identity), reading(database) as session:
+            judge = NewJudge(options.judge, identity, read)
+            found = rejudge(session, options.evaluation, judge, settings.installed_suites)
+    finally:
+        database.dispose()
+    files = {side: options.out / f"{side}.jsonl" for side in found}
+    for side, file in files.items():
+        file.write_bytes(render_evidence(found[side]))
+    lost = sum(t.badness is None for evidence in found.values() for t in evidence.trials)
+    if lost:
+        note(f"warning: {lost} trials are unscored")
+    document = {
+        "evaluation": options.evaluation,
+        "judge": {"name": judge.name, "sha256": judge.sha256},
+        "files": {side: str(file) for side, file in files.items()},
+        "evidence_digests": {side: found[side].digest for side in found},
+        "unscored": lost,
+    }
+    emit(options, document, "\n".join(str(file) for file in files.values()))
+    return 0
+
+
 def _table(found: Agreement) -> str:
     lines = [f"{found.n} labelled answers, {found.n_unscored} unscored"]
     for name in ("accuracy", "accuracy_3", "precision", "recall"):
@@ -67,6 +100,16 @@ def _table(found: Agreement) -> str:
 
 
 COMMANDS = (
+    Command(
+        "judges rejudge",
+        "judge stored answers again with another judge; writes evidence, asks no model under test",
+        judges_rejudge,
+        (
+            argument("evaluation", metavar="EVALUATION", help="eval_... in the database"),
+            argument("--judge", required=True, help=", ".join(READERS)),
+            argument("--out", type=Path, required=True, metavar="DIR", help="a file for each side"),
+        ),
+    ),
     Command("judges list", "the judges and their identities", judges_list),
     Command(
         "judges evaluate",

@@ -22,6 +22,11 @@ class Measured:
     sensitivity: tuple[int, int]
     specificity: tuple[int, int]
 
+    @property
+    def rates(self) -> dict[str, tuple[int, int]]:
+        """As a manifest's `judge_error` has them."""
+        return {"sensitivity": self.sensitivity, "specificity": self.specificity}
+
 
 def measured(judge: str) -> Measured | None:
     """The shipped figures of a judge as it is now; None where there are none."""

@@ -34,7 +34,7 @@ BUILT = {
     ),
     *("baseline get", "baseline set", "baseline history"),
     *("keys create", "keys list", "keys revoke"),
-    *("judges evaluate", "judges list"),
+    *("judges evaluate", "judges list", "judges rejudge"),
     *("suites import", "suites list", "suites verify"),
 }
 
