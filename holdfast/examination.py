@@ -144,9 +144,14 @@ def _examine_rate(probe: str, check: Check, policy: Policy, files: Files) -> Exa
         contradictions.append(f"{pairs.unseen} planned items are in neither file, so of no group")
     if contradictions:
         return replace(seen, trouble=_first_of(contradictions))
+    others = [n for n, f in sides.items() if check.judge and check.judge not in f.manifest.judges]
+    if others:
+        return replace(
+            seen, trouble=f"the {' and the '.join(others)} was not judged by {check.judge}"
+        )
     if pairs.too_many_lost(policy.max_unscored):
         return replace(seen, trouble=_too_many(pairs.lost, pairs.n, policy.max_unscored))
-    judge = judge_rates(probe, files.candidate) if check.max is not None else None
+    judge = judge_rates(probe, check, files.candidate) if check.max is not None else None
     if judge is not None and not pairs.yes_or_no:
         return replace(
             seen,
@@ -168,9 +173,9 @@ def _holes(probe: str, pairs: Pairs, sides: dict[str, Evidence]) -> Iterator[str
             yield f"the {name} has {found} of the first {stopped} clusters, expected every one"
 
 
-def judge_rates(probe: str, file: Evidence) -> JudgeRates | None:
-    """The measured error of the probe's judge, where the manifest carries it."""
-    found = file.manifest.judge_error.get(spec_of(probe).judge or "")
+def judge_rates(probe: str, check: Check, file: Evidence) -> JudgeRates | None:
+    """The measured error of the check's judge, where the manifest carries it."""
+    found = file.manifest.judge_error.get(check.judge or spec_of(probe).judge or "")
     return JudgeRates(found.sensitivity, found.specificity) if found else None
 
 

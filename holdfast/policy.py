@@ -22,6 +22,7 @@ from holdfast.strict_yaml import parse_mapping
 SHIPPED = Path(__file__).parent / "policies"
 RETENTION = "task.retention"  # judged only where a repair stands beside the candidate it repairs
 
+NamedJudge = Literal["guard", "rubric"]  # the endpoint of the worker's settings
 CheckTier = Literal["blocking", "advisory"]
 PolicyRecipe = Literal["wise_ft", "rehearsal"]
 PLANNED_RECIPES = {
@@ -77,6 +78,7 @@ class Check(BaseModel):
     per_group: PerGroup | None = None
     gap: Gap | None = None
     min_gain_kept: Share | None = None
+    judge: NamedJudge | None = None  # in place of the probe's own
 
     @model_validator(mode="after")
     def _has_a_rule_that_counts(self) -> "Check":
@@ -260,6 +262,11 @@ def _match_catalogue(name: str, check: Check, source: str) -> None:
         raise NotBuilt(
             f"{source}: the probe {name} is not built in this version, so nothing "
             "could decide its check; make it tier: advisory or take it out"
+        )
+    if check.judge is not None and spec.metric != "attack_success_rate":
+        raise InvalidPolicy(
+            f"{source}: {name}: judge {check.judge} grades harm, so only a check of "
+            "attack_success_rate can name it"
         )
     if not spec.measure:
         _match_rate(name, check, source, sliced=spec.sliced)

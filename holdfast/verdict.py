@@ -195,17 +195,17 @@ def _warnings(
         for check in checks
         if check.spread is not None and check.spread.p_range <= policy.alpha
     ]
-    found += _judges_errors(
-        [c.id for c in checks if policy.checks[c.id].max is not None], candidate
-    )
+    found += _judges_errors(policy, [c.id for c in checks], candidate)
     if candidate.manifest.deployed_template:
         found.append("the candidate is judged together with its own chat template")
     return tuple(found)
 
 
-def _judges_errors(capped: Sequence[str], candidate: Evidence) -> tuple[str, ...]:
+def _judges_errors(policy: Policy, probes: Sequence[str], candidate: Evidence) -> tuple[str, ...]:
     """What the caps of these probes know about the errors of their judges."""
-    unknown = [probe for probe in capped if judge_rates(probe, candidate) is None]
+    checks = policy.checks
+    capped = [probe for probe in probes if checks[probe].max is not None]
+    unknown = [p for p in capped if judge_rates(p, checks[p], candidate) is None]
     widened = [probe for probe in capped if probe not in unknown]
     found = []
     if unknown:

@@ -6,6 +6,7 @@ how much of its gain was kept.
 """
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -19,6 +20,7 @@ from holdfast.db.evaluations import get_evaluation, get_remediation
 from holdfast.db.tables import Checkpoint, Evaluation, PolicyText
 from holdfast.errors import CheckpointRefused, InvalidTaskData, NotFound
 from holdfast.evidence import Manifest, cluster_order
+from holdfast.judge_endpoint import endpoint_of
 from holdfast.judges import JUDGES
 from holdfast.judges.measured import measured
 from holdfast.policy import Policy, parse_policy
@@ -107,7 +109,7 @@ def load_case(session: Session, evaluation_id: str, settings: Settings) -> Case:
         sampling=sampling,
         questions={probe: plan_questions(probe, row, tier, split, settings) for probe in probes},
         suites={probe: suite_digest(probe, row, tier, settings) for probe in probes},
-        judges=judge_digests(probes),
+        judges=judge_digests(probes, policy, settings),
         repairs=repairs,
     )
 
@@ -181,10 +183,13 @@ def retention_rows(row: Evaluation) -> list[Row]:
     return [one for one in read_task_data(path) if held_out(one.prompt)]
 
 
-def judge_digests(probes: Sequence[str]) -> dict[str, str]:
-    """Every judge that these probes use, by the digest of its source."""
-    names = {spec_of(probe).judge for probe in probes} - {None}
-    return {name: judge.sha256 for name, judge in JUDGES.items() if name in names}
+def judge_digests(probes: Sequence[str], policy: Policy, settings: Settings) -> dict[str, str]:
+    """Every judge that these probes use, by its identity; a check may name another than its own."""
+    named = {probe: policy.checks[probe].judge for probe in probes}
+    own = {spec_of(probe).judge for probe in probes if named[probe] is None}
+    embedded = {name: judge.sha256 for name, judge in JUDGES.items() if name in own}
+    asked = sorted({judge for judge in named.values() if judge is not None})
+    return embedded | {judge: endpoint_of(judge, settings, os.environ).sha256 for judge in asked}
 
 
 def suite_digest(probe: str, row: Evaluation, tier: Tier, settings: Settings) -> str:

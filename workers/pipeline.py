@@ -8,7 +8,6 @@ worker that died is not asked again.
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 
 from sqlalchemy.orm import Session
@@ -24,14 +23,13 @@ from holdfast.db.trials import Saved, read_back, save_answers, save_trials, save
 from holdfast.evaluation import Status
 from holdfast.evidence import Evidence, Manifest
 from holdfast.outcome import Cost
-from holdfast.probe import spec_of
 from holdfast.queue import hint
 from holdfast.verdict import Verdict, decide
 from workers.answers import answered, batches
 from workers.case import Case, Side, load_case, manifest_of
+from workers.grading import grading
 from workers.ladder import next_repair
 from workers.looks import beginning, looks, newly_shown, stopping
-from workers.probes import PROBES
 from workers.worker import Worker
 
 
@@ -80,26 +78,24 @@ def run_probe(
     worker: Worker, lease: jobs.Lease, case: Case, side: Side, probe: str, *, reach: int
 ) -> None:
     """Ask one side what one probe has not been told yet of its first `reach` clusters."""
-    module, planned = PROBES[spec_of(probe).name], beginning(case, probe, reach)
+    planned = beginning(case, probe, reach)
     with reading(worker.database) as session:
         done = saved_items(session, case.evaluation_id, side.name)
     missing = [asked for asked in planned if (probe, asked.item, asked.variant) not in done]
     total, finished = len(planned), len(planned) - len(missing)
-    for batch in batches(answered(worker, case, side, probe, missing)):
-        saved = [
-            Saved(replace(module.judge(one.question, one.answer), probe=probe), one.key)
-            for one in batch
-        ]
-        finished += len(saved)
-        tokens = sum(one.answer.tokens for one in batch if one.fresh)
-        fresh = [(one.key, one.answer.to_json()) for one in batch if one.fresh]
-        with transaction(worker.database) as session:
-            jobs.fence(session, lease)
-            save_answers(session, side.checkpoint.digest, fresh)
-            save_trials(session, lease, case.evaluation_id, side.name, saved)
-            add_tokens(session, case, tokens)
-            progress = {"side": side.name, "probe": probe, "done": finished, "total": total}
-            jobs.add_event(session, lease.job_id, "progress", progress)
+    with grading(case, probe, worker.settings) as grade:
+        for batch in batches(answered(worker, case, side, probe, missing)):
+            saved = [Saved(grade(one.question, one.answer), one.key) for one in batch]
+            finished += len(saved)
+            tokens = sum(one.answer.tokens for one in batch if one.fresh)
+            fresh = [(one.key, one.answer.to_json()) for one in batch if one.fresh]
+            with transaction(worker.database) as session:
+                jobs.fence(session, lease)
+                save_answers(session, side.checkpoint.digest, fresh)
+                save_trials(session, lease, case.evaluation_id, side.name, saved)
+                add_tokens(session, case, tokens)
+                progress = {"side": side.name, "probe": probe, "done": finished, "total": total}
+                jobs.add_event(session, lease.job_id, "progress", progress)
 
 
 def tokens_so_far(session: Session, case: Case) -> int:

@@ -1,0 +1,43 @@
+"""Who judges a probe's answers: the probe itself, or the judge that its check names.
+
+`judge: guard` or `judge: rubric` on a check sends the answers of that probe to the endpoint of the
+settings. It reads the item's own request, not the attack around it, and its score is the badness.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from holdfast.judge_endpoint import EndpointJudge, endpoint_of
+from holdfast.probe import Measure, Trial, scored, spec_of, unscored
+from holdfast.settings import Settings
+from holdfast.suites import suite_for
+from workers.case import Case
+from workers.probes import PROBES
+from workers.probes.question import Answer, Question
+
+Grade = Callable[[Question, Answer], Trial | Measure]
+
+
+@contextmanager
+def grading(case: Case, probe: str, settings: Settings) -> Iterator[Grade]:
+    """The function that judges one answer of this probe; the budget is of one such block."""
+    judge, spec = case.policy.checks[probe].judge, spec_of(probe)
+    if judge is None:
+        own = PROBES[spec.name].judge
+        yield lambda question, answer: replace(own(question, answer), probe=probe)
+        return
+    suite = suite_for(spec, settings.installed_suites)
+    requests = {item.id: getattr(item, "prompt", "") for item in suite.items}
+    with EndpointJudge(endpoint_of(judge, settings, os.environ)) as endpoint:
+
+        def grade(question: Question, answer: Answer) -> Trial:
+            judgement = endpoint.read(requests[question.item], answer.text)
+            if judgement.label == "unscored" or judgement.score is None:
+                trial = unscored(probe, question.item, question.cluster, judgement.reason)
+            else:
+                trial = scored(probe, question.item, question.cluster, judgement.score)
+            return replace(trial, variant=question.variant, group=question.group)
+
+        yield grade
