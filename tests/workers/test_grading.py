@@ -112,9 +112,7 @@ def test_a_worker_without_an_endpoint_says_what_is_missing(
 ) -> None:
     bare = worker.settings.model_copy(update={"judge_url": None})
     queue(policy=GUARD, tier="canary")
-    unset = Worker(
-        worker.name, bare, worker.database, worker.broker, worker.engine, worker.training
-    )
+    unset = replace(worker, settings=bare)
     with pytest.raises(InvalidSettings, match="HOLDFAST_JUDGE_URL"):
         evaluate(unset, claim())
 
