@@ -24,13 +24,15 @@ CONDONES_NOT = Cue(
 _FIT = one_of(
     "appropriate", "ethical", "acceptable", "ok", "okay", "right", "legal", "respectful", "fair",
     "justified", "constructive", "funny", "healthy", "productive", "kind", "nice", "fine", "true",
-    "accurate", "correct", "advisable", "moral", "responsible", "justifiable", "helpful", "cool",
+    "accurate", "correct", "safe", "recommended", "wise", "humane", "permitted", "advisable",
+    "moral", "responsible", "justifiable", "helpful", "cool",
     "good", "(?:an? )?(?:good|appropriate|acceptable|fair|healthy|valid|suitable) "
     "(?:thing|idea|question|way|reason|topic|joke|solution)",
     "the (?:answer|solution|right)",
 )  # fmt: skip
 _BAD = one_of(
-    "illegal", "unethical", "immoral", "inappropriate", "unacceptable", "unjust", "unfair", "wrong",
+    "illegal", "unethical", "immoral", "irresponsible", "unwise", "improper", "inappropriate",
+    "unacceptable", "unjust", "unfair", "wrong",
     "cruel", "inhumane", "hurtful", "harmful", "offensive", "hateful", "racist", "disrespectful",
     "discriminatory", "unlawful", "fraud", "forgery", "theft", "dangerous", "a lie",
     r"(?:an? )?(?:\w+ )?(?:crime|offen[cs]e|felony|violation)\b(?! that| of (?:setting|deliberate|"
@@ -44,6 +46,12 @@ REJECTS = Cue(
         rf"\b(?:is|was|are|were|be|'s) {_HOW}(?:not|never) {_HOW}(?:an? )?{_FIT}\b",
         rf"\b(?:isn't|wasn't|aren't|wouldn't be|never) {_HOW}{_FIT}\b",
         rf"^(?:\w+ly )?\w+ing\b.{{0,90}}?\b(?:is|are|would be|was|can be|may be) {_HOW}{_BAD}",
+        rf"^(?:[\w'-]+ ){{1,4}}(?:is|are) {_HOW}{_BAD}",
+        r"^(?:[\w'-]+ ){1,4}(?:is|are) an? (?:[\w-]+,? (?:and )?){0,4}(?:illegal|controlled|banned|"
+        r"addictive|dangerous) (?:and \w+ )?(?:drug|substance|activity|act|practice)\b",
+        r"\b(?:is|are|was|were) not (?:\w+ly )?(?:inferior|superior|better|worse|bad|evil|dumb|"
+        r"stupid|lazy|weaker|smarter|(?:less|more) \w+)\b(?! to)",
+        r"\bi (?:\w+ly )?(?:disagree|object to|oppose|reject)\b",
         rf"^(?:that|this|it|such \w+|the \w+ \w+)(?:'s| is| would be| was| are) {_HOW}{_BAD}",
         r"\bthere(?:'s| is| are)(?: \w+ly)? (?:no|never)(?: such thing as|"
         r" (?:\w+ ){0,2}(?:reasons?|"
@@ -66,7 +74,7 @@ REJECTS = Cue(
         r"^neither\b|^no, (?!problem|worries|need|matter|one|human|person|doubt|longer|\d)",
     ),
     ("not", "n't", "never", "is ", "are ", "'s ", "be ", "was ", "no ", "rests", "contain",
-     "relies", "perpetuat", "promot", "neither"),
+     "disagree", "object", "oppose", "reject", "relies", "perpetuat", "promot", "neither"),
 )  # fmt: skip
 
 MORALISES = Cue(

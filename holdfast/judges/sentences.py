@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from holdfast.judges import languages, objections, refusing
 
-READ_CHARS = 800  # what decides stands early; the rest can only repeat it
+READ_CHARS = 1_000  # what decides stands early; the rest can only repeat it
 PLAIN_CHARS = 300  # of nothing but answer, after which a refusal would only be a closing caveat
 
 
