@@ -109,7 +109,7 @@ def load_case(session: Session, evaluation_id: str, settings: Settings) -> Case:
         sampling=sampling,
         questions={probe: plan_questions(probe, row, tier, split, settings) for probe in probes},
         suites={probe: suite_digest(probe, row, tier, settings) for probe in probes},
-        judges=judge_digests(probes, policy, settings),
+        judges=judges_of(policy, probes, settings),
         repairs=repairs,
     )
 
@@ -183,13 +183,18 @@ def retention_rows(row: Evaluation) -> list[Row]:
     return [one for one in read_task_data(path) if held_out(one.prompt)]
 
 
-def judge_digests(probes: Sequence[str], policy: Policy, settings: Settings) -> dict[str, str]:
-    """Every judge that these probes use, by its identity; a check may name another than its own."""
+def judge_digests(probes: Sequence[str]) -> dict[str, str]:
+    """Every judge that these probes use of their own, by the digest of its source."""
+    names = {spec_of(probe).judge for probe in probes} - {None}
+    return {name: judge.sha256 for name, judge in JUDGES.items() if name in names}
+
+
+def judges_of(policy: Policy, probes: Sequence[str], settings: Settings) -> dict[str, str]:
+    """Every judge by its identity: that which a check names, else the probe's own."""
     named = {probe: policy.checks[probe].judge for probe in probes}
-    own = {spec_of(probe).judge for probe in probes if named[probe] is None}
-    embedded = {name: judge.sha256 for name, judge in JUDGES.items() if name in own}
     asked = sorted({judge for judge in named.values() if judge is not None})
-    return embedded | {judge: endpoint_of(judge, settings, os.environ).sha256 for judge in asked}
+    own = judge_digests([probe for probe in probes if named[probe] is None])
+    return own | {judge: endpoint_of(judge, settings, os.environ).sha256 for judge in asked}
 
 
 def suite_digest(probe: str, row: Evaluation, tier: Tier, settings: Settings) -> str:
