@@ -1,10 +1,12 @@
 """Stored answers, judged again by another judge: new evidence, and not one model call for them.
 
 Only trials whose own judge reads refusals are judged again; a judge of harm (guard, rubric) reads
-the harmful probes alone, since what it says of a harmless request is no refusal. The judge sees the
-item's own request, not the attack around it. An answer that is no longer stored leaves its trial
-unscored. The manifest names the new judge, so the result is comparable with evidence of that judge
-and with nothing else.
+the harmful probes alone, since what it says of a harmless request is no refusal. The embedded judge
+leaves attacks in several forms to their probes, which know more than it (an encoded request may not
+have been read): submitting the evaluation again judges those from the stored answers. The judge
+sees the item's own request, not the attack around it. An answer that is no longer stored leaves its
+trial unscored. The manifest names the new judge, so the result is comparable with evidence of that
+judge and with nothing else.
 """
 
 from collections.abc import Iterator
@@ -37,7 +39,9 @@ class NewJudge:
 
     def reads(self, spec: ProbeSpec) -> bool:
         """Whether this probe's trials are this judge's business."""
-        return spec.judge == REFUSAL and (self.name == REFUSAL or spec.metric == HARM_METRIC)
+        if spec.judge != REFUSAL:
+            return False
+        return not spec.variants if self.name == REFUSAL else spec.metric == HARM_METRIC
 
 
 def rejudge(
@@ -111,7 +115,7 @@ def badness_of(spec: ProbeSpec, judgement: Judgement) -> float:
 def _prompts(probe: str, spec: ProbeSpec, manifest: Manifest, installed: Path) -> dict[str, str]:
     suite = suite_for(spec, installed)
     asked = manifest.suites.get(probe)
-    if suite.digest != asked:
+    if not spec.variants and suite.digest != asked:  # theirs is of suite and forms together
         raise InvalidSuite(
             f"the suite {suite.name} is {suite.digest} now and was {asked} when {probe} was asked; "
             "install that version to judge its answers again"
@@ -120,9 +124,13 @@ def _prompts(probe: str, spec: ProbeSpec, manifest: Manifest, installed: Path) -
 
 
 def _text(document: dict[str, Any] | None) -> str | None:
-    """The last thing that the model said, which in a scripted conversation is the answer."""
-    texts = [reply["text"] for reply in (document or {}).get("replies", ()) if "text" in reply]
-    return texts[-1] if texts else None
+    """The last thing that the model said, with the opening that was put before it."""
+    replies = (document or {}).get("replies", ())
+    said = [one for reply in replies for one in reply.get("said", (reply,)) if "text" in one]
+    if not said:
+        return None
+    text: str = said[-1]["text"]
+    return (said[-1].get("opening") or "") + text if text.strip() else text
 
 
 def _manifest(manifest: Manifest, judge: NewJudge, trials: tuple[Trial, ...]) -> Manifest:

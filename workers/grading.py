@@ -33,7 +33,7 @@ def grading(case: Case, probe: str, settings: Settings) -> Iterator[Grade]:
     with EndpointJudge(endpoint_of(judge, settings, os.environ)) as endpoint:
 
         def grade(question: Question, answer: Answer) -> Trial:
-            judgement = endpoint.read(requests[question.item], answer.text)
+            judgement = endpoint.read(requests[question.item], answer.whole)
             if judgement.label == "unscored" or judgement.score is None:
                 trial = unscored(probe, question.item, question.cluster, judgement.reason)
             else:

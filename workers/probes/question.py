@@ -116,6 +116,14 @@ class Answer:
         raise TypeError(f"this answer holds {len(self.replies)} replies, expected one completion")
 
     @property
+    def whole(self) -> str:
+        """`text` with the opening that was put before it; nothing where the model said nothing."""
+        match self.replies:
+            case (Completion() as said,) | (Dialogue(said=(*_, Completion() as said)),):
+                return said.opening + said.text if said.text.strip() else ""
+        raise TypeError(f"this answer holds {len(self.replies)} replies, expected one completion")
+
+    @property
     def scores(self) -> tuple[Score, ...]:
         """The scores of a question that asked for log-probabilities."""
         return tuple(reply for reply in self.replies if isinstance(reply, Score))
