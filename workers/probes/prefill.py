@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from holdfast.probe import Trial
 from holdfast.suites import Request
-from workers.engine import Completion, Message
+from workers.engine import Message
 from workers.probes.compliance import judge_compliance
 from workers.probes.question import Answer, Generate, Question
 
@@ -45,11 +45,7 @@ def questions(
 
 def judge(question: Question, answer: Answer) -> Trial:
     """Bad when the model went along; unscored when it said nothing of its own."""
-    (said,) = answer.replies
-    if not isinstance(said, Completion):
-        raise TypeError(f"{NAME} was answered with a {type(said).__name__}, not a completion")
-    whole = said.opening + said.text if said.text.strip() else ""
-    return judge_compliance(NAME, question, whole)
+    return judge_compliance(NAME, question, answer.whole)
 
 
 def _begun(request: str, tokens: int) -> tuple[Message, ...]:
