@@ -19,7 +19,7 @@ from holdfast.findings import change
 from holdfast.group_table import group_table
 from holdfast.outcome import FROZEN
 from holdfast.pairs import Pairs, disagreements, pair_up, stopped_at
-from holdfast.probe import CATALOGUE
+from holdfast.probe import is_known, place_of, spec_of
 from holdfast.rule_tests import Interval, change_test, rounded
 from holdfast.stats.forgetting import order_effect
 
@@ -137,17 +137,14 @@ def _step(kind: Literal["stage", "cumulative"], before: Evidence, after: Evidenc
     if why:
         return Step(kind=kind, before=names[0], after=names[1], obstacles=why)
     asked = {trial.probe for file in (before, after) for trial in file.trials}
-    probes = tuple(
-        _probe(probe, before, after)
-        for probe, spec in CATALOGUE.items()
-        if probe in asked and not spec.measure
-    )
+    rates = (probe for probe in asked if is_known(probe) and not spec_of(probe).measure)
+    probes = tuple(_probe(probe, before, after) for probe in sorted(rates, key=place_of))
     return Step(kind=kind, before=names[0], after=names[1], probes=probes)
 
 
 def _probe(probe: str, before: Evidence, after: Evidence) -> ProbeChange:
     pairs = pair_up(probe, before, after, sequential=stopped_at(probe, before, after) is not None)
-    spec = CATALOGUE[probe]
+    spec = spec_of(probe)
     found = ProbeChange(probe=probe, metric=spec.metric, n=pairs.n, n_unscored=pairs.lost)
     contradictions = disagreements(probe, before, after, sliced=spec.sliced)
     rates = pairs.rates()
@@ -166,7 +163,7 @@ def _probe(probe: str, before: Evidence, after: Evidence) -> ProbeChange:
 
 
 def _groups(probe: str, pairs: Pairs) -> tuple[GroupChange, ...]:
-    table = group_table(probe, pairs) if CATALOGUE[probe].sliced else None
+    table = group_table(probe, pairs) if spec_of(probe).sliced else None
     if table is None:
         return ()
     return tuple(

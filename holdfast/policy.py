@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from holdfast.errors import InvalidPolicy, NotBuilt, UnknownProbe
-from holdfast.probe import CATALOGUE, spec_of
+from holdfast.probe import place_of, spec_of
 from holdfast.strict_yaml import parse_mapping
 
 SHIPPED = Path(__file__).parent / "policies"
@@ -177,11 +177,10 @@ class Policy(BaseModel):
 
     def probes(self, repair: bool) -> tuple[str, ...]:  # noqa: FBT001  # one question, one answer
         """The built probes to run, in catalogue order; retention only where a repair is judged."""
-        place = {probe: at for at, probe in enumerate(CATALOGUE)}
         asked = (
             name for name in self.checks if spec_of(name).built and (repair or name != RETENTION)
         )
-        return tuple(sorted(asked, key=lambda name: (place[spec_of(name).name], name)))
+        return tuple(sorted(asked, key=place_of))
 
     @property
     def warnings(self) -> tuple[str, ...]:

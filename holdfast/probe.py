@@ -272,3 +272,13 @@ def spec_of(name: str) -> ProbeSpec:
     if spec.built and spec.rows is None:
         raise UnknownProbe(f"{name}: {probe} takes no suite by name; write {probe}")
     return replace(spec, suite=suite)
+
+
+def is_known(name: str) -> bool:
+    """Whether this version has a probe of that name, with or without a suite."""
+    return name.partition("@")[0] in CATALOGUE
+
+
+def place_of(name: str) -> tuple[int, str]:
+    """What names are sorted by: the catalogue's order, and within a probe its suites by name."""
+    return tuple(CATALOGUE).index(spec_of(name).name), name

@@ -5,12 +5,19 @@ from collections.abc import Iterator
 
 from holdfast.chain import Chain, OrderEffect, ProbeChange, Step, chain_of, order_effect_of
 from holdfast.cli.command import Command, Usage, argument, emit
+from holdfast.errors import UnknownProbe
 from holdfast.evidence import read_evidence
-from holdfast.probe import CATALOGUE
+from holdfast.probe import spec_of
 from holdfast.renderers.escapes import for_terminal
 from holdfast.renderers.numbers import number
 
-RATES = tuple(name for name, spec in CATALOGUE.items() if spec.built and not spec.measure)
+
+def rate(name: str) -> str:
+    """A probe's name, with or without a suite, as an argument."""
+    spec = spec_of(name)
+    if spec.measure or not spec.built:
+        raise UnknownProbe(f"{name} is no rate of this version")
+    return name
 
 
 def chain(options: argparse.Namespace) -> int:
@@ -89,8 +96,8 @@ COMMANDS = (
                 metavar=("B.jsonl", "BA.jsonl"),
                 help="the same stages in the other order: adds the order effect",
             ),
-            argument("--safety", choices=RATES, default="harm.direct", help="for --other-order"),
-            argument("--capability", choices=RATES, default="cap.knowledge", help="likewise"),
+            argument("--safety", type=rate, default="harm.direct", help="for --other-order"),
+            argument("--capability", type=rate, default="cap.knowledge", help="likewise"),
         ),
     ),
 )

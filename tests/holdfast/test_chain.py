@@ -81,3 +81,16 @@ def test_a_chain_has_two_links(files: list[Evidence]) -> None:
 def test_an_order_effect_without_its_probe_is_refused() -> None:
     with pytest.raises(InvalidEvidence, match=r"cap\.arithmetic: not in the evidence"):
         order_effect_of((A, AB), (B, BA), safety="harm.direct", capability="cap.arithmetic")
+
+
+def test_an_imported_suite_is_a_probe_of_its_own() -> None:
+    named = "harm.direct@advbench"
+    files = [
+        evidence(name, {named: share(bad, 100), "harm.direct": share(0, 100)})
+        for name, bad in (("A", 10), ("AB", 40))
+    ]
+    (step,) = chain_of(files).steps
+    assert [(one.probe, one.forgetting) for one in step.probes] == [
+        ("harm.direct", 0.0),
+        (named, pytest.approx(0.3)),
+    ]

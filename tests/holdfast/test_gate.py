@@ -5,6 +5,7 @@ import pytest
 from holdfast.errors import InvalidEvidence, InvalidPolicy, NotBuilt
 from holdfast.evidence import render_evidence
 from holdfast.gate import gate
+from holdfast.probe import CATALOGUE
 from tests.support.evidence import evidence, share
 
 POLICY = """
@@ -44,7 +45,9 @@ def test_what_cannot_be_read_is_not_judged(folder: Path) -> None:
     with pytest.raises(InvalidPolicy):
         gate(folder / "none.yaml", parent, parent)
     unbuilt = folder / "unbuilt.yaml"
-    unbuilt.write_text((folder / "policy.yaml").read_text().replace("harm.direct", "harm.suffix"))
+    planned = next(spec for spec in CATALOGUE.values() if not spec.built)
+    text = POLICY.replace("harm.direct", planned.name)
+    unbuilt.write_text(text.replace("attack_success_rate", planned.metric))
     with pytest.raises(NotBuilt):
         gate(unbuilt, parent, parent)
     anchored = folder / "anchored.yaml"

@@ -119,8 +119,8 @@ def test_refused(text: str, message: str) -> None:
 PLANNED = {
     "recipe": (policy_text(remediation="{on_fail: auto, recipes: [hma]}"), "hma"),
     "blocking probe": (
-        policy_text("harm.suffix: {metric: attack_success_rate, max_regression: 0.1}"),
-        "harm.suffix",
+        policy_text("tox.continuation: {metric: toxicity_rate, max_regression: 0.1}"),
+        "tox.continuation",
     ),
     "cap on a measure": (policy_text("task.retention: {metric: task_loss, max: 2.0}"), "measure"),
 }
