@@ -11,8 +11,16 @@ from holdfast.db.trials import save_answers
 from workers import answers
 from workers.answers import Answered, answer_key, answered, batches
 from workers.case import Case, load_case
-from workers.engine import Backend, Completion, Sampling
-from workers.probes.question import Answer, Generate, Question, chat
+from workers.engine import Backend, Completion, Message, Sampling
+from workers.probes.question import (
+    Answer,
+    Converse,
+    Dialogue,
+    Drawn,
+    Generate,
+    Question,
+    chat,
+)
 from workers.worker import Worker
 
 HARM = "harm.direct"
@@ -67,6 +75,34 @@ def test_what_is_cached_is_not_asked_and_loads_nothing(case: Case, worker: Worke
     worker.engine.close()
     list(answered(worker, case, side, HARM, [one.question for one in fresh[:4]]))
     assert not worker.engine.alive
+
+
+def test_a_conversation_is_kept_whole_and_its_seed_and_opening_are_in_the_key(
+    case: Case, worker: Worker
+) -> None:
+    side = case.sides[0]
+    forms = [
+        Converse(("Good morning.", "And now?"), 8),
+        Generate(chat("hi"), 8, Drawn(1.0, 1)),
+        Generate(chat("hi"), 8, Drawn(1.0, 2)),
+        Generate((*chat("hi"), Message("assistant", "Sure, here", 1)), 8),
+        Generate((*chat("hi"), Message("assistant", "Sure, here", 2)), 8),
+    ]
+    asked = [Question("item", "cluster", (form,)) for form in forms]
+    fresh = {one.question: one for one in answered(worker, case, side, HARM, asked)}
+    assert len({one.key for one in fresh.values()}) == len(forms)
+    (talk,) = fresh[asked[0]].answer.replies
+    assert isinstance(talk, Dialogue)
+    assert len(talk.said) == 2
+    assert fresh[asked[4]].answer.whole.startswith("Sure, here ")
+    with transaction(worker.database) as session:
+        rows = [(one.key, one.answer.to_json()) for one in fresh.values()]
+        save_answers(session, side.checkpoint.digest, rows)
+    again = list(answered(worker, case, side, HARM, asked))
+    assert not any(one.fresh for one in again)
+    assert {one.question: one.answer for one in again} == {
+        one.question: one.answer for one in fresh.values()
+    }
 
 
 def test_a_first_answer_stays(case: Case, worker: Worker) -> None:

