@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import InvalidSettings
+from holdfast.settings import child_environment, read_settings
 from workers.attacks.from_file import (
     MOST_CHARACTERS,
     PER_ITEM,
@@ -88,3 +89,12 @@ def test_frozen_suffixes_differ_and_stand_off_from_the_request() -> None:
         assert with_suffix("Bake.", suffix) == f"Bake.{suffix}"
         assert suffix.startswith(" ")
         assert suffix.isascii()
+
+
+def test_a_worker_finds_the_files_from_wherever_it_runs(tmp_path: Path) -> None:
+    names = {"HOLDFAST_SUFFIXES": "s.json", "HOLDFAST_JAILBREAK_TEMPLATES": "wild/t.json"}
+    settings = read_settings({"HOLDFAST_HOME": str(tmp_path), **names})
+    passed_on = child_environment(settings)
+    assert {name: passed_on[name] for name in names} == {
+        name: str(Path.cwd() / file) for name, file in names.items()
+    }
