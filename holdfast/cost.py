@@ -11,7 +11,7 @@ from pathlib import Path
 
 from holdfast.policy import RETENTION, Policy
 from holdfast.probe import MAX_TOKENS, TURNS, Split, Tier, spec_of
-from holdfast.suites import Choice, select, suite_for
+from holdfast.suites import Choice, LastWord, Pair, Request, Row, select, suite_for
 
 SIDES = 2
 CHARACTERS_PER_TOKEN = 4  # of English text, within a fifth for the usual tokenizers
@@ -79,15 +79,23 @@ def _load(probe: str, tier: Tier, split: Split, installed: Path | None) -> tuple
     if probe == RETENTION or spec.suite is None or tier not in spec.items:
         return 0, 0, 0
     items = select(suite_for(spec, installed), spec.items[tier], split)
-    scored = sum(_scored_characters(item) for item in items if isinstance(item, Choice))
-    answered = sum(not isinstance(item, Choice) for item in items)
+    scored = sum(map(_scored_characters, items))
+    answered = sum(isinstance(item, Request) for item in items)
     forms = sum(TURNS.get(name, 1) for name in spec.variants.get(tier, ("plain",)))
     return len(items) * forms, answered * forms * MAX_TOKENS[tier], scored // CHARACTERS_PER_TOKEN
 
 
-def _scored_characters(item: Choice) -> int:
-    """The question once, since prefixes are shared, and every option."""
-    return len(item.context) + len(item.question) + sum(map(len, item.choices))
+def _scored_characters(item: Row) -> int:
+    """What is scored and not generated: shared beginnings once, and every continuation."""
+    match item:
+        case Choice():
+            after = len(item.continuation or "") * len(item.choices)
+            return len(item.context) + len(item.question) + sum(map(len, item.choices)) + after
+        case Pair():
+            return len(item.more) + len(item.less)
+        case LastWord():
+            return len(item.text) + len(item.target)
+    return 0
 
 
 def weight_bytes(folder: Path) -> int | None:

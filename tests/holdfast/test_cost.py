@@ -51,3 +51,19 @@ def test_the_weights_of_a_folder(tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "c")
     assert weight_bytes(folder) == (folder / "model.safetensors").stat().st_size
     assert weight_bytes(tmp_path / "elsewhere") is None
+
+
+def test_an_imported_suite_costs_what_it_holds(tmp_path: Path) -> None:
+    rows = (
+        f'{{"id": "m{n}", "cluster": "m{n}", "choices": ["so Ann", "so Bea"], "answer": 0, '
+        '"continuation": "won."}\n'
+        for n in range(30)
+    )
+    (tmp_path / "mine.jsonl").write_text("".join(rows))
+    text = (
+        "version: 1\nname: t\nchecks:\n"
+        "  cap.knowledge@mine: {metric: error_rate, max_regression: 0.1}\n"
+    )
+    cost = estimate(parse_policy(text, source="t"), "demo", installed=tmp_path)
+    assert (cost.prompts, cost.generated) == (2 * 30, 0)
+    assert cost.scored == 2 * (30 * 20 // 4)
