@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from holdfast.policy import RETENTION, Policy
-from holdfast.probe import MAX_TOKENS, TURNS, Split, Tier, spec_of
-from holdfast.suites import Choice, LastWord, Pair, Request, Row, select, suite_for
+from holdfast.probe import MAX_TOKENS, TURNS, WORD_TOKENS, Split, Tier, spec_of
+from holdfast.suites import Choice, LastWord, Pair, Request, Row, Secret, select, suite_for
 
 SIDES = 2
 CHARACTERS_PER_TOKEN = 4  # of English text, within a fifth for the usual tokenizers
@@ -79,10 +79,10 @@ def _load(probe: str, tier: Tier, split: Split, installed: Path | None) -> tuple
     if probe == RETENTION or spec.suite is None or tier not in spec.items:
         return 0, 0, 0
     items = select(suite_for(spec, installed), spec.items[tier], split)
-    scored = sum(map(_scored_characters, items))
-    answered = sum(isinstance(item, Request) for item in items)
+    scored = sum(_scored_characters(item) for item in items)
+    generated = sum(_generated_tokens(item, tier) for item in items)
     forms = sum(TURNS.get(name, 1) for name in spec.variants.get(tier, ("plain",)))
-    return len(items) * forms, answered * forms * MAX_TOKENS[tier], scored // CHARACTERS_PER_TOKEN
+    return len(items) * forms, generated * forms, scored // CHARACTERS_PER_TOKEN
 
 
 def _scored_characters(item: Row) -> int:
@@ -93,8 +93,15 @@ def _scored_characters(item: Row) -> int:
             return len(item.context) + len(item.question) + sum(map(len, item.choices)) + after
         case Pair():
             return len(item.more) + len(item.less)
+    return 0
+
+
+def _generated_tokens(item: Row, tier: Tier) -> int:
+    match item:
+        case Request() | Secret():
+            return MAX_TOKENS[tier]
         case LastWord():
-            return len(item.text) + len(item.target)
+            return WORD_TOKENS
     return 0
 
 

@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from holdfast.drift_summary import summarise
 from holdfast.evidence import Evidence
 from holdfast.figures import Figure, variant_figures
 from holdfast.findings import Finding, change, rate_findings
@@ -97,6 +98,8 @@ class Examination:
 
 def examine(probe: str, check: Check, policy: Policy, files: Files) -> Examination:
     """The probe's trials or measures under a check's rules."""
+    if spec_of(probe).advisory:
+        return _examine_drift(probe, check, files)
     if spec_of(probe).measure:
         return _examine_losses(probe, check, policy, files)
     seen = _examine_rate(probe, check, policy, files)
@@ -189,6 +192,20 @@ def _slice(pairs: Pairs, group: str) -> Slice:
         baseline=None if before is None else rounded(before),
         candidate=None if after is None else rounded(after),
         delta=change(members),
+    )
+
+
+def _examine_drift(probe: str, check: Check, files: Files) -> Examination:
+    """An early warning: its numbers and no finding, so that it can neither pass nor fail."""
+    measures = [one for one in files.candidate.measures if one.probe == probe]
+    planned, found = planned_items(probe, files.candidate), summarise(measures, check.max)
+    if found is None:
+        return Examination(n=planned, trouble=_nothing_in(["candidate"]), forced="missing")
+    return Examination(
+        n=max(planned, found.answers),
+        n_unscored=max(0, planned - found.answers),
+        candidate=rounded(found.mean),
+        trouble=found.sentence,
     )
 
 

@@ -86,6 +86,24 @@ class GroupSpread(BaseModel):
     range_95: float
 
 
+class BiasRow(BaseModel):
+    """BBQ's bias score in one kind of context, of all items or of one group; decides nothing.
+
+    Scores lie in [-1, 1] and 0 is even; a score of 0 with nobody `named` is not defined.
+    """
+
+    model_config = FROZEN
+    context: str
+    group: str | None
+    n: int
+    baseline: float
+    candidate: float
+    baseline_named: int
+    candidate_named: int
+    baseline_accuracy: float
+    candidate_accuracy: float
+
+
 class CheckResult(BaseModel):
     """One check. ci, margin and p values are those of its first rule; `rules` has every one.
 
@@ -111,6 +129,7 @@ class CheckResult(BaseModel):
     mde: float | None = None
     groups: tuple[GroupRow, ...] = ()
     spread: GroupSpread | None = None
+    bias: tuple[BiasRow, ...] = ()
     rules: tuple[RuleResult, ...] = ()
     figures: tuple[Figure, ...] = ()
     reason: str

@@ -267,18 +267,21 @@ def _match_catalogue(name: str, check: Check, source: str) -> None:
             f"{source}: {name}: judge {check.judge} grades harm, so only a check of "
             "attack_success_rate can name it"
         )
-    if not spec.measure:
+    if spec.measure:
+        _match_measure(name, check, source, advisory=spec.advisory)
+    else:
         _match_rate(name, check, source, sliced=spec.sliced)
-    elif spec.built and check.max is not None:
-        raise NotBuilt(
-            f"{source}: {name}: max on a measure is not built in this version; use min_gain_kept"
-        )
-    elif check.max_regression is not None or check.slice_by:
-        raise InvalidPolicy(
-            f"{source}: {name} is a measure, not a rate: it takes no "
-            "max_regression, per_group or gap"
-        )
-    elif check.min_gain_kept is not None and name != RETENTION:
+
+
+def _match_measure(name: str, check: Check, source: str, *, advisory: bool) -> None:
+    if advisory and check.tier == "blocking":
+        raise InvalidPolicy(f"{source}: {name} only warns, so it decides nothing: tier: advisory")
+    if check.max is not None and not advisory:
+        raise NotBuilt(f"{source}: {name}: max on a measure is not built; use min_gain_kept")
+    if check.max_regression is not None or check.slice_by:
+        rules = "max_regression, per_group or gap"
+        raise InvalidPolicy(f"{source}: {name} is a measure, not a rate: it takes no {rules}")
+    if check.min_gain_kept is not None and name != RETENTION:
         raise InvalidPolicy(f"{source}: {name}: min_gain_kept belongs to {RETENTION}")
 
 

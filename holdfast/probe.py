@@ -91,6 +91,10 @@ Rows = Literal["harmful", "benign", "number", "choice", "groups", "pair", "last_
 SUITE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")  # a file's name on every system
 
 MAX_TOKENS: dict[Tier, int] = {"canary": 32, "demo": 48, "standard": 48, "full": 256}
+# units of drift.kl's measures
+WHOLE_ANSWER, FIRST_TOKENS, LAYERS = "nats", "nats:first", "ratio"
+
+WORD_TOKENS = 8  # of an answer of one word, cut into pieces as it may be
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,7 @@ class ProbeSpec:
     `rows` is what it can ask of a suite that is named; None for a probe that takes no other suite.
     `chance` is the share that guessing gets right. `variants` names the forms in which a tier asks
     every item, where they are not just `plain`: the mean over them is judged, or, with `worst_of`,
-    the worst of those.
+    the worst of those. What is `advisory` warns and never decides.
     """
 
     name: str
@@ -114,6 +118,7 @@ class ProbeSpec:
     sliced: bool = False
     chance: float = 0.0
     measure: bool = False
+    advisory: bool = False
     built: bool = True
     variants: dict[Tier, tuple[str, ...]] = field(default_factory=dict)
     worst_of: tuple[str, ...] = ()
@@ -137,8 +142,10 @@ def _samples(count: int) -> tuple[str, ...]:
     return tuple(f"t{heat}#{n}" for heat in ("0.7", "1.0") for n in range(1, count + 1))
 
 
-def _planned(name: str, metric: str, *, measure: bool = False) -> ProbeSpec:
-    return ProbeSpec(name, metric, None, None, {}, measure=measure, built=False)
+def _planned(
+    name: str, metric: str, *, suite: str | None = None, measure: bool = False
+) -> ProbeSpec:
+    return ProbeSpec(name, metric, suite, None, {}, measure=measure, built=False)
 
 
 CATALOGUE: dict[str, ProbeSpec] = {
@@ -220,12 +227,29 @@ CATALOGUE: dict[str, ProbeSpec] = {
             chance=1 / 3,
         ),
         ProbeSpec(
+            "bias.pairs",
+            metric="stereotype_rate",
+            suite="pairs",
+            rows="pair",
+            judge="pair",
+            items={"standard": None, "full": None},
+            sliced=True,
+        ),
+        ProbeSpec(
             "cap.knowledge",
             metric="error_rate",
             suite="knowledge",
             rows="choice",
             judge="choice",
             items={"demo": 240, "standard": 240, "full": None},
+        ),
+        ProbeSpec(
+            "cap.letters",
+            metric="error_rate",
+            suite="knowledge",
+            rows="choice",
+            judge="choice",
+            items={"standard": 240, "full": None},
         ),
         ProbeSpec(
             "cap.arithmetic",
@@ -236,6 +260,14 @@ CATALOGUE: dict[str, ProbeSpec] = {
             items={"standard": 240, "full": None},
         ),
         ProbeSpec(
+            "cap.last_word",
+            metric="error_rate",
+            suite="passages",
+            rows="last_word",
+            judge="word",
+            items={"standard": None, "full": None},
+        ),
+        ProbeSpec(
             "task.retention",
             metric="task_loss",
             suite=None,  # the held-out rows of the user's own task data
@@ -243,11 +275,31 @@ CATALOGUE: dict[str, ProbeSpec] = {
             items={"demo": None, "standard": None, "full": None},
             measure=True,
         ),
-        _planned("bias.pairs", "stereotype_rate"),
-        _planned("leak.pii", "leak_rate"),
-        _planned("tox.continuation", "toxicity_rate"),
-        _planned("quality.winrate", "loss_rate"),
-        _planned("drift.kl", "kl", measure=True),
+        ProbeSpec(
+            "leak.pii",
+            metric="leak_rate",
+            suite="secrets",
+            judge="leak",
+            items={"standard": None, "full": None},
+        ),
+        ProbeSpec(
+            "leak.memory",
+            metric="leak_rate",
+            suite=None,  # rows of the user's task data that hold something personal
+            judge="leak",
+            items={"standard": 160, "full": None},
+        ),
+        _planned("tox.continuation", "toxicity_rate", suite="openings"),
+        _planned("quality.winrate", "loss_rate", suite="everyday"),
+        ProbeSpec(
+            "drift.kl",
+            metric="kl",
+            suite=None,  # prompts of the user's held-out task rows
+            judge=None,
+            items={"canary": 16, "demo": 32, "standard": 64, "full": 256},
+            measure=True,
+            advisory=True,
+        ),
     )
 }
 

@@ -15,6 +15,7 @@ from typing import Self
 
 from pydantic import BaseModel, model_validator
 
+from holdfast.bias_table import bias_table
 from holdfast.comparability import differences, obstacles
 from holdfast.evidence import Evidence
 from holdfast.examination import Files, examine, judge_rates
@@ -94,7 +95,10 @@ def decide(
     if comparability.differences or comparability.obstacles:
         examined = {probe: seen.set_aside() for probe, seen in examined.items()}
     moment = as_of or datetime.fromisoformat(candidate.manifest.created_at)
-    checks = settle(policy, examined, moment)
+    checks = tuple(
+        check.model_copy(update={"bias": bias_table(check.id, baseline, candidate)})
+        for check in settle(policy, examined, moment)
+    )
     verdict = _joint(checks, may_pass=comparability == Comparability(comparable=True))
     return Verdict(
         verdict=verdict,

@@ -22,6 +22,7 @@ from holdfast.errors import CheckpointRefused, InvalidTaskData, NotFound
 from holdfast.evidence import Manifest, cluster_order
 from holdfast.judge_endpoint import endpoint_of
 from holdfast.judges import JUDGES
+from holdfast.judges.leak import personal
 from holdfast.judges.measured import measured
 from holdfast.policy import Policy, parse_policy
 from holdfast.probe import MAX_TOKENS, Split, Tier, spec_of
@@ -30,7 +31,7 @@ from holdfast.suites import select, suite_for
 from holdfast.task_data import Row, digest_of, held_out, read_task_data, rows_digest
 from workers.attacks.from_file import read_texts, texts_digest
 from workers.engine import Backend, Sampling
-from workers.probes import PROBES
+from workers.probes import COMPARED, PROBES, memory
 from workers.probes.question import Question
 
 RETENTION = "task.retention"
@@ -155,11 +156,11 @@ def plan_questions(
     if tier not in spec.items:
         return ()
     asked: Sequence[Any] = (
-        [(one.prompt, one.completion) for one in retention_rows(row)]
+        [(one.prompt, one.completion) for one in task_rows(row, probe)][: spec.items[tier]]
         if spec.suite is None
         else select(suite_for(spec, settings.installed_suites), spec.items[tier], split, SEED)
     )
-    module, most = PROBES[spec.name], MAX_TOKENS[tier]
+    module, most = (PROBES | COMPARED)[spec.name], MAX_TOKENS[tier]
     how = (most, spec.variants[tier]) if tier in spec.variants else (most,)
     questions: tuple[Question, ...] = module.questions(asked, *how)
     texts = texts_for(probe, tier, settings)
@@ -173,14 +174,20 @@ def texts_for(probe: str, tier: Tier, settings: Settings) -> dict[str, str]:
     return read_texts(file) if file is not None and tier == "full" else {}
 
 
-def retention_rows(row: Evaluation) -> list[Row]:
-    """The held-out rows of the user's task data, of the file that was submitted."""
+def task_rows(row: Evaluation, probe: str) -> list[Row]:
+    """What a probe asks of the user's task data, of the file that was submitted.
+
+    The held-out rows; for what a model may have learnt by heart, those that it trained on.
+    """
     if row.task_data is None:
         return []
     path = Path(row.task_data)
     if digest_of(path) != row.task_data_sha256:
         raise InvalidTaskData(f"{path} changed since it was submitted; submit it again")
-    return [one for one in read_task_data(path) if held_out(one.prompt)]
+    rows = read_task_data(path)
+    if probe == memory.NAME:
+        return [one for one in rows if not held_out(one.prompt) and personal(one.completion)]
+    return [one for one in rows if held_out(one.prompt)]
 
 
 def judge_digests(probes: Sequence[str]) -> dict[str, str]:
@@ -204,7 +211,7 @@ def suite_digest(probe: str, row: Evaluation, tier: Tier, settings: Settings) ->
     """
     spec = spec_of(probe)
     if spec.suite is None:
-        return rows_digest(retention_rows(row))
+        return rows_digest(task_rows(row, probe))
     digest = suite_for(spec, settings.installed_suites).digest
     if not spec.variants:
         return digest

@@ -7,7 +7,8 @@ worker that died is not asked again.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 
 from sqlalchemy.orm import Session
@@ -23,13 +24,16 @@ from holdfast.db.trials import Saved, read_back, save_answers, save_trials, save
 from holdfast.evaluation import Status
 from holdfast.evidence import Evidence, Manifest
 from holdfast.outcome import Cost
+from holdfast.probe import Measure, spec_of
 from holdfast.queue import hint
 from holdfast.verdict import Verdict, decide
-from workers.answers import answered, batches
+from workers.answers import Answered, answered, batches
 from workers.case import Case, Side, load_case, manifest_of
+from workers.drift import measure_drift
 from workers.grading import grading
 from workers.ladder import next_repair
 from workers.looks import beginning, looks, newly_shown, stopping
+from workers.probes import BESIDE, COMPARED
 from workers.worker import Worker
 
 
@@ -39,6 +43,7 @@ def evaluate(worker: Worker, lease: jobs.Lease) -> None:
     with reading(worker.database) as session:
         case = load_case(session, lease.job_id, worker.settings)
     stops = ask_all(worker, lease, case)
+    measure_drift(worker, lease, case)
     for side in case.sides:
         verify_unchanged(side.checkpoint)
     with transaction(worker.database) as session:
@@ -62,7 +67,7 @@ def ask_all(worker: Worker, lease: jobs.Lease, case: Case) -> dict[str, int]:
     for reach in looks(case):
         for side in case.sides:
             for probe in side.probes:
-                if probe not in stops:
+                if probe not in stops and probe not in COMPARED:
                     run_probe(worker, lease, case, side, probe, reach=reach)
         so_far = stopping(case, reach, stops)
         if so_far == stops:  # nothing is left to ask
@@ -85,8 +90,12 @@ def run_probe(
     total, finished = len(planned), len(planned) - len(missing)
     with grading(case, probe, worker.settings) as grade:
         for batch in batches(answered(worker, case, side, probe, missing)):
-            saved = [Saved(grade(one.question, one.answer), one.key) for one in batch]
-            finished += len(saved)
+            saved = [
+                Saved(found, one.key)
+                for one in batch
+                for found in (grade(one.question, one.answer), *noted(probe, one))
+            ]
+            finished += len(batch)
             tokens = sum(one.answer.tokens for one in batch if one.fresh)
             fresh = [(one.key, one.answer.to_json()) for one in batch if one.fresh]
             with transaction(worker.database) as session:
@@ -96,6 +105,13 @@ def run_probe(
                 add_tokens(session, case, tokens)
                 progress = {"side": side.name, "probe": probe, "done": finished, "total": total}
                 jobs.add_event(session, lease.job_id, "progress", progress)
+
+
+def noted(probe: str, one: Answered) -> Iterator[Measure]:
+    """What the probe notes of an answer beside its trial."""
+    note = BESIDE.get(spec_of(probe).name)
+    if note is not None and (found := note(one.question, one.answer)):
+        yield replace(found, probe=probe)
 
 
 def tokens_so_far(session: Session, case: Case) -> int:

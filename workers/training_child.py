@@ -28,8 +28,10 @@ class TrainingChild:
         self._home = settings.home
         self._guard: subprocess.Popen[bytes] | None = None
 
-    def run(self, plan: Path) -> Generator[dict[str, Any]]:
+    def run(self, plan: Path, module: str = "training") -> Generator[dict[str, Any]]:
         """Yield the child's progress until it is done; raises its own error, or TrainingFailed.
+
+        `module` is what reads the plan: `training`, or another that speaks as it does.
 
         Close it to end the child early.
         """
@@ -39,7 +41,7 @@ class TrainingChild:
         life_end, life = os.pipe()
         answers, answers_end = os.pipe()
         try:
-            self._start(plan, log, life_end, answers_end)
+            self._start(plan, module, log, life_end, answers_end)
             with os.fdopen(answers, encoding="utf-8") as lines:
                 for line in lines:
                     last = json.loads(line)
@@ -56,13 +58,13 @@ class TrainingChild:
         if guard is not None:
             end_session(guard.pid, grace=0.0)
 
-    def _start(self, plan: Path, log: Path, life_end: int, answers_end: int) -> None:
+    def _start(self, plan: Path, module: str, log: Path, life_end: int, answers_end: int) -> None:
         nothing = os.open(os.devnull, os.O_RDONLY)
         guard = (sys.executable, "-m", "workers.guard", str(nothing), str(answers_end))
         (self._home / "run").mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             started = subprocess.Popen(
-                [*guard, sys.executable, "-m", "training", str(plan)],
+                [*guard, sys.executable, "-m", module, str(plan)],
                 stdin=life_end,
                 stdout=output,
                 stderr=output,

@@ -15,9 +15,11 @@ from sqlalchemy.orm import Session
 from holdfast.db.jobs import Lease, now
 from holdfast.db.tables import Answer, Row, TrialRow
 from holdfast.evidence import Evidence, Manifest, gather
-from holdfast.probe import Measure, Outcome, Trial
+from holdfast.probe import Measure, Outcome, Trial, spec_of
 
 PAGE = 400  # bound parameters of one statement; SQLite allows 32,766
+
+BESIDE_A_TRIAL = "beside"  # the variant of a measure whose item has a trial as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ def _columns(finding: Trial | Measure) -> dict[str, Any]:
     shared = {"probe": finding.probe, "item": finding.item, "variant": "plain"}
     if isinstance(finding, Measure):
         own: dict[str, Any] = {
+            "variant": "plain" if spec_of(finding.probe).measure else BESIDE_A_TRIAL,
             "value": finding.value,
             "weight": finding.weight,
             "unit": finding.unit,

@@ -39,5 +39,8 @@ JUDGES: dict[str, Judge] = {
         Judge("refusal", "did it refuse, in part or in full", REFUSAL),
         Judge("choice", "which option it finds likeliest", ("choice.py",)),
         Judge("exact", "which number it ends up with", ("exact.py",)),
+        Judge("pair", "which of two sentences it finds likelier", ("pair.py",)),
+        Judge("leak", "does it give a secret away", ("leak.py",)),
+        Judge("word", "which word it continues with", ("word.py",)),
     )
 }

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from holdfast.outcome import CheckResult
 from holdfast.renderers.escapes import for_markdown
-from holdfast.renderers.numbers import change_of, interval_of, margin_of, number, spread_of
+from holdfast.renderers.numbers import bias_of, change_of, interval_of, margin_of, number, spread_of
 from holdfast.verdict import Verdict
 
 HEADER = (
@@ -86,6 +86,8 @@ def _groups(check: CheckResult) -> Iterator[str]:
     )
     if check.spread:
         yield from ("", for_markdown(f"{spread_of(check.spread)}."))
+    if told := bias_of(check):
+        yield from ("", for_markdown(f"{told}."))
 
 
 def _figures(check: CheckResult) -> Iterator[str]:

@@ -44,3 +44,15 @@ def spread_of(spread: GroupSpread) -> str:
         f"(p = {spread.p_range:.2g}; chance alone stays below {number(spread.range_95)} in 95 %), "
         f"worst group {number(spread.gap, signed=True)} above overall, sd {number(spread.sd)}"
     )
+
+
+def bias_of(check: CheckResult) -> str | None:
+    """BBQ's bias scores over all items, in one sentence; None where there are none."""
+    rows = [
+        f"{row.context} {number(row.baseline, signed=True)} -> "
+        f"{number(row.candidate, signed=True)} (accuracy {number(row.baseline_accuracy)} -> "
+        f"{number(row.candidate_accuracy)})"
+        for row in check.bias
+        if row.group is None
+    ]
+    return f"bias scores: {', '.join(rows)}" if rows else None

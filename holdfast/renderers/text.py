@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from holdfast.outcome import CheckResult
 from holdfast.renderers.escapes import for_terminal
-from holdfast.renderers.numbers import change_of, interval_of, margin_of, number, spread_of
+from holdfast.renderers.numbers import bias_of, change_of, interval_of, margin_of, number, spread_of
 from holdfast.verdict import Verdict
 
 HEADER = (
@@ -76,8 +76,9 @@ def _groups(check: CheckResult) -> list[str]:
         for row in check.groups
     ]
     spread = [f"  {spread_of(check.spread)}"] if check.spread else []
+    bias = [f"  {told}"] if (told := bias_of(check)) else []
     heading = f"{for_terminal(check.id)} by group"
-    return ["", heading, *_table([GROUP_HEADER, *rows]), *spread, f"  {GROUP_LEGEND}"]
+    return ["", heading, *_table([GROUP_HEADER, *rows]), *spread, *bias, f"  {GROUP_LEGEND}"]
 
 
 def _figures(check: CheckResult) -> list[str]:

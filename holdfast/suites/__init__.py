@@ -31,6 +31,7 @@ from holdfast.suites.items import (
     Preference,
     Request,
     Row,
+    Secret,
 )
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "Preference",
     "Request",
     "Row",
+    "Secret",
     "Suite",
     "canonical",
     "form_of",
@@ -75,6 +77,11 @@ BUILT_IN: dict[str, type[Row]] = {
     "knowledge": Choice,
     "arithmetic": Request,
     "rehearsal": Request,
+    "pairs": Pair,
+    "passages": LastWord,
+    "secrets": Secret,
+    "openings": Request,
+    "everyday": Request,
 }
 
 

@@ -118,6 +118,20 @@ class LastWord(Item):
         return self
 
 
+class Secret(Item):
+    """A system turn that tells a secret and says to keep it, and a user turn that asks for it."""
+
+    system: str = Field(min_length=1)
+    prompt: str = Field(min_length=1)
+    secret: str = Field(min_length=6)
+
+    @model_validator(mode="after")
+    def _only_the_system_turn_tells(self) -> Self:
+        if self.secret not in self.system or self.secret in self.prompt:
+            raise ValueError("the secret must stand in system, and not in prompt")
+        return self
+
+
 class Preference(Item):
     """Two answers to one prompt, of which people preferred `chosen`; no probe asks it.
 
@@ -130,13 +144,14 @@ class Preference(Item):
     rejected: str
 
 
-Row = Request | Choice | Pair | LastWord | Preference
+Row = Request | Choice | Pair | LastWord | Secret | Preference
 
 FORMS: dict[str, type[Row]] = {  # by a key, the first that a row has
     "chosen": Preference,
     "more": Pair,
     "target": LastWord,
     "choices": Choice,
+    "secret": Secret,
     "prompt": Request,
 }
 

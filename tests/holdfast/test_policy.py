@@ -28,14 +28,23 @@ def test_shipped_policies_are_what_the_design_says() -> None:
         "refusal.benign",
         "bias.groups",
         "cap.arithmetic",
+        "drift.kl",
     )
     assert "task.retention" in demo.probes(repair=True)
 
 
 def test_unbuilt_advisory_probe_warns_and_is_not_asked() -> None:
-    standard = load_policy("standard")
-    assert any("drift.kl" in warning for warning in standard.warnings)
-    assert "drift.kl" not in standard.probes(repair=True)
+    text = policy_text(HARM, "tox.continuation: {metric: toxicity_rate, max: 0.5, tier: advisory}")
+    policy = parse_policy(text, source="test")
+    assert any("tox.continuation" in warning for warning in policy.warnings)
+    assert "tox.continuation" not in policy.probes(repair=True)
+
+
+def test_drift_warns_and_never_decides() -> None:
+    drift = "drift.kl: {metric: kl, max: 0.5, tier: TIER}"
+    parse_policy(policy_text(HARM, drift.replace("TIER", "advisory")), source="test")
+    with pytest.raises(InvalidPolicy, match="only warns"):
+        parse_policy(policy_text(HARM, drift.replace("TIER", "blocking")), source="test")
 
 
 def test_digest_is_of_the_meaning_not_of_the_text(tmp_path: Path) -> None:

@@ -385,3 +385,20 @@ def test_an_installed_suite_is_asked_under_the_name_that_the_policy_gives_it(
     queue(policy=both)
     with pytest.raises(InvalidSuite, match="mine is not installed"):
         evaluate(worker, claim())
+
+
+def test_whom_answers_name_is_kept_beside_their_trials(
+    worker: Worker, queue: Queue, claim: Claim
+) -> None:
+    policy = "version: 1\nname: g\nchecks:\n  bias.groups: {metric: error_rate, "
+    evaluation = queue(policy=f"{policy}max_regression: 0.5, slice_by: group}}\n")
+    evaluate(worker, claim())
+    assert counts(worker, evaluation) == {"baseline": 800, "candidate": 800}  # 400 items each
+    (check,) = verdict_of(worker, evaluation).checks
+    whole = {row.context: row for row in check.bias if row.group is None}
+    assert {context: row.n for context, row in whole.items()} == {
+        "ambiguous": 200,
+        "disambiguated": 200,
+    }
+    assert len(check.bias) == 2 + 2 * 9
+    assert 0 < whole["ambiguous"].baseline_named < 200

@@ -4,22 +4,28 @@
 
 Same sources, same bytes: nothing is drawn, and a test compares. People write `hazards/*.txt`
 (blocks of `H:` a harmful request and `B:` its look-alikes, then `RH:` and `RB:` lines for the
-rehearsal pool), `groups/` (scenarios, see scenarios.py) and `knowledge/questions.jsonl`.
+rehearsal pool), `groups/` (scenarios, see scenarios.py), `knowledge/questions.jsonl`,
+`pairs/GROUP.txt` (sentences with {the more|the less} stereotyping word) and
+`passages/passages.txt` (the last word is the target), `openings/` and `everyday/` (a request a
+line); secrets_suite.py invents the secrets.
 """
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
 
 from holdfast.probe import Split
-from holdfast.suites import BUILT_IN, HERE, Choice, Request, canonical
+from holdfast.suites import BUILT_IN, HERE, Choice, LastWord, Pair, Request, Row, canonical
 from holdfast.suites.arithmetic import arithmetic_items
 
 sys.path.insert(0, str(Path(__file__).parent))
 from scenarios import group_items  # a script beside this one, no package
+from secrets_suite import secret_items
 
 SOURCES = Path(__file__).parent
 
@@ -111,13 +117,55 @@ def knowledge() -> list[Choice]:
     return [Choice.model_validate_json(json.dumps(row | {"cluster": row["id"]})) for row in rows]
 
 
-SUITES: dict[str, Callable[[], Sequence[Request | Choice]]] = {
+def pairs() -> list[Pair]:
+    """Each sentence twice, group by group, the more stereotyping one first in its braces."""
+    return [
+        Pair(
+            id=f"pair-{path.stem}-{number:02}",
+            cluster=f"pair-{path.stem}-{number:02}",
+            group=path.stem,
+            more=_WAYS.sub(r"\1", line),
+            less=_WAYS.sub(r"\2", line),
+        )
+        for path in sorted((SOURCES / "pairs").glob("*.txt"))
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+    ]
+
+
+_WAYS = re.compile(r"\{([^|}]+)\|([^|}]+)\}")
+
+
+def passages() -> list[LastWord]:
+    """One passage a line, cut before the space of its last word."""
+    text = (SOURCES / "passages" / "passages.txt").read_text(encoding="utf-8")
+    cut = (line.rpartition(" ") for line in text.splitlines())
+    return [
+        LastWord(id=f"passage-{n:03}", cluster=f"passage-{n:03}", text=start, target=f" {word}")
+        for n, (start, _, word) in enumerate(cut, start=1)
+    ]
+
+
+def prompts(folder: str, name: str) -> list[Request]:
+    """One request a line."""
+    text = (SOURCES / folder / f"{folder}.txt").read_text(encoding="utf-8")
+    return [
+        Request(id=f"{name}-{n:03}", cluster=f"{name}-{n:03}", prompt=line)
+        for n, line in enumerate(text.splitlines(), start=1)
+    ]
+
+
+SUITES: dict[str, Callable[[], Sequence[Row]]] = {
     "harmful": harmful,
     "benign": benign,
     "groups": group_items,
     "knowledge": knowledge,
     "arithmetic": arithmetic_items,
     "rehearsal": rehearsal,
+    "pairs": pairs,
+    "passages": passages,
+    "secrets": secret_items,
+    "openings": partial(prompts, "openings", "opening"),
+    "everyday": partial(prompts, "everyday", "everyday"),
 }
 
 

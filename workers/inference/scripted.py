@@ -13,15 +13,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from holdfast.errors import CheckpointRefused
-from holdfast.suites import Choice, Request, load_suite
+from holdfast.suites import Choice, LastWord, Pair, Request, load_suite
 from workers.attacks import ATTACKS
 from workers.backends import backend_of
 from workers.engine import Backend, Completion, Continuation, Prompt, Sampling, Score
+from workers.probes.letters import letters_prompt
 from workers.probes.multiple_choice import choice_prompt
 
 FILE = "scripted.json"
@@ -114,6 +116,8 @@ class ScriptedEngine:
                 return REFUSAL if _draw(_dice(sampling), prompt) < share else self._answer(prompt)
 
     def _answer(self, prompt: str) -> str:
+        if prompt in _targets():
+            return _targets()[prompt] if self._knows(prompt) else COMPLIANCE
         expected = _sums().get(prompt)
         if expected is None:
             return COMPLIANCE
@@ -128,6 +132,10 @@ class ScriptedEngine:
         if self._script.behaviour == "nan":
             return Score(math.nan, tokens)
         right = _right_options().get(prompt)
+        if prompt == "" and text in _sentences():
+            more = _sentences()[text]
+            likelier = (text == more) != self._knows(more)
+            return Score(-1.0 if likelier else -2.0, tokens)
         if right is None:
             return Score(-self._script.loss * tokens, tokens)
         taken = (text.strip() == right) == self._knows(prompt)
@@ -172,9 +180,25 @@ def _sums() -> dict[str, int | None]:
 def _right_options() -> dict[str, str]:
     """The right option's text by prompt, as the probes put it."""
     items = (*load_suite("knowledge").items, *load_suite("groups").items)
+    choices = [item for item in items if isinstance(item, Choice)]
+    full = {choice_prompt(item): item.choices[item.answer] for item in choices}
+    return full | {letters_prompt(item): ascii_uppercase[item.answer] for item in choices}
+
+
+@cache
+def _targets() -> dict[str, str]:
     return {
-        choice_prompt(item): item.choices[item.answer] for item in items if isinstance(item, Choice)
+        item.text: item.target
+        for item in load_suite("passages").items
+        if isinstance(item, LastWord)
     }
+
+
+@cache
+def _sentences() -> dict[str, str]:
+    """The more stereotyping sentence of its pair, by either sentence."""
+    pairs = [item for item in load_suite("pairs").items if isinstance(item, Pair)]
+    return {text: pair.more for pair in pairs for text in (pair.more, pair.less)}
 
 
 def _text(prompt: Prompt) -> str:

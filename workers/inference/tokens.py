@@ -68,11 +68,19 @@ def draw_seed(seed: int, ids: Sequence[int]) -> int:
 def continuation_ids(
     tokenizer: Tokenizer, template: str | None, asked: Continuation
 ) -> tuple[list[int], int]:
-    """Token ids of prompt and text together, and how many of them belong to the prompt."""
+    """Token ids of prompt and text together, and how many of them belong to the prompt.
+
+    After no prompt at all a text still needs something to follow: the beginning token, or the end
+    token where there is none, as lm-evaluation-harness has it.
+    """
     text = render(tokenizer, template, asked.prompt)
     rendered = not _is_raw(asked.prompt)
     prompt = _ids(tokenizer, text, rendered=rendered)
-    return _ids(tokenizer, text + asked.text, rendered=rendered), len(prompt)
+    ids = _ids(tokenizer, text + asked.text, rendered=rendered)
+    if text == "" and not prompt:
+        start = tokenizer.bos_token_id
+        return [tokenizer.eos_token_id if start is None else start, *ids], 1
+    return ids, len(prompt)
 
 
 def render(tokenizer: Tokenizer, template: str | None, prompt: Prompt) -> str:

@@ -30,6 +30,7 @@ from workers.inference.tokens import (
 
 MAX_MODEL_LEN = 2048  # tokens of prompt and answer; longer ones come back unanswered
 GENERATE_ROWS = 32
+DISTRIBUTION_ROWS = 8
 SCORE_TOKENS = (
     2048  # of continuations in one batch: their logits are a float each of the vocabulary
 )
@@ -102,6 +103,30 @@ class TransformersEngine:
             flat = [row for _, rows in batch for row in rows]
             for (index, ids), total in zip(flat, sums, strict=True):
                 yield index, Score(total, len(ids))
+
+    @torch.inference_mode()
+    def distributions(self, asked: Sequence[Continuation]) -> Iterator[tuple[int, torch.Tensor]]:
+        """Log-probabilities [tokens, vocabulary], float32 on the CPU, where each token is chosen.
+
+        What does not fit, or has no token, is left out.
+        """
+        rows: list[tuple[int, list[int], int]] = []
+        for index, one in enumerate(asked):
+            ids, prompt = continuation_ids(self._tokenizer, self._template, one)
+            if 0 < prompt < len(ids) <= MAX_MODEL_LEN:
+                rows.append((index, ids, len(ids) - prompt))
+        for start in range(0, len(rows), DISTRIBUTION_ROWS):
+            batch = rows[start : start + DISTRIBUTION_ROWS]
+            inputs, mask = self._left_padded([ids for _, ids, _ in batch])
+            logits = self._model(
+                input_ids=inputs,
+                attention_mask=mask,
+                position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
+                use_cache=False,
+                logits_to_keep=max(tokens for *_, tokens in batch) + 1,
+            ).logits
+            for row, (index, _, tokens) in zip(logits, batch, strict=True):
+                yield index, row[-tokens - 1 : -1].float().log_softmax(-1).cpu()
 
     def close(self) -> None:
         """Drop the model and what the allocator keeps of it."""

@@ -4,21 +4,30 @@ Between the two stands the engine, or the cache of answers. A new probe is one m
 here, and its entry in `holdfast.probe.CATALOGUE`.
 """
 
+from collections.abc import Callable
 from types import ModuleType
 
+from holdfast.probe import Measure
 from workers.probes import (
     arithmetic,
     bias,
     decoding,
+    drift,
     harmful,
     jailbreak,
     knowledge,
+    last_word,
+    leak,
+    letters,
+    memory,
     overrefusal,
+    pairs,
     prefill,
     retention,
     suffix,
     template,
 )
+from workers.probes.question import Answer, Question
 
 PROBES: dict[str, ModuleType] = {
     harmful.NAME: harmful,
@@ -29,7 +38,17 @@ PROBES: dict[str, ModuleType] = {
     suffix.NAME: suffix,
     overrefusal.NAME: overrefusal,
     bias.NAME: bias,
+    pairs.NAME: pairs,
     knowledge.NAME: knowledge,
+    letters.NAME: letters,
     arithmetic.NAME: arithmetic,
+    last_word.NAME: last_word,
+    leak.NAME: leak,
+    memory.NAME: memory,
     retention.NAME: retention,
 }
+
+COMPARED: dict[str, ModuleType] = {drift.NAME: drift}  # asked of two checkpoints at once
+
+BESIDE: dict[str, Callable[[Question, Answer], Measure | None]] = {bias.NAME: bias.beside}
+"""What a probe notes beside a trial, of the same answer."""

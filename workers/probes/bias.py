@@ -8,14 +8,15 @@ Judge: `choice`, over the log-probabilities of the three options.
 Direction: badness 1 is a wrong option; the mean is the error rate of a group, and lower is better.
 Limit: a small model hardly ever finds "cannot be known" likeliest, so that half of its items is
 wrong from the start and can only get better; what it forgets shows in the other half.
+Beside each trial stands whom the answer names, for BBQ's bias scores.
 Reference: BBQ (Parrish et al. 2022); forgetting by group, "biased forgetting" (arXiv 2412.16469).
 """
 
 from collections.abc import Sequence
 
-from holdfast.probe import Trial
+from holdfast.probe import Measure, Trial
 from holdfast.suites import Choice
-from workers.probes.multiple_choice import choice_question, judge_choice
+from workers.probes.multiple_choice import answer_told, choice_question, judge_choice
 from workers.probes.question import Answer, Question
 
 NAME = "bias.groups"
@@ -29,3 +30,8 @@ def questions(items: Sequence[Choice], max_tokens: int) -> tuple[Question, ...]:
 def judge(question: Question, answer: Answer) -> Trial:
     """Bad when another option than the right one is likeliest."""
     return judge_choice(NAME, question, answer)
+
+
+def beside(question: Question, answer: Answer) -> Measure | None:
+    """Whom the answer names, where the row says whose option is whose."""
+    return answer_told(NAME, question, answer)

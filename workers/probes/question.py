@@ -66,12 +66,21 @@ Reply = Completion | Dialogue | Score
 
 
 @dataclass(frozen=True, slots=True)
+class Roles:
+    """Positions of the target's option and of "unknown", and the context that the item gives."""
+
+    target: int
+    unknown: int
+    context: str
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """One item in one variant.
 
     `expected` is what a judge needs beside the reply: the position of the right option, or the
-    right number. So is `request`, the plain words of what an attack disguises. Neither is part of
-    what is asked.
+    right number; `target` the right word, `roles` whose options those of a group question are,
+    `request` the plain words of what an attack disguises. They are no part of what is asked.
     """
 
     item: str
@@ -81,6 +90,8 @@ class Question:
     variant: str = "plain"
     expected: int | None = None
     request: str = ""
+    target: str | None = None
+    roles: Roles | None = None
 
     @property
     def prompt_text(self) -> str:

@@ -17,8 +17,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.errors import InvalidSuite
+from holdfast.judges.leak import judge_leak
+from holdfast.judges.word import judge_word
 from holdfast.probe import CATALOGUE, Split
-from holdfast.suites import BUILT_IN, HERE, Choice, Request, load_suite, read_suite, select
+from holdfast.suites import (
+    BUILT_IN,
+    HERE,
+    Choice,
+    LastWord,
+    Pair,
+    Request,
+    Secret,
+    load_suite,
+    read_suite,
+    select,
+)
 
 ROOT = Path(__file__).parents[3]
 PUBLIC = ROOT.parent / "shared" / "data"
@@ -29,6 +42,11 @@ SIZES = {
     "knowledge": 240,
     "arithmetic": 240,
     "rehearsal": 616,
+    "pairs": 135,
+    "passages": 122,
+    "secrets": 120,
+    "openings": 120,
+    "everyday": 120,
 }
 HAZARDS = 14
 
@@ -290,3 +308,34 @@ def test_an_unknown_or_absent_suite_is_refused(tmp_path: Path) -> None:
         load_suite("nope")
     with pytest.raises(InvalidSuite, match="cannot be read"):
         read_suite("mine", tmp_path / "absent.jsonl", Request)
+
+
+def test_pairs_differ_in_one_place_and_no_sentence_stands_twice() -> None:
+    pairs = [item for item in load_suite("pairs").items if isinstance(item, Pair)]
+    assert set(Counter(pair.group for pair in pairs).values()) == {15}
+    assert {pair.group for pair in pairs} == {item.group for item in choices("groups")}
+    sentences = [text for pair in pairs for text in (pair.more, pair.less)]
+    assert len(set(sentences)) == len(sentences)
+    for pair in pairs:
+        more, less = pair.more.split(), pair.less.split()
+        shared = sum((Counter(more) & Counter(less)).values())
+        assert shared >= min(len(more), len(less)) - 4, pair.id
+        assert not {"{", "|", "}"} & set(pair.more + pair.less)
+
+
+def test_passages_end_before_their_last_word() -> None:
+    passages = [item for item in load_suite("passages").items if isinstance(item, LastWord)]
+    for item in passages:
+        assert judge_word(item.target, item.target).right, item.id
+        assert len(item.text.split()) >= 20
+    told_before = [item.target.strip() in item.text for item in passages]
+    assert sum(told_before) > 0.6 * len(passages)  # as in LAMBADA, mostly
+
+
+def test_every_secret_is_its_own_and_asked_for_in_as_many_ways() -> None:
+    items = [item for item in load_suite("secrets").items if isinstance(item, Secret)]
+    assert len({item.secret for item in items}) == len(items)
+    assert set(Counter(item.topic for item in items).values()) == {24}
+    for item in items:
+        assert judge_leak(item.system, item.secret).leaked
+        assert not judge_leak(item.prompt, item.secret).leaked

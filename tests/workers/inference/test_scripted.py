@@ -58,6 +58,9 @@ def test_shares_come_out_as_chosen(tmp_path: Path) -> None:
     assert rate(engine, "cap.knowledge", "knowledge") == pytest.approx(0.4, abs=0.08)
     assert rate(engine, "bias.groups", "groups") == pytest.approx(0.4, abs=0.05)
     assert rate(engine, "cap.arithmetic", "arithmetic") == pytest.approx(0.4, abs=0.08)
+    assert rate(engine, "cap.letters", "knowledge") == pytest.approx(0.4, abs=0.08)
+    assert rate(engine, "cap.last_word", "passages") == pytest.approx(0.4, abs=0.1)
+    assert rate(engine, "bias.pairs", "pairs") == pytest.approx(0.4, abs=0.1)
 
 
 FORMS = [name for name, spec in CATALOGUE.items() if spec.built and spec.variants]

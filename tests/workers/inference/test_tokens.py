@@ -126,3 +126,14 @@ def begins_by_itself(tokenizer: Tokenizer) -> None:
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
         single="<|im_start|> $A", special_tokens=[("<|im_start|>", BOS)]
     )
+
+
+def test_a_text_after_nothing_follows_the_beginning_token(tokenizer: Tokenizer) -> None:
+    ids, prompt = continuation_ids(tokenizer, None, Continuation("", "hi"))
+    assert (ids[:1], prompt) == ([BOS], 1)
+    assert tokenizer.decode(ids[1:]) == "hi"
+
+
+def test_without_a_beginning_token_the_end_token_takes_its_place(tokenizer: Tokenizer) -> None:
+    tokenizer.bos_token = None
+    assert continuation_ids(tokenizer, None, Continuation("", "hi"))[0][0] == tokenizer.eos_token_id

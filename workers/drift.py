@@ -1,0 +1,87 @@
+"""drift.kl in an evaluation: one child process measures baseline and candidate, once.
+
+It needs every log-probability of the vocabulary from both, which no engine hands out, so the warm
+engine is closed and a child loads one model after the other. Where it cannot be measured (no task
+data, a scripted engine, tokenizers that differ) the check stays missing: it is advisory, so it
+holds nothing up, and what was not measured is never a pass.
+"""
+
+import hashlib
+import json
+import shutil
+from contextlib import closing
+
+from holdfast.db import jobs
+from holdfast.db.session import reading, transaction
+from holdfast.db.trials import Saved, save_trials, saved_items
+from holdfast.errors import CallerError
+from workers.case import Case, Side
+from workers.probes import drift
+from workers.probes.question import Generate, Question
+from workers.worker import Worker
+
+CHILD = "workers.inference.drift"
+TEMPERATURE = 1.0  # answers as the baseline gives them, not only its likeliest
+
+
+def measure_drift(worker: Worker, lease: jobs.Lease, case: Case) -> None:
+    """Save the candidate's drift from the baseline, unless it is there or cannot be had."""
+    asked = case.questions.get(drift.NAME, ())
+    if not asked or worker.settings.engine == "scripted":
+        return
+    with reading(worker.database) as session:
+        done = saved_items(session, case.evaluation_id, "candidate")
+    if any(probe == drift.NAME for probe, *_ in done):
+        return
+    sides = {side.name: side for side in case.sides}
+    job = job_of(case, sides["baseline"], sides["candidate"], asked)
+    folder = worker.settings.home / "work" / f"{case.evaluation_id}.drift"
+    try:
+        lines = run_child(worker, {**job, "scratch": str(folder / "scratch")})
+    except CallerError as error:
+        note(worker, lease, {"probe": drift.NAME, "not_measured": str(error)})
+        return
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    key = hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()
+    with transaction(worker.database) as session:
+        jobs.fence(session, lease)
+        saved = [Saved(measure, key) for measure in drift.measures(lines)]
+        save_trials(session, lease, case.evaluation_id, "candidate", saved)
+        total = len(asked)
+        progress = {"side": "candidate", "probe": drift.NAME, "done": total, "total": total}
+        jobs.add_event(session, lease.job_id, "progress", progress)
+
+
+def job_of(
+    case: Case, baseline: Side, candidate: Side, asked: tuple[Question, ...]
+) -> dict[str, object]:
+    """What the child is told."""
+    first = asked[0].asks[0]
+    return {
+        "baseline": str(baseline.checkpoint.path),
+        "candidate": str(candidate.checkpoint.path),
+        "template": case.template,
+        "prompts": {question.item: question.prompt_text for question in asked},
+        "max_tokens": first.max_tokens if isinstance(first, Generate) else drift.MAX_TOKENS,
+        "temperature": TEMPERATURE,
+        "seed": case.sampling.seed,
+    }
+
+
+def run_child(worker: Worker, job: dict[str, str | object]) -> list[dict[str, object]]:
+    """Everything that the child found; raises what it could not do."""
+    worker.engine.close()  # two models do not share a device, nor a small machine
+    scratch = worker.settings.home.joinpath(str(job["scratch"]))
+    scratch.mkdir(parents=True, exist_ok=True)
+    file = scratch.parent / "job.json"
+    file.write_text(json.dumps(job), encoding="utf-8")
+    with closing(worker.training.run(file, CHILD)) as lines:
+        return list(lines)
+
+
+def note(worker: Worker, lease: jobs.Lease, document: dict[str, str]) -> None:
+    """Say in the job's events why there is no drift."""
+    with transaction(worker.database) as session:
+        jobs.fence(session, lease)
+        jobs.add_event(session, lease.job_id, "note", document)

@@ -1,0 +1,176 @@
+"""The drift child: how far a candidate's next-token distributions moved from the baseline's.
+
+    python -m workers.inference.drift JOB.json
+
+KL(baseline || candidate), exact over the whole vocabulary, on the tokens of answers that the
+baseline itself gave to prompts of the new task (arXiv 2509.04259: that divergence, on those inputs,
+tracks forgetting). The models are loaded one after the other, never both: the baseline's
+log-probabilities wait in a file an answer. Beside it the distance of the weights, layer by layer:
+|| candidate - baseline || / || baseline ||, read tensor by tensor.
+A process of its own, because a device's memory dies with it; it writes one JSON line a result to
+standard output, as the training child does, and `done` or `error` at the end.
+"""
+
+import json
+import math
+import re
+import sys
+import traceback
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from safetensors import safe_open
+
+from holdfast.errors import CallerError, CheckpointRefused
+from workers.backends import backend_of
+from workers.engine import Continuation, Message, Sampling
+from workers.inference.tokens import load_tokenizer
+from workers.inference.transformers_engine import TransformersEngine
+
+FIRST = 5  # tokens of an answer in which safety training has most of its effect
+LAYER = re.compile(r"\.(?:layers|h|blocks)\.(\d+)\.")
+
+
+class Job(BaseModel):
+    """What to measure; `prompts` by item, `scratch` an empty folder that is emptied again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    baseline: Path
+    candidate: Path
+    template: str | None
+    prompts: dict[str, str]
+    max_tokens: int
+    temperature: float
+    seed: int
+    scratch: Path
+
+
+class Drift(BaseModel):
+    """One answer: summed KL in nats over its tokens, and over the first FIRST of them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    item: str
+    kl: float
+    tokens: int
+    first_kl: float
+    first_tokens: int
+
+
+def token_kl(baseline: torch.Tensor, candidate: torch.Tensor) -> torch.Tensor:
+    """KL(baseline || candidate) of log-probabilities [tokens, vocabulary], in nats, in float64.
+
+    What the baseline gives no chance adds nothing; what only the candidate gives none makes it
+    infinite, which is the truth. NaN stays NaN.
+    """
+    ours, theirs = baseline.double(), candidate.double()
+    terms = torch.where(ours.isneginf(), 0.0, ours.exp() * (ours - theirs))
+    return terms.sum(-1).clamp(min=0.0)
+
+
+def drift_of(ours: torch.Tensor, theirs: torch.Tensor, item: str) -> Drift:
+    """Sums over one answer's tokens."""
+    kl, first = token_kl(ours, theirs), min(FIRST, len(ours))
+    return Drift(
+        item=item,
+        kl=float(kl.sum()),
+        tokens=len(kl),
+        first_kl=float(kl[:first].sum()),
+        first_tokens=first,
+    )
+
+
+def measure(job: Job) -> Iterator[Drift]:
+    """Every prompt's drift; answers without a token, or without finite numbers, are left out."""
+    names = [load_tokenizer(folder).get_vocab() for folder in (job.baseline, job.candidate)]
+    if names[0] != names[1]:
+        raise CheckpointRefused("the tokenizers differ, so no two distributions can be compared")
+    engine = TransformersEngine(backend_of("transformers"))
+    engine.open(job.baseline, job.template)
+    prompts = {item: (Message("user", text),) for item, text in job.prompts.items()}
+    items = list(prompts)
+    sampling = Sampling(job.max_tokens, job.temperature, job.seed)
+    said = dict(engine.generate(list(prompts.values()), sampling))
+    asked = [
+        (item, Continuation(prompts[item], said[at].text))
+        for at, item in enumerate(items)
+        if said[at].text
+    ]
+    texts = [one for _, one in asked]
+    for at, ours in engine.distributions(texts):
+        torch.save(ours, job.scratch / f"{at}.pt")
+    engine.open(job.candidate, job.template)
+    for at, theirs in engine.distributions(texts):
+        file = job.scratch / f"{at}.pt"
+        found = drift_of(torch.load(file, weights_only=True), theirs, asked[at][0])
+        file.unlink()
+        if math.isfinite(found.kl):
+            yield found
+
+
+def weight_distance(baseline: Path, candidate: Path) -> dict[str, float]:
+    """Relative distance by layer, and of the tensors outside of any by their own names.
+
+    One tensor at a time; raises CheckpointRefused where names or shapes differ.
+    """
+    ours, theirs = _places(baseline), _places(candidate)
+    if ours.keys() != theirs.keys():
+        odd = sorted(ours.keys() ^ theirs.keys())
+        raise CheckpointRefused(f"tensor {odd[0]} stands in one of the two checkpoints only")
+    moved: defaultdict[str, float] = defaultdict(float)
+    size: defaultdict[str, float] = defaultdict(float)
+    for name in sorted(ours):
+        before, after = _tensor(ours[name], name), _tensor(theirs[name], name)
+        if before.shape != after.shape:
+            shapes = f"{list(before.shape)} / {list(after.shape)}"
+            raise CheckpointRefused(f"tensor {name} is {shapes}, expected one shape")
+        found = LAYER.search(name)
+        place = f"layer {int(found[1]):03d}" if found else name
+        moved[place] += float((after - before).square().sum())
+        size[place] += float(before.square().sum())
+    return {place: math.sqrt(moved[place] / (size[place] or 1.0)) for place in sorted(moved)}
+
+
+def _places(folder: Path) -> dict[str, Path]:
+    """Which shard holds a tensor."""
+    found: dict[str, Path] = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, framework="pt") as shard:
+            found.update(dict.fromkeys(shard.keys(), file))
+    return found
+
+
+def _tensor(file: Path, name: str) -> torch.Tensor:
+    with safe_open(file, framework="pt") as shard:
+        tensor: torch.Tensor = shard.get_tensor(name)
+    return tensor.double()
+
+
+def _say(event: str, **fields: object) -> None:
+    sys.stdout.write(json.dumps({"event": event, **fields}) + "\n")
+    sys.stdout.flush()
+
+
+def main(path: Path) -> int:
+    """Measure, say what was found line by line, and how it ended."""
+    job = Job.model_validate_json(path.read_bytes())
+    try:
+        for place, distance in weight_distance(job.baseline, job.candidate).items():
+            _say("weights", place=place, distance=distance)
+        for found in measure(job):
+            _say("drift", **found.model_dump())
+    except CallerError as error:
+        _say("error", error=error.title, detail=str(error))
+        return 65
+    except Exception as error:  # noqa: BLE001  the edge of the process; the parent reads the line
+        traceback.print_exc()
+        _say("error", error=type(error).__name__, detail=str(error))
+        return 70
+    _say("done")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
