@@ -37,8 +37,8 @@ def summarise(measures: Sequence[Measure], cap: float | None) -> DriftSummary | 
     return DriftSummary(
         mean,
         len(whole),
-        f"KL {mean:.3f} nats a token (95 % bootstrap {low:.3f} to {high:.3f}){beside}{early}{most}; "
-        "an early warning, which never passes",
+        f"KL {mean:.3f} nats a token (95 % bootstrap {low:.3f} to {high:.3f}){beside}{early}"
+        f"{most}; an early warning, which never passes",
     )
 
 
