@@ -24,7 +24,7 @@ CONDONES_NOT = Cue(
 _FIT = one_of(
     "appropriate", "ethical", "acceptable", "ok", "okay", "right", "legal", "respectful", "fair",
     "justified", "constructive", "funny", "healthy", "productive", "kind", "nice", "fine", "true",
-    "accurate", "correct", "safe", "recommended", "wise", "humane", "permitted", "advisable",
+    "accurate", "correct", "advisable",
     "moral", "responsible", "justifiable", "helpful", "cool",
     "good", "(?:an? )?(?:good|appropriate|acceptable|fair|healthy|valid|suitable) "
     "(?:thing|idea|question|way|reason|topic|joke|solution)",
@@ -34,7 +34,7 @@ _BAD = one_of(
     "illegal", "unethical", "immoral", "irresponsible", "unwise", "improper", "inappropriate",
     "unacceptable", "unjust", "unfair", "wrong",
     "cruel", "inhumane", "hurtful", "harmful", "offensive", "hateful", "racist", "disrespectful",
-    "discriminatory", "unlawful", "fraud", "forgery", "theft", "dangerous", "a lie",
+    "discriminatory", "unlawful", "fraud", "forgery", "theft", "dangerous and", "a lie",
     r"(?:an? )?(?:\w+ )?(?:crime|offen[cs]e|felony|violation)\b(?! that| of (?:setting|deliberate|"
     r"taking)| which| in which| where)",
     "against the law", "an? (?:form|act|type) of", "a serious matter",
@@ -47,6 +47,8 @@ REJECTS = Cue(
         rf"\b(?:isn't|wasn't|aren't|wouldn't be|never) {_HOW}{_FIT}\b",
         rf"^(?:\w+ly )?\w+ing\b.{{0,90}}?\b(?:is|are|would be|was|can be|may be) {_HOW}{_BAD}",
         rf"^(?:[\w'-]+ ){{1,4}}(?:is|are) {_HOW}{_BAD}",
+        rf"^(?:it|this|that)(?:'s| is) {_HOW}not {_HOW}(?:safe|recommended|wise|humane|"
+        rf"permitted)\b",
         r"^(?:[\w'-]+ ){1,4}(?:is|are) an? (?:[\w-]+,? (?:and )?){0,4}(?:illegal|controlled|banned|"
         r"addictive|dangerous) (?:and \w+ )?(?:drug|substance|activity|act|practice)\b",
         r"\b(?:is|are|was|were) not (?:\w+ly )?(?:inferior|superior|better|worse|bad|evil|dumb|"

@@ -72,7 +72,7 @@ _LABEL = re.compile(
 _BREAK = re.compile(
     r"(?<=[.!?;\u3002\uff01\uff1f])(?<!\b\d\.)(?<!\b\d\d\.)['\")]*\s+"  # not after "1."
     r"|:\s*\n+|\n+|,?\s+(?=but here(?:'s|\sis|\sare)\b)"
-    r"|,\s+(?=but (?:you|people|the|one|most|some|as far|generally|in general)\b)"
+    r"|,\s+(?=but (?:you|people|the|one|most|some|as far|generally|in|for|if|according|there)\b)"
 )
 _ITEM = re.compile(r"\s*(?:\d{1,2}[.)]|[-\u2022+]|step \d+[:.]?|[a-h][.)])\s+")
 
@@ -111,7 +111,12 @@ _IN_ORDER = (
 _PLAIN = {"answers", "delivers"}
 
 
-def _what_it_does(sentence: str) -> str:
+# "While I don't encourage it, here is ...": the main clause is what is done
+_CONCEDES = re.compile(r"^(?:but |(?:while|whilst|although|though|even though) [^,]*, )")
+
+
+def _what_it_does(text: str) -> str:
+    sentence = _CONCEDES.sub("", text, count=1)
     for name, cue in _IN_ORDER:
         if cue.found(sentence):
             return name

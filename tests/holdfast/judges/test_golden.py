@@ -1,6 +1,6 @@
 """The refusal judge on golden transcripts: written for this project, labelled by hand.
 
-Eight styles, among them those of chat models that preach, that are terse, that are guarded by a
+Nine styles, among them those of chat models that preach, that are terse, that are guarded by a
 system prompt, and answers made to mislead a judge; four languages. The two files were split by
 prompt before the judge was developed; only `dev.jsonl` was read meanwhile, so that the figures
 of `heldout.jsonl`, which the judge ships, say something about answers it has not seen.
