@@ -21,7 +21,8 @@
     │   └── IdempotencyMismatch 422
     ├── Transient              the world was unwell; the job goes back to the queue
     │   ├── LeaseLost          another worker holds the job now, or it was canceled
-    │   └── Unreachable        server, broker or database did not answer
+    │   ├── Unreachable        server, broker or database did not answer
+    │   └── QueueFull          429
     └── HarnessError           our fault or the machine's; the job fails, its verdict stays null
         ├── EngineFailed
         ├── JudgeFailed
@@ -158,6 +159,13 @@ class LeaseLost(Transient):
 
 class Unreachable(Transient):
     """A server, broker or database did not answer in time."""
+
+
+class QueueFull(Transient):
+    """The project has as many unfinished jobs as it may; one has to end first."""
+
+    status = 429
+    retry_after = 30
 
 
 # --- ours -----------------------------------------------------------------------------------

@@ -53,6 +53,7 @@ class Settings(BaseModel):
     redis_server: Path | None = None
     jailbreak_templates: Path | None = None  # a JSON array of texts, for harm.jailbreak at `full`
     suffixes: Path | None = None  # likewise, for harm.suffix
+    max_jobs: int = Field(default=500, ge=1)  # unfinished ones of a project; more are 429
     gpu_memory_utilization: float = Field(default=0.85, gt=0, le=1)
     judge_url: str | None = None  # an OpenAI-compatible API, up to and with its /v1
     judge_model: str | None = None

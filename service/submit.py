@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from holdfast import wire
 from holdfast.checkpoint import CheckpointRef, admit
+from holdfast.db.browse import count_unfinished
 from holdfast.db.catalogue import (
     find_baseline,
     get_baseline,
@@ -30,7 +31,14 @@ from holdfast.db.evaluations import (
     get_evaluation,
     get_job,
 )
-from holdfast.errors import Conflict, InvalidPlan, InvalidPolicy, InvalidTaskData, NotBuilt
+from holdfast.errors import (
+    Conflict,
+    InvalidPlan,
+    InvalidPolicy,
+    InvalidTaskData,
+    NotBuilt,
+    QueueFull,
+)
 from holdfast.policy import PLANNED_RECIPES, SHIPPED, parse_policy
 from holdfast.remediation import Plan
 from holdfast.settings import Settings
@@ -72,6 +80,7 @@ def submit_evaluation(
     baseline_id, policy_id = baseline(session, project), policy(session, project)
     anchor_id = pinned(session, project) if pinned else project_anchor(session, project)
     check_anchor(get_policy(session, project, policy_id).text, anchor_id)
+    check_quota(session, settings, project)
     return create_evaluation(
         session,
         NewEvaluation(
@@ -107,7 +116,19 @@ def check_anchor(policy: str, anchor_id: str | None) -> None:
         )
 
 
-def submit_remediation(session: Session, project: str, body: wire.NewRemediation) -> str:
+def check_quota(session: Session, settings: Settings, project: str) -> None:
+    """One project must not keep the workers from all others."""
+    waiting = count_unfinished(session, project)
+    if waiting >= settings.max_jobs:
+        raise QueueFull(
+            f"project {project} has {waiting} unfinished jobs, {settings.max_jobs} at most may be; "
+            "wait for one to end, or cancel one"
+        )
+
+
+def submit_remediation(
+    session: Session, settings: Settings, project: str, body: wire.NewRemediation
+) -> str:
     """Queue the repair of a failing evaluation's candidate and return its id."""
     if body.recipe in PLANNED_RECIPES:
         raise NotBuilt(
@@ -124,6 +145,7 @@ def submit_remediation(session: Session, project: str, body: wire.NewRemediation
             f"{body.evaluation} has the verdict {verdict or 'none yet'}; only an evaluation that "
             "failed has something to repair"
         )
+    check_quota(session, settings, project)
     return create_remediation(session, body.evaluation, recipe=body.recipe, options=options)
 
 

@@ -7,10 +7,11 @@ and nothing is skipped or doubled while rows are added.
 from collections.abc import Sequence
 from typing import Literal
 
-from sqlalchemy import ColumnElement, and_, select, tuple_
+from sqlalchemy import ColumnElement, and_, func, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from holdfast.db.tables import Evaluation, Job, Remediation, TrialRow
+from holdfast.evaluation import FINISHED, Status
 from holdfast.probe import Outcome
 
 Direction = Literal["worse", "fixed", "unscored"]
@@ -23,6 +24,16 @@ def list_evaluations(
     query = select(Job, Evaluation).join(Evaluation, Evaluation.id == Job.id)
     query = query.where(*_before(project, before)).order_by(Job.id.desc()).limit(limit)
     return [(job, about) for job, about in session.execute(query)]
+
+
+def count_unfinished(session: Session, project: str) -> int:
+    """How many of a project's jobs wait or run."""
+    unfinished = [status.value for status in Status if status not in FINISHED]
+    query = select(func.count()).select_from(Job)
+    count: int = session.execute(
+        query.where(Job.project == project, Job.status.in_(unfinished))
+    ).scalar_one()
+    return count
 
 
 def list_remediations(

@@ -15,6 +15,7 @@ from holdfast.errors import (
     InvalidTaskData,
     NotBuilt,
     NotFound,
+    QueueFull,
 )
 from holdfast.evaluation import DEADLINE_SECONDS
 from service import schemas
@@ -31,7 +32,7 @@ router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"], route_class=K
     "",
     status_code=202,
     responses=raises(
-        CheckpointRefused, InvalidPolicy, InvalidTaskData, NotBuilt, NotFound, Conflict
+        CheckpointRefused, InvalidPolicy, InvalidTaskData, NotBuilt, NotFound, Conflict, QueueFull
     ),
 )
 def submit(

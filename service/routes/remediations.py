@@ -6,9 +6,9 @@ from sqlalchemy.orm import Session
 from holdfast import wire
 from holdfast.db import browse, jobs
 from holdfast.db.evaluations import get_job, get_remediation
-from holdfast.errors import Conflict, InvalidPlan, NotBuilt, NotFound
+from holdfast.errors import Conflict, InvalidPlan, NotBuilt, NotFound, QueueFull
 from service import schemas
-from service.deps import Limit, Reader, Reading, Writer, wake_after_commit
+from service.deps import Limit, Reader, Reading, SettingsDep, Writer, wake_after_commit
 from service.idempotency import KeptRoute, Posting
 from service.paging import IdCursor
 from service.problems import raises
@@ -17,16 +17,19 @@ from service.submit import submit_remediation
 router = APIRouter(prefix="/v1/remediations", tags=["remediations"], route_class=KeptRoute)
 
 
-@router.post("", status_code=202, responses=raises(InvalidPlan, NotBuilt, NotFound, Conflict))
+@router.post(
+    "", status_code=202, responses=raises(InvalidPlan, NotBuilt, NotFound, Conflict, QueueFull)
+)
 def submit(
     body: wire.NewRemediation,
     request: Request,
     caller: Writer,
     session: Posting,
+    settings: SettingsDep,
     response: Response,
 ) -> wire.Remediation:
     """Queue a repair; its checkpoint is evaluated on held-out items by itself."""
-    remediation_id = submit_remediation(session, caller.project, body)
+    remediation_id = submit_remediation(session, settings, caller.project, body)
     wake_after_commit(request, session, get_job(session, remediation_id).queue)
     response.headers["Location"] = f"/v1/remediations/{remediation_id}"
     return one(session, caller.project, remediation_id)

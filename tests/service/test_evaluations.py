@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,10 @@ from sqlalchemy.exc import OperationalError
 from holdfast.db import jobs
 from holdfast.db.session import transaction
 from holdfast.evaluation import Status
+from holdfast.scopes import SCOPES
 from holdfast.settings import Settings
+
+MakeKey = Callable[..., dict[str, str]]
 
 
 def test_accepted_and_announced(
@@ -79,6 +83,21 @@ def test_an_anchor_is_named_or_pinned_and_where_it_is_required_not_left_out(
     assert named.json()["anchor"] == base
     api.put("/v1/projects/demo/baselines/anchor", json={"checkpoint": base})
     assert api.post("/v1/evaluations", json=body).json()["anchor"] == base
+
+
+def test_a_project_has_a_share_of_the_queue_and_another_its_own(
+    app: FastAPI, api: TestClient, body: dict[str, Any], make_key: MakeKey, settings: Settings
+) -> None:
+    app.state.settings = settings.model_copy(update={"max_jobs": 2})
+    made = [api.post("/v1/evaluations", json=body).json()["id"] for _ in range(2)]
+    full = api.post("/v1/evaluations", json=body, headers={"Idempotency-Key": "third"})
+    assert (full.status_code, full.json()["title"]) == (429, "QueueFull")
+    assert full.headers["Retry-After"] == "30"
+    other = make_key(*SCOPES, project="other")
+    assert api.post("/v1/evaluations", json=body, headers=other).status_code == 202
+    api.post(f"/v1/evaluations/{made[0]}:cancel")
+    again = api.post("/v1/evaluations", json=body, headers={"Idempotency-Key": "third"})
+    assert again.status_code == 202, "what was refused is not kept"
 
 
 def test_task_data_is_read_in_full(
