@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.errors import InvalidSuite
-from holdfast.suites import BUILT_IN, Suite, canonical, installed_names, load_suite
+from holdfast.suites import (
+    BUILT_IN,
+    Preference,
+    Request,
+    Row,
+    Suite,
+    canonical,
+    installed_names,
+    load_suite,
+)
 from holdfast.suites.duplicates import near_duplicates, text_of
 
 
@@ -44,10 +53,19 @@ def summarize(suite: Suite, near: Sequence[str | None]) -> Summary:
 
 
 def near_items(suite: Suite, installed: Path) -> list[str | None]:
-    """For each item the other suite, built-in or installed, that holds a near-duplicate of it."""
-    names = [name for name in (*BUILT_IN, *installed_names(installed)) if name != suite.name]
-    others = {name: map(text_of, load_suite(name, installed).items) for name in names}
+    """For each item the other suite, built-in or installed, that holds a near-duplicate of it.
+
+    Suites of another type of row ask something else, but for requests and preferences: both prompt.
+    """
+    names = dict.fromkeys((*BUILT_IN, *installed_names(installed)))
+    suites = [load_suite(name, installed) for name in names if name != suite.name]
+    others = {one.name: map(text_of, one.items) for one in suites if _form(one) == _form(suite)}
     return near_duplicates([text_of(item) for item in suite.items], others)
+
+
+def _form(suite: Suite) -> type[Row]:
+    form = type(suite.items[0])
+    return Request if form is Preference else form
 
 
 def install(suite: Suite, folder: Path, *, form: str, files: Sequence[Path]) -> Path:

@@ -8,9 +8,10 @@ take seconds, and no pair is missed.
 """
 
 import re
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from math import ceil
+from math import ceil, floor
 
 from holdfast.suites.items import Choice, LastWord, Pair, Row
 
@@ -41,16 +42,22 @@ def near_duplicates(texts: Sequence[str], others: Mapping[str, Iterable[str]]) -
     known = [(name, words(text)) for name, own in others.items() for text in own]
     bags = [words(text) for text in texts]
     seen = Counter(word for bag in (*bags, *(bag for _, bag in known)) for word in bag)
-    places: defaultdict[str, list[int]] = defaultdict(list)
-    for place, (_, bag) in enumerate(known):
-        for word in _rarest(bag, seen):
+    places: defaultdict[str, list[int]] = defaultdict(list)  # of each word, by size of its bag
+    for place in sorted(range(len(known)), key=lambda at: len(known[at][1])):
+        for word in _rarest(known[place][1], seen):
             places[word].append(place)
-    found: list[str | None] = []
-    for bag in bags:
-        near = {at for word in _rarest(bag, seen) for at in places.get(word, ())}
-        hits = (known[at][0] for at in sorted(near) if _alike(bag, known[at][1]))
-        found.append(next(hits, None))
-    return found
+
+    def first_near(bag: frozenset[str]) -> str | None:
+        least, most = floor(NEAR * len(bag)), ceil(len(bag) / NEAR)  # one wide of the exact sizes
+        found: set[int] = set()
+        for word in _rarest(bag, seen):
+            if own := places.get(word):
+                start = bisect_left(own, least, key=lambda at: len(known[at][1]))
+                end = bisect_right(own, most, key=lambda at: len(known[at][1]))
+                found.update(own[start:end])
+        return next((known[at][0] for at in sorted(found) if _alike(bag, known[at][1])), None)
+
+    return [first_near(bag) for bag in bags]
 
 
 def _rarest(bag: frozenset[str], seen: Mapping[str, int]) -> list[str]:
