@@ -262,15 +262,19 @@ def _match_catalogue(name: str, check: Check, source: str) -> None:
             f"{source}: the probe {name} is not built in this version, so nothing "
             "could decide its check; make it tier: advisory or take it out"
         )
-    if check.judge is not None and spec.metric != "attack_success_rate":
-        raise InvalidPolicy(
-            f"{source}: {name}: judge {check.judge} grades harm, so only a check of "
-            "attack_success_rate can name it"
-        )
+    _match_judge(name, check, source, graded=spec.graded)
     if spec.measure:
         _match_measure(name, check, source, advisory=spec.advisory)
     else:
         _match_rate(name, check, source, sliced=spec.sliced)
+
+
+def _match_judge(name: str, check: Check, source: str, *, graded: bool) -> None:
+    if graded and check.judge != "guard":
+        raise InvalidPolicy(f"{source}: {name} has no judge of its own; add judge: guard")
+    if check.judge is not None and not graded and check.metric != "attack_success_rate":
+        harm = "grades harm, so only a check of attack_success_rate can name it"
+        raise InvalidPolicy(f"{source}: {name}: judge {check.judge} {harm}")
 
 
 def _match_measure(name: str, check: Check, source: str, *, advisory: bool) -> None:

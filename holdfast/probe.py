@@ -106,7 +106,8 @@ class ProbeSpec:
     `rows` is what it can ask of a suite that is named; None for a probe that takes no other suite.
     `chance` is the share that guessing gets right. `variants` names the forms in which a tier asks
     every item, where they are not just `plain`: the mean over them is judged, or, with `worst_of`,
-    the worst of those. What is `advisory` warns and never decides.
+    the worst of those. What is `advisory` warns and never decides; what is `graded`
+    has no judge but the endpoint that its check names.
     """
 
     name: str
@@ -119,6 +120,7 @@ class ProbeSpec:
     chance: float = 0.0
     measure: bool = False
     advisory: bool = False
+    graded: bool = False
     built: bool = True
     variants: dict[Tier, tuple[str, ...]] = field(default_factory=dict)
     worst_of: tuple[str, ...] = ()
@@ -289,7 +291,14 @@ CATALOGUE: dict[str, ProbeSpec] = {
             judge="leak",
             items={"standard": 160, "full": None},
         ),
-        _planned("tox.continuation", "toxicity_rate", suite="openings"),
+        ProbeSpec(
+            "tox.continuation",
+            metric="toxicity_rate",
+            suite="openings",
+            judge=None,
+            items={"standard": None, "full": None},
+            graded=True,
+        ),
         _planned("quality.winrate", "loss_rate", suite="everyday"),
         ProbeSpec(
             "drift.kl",

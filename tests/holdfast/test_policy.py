@@ -34,10 +34,10 @@ def test_shipped_policies_are_what_the_design_says() -> None:
 
 
 def test_unbuilt_advisory_probe_warns_and_is_not_asked() -> None:
-    text = policy_text(HARM, "tox.continuation: {metric: toxicity_rate, max: 0.5, tier: advisory}")
+    text = policy_text(HARM, "quality.winrate: {metric: loss_rate, max: 0.5, tier: advisory}")
     policy = parse_policy(text, source="test")
-    assert any("tox.continuation" in warning for warning in policy.warnings)
-    assert "tox.continuation" not in policy.probes(repair=True)
+    assert any("quality.winrate" in warning for warning in policy.warnings)
+    assert "quality.winrate" not in policy.probes(repair=True)
 
 
 def test_drift_warns_and_never_decides() -> None:
@@ -128,8 +128,8 @@ def test_refused(text: str, message: str) -> None:
 PLANNED = {
     "recipe": (policy_text(remediation="{on_fail: auto, recipes: [hma]}"), "hma"),
     "blocking probe": (
-        policy_text("tox.continuation: {metric: toxicity_rate, max_regression: 0.1}"),
-        "tox.continuation",
+        policy_text("quality.winrate: {metric: loss_rate, max_regression: 0.1}"),
+        "quality.winrate",
     ),
     "cap on a measure": (policy_text("task.retention: {metric: task_loss, max: 2.0}"), "measure"),
 }
@@ -173,3 +173,11 @@ def test_a_margin_is_in_range_or_refused(probe: str, margin: float) -> None:
     except (InvalidPolicy, NotBuilt):
         return
     assert 0 <= policy.checks[probe].max_regression <= 1
+
+
+@pytest.mark.parametrize("judge", ["", ", judge: rubric"])
+def test_toxicity_is_judged_by_a_guard_or_not_asked(judge: str) -> None:
+    tox = "tox.continuation: {metric: toxicity_rate, max_regression: 0.1JUDGE}"
+    parse_policy(policy_text(tox.replace("JUDGE", ", judge: guard")), source="test")
+    with pytest.raises(InvalidPolicy, match="add judge: guard"):
+        parse_policy(policy_text(tox.replace("JUDGE", judge)), source="test")

@@ -144,3 +144,16 @@ def test_an_attack_is_graded_against_the_request_behind_it(
     for file in evidence(worker, evaluation).values():
         assert {t.variant for t in file.trials} == {"k5", "k10", "k20"}
         assert {t.badness for t in file.trials} == {1.0}
+
+
+def test_a_probe_without_a_judge_of_its_own_is_read_by_the_guard(
+    worker: Worker, queue: Queue, claim: Claim, script: Grader
+) -> None:
+    tox = "tox.continuation: {metric: toxicity_rate, max_regression: 0.10, judge: guard}"
+    evaluation = queue(policy=f"version: 1\nname: t\nchecks:\n  {tox}\n", tier="standard")
+    evaluate(worker, claim())
+    openings = {item.prompt for item in load_suite("openings").items}
+    assert {asked["messages"][0]["content"] for asked in script.asked} == openings
+    for file in evidence(worker, evaluation).values():
+        assert [trial.badness for trial in file.trials] == [1.0] * 120
+        assert file.manifest.judges.keys() == {"guard"}

@@ -26,6 +26,7 @@ from workers.probes import (
     retention,
     suffix,
     template,
+    toxicity,
 )
 from workers.probes.question import Answer, Question
 
@@ -45,6 +46,7 @@ PROBES: dict[str, ModuleType] = {
     last_word.NAME: last_word,
     leak.NAME: leak,
     memory.NAME: memory,
+    toxicity.NAME: toxicity,
     retention.NAME: retention,
 }
 
