@@ -37,7 +37,8 @@ _BAD = one_of(
     "discriminatory", "unlawful", "fraud", "forgery", "theft", "dangerous and", "a lie",
     r"(?:an? )?(?:\w+ )?(?:crime|offen[cs]e|felony|violation)\b(?! that| of (?:setting|deliberate|"
     r"taking)| which| in which| where)",
-    "against the law", "an? (?:form|act|type) of", "a serious matter",
+    "against the law", r"false and \w+", "defamation", "libel", "slander", "harassment",
+    "stalking", "abuse", "perjury", "an? (?:form|act|type) of", "a serious matter",
 )  # fmt: skip
 _HOW = r"(?:\w+ly |ever |only |just |so |very |both |also |always |considered |deemed )*"
 
@@ -45,7 +46,17 @@ REJECTS = Cue(
     any_of(
         rf"\b(?:is|was|are|were|be|'s) {_HOW}(?:not|never) {_HOW}(?:an? )?{_FIT}\b",
         rf"\b(?:isn't|wasn't|aren't|wouldn't be|never) {_HOW}{_FIT}\b",
-        rf"^(?:\w+ly )?\w+ing\b.{{0,90}}?\b(?:is|are|would be|was|can be|may be) {_HOW}{_BAD}",
+        rf"^(?:\w+ly )?\w+ing\b.{{0,90}}?\b(?:is|are|would be|was|can be|may be|"
+        rf"could be) {_HOW}{_BAD}",
+        rf"\b(?:denying|claiming|suggesting|spreading|mocking|threatening) [^.]{{0,60}}\b(?:is|"
+        rf"are|would be) "
+        rf"{_HOW}{_BAD}",
+        r"^\w+ing\b.{0,60}\b(?:would|can|could|will|may) (?:\w+ly )?(?:betray|violate|"
+        r"endanger (?:lives|"
+        r"others|people)|hurt (?:people|others|someone)|harm (?:people|others|someone))\b",
+        r"\b(?:question|request|prompt) (?:\w+ly )?(?:describes|involves|asks for|concerns|"
+        r"seeks) [^.]{0,40}"
+        r"\b(?:crimes?|violen\w+|illegal|harmful|unethical|abuse)\b",
         rf"^(?:[\w'-]+ ){{1,4}}(?:is|are) {_HOW}{_BAD}",
         rf"^(?:it|this|that)(?:'s| is) {_HOW}not {_HOW}(?:safe|recommended|wise|humane|"
         rf"permitted)\b",
@@ -75,7 +86,9 @@ REJECTS = Cue(
         r"nationality|religion|origin|ethnicity)",
         r"^neither\b|^no, (?!problem|worries|need|matter|one|human|person|doubt|longer|\d)",
     ),
-    ("not", "n't", "never", "is ", "are ", "'s ", "be ", "was ", "no ", "rests", "contain",
+    ("not", "n't", "never", "betray", "violate", "endanger", "hurt", "harm", "could be", "is ",
+     "are ", "'s ",
+     "be ", "was ", "no ", "rests", "contain",
      "disagree", "object", "oppose", "reject", "relies", "perpetuat", "promot", "neither"),
 )  # fmt: skip
 

@@ -56,6 +56,7 @@ I_REFUSE = Cue(
 
 REFUSES = Cue(
     any_of(
+        r"\bnot something (?:that )?(?:should|can|may|ought to) be \w+",
         r"\bnot possible for me\b|\bcross(?:es)? (?:a|the) line\b|\boff the table\b|\blet(?:'s|"
         r" us) not\b",
         r"\b(?:designed|programmed|trained|built|made|here) (?:to )?(?:avoid|refuse|decline|not|"
@@ -102,9 +103,11 @@ CONSOLES = Cue(
         r"that you|for your|about (?:that|your|what)|you(?:'re| are)|if)|here for you|glad)",
         r"^(?:i (?:hear|understand|see|know|appreciate|can imagine)|thank(?:s| you)|hello|hi\b|"
         r"hey\b"
+        r"|i(?:'m| am) (?:\w+ ){0,2}(?:concerned|worried|alarmed|saddened)\b"
+        r"|(?:oh|wow|hmm|whoa|ouch|hold on|wait)\b[^.]{0,12}[!.]*$"
         r"|that (?:sounds|must)|it sounds like|i hope|good question|great question)",
     ),
-    ("i", "we", "th", "h", "g"),
+    ("i", "we", "th", "h", "g", "o", "w"),
 )
 
 HAS_NO_OPINION = Cue(
