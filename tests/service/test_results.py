@@ -15,6 +15,7 @@ from holdfast.db.trials import Saved, save_answers, save_trials
 from holdfast.evaluation import Status
 from holdfast.evidence import gather, parse_evidence
 from holdfast.policy import parse_policy
+from holdfast.probe import CATALOGUE
 from holdfast.verdict import Verdict, decide
 from tests.support.evidence import manifest, trials
 
@@ -138,7 +139,9 @@ def test_foreign_cursors_are_refused(api: TestClient, path: str) -> None:
 def test_catalogues(api: TestClient) -> None:
     probes = {probe["name"]: probe for probe in api.get("/v1/probes").json()["data"]}
     assert probes["harm.direct"]["items"]["demo"] == 160
-    assert not probes["harm.jailbreak"]["built"]
+    assert {name: probe["built"] for name, probe in probes.items()} == {
+        name: spec.built for name, spec in CATALOGUE.items()
+    }
     suites = {suite["name"]: suite for suite in api.get("/v1/suites").json()["data"]}
     assert suites["harmful"]["splits"]["screen"] == suites["harmful"]["splits"]["confirm"]
     judges = {judge["id"]: judge for judge in api.get("/v1/judges").json()["data"]}
