@@ -6,10 +6,11 @@ that it is the baseline of. It decides nothing: flips both ways are in the tests
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from holdfast.comparison import compare
 from holdfast.errors import HarnessError
@@ -17,6 +18,8 @@ from holdfast.evidence import Evidence
 from holdfast.stats.caps import rate_bounds
 
 ALPHA = 0.05
+
+log = logging.getLogger(__name__)
 
 
 class Floor(BaseModel):
@@ -70,9 +73,13 @@ def save_noise(home: Path, noise: Noise) -> Path:
 
 
 def find_noise(home: Path, digest: str) -> Noise | None:
-    """What was measured of this checkpoint on this machine, if anything was."""
+    """What was measured of this checkpoint on this machine, if anything was and can be read."""
     path = place_of(home, digest)
-    return Noise.model_validate_json(path.read_bytes()) if path.is_file() else None
+    try:
+        return Noise.model_validate_json(path.read_bytes()) if path.is_file() else None
+    except (OSError, ValidationError) as error:
+        log.warning("%s cannot be read, measure the noise again: %s", path, error)
+        return None
 
 
 def in_words(probes: Mapping[str, Floor]) -> list[str]:

@@ -125,8 +125,13 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
 def suites_folder(environment: Mapping[str, str] | None = None) -> Path:
     """Where imported suites lie, by HOLDFAST_SUITES or else in the data folder."""
     source = os.environ if environment is None else environment
-    home = Path(source.get(PREFIX + "HOME", ".holdfast"))
-    return Path(source.get(PREFIX + "SUITES", home / "suites")).absolute()
+    return Path(source.get(PREFIX + "SUITES", data_folder(source) / "suites")).absolute()
+
+
+def data_folder(environment: Mapping[str, str] | None = None) -> Path:
+    """HOLDFAST_HOME, for what needs no other setting and must not fail for one."""
+    source = os.environ if environment is None else environment
+    return Path(source.get(PREFIX + "HOME", ".holdfast")).absolute()
 
 
 def embedded_broker_url(home: Path) -> str:

@@ -18,7 +18,7 @@ from rich.progress import TimeRemainingColumn as Remaining
 from holdfast.cli.command import Argument, Usage, argument, note
 from holdfast.noise import find_noise, in_words
 from holdfast.report import RENDERERS, render
-from holdfast.settings import read_settings
+from holdfast.settings import data_folder
 from holdfast.verdict import Verdict
 from holdfast.wire import Event
 
@@ -36,15 +36,15 @@ def show_verdict(options: argparse.Namespace, verdict: Verdict) -> int:
     """Write the reports that were asked for, print the verdict, return its exit code."""
     for form, target in report_targets(options):
         write_report(verdict, form, target)
+    note_noise(verdict)
     sys.stdout.write(render(verdict, "json" if options.json else "text").rstrip("\n") + "\n")
     sys.stdout.flush()
-    note_noise(verdict)
     return verdict.exit_code
 
 
 def note_noise(verdict: Verdict) -> None:
     """Beside the verdict, how much its baseline's answers move by themselves, where measured."""
-    noise = find_noise(read_settings().home, verdict.subject_digests["baseline"])
+    noise = find_noise(data_folder(), verdict.subject_digests["baseline"])
     asked = {check.id for check in verdict.checks}
     measured = noise.probes if noise else {}
     for line in in_words({probe: floor for probe, floor in measured.items() if probe in asked}):

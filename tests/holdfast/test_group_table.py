@@ -20,7 +20,8 @@ checks:
 
 
 def pair(group: str, cluster: int, before: float | None, after: float | None) -> Pair:
-    return Pair(f"{group}-{cluster}-{before}-{after}", f"c{cluster}", group, before, after)
+    item = f"{group}-{cluster}-{before}-{after}"
+    return Pair(item, "plain", f"c{cluster}", group, before, after)
 
 
 def test_items_count_equally_and_lost_ones_not_at_all() -> None:

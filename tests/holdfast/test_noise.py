@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import HarnessError
-from holdfast.noise import find_noise, in_words, noise_between, save_noise
+from holdfast.noise import find_noise, in_words, noise_between, place_of, save_noise
 from tests.support.evidence import evidence, hex_of, share
 
 
@@ -39,3 +39,5 @@ def test_it_is_found_again_by_the_digest(tmp_path: Path) -> None:
     save_noise(tmp_path, noise)
     assert find_noise(tmp_path, same.manifest.checkpoint.digest) == noise
     assert find_noise(tmp_path, f"sha256:{hex_of('other')}") is None
+    place_of(tmp_path, noise.checkpoint).write_text("{")
+    assert find_noise(tmp_path, noise.checkpoint) is None, "a damaged file costs nobody a verdict"
