@@ -113,7 +113,7 @@ class Fleet:
         found = self.start("worker")
         self.workers.append(found)
         eventually(lambda: " ready" in found.log.read_text(), "a worker that is ready")
-        eventually(lambda: self._takes_hints(found), "a hint that the worker has taken", step=1.0)
+        eventually(lambda: self._takes_hints(found), "a hint that the worker has taken", step=0.7)
         return found
 
     def _takes_hints(self, worker: Started) -> bool:
@@ -121,7 +121,8 @@ class Fleet:
         if " claimed" in text or "succeeded in" in text:
             return True
         with closing(producer(self.settings)) as broker:
-            poke(broker, self.settings.queue)
+            for _ in self.workers:  # the others would take a single one, and could do so for ever
+                poke(broker, self.settings.queue)
         return False
 
     def have_workers(self, count: int) -> list[Started]:
