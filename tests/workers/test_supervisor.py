@@ -15,7 +15,6 @@ import pytest
 
 from holdfast.errors import CheckpointRefused, EngineFailed
 from holdfast.settings import Settings, read_settings
-from tests.support.fleet import eventually
 from tests.support.servers import scratch_folder
 from workers.backends import backend_of
 from workers.engine import Completion, Continuation, Message, Sampling
@@ -207,7 +206,7 @@ def test_leftovers_of_a_killed_guard_are_reaped_by_the_next_worker(
     supervisor.kill()
     supervisor.wait()
     # the runner, asleep in an answer, has noticed nothing; the dead guard is init's to bury
-    eventually(lambda: len(session_members(session)) == 1, "the runner alone in its session")
+    assert eventually(lambda: len(session_members(session)) == 1)
     assert reap_leftovers(home) == [session]
     assert session_members(session) == []
     assert sessions(home) == []
