@@ -23,17 +23,21 @@ from holdfast.client import Client
 from holdfast.connect import connect
 from holdfast.errors import CheckpointRefused, HarnessError
 from holdfast.settings import read_settings
-from holdfast.verdict import EXIT_CODES, Verdict
+from holdfast.verdict import Verdict
 
 NOT_OF_THE_MODEL = frozenset({"trainer_state.json"})
+SEVERITY = (0, 3, 2, 4, 1)  # exit codes from the least to the worst: nothing later hides a fail
 
 State = tuple[tuple[str, int, int], ...]  # (path, size, time) of every file
 
 
 def watch(options: argparse.Namespace) -> int:
-    """Gate what appears, until interrupted or, with --once, until what is there is judged."""
+    """Gate what appears, until interrupted or, with --once, until what is there is judged.
+
+    The exit code is the worst of all; a folder in which there is nothing to judge is exit 2.
+    """
     aside = read_settings().home / "checkpoints" / "watched"
-    worst = 0
+    codes: list[int] = []
     with connect() as client:
         text, _ = read_policy(client, options.policy)
         for folder in appearing(options.folder, options.seconds, once=options.once):
@@ -42,29 +46,34 @@ def watch(options: argparse.Namespace) -> int:
                 evaluation, verdict = judged(client, options, copy, text)
             except (CheckpointRefused, HarnessError) as error:
                 note(f"{folder.name} is not judged: {error}")
-                worst = max(worst, error.exit_code)
+                codes.append(error.exit_code)
                 continue
             say(options, folder, evaluation, verdict)
-            worst = worst if worst == EXIT_CODES["fail"] else verdict.exit_code
+            codes.append(verdict.exit_code)
             if verdict.verdict == "fail" and options.stop_on_fail:
                 break
             if verdict.verdict != "fail":
                 shutil.rmtree(copy)
-    return worst
+    if not codes:
+        raise CheckpointRefused(
+            f"{options.folder} holds no checkpoint; expected subfolders with a config.json and "
+            "safetensors weights"
+        )
+    return max(codes, key=SEVERITY.index)
 
 
 def appearing(parent: Path, seconds: float, *, once: bool) -> Iterator[Path]:
     """Each whole checkpoint folder under `parent`, oldest first, again when it was written anew."""
     told: dict[Path, State] = {}
-    before: dict[Path, State] = {}
+    before: dict[Path, State] | None = None
     while True:
         now = {folder: state_of(folder) for folder in _folders(parent)}
-        settled = [one for one, state in now.items() if state and before.get(one) == state]
+        settled = [one for one, state in now.items() if state and (before or {}).get(one) == state]
         fresh = [folder for folder in settled if told.get(folder) != now[folder]]
         for folder in sorted(fresh, key=lambda one: max(when for _, _, when in now[one])):
             told[folder] = now[folder]
             yield folder
-        if once and before and not fresh:
+        if once and now == before and not fresh:  # nothing is still being written
             return
         before = now
         time.sleep(seconds)

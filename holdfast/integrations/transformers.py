@@ -23,6 +23,7 @@ from holdfast.connect import connect, trusted
 from holdfast.errors import HoldfastError
 from holdfast.evaluation import FINISHED
 from holdfast.outcome import Decision
+from holdfast.verdict import Verdict
 
 FIRST_STEPS = frozenset({1, 2, 4, 8, 16})
 POLL_SECONDS = 5.0
@@ -136,29 +137,30 @@ class HoldfastCallback(TrainerCallback):
             seen = self._server().evaluation(evaluation)
             if seen.status not in FINISHED:
                 continue
-            del self._pending[evaluation]
             if seen.verdict is None:
+                del self._pending[evaluation]
                 log.warning("step %d is not judged: %s %s", step, seen.status, seen.error)
                 continue
-            self._record(step, evaluation, seen.verdict, state)
-            if seen.verdict == "fail" and self._stop_on_fail:
+            found = self._server().verdict(evaluation)
+            del self._pending[evaluation]  # only now: what went wrong before is asked again
+            self._record(step, found, state)
+            if found.verdict == "fail" and self._stop_on_fail:
                 control.should_training_stop = True
 
-    def _record(self, step: int, evaluation: str, verdict: Decision, state: TrainerState) -> None:
-        self._verdicts[step] = verdict
-        found = self._server().verdict(evaluation)
+    def _record(self, step: int, found: Verdict, state: TrainerState) -> None:
+        self._verdicts[step] = found.verdict
         numbers = {
             f"holdfast/{check.id}": check.candidate
             for check in found.checks
             if check.candidate is not None
         }
-        record = {**numbers, "holdfast/alarm": float(verdict == "fail")}
+        record = {**numbers, "holdfast/alarm": float(found.verdict == "fail")}
         state.log_history.append({**record, "step": step})
         if self.log is not None:
             self.log(record)
-        said = log.warning if verdict == "fail" else log.info
+        said = log.warning if found.verdict == "fail" else log.info
         said("step %d: %s", step, "; ".join(found.reasons))
-        if verdict != "fail":
+        if found.verdict != "fail":
             shutil.rmtree(self._folder / f"step-{step}", ignore_errors=True)
 
     def _server(self) -> Client:

@@ -10,7 +10,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainingArguments
 
+from holdfast.client import Client
+from holdfast.errors import Unreachable
 from holdfast.integrations.transformers import HoldfastCallback
+from holdfast.verdict import Verdict
 from tests.support.servers import scratch_folder
 from tests.support.stack import embedded_stack
 from tests.support.tiny_llama import build_tiny_llama
@@ -96,6 +99,30 @@ def test_an_alarm_can_stop_the_training_and_keeps_its_checkpoint(
     assert trainer.state.global_step < 10_000
     assert "fail" in callback.verdicts.values()
     assert (models / "alarms" / "step-1" / "model.safetensors").is_file()
+
+
+def test_an_alarm_that_could_not_be_read_is_asked_for_again(
+    models: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOLDFAST_HOME", str(home))
+    monkeypatch.setattr("holdfast.integrations.transformers.POLL_SECONDS", 0.0)
+    answers = Client.verdict
+    refused: list[str] = []
+
+    def once_away(self: Client, evaluation: str) -> Verdict:
+        if not refused:
+            refused.append(evaluation)
+            raise Unreachable("the server restarts")
+        return answers(self, evaluation)
+
+    monkeypatch.setattr(Client, "verdict", once_away)
+    callback = HoldfastCallback(
+        str(models / "base"), models / "again", policy=ALARM, every=100_000, stop_on_fail=True
+    )
+    trainer = train(models, callback, steps=10_000)
+    assert refused
+    assert trainer.state.global_step < 10_000
+    assert callback.verdicts[1] == "fail"
 
 
 def test_without_a_server_the_training_goes_on_and_says_so(
