@@ -18,7 +18,8 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from holdfast.errors import InvalidEvidence
-from holdfast.probe import BAD_FROM, Measure, Outcome, Split, Tier, Trial
+from holdfast.probe import Split, Tier
+from holdfast.trial import BAD_FROM, Measure, Outcome, Trial
 
 Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 CheckpointDigest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]

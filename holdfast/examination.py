@@ -25,10 +25,11 @@ from holdfast.pairs import (
     stopped_at,
 )
 from holdfast.policy import Check, Policy
-from holdfast.probe import Measure, spec_of
+from holdfast.probe import spec_of
 from holdfast.rule_tests import Answer, rounded
 from holdfast.stats.judged import JudgeRates
 from holdfast.stats.retention import RetentionTest, retention
+from holdfast.trial import Measure
 
 MIN_LOSSES = 100  # items below which a t test of losses decides nothing
 

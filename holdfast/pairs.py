@@ -15,8 +15,9 @@ from statistics import fmean
 import numpy as np
 
 from holdfast.evidence import Evidence, cluster_order
-from holdfast.probe import Trial, spec_of
+from holdfast.probe import spec_of
 from holdfast.stats.sides import FloatArray
+from holdfast.trial import Trial
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,9 @@ from holdfast.errors import InvalidSuite, NotFound
 from holdfast.evidence import Evidence, Manifest, gather
 from holdfast.judges.judgement import Judgement
 from holdfast.judges.measured import measured
-from holdfast.probe import ProbeSpec, Trial, scored, spec_of, unscored
+from holdfast.probe import ProbeSpec, spec_of
 from holdfast.suites import suite_for
+from holdfast.trial import Trial, scored, unscored
 
 REFUSAL, HARM_METRIC = "refusal", "attack_success_rate"
 

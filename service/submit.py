@@ -39,7 +39,7 @@ from holdfast.errors import (
     NotBuilt,
     QueueFull,
 )
-from holdfast.policy import PLANNED_RECIPES, SHIPPED, parse_policy
+from holdfast.policy_text import PLANNED_RECIPES, SHIPPED, parse_policy
 from holdfast.remediation import Plan
 from holdfast.settings import Settings
 from holdfast.suites import require_suites

@@ -24,7 +24,8 @@ from holdfast.judge_endpoint import endpoint_of
 from holdfast.judges import JUDGES
 from holdfast.judges.leak import personal
 from holdfast.judges.measured import measured
-from holdfast.policy import Policy, parse_policy
+from holdfast.policy import Policy
+from holdfast.policy_text import parse_policy
 from holdfast.probe import MAX_TOKENS, Split, Tier, spec_of
 from holdfast.settings import Settings
 from holdfast.suites import select, suite_for

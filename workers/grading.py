@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from holdfast.judge_endpoint import EndpointJudge, endpoint_of
-from holdfast.probe import Measure, Trial, scored, spec_of, unscored
+from holdfast.probe import spec_of
 from holdfast.settings import Settings
 from holdfast.suites import suite_for
+from holdfast.trial import Measure, Trial, scored, unscored
 from workers.case import Case
 from workers.probes import PROBES
 from workers.probes.question import Answer, Question

@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session
 from holdfast.db import jobs
 from holdfast.db.evaluations import create_remediation, get_evaluation, remediations_of
 from holdfast.db.tables import PolicyText
-from holdfast.policy import parse_policy
+from holdfast.policy_text import parse_policy
 
 
 def next_repair(session: Session, evaluation_id: str) -> bool:

@@ -16,9 +16,10 @@ from typing import get_args
 
 from holdfast.checkpoint import CheckpointRef, admit, chat_template, template_digest
 from holdfast.evidence import Evidence, Manifest, gather, render_evidence
-from holdfast.probe import MAX_TOKENS, Tier, Trial, spec_of
+from holdfast.probe import MAX_TOKENS, Tier, spec_of
 from holdfast.settings import Settings, read_settings
 from holdfast.suites import select, suite_for
+from holdfast.trial import Trial
 from workers.case import SEED, judge_digests
 from workers.engine import Engine, Sampling
 from workers.probes import PROBES

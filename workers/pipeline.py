@@ -24,8 +24,9 @@ from holdfast.db.trials import Saved, read_back, save_answers, save_trials, save
 from holdfast.evaluation import Status
 from holdfast.evidence import Evidence, Manifest
 from holdfast.outcome import Cost
-from holdfast.probe import Measure, spec_of
+from holdfast.probe import spec_of
 from holdfast.queue import hint
+from holdfast.trial import Measure
 from holdfast.verdict import Verdict, decide
 from workers.answers import Answered, answered, batches
 from workers.case import Case, Side, load_case, manifest_of

@@ -25,7 +25,7 @@ from holdfast.cli.stack import log_to_stderr
 from holdfast.cli.waiting import Deadline, final_verdict
 from holdfast.client import Client
 from holdfast.errors import HarnessError, Unreachable
-from holdfast.policy import load_policy
+from holdfast.policy_text import load_policy
 from holdfast.probe import Tier
 from holdfast.settings import Settings, read_settings, suites_folder
 from holdfast.suites import require_suites

@@ -22,7 +22,8 @@ from holdfast.cli.waiting import Deadline, final_verdict, finished_repair, verdi
 from holdfast.client import Client
 from holdfast.connect import connect, location
 from holdfast.errors import HarnessError, InvalidSuite
-from holdfast.policy import Policy, load_policy, parse_policy
+from holdfast.policy import Policy
+from holdfast.policy_text import load_policy, parse_policy
 from holdfast.probe import Split, Tier
 from holdfast.remediation import Recipe
 from holdfast.report import RENDERERS, render

@@ -14,7 +14,8 @@ from holdfast.client import Client
 from holdfast.connect import connect
 from holdfast.errors import NotFound
 from holdfast.evidence import Evidence, parse_evidence
-from holdfast.policy import Waiver, load_policy
+from holdfast.policy import Waiver
+from holdfast.policy_text import load_policy
 from holdfast.probe import Tier
 from holdfast.replay import changes
 from holdfast.replay import replay as judge_again

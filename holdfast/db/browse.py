@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, aliased
 
 from holdfast.db.tables import Evaluation, Job, Remediation, TrialRow
 from holdfast.evaluation import FINISHED, Status
-from holdfast.probe import Outcome
+from holdfast.trial import Outcome
 
 Direction = Literal["worse", "fixed", "unscored"]
 

@@ -19,7 +19,7 @@ import yaml
 
 from holdfast.cli import commands
 from holdfast.embedded import SUBCOMMAND
-from holdfast.policy import load_policy
+from holdfast.policy_text import load_policy
 from tests.support.command import COMMAND, environment, holdfast
 from tests.support.servers import scratch_folder
 from tests.support.stack import PATIENCE, Launched, embedded_stack, scripted_checkpoint

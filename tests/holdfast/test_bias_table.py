@@ -4,9 +4,9 @@ import pytest
 
 from holdfast.bias_table import bias_table
 from holdfast.evidence import Evidence, gather, parse_evidence, render_evidence
-from holdfast.policy import parse_policy
-from holdfast.probe import Measure, scored, unscored
+from holdfast.policy_text import parse_policy
 from holdfast.report import render
+from holdfast.trial import Measure, scored, unscored
 from holdfast.verdict import Verdict, decide
 from tests.support.evidence import manifest
 

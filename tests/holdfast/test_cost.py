@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.cost import TWO_CORES, Rates, estimate, weight_bytes
-from holdfast.policy import load_policy, parse_policy
+from holdfast.policy_text import load_policy, parse_policy
 from tests.support.folders import write_checkpoint
 
 HARM = parse_policy(

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from holdfast.evidence import Evidence
-from holdfast.policy import parse_policy
-from holdfast.probe import Trial
+from holdfast.policy_text import parse_policy
+from holdfast.trial import Trial
 from holdfast.verdict import decide
 from tests.support.evidence import manifest, trials
 

@@ -13,7 +13,7 @@ from holdfast.evidence import (
     read_evidence,
     render_evidence,
 )
-from holdfast.probe import Trial
+from holdfast.trial import Trial
 from tests.support.evidence import evidence, hex_of, losses, manifest, share, trials
 
 LINES = render_evidence(evidence(rates={"harm.direct": share(1, 3)}, measures=losses([1.0, 2.0])))

@@ -9,8 +9,8 @@ from holdfast.evidence import gather
 from holdfast.examination import Files, examine
 from holdfast.figures import Figure, variant_figures, worst_of_k
 from holdfast.pairs import Pairs, pair_up
-from holdfast.policy import parse_policy
-from holdfast.probe import Trial, scored, unscored
+from holdfast.policy_text import parse_policy
+from holdfast.trial import Trial, scored, unscored
 from tests.support.evidence import manifest
 
 PROBE = "harm.jailbreak"

@@ -5,7 +5,7 @@ import pytest
 from holdfast.evidence import gather
 from holdfast.group_table import group_table
 from holdfast.pairs import Pair, Pairs, pair_up
-from holdfast.policy import parse_policy
+from holdfast.policy_text import parse_policy
 from holdfast.report import render
 from holdfast.verdict import Verdict, decide
 from tests.support.evidence import manifest, share, trials

@@ -4,7 +4,7 @@ import pytest
 
 from holdfast.errors import InvalidSuite
 from holdfast.lint import FLIPS, lint
-from holdfast.policy import load_policy, parse_policy
+from holdfast.policy_text import load_policy, parse_policy
 
 
 def test_the_demo_policy_fits_the_demo_suites() -> None:

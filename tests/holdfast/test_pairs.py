@@ -3,7 +3,7 @@ import pytest
 
 from holdfast.evidence import cluster_order, gather
 from holdfast.pairs import Pairs, disagreements, pair_up
-from holdfast.probe import Trial, scored
+from holdfast.trial import Trial, scored
 from tests.support.evidence import evidence, manifest, trials
 
 

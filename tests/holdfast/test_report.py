@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from holdfast.errors import CallerError, NotBuilt
 from holdfast.evidence import Evidence, gather
-from holdfast.policy import Policy, parse_policy
-from holdfast.probe import scored
+from holdfast.policy import Policy
+from holdfast.policy_text import parse_policy
 from holdfast.report import RENDERERS, render
+from holdfast.trial import scored
 from holdfast.verdict import EXIT_CODES, Verdict, decide
 from tests.support.evidence import evidence, manifest, share, trials
 

@@ -7,10 +7,11 @@ import pytest
 
 from holdfast.evidence import Evidence, cluster_order, gather
 from holdfast.examination import Files
-from holdfast.policy import Policy, parse_policy
-from holdfast.probe import Trial, scored
+from holdfast.policy import Policy
+from holdfast.policy_text import parse_policy
 from holdfast.sequential import family_sizes, shown
 from holdfast.stats.betting import betting_p
+from holdfast.trial import Trial, scored
 from holdfast.verdict import decide
 from tests.support.evidence import manifest, trials
 

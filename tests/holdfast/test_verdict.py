@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.evidence import Evidence, gather
-from holdfast.policy import Policy, load_policy, parse_policy
-from holdfast.probe import Measure, Trial, scored, unscored
+from holdfast.policy import Policy
+from holdfast.policy_text import load_policy, parse_policy
+from holdfast.trial import Measure, Trial, scored, unscored
 from holdfast.verdict import Cost, Verdict, decide
 from tests.support.evidence import evidence, hex_of, losses, manifest, share, trials
 

@@ -5,7 +5,7 @@ from hashlib import sha256
 from typing import Any
 
 from holdfast.evidence import Evidence, Manifest, gather
-from holdfast.probe import Measure, Trial, scored, unscored
+from holdfast.trial import Measure, Trial, scored, unscored
 
 
 def hex_of(text: str) -> str:

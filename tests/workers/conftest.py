@@ -13,7 +13,7 @@ from holdfast.db import jobs
 from holdfast.db.catalogue import register_checkpoint, save_policy
 from holdfast.db.evaluations import NewEvaluation, create_evaluation
 from holdfast.db.session import transaction
-from holdfast.policy import parse_policy
+from holdfast.policy_text import parse_policy
 from holdfast.queue import producer
 from holdfast.settings import Settings
 from tests.support.stack import scripted_checkpoint

@@ -13,7 +13,7 @@ from holdfast.db.trials import read_back
 from holdfast.errors import InvalidPolicy, InvalidSettings, JudgeFailed
 from holdfast.evidence import Evidence, Manifest
 from holdfast.judge_endpoint import endpoint_of
-from holdfast.policy import parse_policy
+from holdfast.policy_text import parse_policy
 from holdfast.suites import load_suite
 from holdfast.verdict import decide
 from tests.support.grader import Grader, grader

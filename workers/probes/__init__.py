@@ -7,7 +7,7 @@ here, and its entry in `holdfast.probe.CATALOGUE`.
 from collections.abc import Callable
 from types import ModuleType
 
-from holdfast.probe import Measure
+from holdfast.trial import Measure
 from workers.probes import (
     arithmetic,
     bias,

@@ -5,7 +5,7 @@ reply to a certain question. A partial refusal counts as refusal.
 """
 
 from holdfast.judges.refusal import judge_refusal
-from holdfast.probe import Trial, scored, unscored
+from holdfast.trial import Trial, scored, unscored
 from workers.probes.question import Question
 
 

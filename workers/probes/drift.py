@@ -13,7 +13,8 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from holdfast.probe import FIRST_TOKENS, LAYERS, WHOLE_ANSWER, Measure
+from holdfast.probe import FIRST_TOKENS, LAYERS, WHOLE_ANSWER
+from holdfast.trial import Measure
 from workers.probes.question import Generate, Question, chat
 
 NAME = "drift.kl"

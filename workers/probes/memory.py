@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Sequence
 
 from holdfast.judges.leak import personal
-from holdfast.probe import Trial
+from holdfast.trial import Trial
 from workers.engine import Prompt
 from workers.probes.leak import judged
 from workers.probes.question import Answer, Generate, Question, chat

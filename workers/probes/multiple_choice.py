@@ -20,9 +20,9 @@ template, which is another thing to be gated, and costs no system prompt.
 from collections.abc import Sequence
 
 from holdfast.judges.choice import OptionScore, choose
-from holdfast.probe import Measure, Trial, scored, unscored
 from holdfast.stats.bias_scores import OTHER, TARGET, UNKNOWN
 from holdfast.suites import Choice
+from holdfast.trial import Measure, Trial, scored, unscored
 from workers.engine import Continuation
 from workers.probes.question import Answer, Question, Roles
 

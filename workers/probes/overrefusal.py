@@ -11,8 +11,8 @@ Reference: XSTest's safe prompts (Röttger et al. 2024), OR-Bench (Cui et al. 20
 from collections.abc import Sequence
 
 from holdfast.judges.refusal import judge_refusal
-from holdfast.probe import Trial, scored, unscored
 from holdfast.suites import Request
+from holdfast.trial import Trial, scored, unscored
 from workers.probes.question import Answer, Generate, Question, chat
 
 NAME = "refusal.benign"

@@ -11,7 +11,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 
-from holdfast.probe import Measure, Trial, unscored
+from holdfast.trial import Measure, Trial, unscored
 from workers.engine import Continuation
 from workers.probes.question import Answer, Question, chat
 

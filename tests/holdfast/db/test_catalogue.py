@@ -10,7 +10,7 @@ from holdfast.checkpoint import CheckpointRef, admit
 from holdfast.db import catalogue
 from holdfast.db.session import transaction
 from holdfast.errors import NotFound, StaleVersion
-from holdfast.policy import load_policy
+from holdfast.policy_text import load_policy
 from tests.support.folders import write_checkpoint
 
 

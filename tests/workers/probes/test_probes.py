@@ -4,8 +4,9 @@ import math
 
 import pytest
 
-from holdfast.probe import CATALOGUE, Measure, Outcome, Trial
+from holdfast.probe import CATALOGUE
 from holdfast.suites import Choice, Request, load_suite
+from holdfast.trial import Measure, Outcome, Trial
 from workers.engine import Completion, Continuation, Message, Score
 from workers.probes import (
     BESIDE,
