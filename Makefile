@@ -29,8 +29,8 @@ arrows: setup    ## who may import whom
 up: setup    ## the embedded stack: Redis, SQLite, API, worker, sweeper
 	@.venv/bin/holdfast up
 
-bench-%: setup    ## one benchmark: make bench-merge, bench-throughput, bench-judge, bench-demo
-	@.venv/bin/python benchmarks/$*.py
+bench-%: setup    ## one benchmark: bench-merge, bench-judge, bench-error-rates, bench-demo
+	@.venv/bin/python benchmarks/$(subst -,_,$*).py
 
 bench: bench-merge bench-throughput bench-judge    ## the short benchmarks
 

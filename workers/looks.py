@@ -22,8 +22,13 @@ GROWTH = 1.5
 def looks(case: Case) -> Iterator[int]:
     """How many clusters of each probe to have asked at each look; the last is all of them."""
     most = max((len(clusters(case, probe)) for probe in case.questions), default=0)
+    return schedule(most) if case.policy.sequential else iter([most])
+
+
+def schedule(most: int) -> Iterator[int]:
+    """40, 60, 90, 135, ... clusters, and at last all of them."""
     reach = FIRST_LOOK
-    while case.policy.sequential and reach < most:
+    while reach < most:
         yield reach
         reach = ceil(reach * GROWTH)
     yield most
