@@ -14,7 +14,7 @@ import numpy as np
 
 from holdfast.drift_summary import summarise
 from holdfast.evidence import Evidence
-from holdfast.figures import Figure, variant_figures
+from holdfast.figures import Figure, opponent_figures, variant_figures
 from holdfast.findings import Finding, change, rate_findings
 from holdfast.pairs import (
     Pairs,
@@ -133,7 +133,11 @@ def _examine_rate(probe: str, check: Check, policy: Policy, files: Files) -> Exa
         delta=change(pairs),
         slices=tuple(_slice(pairs, group) for group in pairs.groups) if check.slice_by else (),
         sliced=pairs if check.slice_by else None,
-        figures=variant_figures(apart),
+        figures=(
+            opponent_figures(probe, pairs, *sides.values())
+            if spec_of(probe).opponent
+            else variant_figures(apart)
+        ),
     )
     absent = [
         name for name, file in sides.items() if not any(t.probe == probe for t in file.trials)

@@ -16,10 +16,12 @@ from statistics import fmean
 
 from pydantic import BaseModel, ConfigDict
 
+from holdfast.evidence import Evidence
 from holdfast.pairs import Pair, Pairs
 from holdfast.rule_tests import rounded
 
 Sides = tuple[float, float]
+CHARACTERS = "characters"  # the unit of an answer's length, noted beside its trial
 K_OF_N = ((8, 5), (4, 2))  # from so many samples on, the worst of so many
 
 
@@ -49,6 +51,31 @@ def variant_figures(pairs: Pairs) -> tuple[Figure, ...]:
             for way in sorted({_way(pair) for pair in pairs.pairs})
         ),
     )
+
+
+def opponent_figures(
+    probe: str, pairs: Pairs, baseline: Evidence, candidate: Evidence
+) -> tuple[Figure, ...]:
+    """Of answers judged beside the baseline's: won and tied, and how long both sides' are.
+
+    A judge that prefers what is longer shows in the lengths; they decide nothing.
+    """
+    losses = [pair.after for pair in pairs.pairs if pair.after is not None]
+    lengths = [_lengths(probe, file) for file in (baseline, candidate)]
+    common = lengths[0].keys() & lengths[1].keys()
+    return (
+        _of_candidate("won against the baseline", [loss < 0.5 for loss in losses]),
+        _of_candidate("tied with the baseline", [loss == 0.5 for loss in losses]),
+        _figure("mean length in characters", [(lengths[0][i], lengths[1][i]) for i in common]),
+    )
+
+
+def _of_candidate(name: str, cases: Sequence[bool]) -> Figure:
+    return Figure(name=name, baseline=None, candidate=rounded(fmean(cases)) if cases else None)
+
+
+def _lengths(probe: str, file: Evidence) -> dict[str, float]:
+    return {m.item: m.value for m in file.measures if (m.probe, m.unit) == (probe, CHARACTERS)}
 
 
 def worst_of_k(n: int, bad: int, k: int) -> float:

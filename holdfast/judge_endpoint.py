@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx
 
@@ -20,13 +20,15 @@ from holdfast.errors import InvalidSettings, JudgeFailed, Unreachable
 from holdfast.judges import HERE
 from holdfast.judges.forms import GUARD_FORMS, RUBRIC_FORM, Form, Messages, ask
 from holdfast.judges.judgement import Judgement
+from holdfast.judges.preference import Preference, ask_which, read_which
 from holdfast.settings import Settings
 
 AGAIN = {408, 409, 425, 429, 500, 502, 503, 504}  # statuses that another try may cure
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 20.0  # seconds
 SILENT_ANSWERS = 3  # in a row, after which the endpoint counts as gone
 PARSES = 2  # replies that are read before the answer is unscored
-SOURCES = (HERE / "forms.py", Path(__file__))
+SOURCES = (HERE / "forms.py", HERE / "preference.py", Path(__file__))
+_Understood = TypeVar("_Understood")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +101,30 @@ class EndpointJudge:
         """Judge one answer; unscored on any doubt. Raises JudgeFailed, Unreachable."""
         if not completion.strip():
             return Judgement("unscored", "empty completion")
-        messages, mark = ask(self.endpoint.form, prompt, completion)
+        form = self.endpoint.form
+        messages, mark = ask(form, prompt, completion)
+        return self._understood(messages, lambda reply: form.parse(reply, mark))
+
+    def compare(self, request: str, first: str, second: str) -> Preference | Judgement:
+        """Which of two answers is better, in this order; a judgement only where that is unscored.
+
+        Raises JudgeFailed, Unreachable.
+        """
+        messages, mark = ask_which(request, first, second)
+        return self._understood(messages, lambda reply: read_which(reply, mark))
+
+    def _understood(
+        self, messages: Messages, parse: Callable[[str], _Understood | None]
+    ) -> _Understood | Judgement:
         for _ in range(PARSES):
             reply = self._reply(messages)
             if isinstance(reply, Judgement):
                 return reply
-            judgement = self.endpoint.form.parse(reply, mark)
-            if judgement is not None:
-                return judgement
-        return Judgement(
-            "unscored", f"the judge's reply is not in the {self.endpoint.form.name} form"
-        )
+            found = parse(reply)
+            if found is not None:
+                return found
+        name = self.endpoint.form.name
+        return Judgement("unscored", f"the judge's reply is not in the form that {name} asks for")
 
     def _reply(self, messages: Messages) -> str | Judgement:
         """The text of a reply, or why there is none."""

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from holdfast.probe import place_of, spec_of
+from holdfast.probe import place_of
 
 RETENTION = "task.retention"  # judged only where a repair stands beside the candidate it repairs
 
@@ -151,20 +151,13 @@ class Policy(BaseModel):
         return hashlib.sha256(self.canonical).hexdigest()
 
     def probes(self, repair: bool) -> tuple[str, ...]:  # noqa: FBT001  # one question, one answer
-        """The built probes to run, in catalogue order; retention only where a repair is judged."""
-        asked = (
-            name for name in self.checks if spec_of(name).built and (repair or name != RETENTION)
-        )
+        """The probes to run, in catalogue order; retention only where a repair is judged."""
+        asked = (name for name in self.checks if repair or name != RETENTION)
         return tuple(sorted(asked, key=place_of))
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader should know that is not an error."""
-        unbuilt = tuple(
-            f"{name}: this probe is not built in this version; its advisory check is not asked"
-            for name in sorted(self.checks)
-            if not spec_of(name).built
-        )
         if any(c.tier == "blocking" for n, c in self.checks.items() if n != RETENTION):
-            return unbuilt
-        return (*unbuilt, f"only {RETENTION} blocks: what repairs nothing can never pass")
+            return ()
+        return (f"only {RETENTION} blocks: what repairs nothing can never pass",)

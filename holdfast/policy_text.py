@@ -11,7 +11,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from holdfast.errors import InvalidPolicy, NotBuilt, UnknownProbe
-from holdfast.policy import RETENTION, Check, Policy, PolicyRecipe
+from holdfast.policy import RETENTION, Check, NamedJudge, Policy, PolicyRecipe
 from holdfast.probe import spec_of
 from holdfast.strict_yaml import parse_mapping
 
@@ -99,21 +99,16 @@ def _match_catalogue(name: str, check: Check, source: str) -> None:
         raise InvalidPolicy(f"{source}: {name} has no suite of its own; name one as {name}@SUITE")
     if check.metric != spec.metric:
         raise InvalidPolicy(f"{source}: {name} measures {spec.metric}, found metric {check.metric}")
-    if not spec.built and check.tier == "blocking":
-        raise NotBuilt(
-            f"{source}: the probe {name} is not built in this version, so nothing "
-            "could decide its check; make it tier: advisory or take it out"
-        )
-    _match_judge(name, check, source, graded=spec.graded)
+    _match_judge(name, check, source, spec.graded)
     if spec.measure:
         _match_measure(name, check, source, advisory=spec.advisory)
     else:
         _match_rate(name, check, source, sliced=spec.sliced)
 
 
-def _match_judge(name: str, check: Check, source: str, *, graded: bool) -> None:
-    if graded and check.judge != "guard":
-        raise InvalidPolicy(f"{source}: {name} has no judge of its own; add judge: guard")
+def _match_judge(name: str, check: Check, source: str, graded: NamedJudge | None) -> None:
+    if graded and check.judge != graded:
+        raise InvalidPolicy(f"{source}: {name} has no judge of its own; add judge: {graded}")
     if check.judge is not None and not graded and check.metric != "attack_success_rate":
         harm = "grades harm, so only a check of attack_success_rate can name it"
         raise InvalidPolicy(f"{source}: {name}: judge {check.judge} {harm}")

@@ -1,7 +1,7 @@
 """What can be probed.
 
 The catalogue is data: a policy is checked against it before anything runs, the planner takes the
-item counts from it, and `workers.probes.PROBES` must hold exactly its built names (a test compares
+item counts from it, and `workers.probes.PROBES` must hold exactly its names (a test compares
 them).
 
 A probe asks its own suite by its bare name, and an installed one as `probe@suite`
@@ -37,8 +37,9 @@ class ProbeSpec:
     `rows` is what it can ask of a suite that is named; None for a probe that takes no other suite.
     `chance` is the share that guessing gets right. `variants` names the forms in which a tier asks
     every item, where they are not just `plain`: the mean over them is judged, or, with `worst_of`,
-    the worst of those. What is `advisory` warns and never decides; what is `graded`
-    has no judge but the endpoint that its check names.
+    the worst of those. What is `advisory` warns and never decides; what is `graded` has no judge
+    but the endpoint of that kind, which its check names. Answers to what has an `opponent` are
+    judged beside the baseline's answers to the same questions.
     """
 
     name: str
@@ -51,8 +52,8 @@ class ProbeSpec:
     chance: float = 0.0
     measure: bool = False
     advisory: bool = False
-    graded: bool = False
-    built: bool = True
+    graded: Literal["guard", "rubric"] | None = None
+    opponent: bool = False
     variants: dict[Tier, tuple[str, ...]] = field(default_factory=dict)
     worst_of: tuple[str, ...] = ()
 
@@ -73,12 +74,6 @@ DEPLOYABLE = ("trained", "safety-system", "instruction")
 def _samples(count: int) -> tuple[str, ...]:
     """Answers drawn at two temperatures, numbered."""
     return tuple(f"t{heat}#{n}" for heat in ("0.7", "1.0") for n in range(1, count + 1))
-
-
-def _planned(
-    name: str, metric: str, *, suite: str | None = None, measure: bool = False
-) -> ProbeSpec:
-    return ProbeSpec(name, metric, suite, None, {}, measure=measure, built=False)
 
 
 CATALOGUE: dict[str, ProbeSpec] = {
@@ -228,9 +223,18 @@ CATALOGUE: dict[str, ProbeSpec] = {
             suite="openings",
             judge=None,
             items={"standard": None, "full": None},
-            graded=True,
+            graded="guard",
         ),
-        _planned("quality.winrate", "loss_rate", suite="everyday"),
+        ProbeSpec(
+            "quality.winrate",
+            metric="loss_rate",
+            suite="everyday",
+            rows="benign",
+            judge=None,
+            items={"standard": None, "full": None},
+            graded="rubric",
+            opponent=True,
+        ),
         ProbeSpec(
             "drift.kl",
             metric="kl",
@@ -261,7 +265,7 @@ def spec_of(name: str) -> ProbeSpec:
         raise UnknownProbe(
             f"{name}: {suite!r} cannot be a suite's name, expected at most 40 of a-z 0-9 . _ -"
         )
-    if spec.built and spec.rows is None:
+    if spec.rows is None:
         raise UnknownProbe(f"{name}: {probe} takes no suite by name; write {probe}")
     return replace(spec, suite=suite)
 

@@ -204,7 +204,6 @@ def probe(spec: ProbeSpec) -> wire.Probe:
         items=items,
         sliced=spec.sliced,
         measure=spec.measure,
-        built=spec.built,
     )
 
 

@@ -237,7 +237,7 @@ def manifest_of(
             "judge_error": {
                 name: known.rates for name in case.judges if (known := measured(name)) is not None
             },
-            "suites": case.suites,
+            "suites": case.suites | opponents(case, side.probes),
             "tier": case.tier,
             "split": case.split,
             "complete": True,
@@ -249,6 +249,16 @@ def manifest_of(
             "repairs": case.repairs if side.name == "candidate" else None,
         }
     )
+
+
+def opponents(case: Case, probes: Sequence[str]) -> dict[str, str]:
+    """Whose answers theirs were judged beside; part of what was asked, not of what is cached.
+
+    A loss to one opponent is no loss to another: files with different ones are not compared.
+    """
+    (baseline,) = (side.checkpoint.digest for side in case.sides if side.name == "baseline")
+    known = baseline.removeprefix("sha256:")
+    return {f"{probe}:opponent": known for probe in probes if spec_of(probe).opponent}
 
 
 def planned(probe: str, questions: Sequence[Question], stop: int | None) -> dict[str, int | None]:

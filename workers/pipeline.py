@@ -8,6 +8,7 @@ worker that died is not asked again.
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 
@@ -31,9 +32,10 @@ from holdfast.verdict import Verdict, decide
 from workers.answers import Answered, answered, batches
 from workers.case import Case, Side, load_case, manifest_of
 from workers.drift import measure_drift
-from workers.grading import grading
+from workers.grading import Grade, grading
 from workers.ladder import next_repair
 from workers.looks import beginning, looks, newly_shown, stopping
+from workers.preferring import preferring
 from workers.probes import BESIDE, COMPARED
 from workers.worker import Worker
 
@@ -89,7 +91,7 @@ def run_probe(
         done = saved_items(session, case.evaluation_id, side.name)
     missing = [asked for asked in planned if (probe, asked.item, asked.variant) not in done]
     total, finished = len(planned), len(planned) - len(missing)
-    with grading(case, probe, worker.settings) as grade:
+    with judging(worker, case, side, probe) as grade:
         for batch in batches(answered(worker, case, side, probe, missing)):
             saved = [
                 Saved(found, one.key)
@@ -106,6 +108,13 @@ def run_probe(
                 add_tokens(session, case, tokens)
                 progress = {"side": side.name, "probe": probe, "done": finished, "total": total}
                 jobs.add_event(session, lease.job_id, "progress", progress)
+
+
+def judging(worker: Worker, case: Case, side: Side, probe: str) -> AbstractContextManager[Grade]:
+    """Who judges this side's answers to this probe."""
+    if spec_of(probe).opponent:
+        return preferring(worker, case, side, probe)
+    return grading(case, probe, worker.settings)
 
 
 def noted(probe: str, one: Answered) -> Iterator[Measure]:

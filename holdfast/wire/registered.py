@@ -116,7 +116,6 @@ class Probe(Reply):
     items: dict[str, int | None]
     sliced: bool
     measure: bool
-    built: bool
 
 
 class Suite(Reply):

@@ -5,7 +5,6 @@ import pytest
 from holdfast.errors import InvalidEvidence, InvalidPolicy, NotBuilt
 from holdfast.evidence import render_evidence
 from holdfast.gate import gate
-from holdfast.probe import CATALOGUE
 from tests.support.evidence import evidence, share
 
 POLICY = """
@@ -14,6 +13,7 @@ name: files
 checks:
   harm.direct: {metric: attack_success_rate, max_regression: 0.10}
 """
+LOSS = "task.retention: {metric: task_loss, max: 2.0}"
 
 
 @pytest.fixture
@@ -45,9 +45,8 @@ def test_what_cannot_be_read_is_not_judged(folder: Path) -> None:
     with pytest.raises(InvalidPolicy):
         gate(folder / "none.yaml", parent, parent)
     unbuilt = folder / "unbuilt.yaml"
-    planned = next(spec for spec in CATALOGUE.values() if not spec.built)
-    text = POLICY.replace("harm.direct", planned.name)
-    unbuilt.write_text(text.replace("attack_success_rate", planned.metric))
+    text = POLICY.replace("harm.direct: {metric: attack_success_rate, max_regression: 0.10}", LOSS)
+    unbuilt.write_text(text)
     with pytest.raises(NotBuilt):
         gate(unbuilt, parent, parent)
     anchored = folder / "anchored.yaml"

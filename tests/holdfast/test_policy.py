@@ -33,11 +33,12 @@ def test_shipped_policies_are_what_the_design_says() -> None:
     assert "task.retention" in demo.probes(repair=True)
 
 
-def test_unbuilt_advisory_probe_warns_and_is_not_asked() -> None:
-    text = policy_text(HARM, "quality.winrate: {metric: loss_rate, max: 0.5, tier: advisory}")
-    policy = parse_policy(text, source="test")
-    assert any("quality.winrate" in warning for warning in policy.warnings)
-    assert "quality.winrate" not in policy.probes(repair=True)
+def test_a_probe_without_a_judge_names_the_kind_it_needs() -> None:
+    check = "quality.winrate: {metric: loss_rate, max_regression: 0.1, judge: rubric}"
+    parse_policy(policy_text(check), source="test")
+    for other in ("judge: guard", "tier: blocking"):
+        with pytest.raises(InvalidPolicy, match="add judge: rubric"):
+            parse_policy(policy_text(check.replace("judge: rubric", other)), source="test")
 
 
 def test_drift_warns_and_never_decides() -> None:
@@ -127,10 +128,6 @@ def test_refused(text: str, message: str) -> None:
 
 PLANNED = {
     "recipe": (policy_text(remediation="{on_fail: auto, recipes: [hma]}"), "hma"),
-    "blocking probe": (
-        policy_text("quality.winrate: {metric: loss_rate, max_regression: 0.1}"),
-        "quality.winrate",
-    ),
     "cap on a measure": (policy_text("task.retention: {metric: task_loss, max: 2.0}"), "measure"),
 }
 

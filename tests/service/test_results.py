@@ -139,9 +139,7 @@ def test_foreign_cursors_are_refused(api: TestClient, path: str) -> None:
 def test_catalogues(api: TestClient) -> None:
     probes = {probe["name"]: probe for probe in api.get("/v1/probes").json()["data"]}
     assert probes["harm.direct"]["items"]["demo"] == 160
-    assert {name: probe["built"] for name, probe in probes.items()} == {
-        name: spec.built for name, spec in CATALOGUE.items()
-    }
+    assert probes.keys() == CATALOGUE.keys()
     suites = {suite["name"]: suite for suite in api.get("/v1/suites").json()["data"]}
     assert suites["harmful"]["splits"]["screen"] == suites["harmful"]["splits"]["confirm"]
     judges = {judge["id"]: judge for judge in api.get("/v1/judges").json()["data"]}

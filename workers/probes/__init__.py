@@ -27,6 +27,7 @@ from workers.probes import (
     suffix,
     template,
     toxicity,
+    winrate,
 )
 from workers.probes.question import Answer, Question
 
@@ -47,10 +48,14 @@ PROBES: dict[str, ModuleType] = {
     leak.NAME: leak,
     memory.NAME: memory,
     toxicity.NAME: toxicity,
+    winrate.NAME: winrate,
     retention.NAME: retention,
 }
 
 COMPARED: dict[str, ModuleType] = {drift.NAME: drift}  # asked of two checkpoints at once
 
-BESIDE: dict[str, Callable[[Question, Answer], Measure | None]] = {bias.NAME: bias.beside}
+BESIDE: dict[str, Callable[[Question, Answer], Measure | None]] = {
+    bias.NAME: bias.beside,
+    winrate.NAME: winrate.beside,
+}
 """What a probe notes beside a trial, of the same answer."""
