@@ -29,7 +29,7 @@ arrows: setup    ## who may import whom
 up: setup    ## the embedded stack: Redis, SQLite, API, worker, sweeper
 	@.venv/bin/holdfast up
 
-bench-%: setup    ## one benchmark: bench-merge, bench-judge, bench-error-rates, bench-demo
+bench-%: setup    ## one benchmark: bench-merge, bench-judge, bench-error-rates, bench-demo, bench-tiers
 	@.venv/bin/python benchmarks/$(subst -,_,$*).py
 
 bench: bench-merge bench-throughput bench-judge    ## the short benchmarks

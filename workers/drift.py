@@ -1,27 +1,32 @@
 """drift.kl in an evaluation: one child process measures baseline and candidate, once.
 
-It needs every log-probability of the vocabulary from both, which no engine hands out, so the warm
-engine is closed and a child loads one model after the other. Where it cannot be measured (no task
-data, a scripted engine, tokenizers that differ) the check stays missing: it is advisory, so it
-holds nothing up, and what was not measured is never a pass.
+It needs every log-probability of the vocabulary from both, which no engine hands out, so a child
+loads one model after the other. The warm engine is closed for it, unless it computes on the CPU and
+leaves enough memory: starting it again would cost a canary more than all its answers. Where it
+cannot be measured (no task data, a scripted engine, tokenizers that differ) the check stays
+missing: it is advisory, so it holds nothing up, and what was not measured is never a pass.
 """
 
 import hashlib
 import json
 import shutil
+from collections.abc import Iterable
 from contextlib import closing
 
+from holdfast.cost import weight_bytes
 from holdfast.db import jobs
 from holdfast.db.session import reading, transaction
 from holdfast.db.trials import Saved, save_trials, saved_items
 from holdfast.errors import CallerError
 from workers.case import Case, Side
+from workers.free_memory import free_memory
 from workers.probes import drift
 from workers.probes.question import Generate, Question
 from workers.worker import Worker
 
 CHILD = "workers.inference.drift"
 TEMPERATURE = 1.0  # answers as the baseline gives them, not only its likeliest
+CHILD_BYTES = 2 << 30  # of torch, a batch's activations and its distributions
 
 
 def measure_drift(worker: Worker, lease: jobs.Lease, case: Case) -> None:
@@ -36,6 +41,8 @@ def measure_drift(worker: Worker, lease: jobs.Lease, case: Case) -> None:
     sides = {side.name: side for side in case.sides}
     job = job_of(case, sides["baseline"], sides["candidate"], asked)
     folder = worker.settings.home / "work" / f"{case.evaluation_id}.drift"
+    if not fits_beside_engine(worker, sides.values()):
+        worker.engine.close()
     try:
         lines = run_child(worker, {**job, "scratch": str(folder / "scratch")})
     except CallerError as error:
@@ -69,9 +76,19 @@ def job_of(
     }
 
 
+def fits_beside_engine(worker: Worker, sides: Iterable[Side]) -> bool:
+    """Whether the child can run while the engine stays open.
+
+    An accelerator's memory is all the engine's; on a CPU the child needs one model at a time, and a
+    second one's worth to load it.
+    """
+    weights = max(weight_bytes(side.checkpoint.path) or 0 for side in sides)
+    on_cpu = worker.engine.backend.name == "vllm-cpu"
+    return on_cpu and free_memory() >= CHILD_BYTES + 2 * weights
+
+
 def run_child(worker: Worker, job: dict[str, str | object]) -> list[dict[str, object]]:
     """Everything that the child found; raises what it could not do."""
-    worker.engine.close()  # two models do not share a device, nor a small machine
     scratch = worker.settings.home.joinpath(str(job["scratch"]))
     scratch.mkdir(parents=True, exist_ok=True)
     file = scratch.parent / "job.json"

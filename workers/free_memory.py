@@ -1,0 +1,21 @@
+"""How much memory is left, to know whether a second model fits beside the warm engine."""
+
+from pathlib import Path
+
+MACHINE = Path("/proc/meminfo")
+GROUP = Path("/sys/fs/cgroup")
+
+
+def free_memory(machine: Path = MACHINE, group: Path = GROUP) -> int:
+    """Bytes that a process may still take: the machine's, or its control group's if that is less.
+
+    0 where the system does not say, so that nobody counts on what may not be there.
+    """
+    if not machine.is_file():
+        return 0
+    fields = dict(line.split(":", 1) for line in machine.read_text().splitlines())
+    left = int(fields["MemAvailable"].split()[0]) * 1024
+    limit = group / "memory.max"
+    if not limit.is_file() or (most := limit.read_text().strip()) == "max":
+        return left
+    return min(left, int(most) - int((group / "memory.current").read_text()))
