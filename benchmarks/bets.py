@@ -87,15 +87,17 @@ BETS: dict[str, tuple[Bet, ...]] = {  # several: the average of their capitals
 }
 LOOKS: dict[str, Callable[[int], Iterator[int]]] = {
     "40, x1.5": schedule,
-    "40, x1.25": lambda most: spaced(most, 1.25),
+    "40, x1.25": lambda most: spaced(most, 1.25, 1),
+    "40, x1.1 but at least +20": lambda most: spaced(most, 1.1, 20),
 }
 
 
-def spaced(most: int, growth_of_looks: float) -> Iterator[int]:
+def spaced(most: int, factor: float, step: int) -> Iterator[int]:
+    """Looks that are farther apart by a factor, and by so many items at least."""
     reach = FIRST_LOOK
     while reach < most:
         yield reach
-        reach = ceil(reach * growth_of_looks)
+        reach = max(reach + step, ceil(reach * factor))
     yield most
 
 
@@ -107,19 +109,20 @@ def main() -> None:
     TARGET.parent.mkdir(parents=True, exist_ok=True)
     done: dict[str, dict[str, float]] = json.loads(TARGET.read_text()) if TARGET.exists() else {}
     for case in CASES:
-        fixed = 0
+        at = f"{case.name}, margin {case.margin:g}"
+        if at not in done:
+            done[at] = {"fixed": fixed_size(case)}
         for name, bets in BETS.items():
-            key = f"{case.name}, margin {case.margin:g}: {name} ({runs})"
+            key = f"{at}: {name} ({runs})"
             if key not in done:
-                fixed = fixed or fixed_size(case)
-                done[key] = measured(case, bets, fixed, runs)
+                done[key] = measured(case, bets, round(done[at]["fixed"]), runs)
                 TARGET.write_text(json.dumps(done, indent=1))
             print(key, done[key])
 
 
 def measured(case: Case, bets: tuple[Bet, ...], fixed: int, runs: int) -> dict[str, float]:
     """By suite and looks: mean items / fixed, and the share of runs that show the answer."""
-    row: dict[str, float] = {"fixed": fixed}
+    row: dict[str, float] = {}
     for times in SUITES:
         suite = ceil(times * fixed)
         first = crossings(case, bets, suite, runs)

@@ -180,6 +180,10 @@ class Clusters:
         flat: FloatArray = self.changes[:, self.held]
         return flat
 
+    def first(self, clusters: int) -> "Clusters":
+        """What a look after so many clusters sees."""
+        return Clusters(self.changes[:, :clusters], self.held[:clusters])
+
     @property
     def mirrored(self) -> "Clusters":
         return Clusters(-self.changes, self.held)

@@ -1,6 +1,6 @@
 """How often the verdict is wrong, and how often it is given: ours beside what peers decide by.
 
-    python benchmarks/error_rates.py [--only single|lost|clusters|policy|sequential|power]
+    python benchmarks/error_rates.py [--only FAMILY]
 
 Every cell is one case, with the chance of each decider (benchmarks/deciders.py) to say what is
 false, or in the power cells what is true. Tables of single items are enumerated: those figures are
@@ -23,6 +23,7 @@ from benchmarks.false_answers import (
     cluster_size,
     mixed,
     one_at_margin,
+    peeked_cluster_size,
     peeked_size,
     power,
     sequential_fail,
@@ -58,6 +59,7 @@ CLUSTERS = (  # all at a margin of .05
     ClusteredCase(100, alike=0.5, psi=0.12, graded=True),
     ClusteredCase(200, alike=0.5, psi=0.10),
 )
+PEEKED_CLUSTERS = (CLUSTERS[3], CLUSTERS[4], CLUSTERS[7])
 PATHS = (  # suite, margin, share that flips
     (280, 0.05, 0.05),
     (280, 0.05, 0.10),
@@ -90,18 +92,28 @@ def main() -> None:
 
 
 def as_table(family: str, done: dict[str, Cell]) -> Iterator[str]:
-    """Markdown, one row a cell."""
-    rows = {name.partition(": ")[2]: cell for name, cell in done.items() if is_of(family, name)}
-    columns = list(next(iter(rows.values())))
+    """Markdown; a false pass and a false fail of the same case share a row, as pass / fail."""
+    cells = {
+        key.removeprefix(f"{family}: "): cell
+        for key, cell in done.items()
+        if key.startswith(f"{family}: ")
+    }
+    columns = list(next(iter(cells.values())))
     yield f"\n| {family} | {' | '.join(columns)} |"
     yield "|---" * (len(columns) + 1) + "|"
-    for name, cell in rows.items():
-        shares = ["-" if cell.get(c) is None else f"{cell[c]:.3f}".lstrip("0") for c in columns]
-        yield f"| {name} | {' | '.join(shares)} |"
+    for name, cell in cells.items():
+        answer, _, case = name.partition(", ")
+        twin = cells.get(f"false fail, {case}") if answer == "false pass" else None
+        if twin is not None:
+            both = [f"{share(cell, name)} / {share(twin, name)}" for name in columns]
+            yield f"| {case} | {' | '.join(both)} |"
+        elif answer != "false fail" or f"false pass, {case}" not in cells:
+            yield f"| {name} | {' | '.join(share(cell, one) for one in columns)} |"
 
 
-def is_of(family: str, name: str) -> bool:
-    return name.startswith(f"{family}: ")
+def share(cell: Cell, decider: str) -> str:
+    chance = cell.get(decider)
+    return "-" if chance is None else f"{chance:.3f}".removeprefix("0")
 
 
 def single_cells() -> Named:
@@ -121,6 +133,12 @@ def cluster_cells() -> Named:
     for case in CLUSTERS:
         for side in SIDES:
             yield f"false {side}, {case.name}", partial(cluster_size, case, 0.05, side)
+
+
+def cluster_path_cells() -> Named:
+    for case in PEEKED_CLUSTERS:
+        for side in SIDES:
+            yield f"false {side}, {case.name}", partial(peeked_cluster_size, case, 0.05, side)
 
 
 def policy_cells() -> Named:
@@ -163,6 +181,7 @@ FAMILIES: dict[str, Callable[[], Named]] = {
     "clusters": cluster_cells,
     "policy": policy_cells,
     "sequential": sequential_cells,
+    "sequential clusters": cluster_path_cells,
     "sequential policy": joint_path_cells,
     "power": power_cells,
 }

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-WIDTH, HEIGHT = 760, 330
+WIDTH, HEIGHT = 760, 346
 LEFT, TOP, SIDE, TALL = 52, 44, 270, 220  # of the first panel; the second stands beside it
 APART = 368
 LINES = {  # decider: (name, class, dashes)
@@ -62,7 +62,7 @@ def _panel(
         found.append(f'<text x="{place:g}" y="{TOP + TALL + 16}" text-anchor="middle">{x:g}</text>')
     middle = left + SIDE / 2
     found.append(f'<text x="{middle:g}" y="{TOP + TALL + 32}" text-anchor="middle">{below}</text>')
-    for decider, (_, colour, dashes) in reversed(LINES.items()):
+    for decider, (_, colour, dashes) in LINES.items():
         steps = [
             f"{left + SIDE * x / end:.1f} {TOP + TALL * (1 - (chances[decider] or 0.0)):.1f}"
             for x, chances in points
