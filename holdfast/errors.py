@@ -7,6 +7,7 @@
     │   ├── InvalidEvidence
     │   ├── InvalidSuite
     │   ├── InvalidTaskData
+    │   ├── TaskRefused
     │   ├── InvalidLabels
     │   ├── InvalidPlan
     │   ├── InvalidSettings
@@ -79,6 +80,10 @@ class InvalidSuite(CallerError):
 
 class InvalidTaskData(CallerError):
     """The task file is not JSON Lines of non-empty prompts and completions."""
+
+
+class TaskRefused(CallerError):
+    """A task of lm-evaluation-harness is unknown, does not load, or asks what cannot be asked."""
 
 
 class InvalidLabels(CallerError):

@@ -176,6 +176,8 @@ def _warnings(
     for probe in policy.probes(repair=False):
         if tier not in spec_of(probe).items:
             yield f"{probe}: the tier {tier} does not ask it, so its check would be missing"
+        elif spec_of(probe).task:
+            yield f"{probe}: its items are known to the worker alone, so its power is not told"
     at = FLIPS.index(EXPECTED)
     for row in rows:
         if row.chances[at] < POWER:

@@ -97,6 +97,8 @@ def _match_catalogue(name: str, check: Check, source: str) -> None:
         raise InvalidPolicy(f"{source}: {error}") from error
     if spec.rows is not None and spec.suite is None:
         raise InvalidPolicy(f"{source}: {name} has no suite of its own; name one as {name}@SUITE")
+    if spec.task == "":
+        raise InvalidPolicy(f"{source}: {name} names no task; name one as {name}:TASK")
     if check.metric != spec.metric:
         raise InvalidPolicy(f"{source}: {name} measures {spec.metric}, found metric {check.metric}")
     _match_judge(name, check, source, spec.graded)

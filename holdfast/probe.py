@@ -5,8 +5,8 @@ item counts from it, and `workers.probes.PROBES` must hold exactly its names (a 
 them).
 
 A probe asks its own suite by its bare name, and an installed one as `probe@suite`
-(`harm.direct@advbench`). That one string is the probe's name wherever a name stands: in policies,
-trials, plans, manifests and verdicts.
+(`harm.direct@advbench`); `cap.lm_eval:arc_easy` asks a task of lm-evaluation-harness. That one
+string is the probe's name wherever a name stands: in policies, trials, plans, manifests, verdicts.
 """
 
 import re
@@ -20,11 +20,13 @@ Split = Literal["screen", "confirm"]
 Rows = Literal["harmful", "benign", "number", "choice", "groups", "pair", "last_word"]
 
 SUITE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")  # a file's name on every system
+TASK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,51}")  # with its probe, 64 characters
 
 MAX_TOKENS: dict[Tier, int] = {"canary": 32, "demo": 48, "standard": 48, "full": 256}
 # units of drift.kl's measures
 WHOLE_ANSWER, FIRST_TOKENS, LAYERS = "nats", "nats:first", "ratio"
 
+HARNESS = "cap.lm_eval"  # stands for no check without a task
 WORD_TOKENS = 8  # of an answer of one word, cut into pieces as it may be
 
 
@@ -35,6 +37,7 @@ class ProbeSpec:
     `metric` is the name people see for the mean badness (or weighted mean measure); `items` maps a
     tier to how many items it takes, None meaning all; a tier that is absent leaves the probe out.
     `rows` is what it can ask of a suite that is named; None for a probe that takes no other suite.
+    `task` is what it asks of lm-evaluation-harness instead; empty where the name has yet to say.
     `chance` is the share that guessing gets right. `variants` names the forms in which a tier asks
     every item, where they are not just `plain`: the mean over them is judged, or, with `worst_of`,
     the worst of those. What is `advisory` warns and never decides; what is `graded` has no judge
@@ -48,6 +51,7 @@ class ProbeSpec:
     judge: str | None
     items: dict[Tier, int | None]
     rows: Rows | None = None
+    task: str | None = None
     sliced: bool = False
     chance: float = 0.0
     measure: bool = False
@@ -196,6 +200,14 @@ CATALOGUE: dict[str, ProbeSpec] = {
             items={"standard": None, "full": None},
         ),
         ProbeSpec(
+            HARNESS,
+            metric="error_rate",
+            suite=None,
+            task="",
+            judge=None,  # the task's own metric
+            items={"standard": 240, "full": None},
+        ),
+        ProbeSpec(
             "task.retention",
             metric="task_loss",
             suite=None,  # the held-out rows of the user's own task data
@@ -251,9 +263,11 @@ CATALOGUE: dict[str, ProbeSpec] = {
 def spec_of(name: str) -> ProbeSpec:
     """The probe that `name` stands for; of `probe@suite` that probe's spec with the other suite.
 
-    Says nothing of whether the suite is installed and fits: only who asks it needs it. Raises
-    UnknownProbe.
+    Says nothing of whether the suite is installed and fits, or whether there is such a task: only
+    who asks it needs it. Raises UnknownProbe.
     """
+    if name.startswith(f"{HARNESS}:"):
+        return _spec_of_task(name)
     probe, at, suite = name.partition("@")
     if probe not in CATALOGUE:
         known = ", ".join(sorted(CATALOGUE))
@@ -270,9 +284,18 @@ def spec_of(name: str) -> ProbeSpec:
     return replace(spec, suite=suite)
 
 
+def _spec_of_task(name: str) -> ProbeSpec:
+    task = name.removeprefix(f"{HARNESS}:")
+    if not TASK_NAME.fullmatch(task):
+        raise UnknownProbe(
+            f"{name}: {task!r} cannot be a task's name, expected at most 52 of A-Z a-z 0-9 . _ + -"
+        )
+    return replace(CATALOGUE[HARNESS], task=task)
+
+
 def is_known(name: str) -> bool:
-    """Whether this version has a probe of that name, with or without a suite."""
-    return name.partition("@")[0] in CATALOGUE
+    """Whether this version has a probe of that name, with or without a suite or a task."""
+    return name.partition("@")[0].partition(":")[0] in CATALOGUE
 
 
 def place_of(name: str) -> tuple[int, str]:

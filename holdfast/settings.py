@@ -53,6 +53,7 @@ class Settings(BaseModel):
     redis_server: Path | None = None
     jailbreak_templates: Path | None = None  # a JSON array of texts, for harm.jailbreak at `full`
     suffixes: Path | None = None  # likewise, for harm.suffix
+    lm_eval_tasks: Path | None = None  # a folder of lm-evaluation-harness tasks, for cap.lm_eval
     max_jobs: int = Field(default=500, ge=1)  # unfinished ones of a project; more are 429
     gpu_memory_utilization: float = Field(default=0.85, gt=0, le=1)
     judge_url: str | None = None  # an OpenAI-compatible API, up to and with its /v1
@@ -107,7 +108,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     if "checkpoint_roots" in given:
         parts = str(given["checkpoint_roots"]).split(":")
         given["checkpoint_roots"] = tuple(Path(part).absolute() for part in parts if part)
-    for name in ("jailbreak_templates", "suffixes"):
+    for name in ("jailbreak_templates", "suffixes", "lm_eval_tasks"):
         if name in given:
             given[name] = Path(str(given[name])).absolute()
     given.setdefault("database_url", f"sqlite:///{home / 'holdfast.db'}")

@@ -24,7 +24,7 @@ VENV = ROOT / ".venv"
 STAMP = VENV / "holdfast-lock.sha256"
 TOOLS = ROOT / ".tools"
 UV_VERSION = "0.13.8"
-EXTRAS = ("embedded", "dev")
+EXTRAS = ("embedded", "lm-eval", "dev")
 
 
 def main(command: str) -> None:

@@ -77,7 +77,7 @@ def answer_key(case: Case, side: Side, probe: str, asked: Question, backend: Bac
         "variant": asked.variant,
         "question": asked.fingerprint(),
         "template": template_digest(case.template),
-        "sampling": asdict(case.sampling),
+        "sampling": case.sampling.to_json(),
         "backend": asdict(backend),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -32,6 +32,7 @@ from holdfast.suites import select, suite_for
 from holdfast.task_data import Row, digest_of, held_out, read_task_data, rows_digest
 from workers.attacks.from_file import read_texts, texts_digest
 from workers.engine import Backend, Sampling
+from workers.harness.child import plan_task
 from workers.probes import COMPARED, PROBES, memory
 from workers.probes.question import Question
 
@@ -100,6 +101,7 @@ def load_case(session: Session, evaluation_id: str, settings: Settings) -> Case:
     tier: Tier = row.tier  # type: ignore[assignment]  # a CHECKed column
     split: Split = row.split  # type: ignore[assignment]
     sampling = Sampling(max_tokens=MAX_TOKENS[tier])
+    plans = {probe: plan(probe, row, tier, split, settings) for probe in probes}
     rendered = candidate if row.template == "candidate" else baseline
     return Case(
         evaluation_id=evaluation_id,
@@ -109,8 +111,8 @@ def load_case(session: Session, evaluation_id: str, settings: Settings) -> Case:
         sides=tuple(sides),
         template=chat_template(rendered.path),
         sampling=sampling,
-        questions={probe: plan_questions(probe, row, tier, split, settings) for probe in probes},
-        suites={probe: suite_digest(probe, row, tier, settings) for probe in probes},
+        questions={probe: questions for probe, (questions, _) in plans.items()},
+        suites={probe: digest for probe, (_, digest) in plans.items()},
         judges=judges_of(policy, probes, settings),
         repairs=repairs,
     )
@@ -147,6 +149,17 @@ def readmit(session: Session, checkpoint_id: str, settings: Settings) -> Checkpo
             "a checkpoint never changes; register the new content as a checkpoint of its own"
         )
     return found
+
+
+def plan(
+    probe: str, row: Evaluation, tier: Tier, split: Split, settings: Settings
+) -> tuple[tuple[Question, ...], str]:
+    """The questions of one probe, and the digest of what they are taken from."""
+    spec = spec_of(probe)
+    if spec.task is None:
+        questions = plan_questions(probe, row, tier, split, settings)
+        return questions, suite_digest(probe, row, tier, settings)
+    return plan_task(spec.task, spec.items.get(tier, 0), settings)
 
 
 def plan_questions(
@@ -231,7 +244,7 @@ def manifest_of(
             "schema": 1,
             "checkpoint": {"name": side.checkpoint.name, "digest": side.checkpoint.digest},
             "backend": asdict(backend),
-            "sampling": asdict(case.sampling),
+            "sampling": case.sampling.to_json(),
             "template_sha256": template_digest(case.template),
             "judges": case.judges,
             "judge_error": {

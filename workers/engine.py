@@ -7,9 +7,9 @@ sees the one in `workers.supervisor`, which speaks to a runner in another proces
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,8 @@ Prompt = str | tuple[Message, ...]
 class Sampling:
     """How answers are drawn; temperature 0 is greedy, and then the seed plays no part.
 
+    `until` are texts before which an answer ends, where it comes to say one.
+
     Every prompt draws by itself, from the seed and its own tokens: neither the batch nor the other
     prompts matter, and two checkpoints that read the same tokens draw alike.
     """
@@ -40,6 +42,11 @@ class Sampling:
     max_tokens: int
     temperature: float = 0.0
     seed: int = 0
+    until: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """What evidence and cache keys say of it: texts to end at only where there are some."""
+        return {name: value for name, value in asdict(self).items() if value != ()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +65,14 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Summed log-probability in nats (<= 0, or not finite) of a continuation of `tokens` tokens."""
+    """Summed log-probability in nats (<= 0, or not finite) of a continuation of `tokens` tokens.
+
+    `greedy`: whether each of them was the likeliest at its place; None where that is not known.
+    """
 
     logprob: float
     tokens: int
+    greedy: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +93,11 @@ class Continuation:
 
     prompt: Prompt
     text: str
+
+
+def before(text: str, until: Sequence[str]) -> str:
+    """`text` up to the first of the texts that it ends at."""
+    return min((text.partition(end)[0] for end in until), key=len, default=text)
 
 
 class Engine(Protocol):

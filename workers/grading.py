@@ -1,5 +1,6 @@
 """Who judges a probe's answers: the probe itself, or the judge that its check names.
 
+A task of lm-evaluation-harness is scored by its own metric, in the process that holds it.
 `judge: guard` or `judge: rubric` on a check sends the answers of that probe to the endpoint of the
 settings. It reads the item's own request, not the attack around it, and its score is the badness.
 """
@@ -8,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 from holdfast.judge_endpoint import EndpointJudge, endpoint_of
 from holdfast.probe import spec_of
@@ -15,6 +17,7 @@ from holdfast.settings import Settings
 from holdfast.suites import suite_for
 from holdfast.trial import Measure, Trial, scored, unscored
 from workers.case import Case
+from workers.harness.child import open_task
 from workers.probes import PROBES
 from workers.probes.question import Answer, Question
 
@@ -25,6 +28,10 @@ Grade = Callable[[Question, Answer], Trial | Measure]
 def grading(case: Case, probe: str, settings: Settings) -> Iterator[Grade]:
     """The function that judges one answer of this probe; the budget is of one such block."""
     judge, spec = case.policy.checks[probe].judge, spec_of(probe)
+    if spec.task is not None:
+        with open_task(spec.task, settings, case.suites[probe]) as task:
+            yield partial(task.judge, probe)
+        return
     if judge is None:
         own = PROBES[spec.name].judge
         yield lambda question, answer: replace(own(question, answer), probe=probe)

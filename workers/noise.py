@@ -80,7 +80,7 @@ def asked(
         "schema": 1,
         "checkpoint": {"name": checkpoint.name, "digest": checkpoint.digest},
         "backend": asdict(engine.backend),
-        "sampling": asdict(sampling),
+        "sampling": sampling.to_json(),
         "template_sha256": template_digest(template),
         "judges": judge_digests(tuple(planned)),
         "suites": {},

@@ -14,9 +14,16 @@ from pathlib import Path
 from typing import IO, Any
 
 from holdfast.errors import HoldfastError
-from workers.engine import Engine, Sampling
+from workers.engine import Engine
 from workers.inference import open_engine
-from workers.wire import asked_from_json, prompt_from_json, receive, reply_to_json, send
+from workers.wire import (
+    asked_from_json,
+    prompt_from_json,
+    receive,
+    reply_to_json,
+    sampling_from_json,
+    send,
+)
 
 
 def main() -> None:
@@ -54,7 +61,7 @@ def answer(engine: Engine, request: dict[str, Any], answers: IO[str]) -> None:
             engine.open(Path(checkpoint), template)
         case {"do": "generate", "prompts": prompts, "sampling": sampling}:
             conversations = [prompt_from_json(prompt) for prompt in prompts]
-            for index, completion in engine.generate(conversations, Sampling(**sampling)):
+            for index, completion in engine.generate(conversations, sampling_from_json(sampling)):
                 send(answers, reply_to_json(index, completion))
         case {"do": "logprobs", "asked": asked}:
             for index, score in engine.logprobs(asked_from_json(asked)):

@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -91,7 +91,7 @@ class RunnerEngine:
         request = {
             "do": "generate",
             "prompts": [prompt_to_json(prompt) for prompt in prompts],
-            "sampling": asdict(sampling),
+            "sampling": sampling.to_json(),
         }
         for index, reply in _each_once(len(prompts), self._call(request)):
             yield index, Completion(**reply)

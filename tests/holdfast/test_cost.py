@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.cost import TWO_CORES, Rates, estimate, weight_bytes
+from holdfast.lint import lint
 from holdfast.policy_text import load_policy, parse_policy
 from tests.support.folders import write_checkpoint
 
@@ -67,3 +68,14 @@ def test_an_imported_suite_costs_what_it_holds(tmp_path: Path) -> None:
     cost = estimate(parse_policy(text, source="t"), "demo", installed=tmp_path)
     assert (cost.prompts, cost.generated) == (2 * 30, 0)
     assert cost.scored == 2 * (30 * 20 // 4)
+
+
+def test_what_a_worker_alone_can_count_is_named() -> None:
+    check = "{metric: error_rate, max_regression: 0.1}"
+    text = f"version: 1\nname: t\nchecks:\n  cap.lm_eval:arc_easy: {check}\n"
+    policy = parse_policy(text, source="t")
+    cost = estimate(policy, "standard")
+    assert (cost.prompts, cost.uncounted) == (0, ("cap.lm_eval:arc_easy",))
+    assert "not counted: cap.lm_eval:arc_easy" in cost.sentence
+    assert "not counted" not in estimate(policy, "demo").sentence
+    assert any("known to the worker alone" in one for one in lint(policy, "standard").warnings)

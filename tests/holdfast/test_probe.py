@@ -4,7 +4,7 @@ import pytest
 
 from holdfast.errors import InvalidPolicy, UnknownProbe
 from holdfast.policy_text import parse_policy
-from holdfast.probe import CATALOGUE, spec_of
+from holdfast.probe import CATALOGUE, is_known, spec_of
 
 
 def policy(*lines: str) -> str:
@@ -35,6 +35,12 @@ def test_a_named_suite_replaces_the_probes_own_and_nothing_else(name: str) -> No
         ("harm.direct@" + "a" * 41, "cannot be a suite's name"),
         ("harm.direct@a@b", "cannot be a suite's name"),
         ("task.retention@advbench", "takes no suite by name"),
+        ("cap.lm_eval:", "cannot be a task's name"),
+        ("cap.lm_eval:../arc", "cannot be a task's name"),
+        ("cap.lm_eval:" + "a" * 53, "cannot be a task's name"),
+        ("cap.lm_eval:arc@mmlu", "cannot be a task's name"),
+        ("cap.lm_eval@mmlu", "takes no suite by name"),
+        ("harm.direct:arc", "unknown probe 'harm.direct:arc'"),
     ],
 )
 def test_a_name_that_means_nothing_is_refused_in_a_policy(name: str, said: str) -> None:
@@ -42,6 +48,14 @@ def test_a_name_that_means_nothing_is_refused_in_a_policy(name: str, said: str) 
         spec_of(name)
     with pytest.raises(InvalidPolicy, match=said):
         parse_policy(policy(f'"{name}": {{metric: error_rate, max_regression: 0.1}}'), source="t")
+
+
+def test_a_task_of_the_harness_stands_behind_a_colon() -> None:
+    spec, own = spec_of("cap.lm_eval:arc_easy"), CATALOGUE["cap.lm_eval"]
+    assert (spec.name, spec.task, spec.items) == (own.name, "arc_easy", own.items)
+    assert is_known("cap.lm_eval:arc_easy")
+    with pytest.raises(InvalidPolicy, match="names no task; name one as"):
+        parse_policy(policy("cap.lm_eval: {metric: error_rate, max_regression: 0.1}"), source="t")
 
 
 def test_checks_of_one_probe_stand_together_in_catalogue_order() -> None:

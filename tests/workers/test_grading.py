@@ -10,13 +10,15 @@ from holdfast.db import jobs
 from holdfast.db.evaluations import get_evaluation
 from holdfast.db.session import reading
 from holdfast.db.trials import read_back
-from holdfast.errors import InvalidPolicy, InvalidSettings, JudgeFailed
+from holdfast.errors import InvalidPolicy, InvalidSettings, JudgeFailed, TaskRefused
 from holdfast.evidence import Evidence, Manifest
 from holdfast.judge_endpoint import endpoint_of
 from holdfast.policy_text import parse_policy
 from holdfast.suites import load_suite
 from holdfast.verdict import decide
 from tests.support.grader import Grader, grader
+from tests.support.harness_tasks import write_tasks
+from workers.harness.child import plan_task
 from workers.pipeline import evaluate
 from workers.worker import Worker
 
@@ -157,3 +159,34 @@ def test_a_probe_without_a_judge_of_its_own_is_read_by_the_guard(
     for file in evidence(worker, evaluation).values():
         assert [trial.badness for trial in file.trials] == [1.0] * 120
         assert file.manifest.judges.keys() == {"guard"}
+
+
+TASK = """\
+version: 1
+name: task
+min_items: 20
+checks:
+  cap.lm_eval:colours: {metric: error_rate, max_regression: 0.10}
+"""
+
+
+def test_a_task_of_the_harness_is_asked_and_scored_as_any_probe(
+    worker: Worker, queue: Queue, claim: Claim
+) -> None:
+    tasks = write_tasks(worker.settings.home / "tasks")
+    worker = replace(worker, settings=worker.settings.model_copy(update={"lm_eval_tasks": tasks}))
+    evaluation = queue(policy=TASK, tier="standard")
+    evaluate(worker, claim())
+    files = evidence(worker, evaluation)
+    _, digest = plan_task("colours", None, worker.settings)
+    for file in files.values():
+        assert file.manifest.suites == {"cap.lm_eval:colours": digest}
+        assert len(file.trials) == 30
+        assert all(trial.badness in {0.0, 1.0} for trial in file.trials)
+        assert "until" not in file.manifest.sampling.model_dump()
+    other = queue(policy=TASK.replace("colours", "unsafe"), tier="standard")
+    with pytest.raises(TaskRefused, match="runs code that a model wrote"):
+        evaluate(worker, claim())
+    with reading(worker.database) as session:
+        assert get_evaluation(session, evaluation).verdict is not None
+        assert get_evaluation(session, other).verdict is None

@@ -22,7 +22,7 @@ from holdfast.errors import CheckpointRefused
 from holdfast.suites import Choice, LastWord, Pair, Request, load_suite
 from workers.attacks import ATTACKS
 from workers.backends import backend_of
-from workers.engine import Backend, Completion, Continuation, Prompt, Sampling, Score
+from workers.engine import Backend, Completion, Continuation, Prompt, Sampling, Score, before
 from workers.probes.letters import letters_prompt
 from workers.probes.multiple_choice import choice_prompt
 
@@ -93,7 +93,8 @@ class ScriptedEngine:
     def _complete(self, prompt: str, sampling: Sampling) -> Completion:
         if self._script.behaviour == "nan":
             return Completion("", "nan", 1)
-        words, max_tokens = self._says(prompt, sampling).split(" "), sampling.max_tokens
+        says, max_tokens = before(self._says(prompt, sampling), sampling.until), sampling.max_tokens
+        words = says.split(" ")
         finish = "length" if len(words) > max_tokens else "stop"
         return Completion(" ".join(words[:max_tokens]), finish, min(len(words), max_tokens))
 

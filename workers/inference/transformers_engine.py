@@ -15,7 +15,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from holdfast.errors import CheckpointRefused
-from workers.engine import Backend, Completion, Continuation, Prompt, Sampling, Score
+from workers.engine import Backend, Completion, Continuation, Prompt, Sampling, Score, before
 from workers.inference.folder import FolderState, folder_state
 from workers.inference.tokens import (
     Tokenizer,
@@ -87,7 +87,7 @@ class TransformersEngine:
             answers = self._decode([ids for _, ids in batch], sampling)
             for (index, _), answer in zip(batch, answers, strict=True):
                 opening = opening_ids(self._tokenizer, prompts[index])
-                yield index, answer.completion(self._tokenizer, opening)
+                yield index, answer.completion(self._tokenizer, opening, sampling.until)
 
     def logprobs(self, asked: Sequence[Continuation]) -> Iterator[tuple[int, Score]]:
         """Score every continuation once, batch by batch; what does not fit scores NaN."""
@@ -101,8 +101,8 @@ class TransformersEngine:
         for batch in _score_batches(by_prompt):
             sums = self._score([(prompt, [ids for _, ids in rows]) for prompt, rows in batch])
             flat = [row for _, rows in batch for row in rows]
-            for (index, ids), total in zip(flat, sums, strict=True):
-                yield index, Score(total, len(ids))
+            for (index, ids), (total, greedy) in zip(flat, sums, strict=True):
+                yield index, Score(total, len(ids), greedy)
 
     @torch.inference_mode()
     def distributions(self, asked: Sequence[Continuation]) -> Iterator[tuple[int, torch.Tensor]]:
@@ -154,6 +154,8 @@ class TransformersEngine:
             tokens, finite = draw(logits), logits.logsumexp(-1).isfinite().tolist()
             for answer, token, numbers in zip(answers, tokens.tolist(), finite, strict=True):
                 answer.grow(token, self._ends, numbers=numbers)
+                if sampling.until and not answer.finish:
+                    answer.end_at(self._tokenizer, sampling.until)
             if all(answer.finish for answer in answers):
                 break
             ids, positions = tokens[:, None], positions[:, -1:] + 1
@@ -161,8 +163,10 @@ class TransformersEngine:
         return answers
 
     @torch.inference_mode()
-    def _score(self, asked: list[tuple[tuple[int, ...], list[list[int]]]]) -> list[float]:
-        """Summed log-probability of every continuation, prompts in order."""
+    def _score(
+        self, asked: list[tuple[tuple[int, ...], list[list[int]]]]
+    ) -> list[tuple[float, bool]]:
+        """Summed log-probability of every continuation, prompts in order, and if it is greedy."""
         ids, mask = self._left_padded([list(prompt) for prompt, _ in asked])
         positions = (mask.cumsum(-1) - 1).clamp(min=0)
         owner = torch.tensor(
@@ -177,23 +181,27 @@ class TransformersEngine:
             logits_to_keep=1,
         )
         first = torch.tensor([row[0] for row in flat], device=self._device)
-        sums = out.logits[:, -1].float().log_softmax(-1)[owner, first].double()
+        start = out.logits[:, -1].float().log_softmax(-1)
+        sums = start[owner, first].double()
+        greedy = start.argmax(-1)[owner] == first
         width = max(len(row) for row in flat) - 1
         if width > 0:
             out.past_key_values.batch_select_indices(owner)
             inputs, real = self._right_padded([row[:-1] for row in flat], width)
             targets, _ = self._right_padded([row[1:] for row in flat], width)
-            steps = torch.arange(1, width + 1, device=self._device)
+            places = torch.arange(1, width + 1, device=self._device)
             logits = self._model(
                 input_ids=inputs,
                 attention_mask=torch.cat([mask[owner], real], dim=-1),
-                position_ids=positions[owner, -1:] + steps,
+                position_ids=positions[owner, -1:] + places,
                 past_key_values=out.past_key_values,
                 use_cache=True,
             ).logits
-            rest = logits.float().log_softmax(-1).gather(-1, targets[:, :, None])[:, :, 0]
+            steps = logits.float().log_softmax(-1)
+            rest = steps.gather(-1, targets[:, :, None])[:, :, 0]
             sums += torch.where(real.bool(), rest, 0.0).double().sum(-1)
-        return [float(total) for total in sums.tolist()]
+            greedy &= ((steps.argmax(-1) == targets) | ~real.bool()).all(-1)
+        return list(zip(sums.tolist(), greedy.tolist(), strict=True))
 
     def _left_padded(self, rows: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         width = max(len(row) for row in rows)
@@ -245,12 +253,21 @@ class _Growing:
         elif token in ends:
             self.finish = "stop"
 
-    def completion(self, tokenizer: Tokenizer, opening: list[int]) -> Completion:
+    def end_at(self, tokenizer: Tokenizer, until: tuple[str, ...]) -> None:
+        """End where one of the texts has been said."""
+        text = tokenizer.decode(self._tokens, skip_special_tokens=True)
+        if before(text, until) != text:
+            self.finish = "stop"
+
+    def completion(
+        self, tokenizer: Tokenizer, opening: list[int], until: tuple[str, ...]
+    ) -> Completion:
         """The answer so far, behind its opening; its length cut it if nothing else did."""
         if self.finish == "nan":
             return Completion("", "nan", len(self._tokens))
         begun, text = spoken(tokenizer, opening, self._tokens)
-        return Completion(text, self.finish or "length", len(self._tokens), begun)
+        finish = self.finish or "length"
+        return Completion(before(text, until), finish, len(self._tokens), begun)
 
 
 def _score_batches(

@@ -12,6 +12,7 @@ they stream without costing throughput.
 import json
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from vllm.sampling_params import RequestOutputKind
 from holdfast.checkpoint import same_architecture
 from holdfast.errors import CheckpointRefused, EngineFailed
 from workers.backends import backend_of
-from workers.engine import Backend, Completion, Continuation, Prompt, Sampling, Score
+from workers.engine import Backend, Completion, Continuation, Prompt, Sampling, Score, before
 from workers.inference.folder import FolderState, folder_state
 from workers.inference.tokens import (
     Tokenizer,
@@ -73,15 +74,17 @@ class VllmEngine:
     ) -> Iterator[tuple[int, Completion]]:
         """Answer every prompt once, each as it finishes; what does not fit is answered empty."""
         asked: dict[int, tuple[list[int], SamplingParams]] = {}
+        until = sampling.until if sampling.until and self._reads_ends else ()
         for index, prompt in enumerate(prompts):
             ids = prompt_ids(self._tokenizer, self._template, prompt)
             if len(ids) + sampling.max_tokens > self._room:
                 yield index, Completion("", "length", 0)
             else:
-                asked[index] = ids, _drawing(sampling, ids, self._ends)
+                asked[index] = ids, _drawing(sampling, ids, self._ends, until)
         for index, output in self._run(asked):
             opening = opening_ids(self._tokenizer, prompts[index])
-            yield index, self._completion(output, opening)
+            completion = self._completion(output, opening)
+            yield index, replace(completion, text=before(completion.text, sampling.until))
 
     def logprobs(self, asked: Sequence[Continuation]) -> Iterator[tuple[int, Score]]:
         """Score every continuation once, each as it finishes; what does not fit scores NaN."""
@@ -111,6 +114,12 @@ class VllmEngine:
         if self._llm is not None:
             self._llm.llm_engine.engine_core.shutdown()
             self._llm, self._loaded = None, None
+
+    @property
+    def _reads_ends(self) -> bool:
+        """Whether vLLM can look for texts in an answer: it keeps the first checkpoint's tokens."""
+        tokens: bool = self._running.get_tokenizer().get_vocab() == self._tokenizer.get_vocab()
+        return tokens
 
     @property
     def _room(self) -> int:
@@ -174,7 +183,9 @@ class VllmEngine:
                     yield int(output.request_id), output
 
 
-def _drawing(sampling: Sampling, ids: list[int], ends: tuple[int, ...]) -> SamplingParams:
+def _drawing(
+    sampling: Sampling, ids: list[int], ends: tuple[int, ...], until: tuple[str, ...]
+) -> SamplingParams:
     """How one prompt is answered."""
     return SamplingParams(
         max_tokens=sampling.max_tokens,
@@ -183,7 +194,8 @@ def _drawing(sampling: Sampling, ids: list[int], ends: tuple[int, ...]) -> Sampl
         stop_token_ids=list(ends),
         ignore_eos=True,  # vLLM knows that of the first checkpoint only
         logprobs=0,  # of the token drawn: the only sign of logits that are not numbers
-        detokenize=False,
+        stop=list(until),
+        detokenize=bool(until),
         output_kind=RequestOutputKind.FINAL_ONLY,
     )
 
@@ -220,12 +232,13 @@ def _score(output: RequestOutput, ids: list[int], start: int) -> Score | None:
     rows = (output.prompt_logprobs or [])[-len(continuation) :]
     if (output.num_cached_tokens or 0) >= start or len(rows) < len(continuation):
         return None
-    total = 0.0
+    total, greedy = 0.0, True
     for token, row in zip(continuation, rows, strict=True):
         if row is None or token not in row:
             return None
         total += row[token].logprob
-    return Score(total, len(continuation))
+        greedy = greedy and row[token].rank == 1
+    return Score(total, len(continuation), greedy)
 
 
 def _can_swap(loaded: FolderState | None, checkpoint: Path) -> bool:

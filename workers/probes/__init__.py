@@ -14,6 +14,7 @@ from workers.probes import (
     decoding,
     drift,
     harmful,
+    harness_task,
     jailbreak,
     knowledge,
     last_word,
@@ -49,6 +50,7 @@ PROBES: dict[str, ModuleType] = {
     memory.NAME: memory,
     toxicity.NAME: toxicity,
     winrate.NAME: winrate,
+    harness_task.NAME: harness_task,
     retention.NAME: retention,
 }
 

@@ -32,12 +32,13 @@ class Drawn:
 class Generate:
     """A prompt to be answered in at most `max_tokens` tokens.
 
-    `drawn` is how, where not as the evaluation's other answers are.
+    `drawn` is how, where not as the evaluation's other answers are; `until` the texts that end it.
     """
 
     prompt: Prompt
     max_tokens: int
     drawn: Drawn | None = None
+    until: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,10 +222,10 @@ def _completions(
 ) -> Iterator[tuple[Place, Completion]]:
     """One engine call for everything that is drawn in one way."""
 
-    def drawing(pair: tuple[Place, Generate]) -> tuple[int, float, int]:
+    def drawing(pair: tuple[Place, Generate]) -> tuple[int, float, int, tuple[str, ...]]:
         asked = pair[1]
         drawn = asked.drawn or Drawn(sampling.temperature, sampling.seed)
-        return asked.max_tokens, drawn.temperature, drawn.seed
+        return asked.max_tokens, drawn.temperature, drawn.seed, asked.until or ()
 
     for how, same in groupby(sorted(asks, key=drawing), key=drawing):
         keys, generated = zip(*same, strict=True)

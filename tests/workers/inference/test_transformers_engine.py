@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 
 from holdfast.errors import CheckpointRefused
 from tests.support.tiny_llama import build_tiny_llama
-from workers.engine import Backend, Completion, Continuation, Engine, Message, Sampling
+from workers.engine import Backend, Completion, Continuation, Engine, Message, Sampling, before
 from workers.inference.tokens import continuation_ids, load_tokenizer, prompt_ids
 from workers.inference.transformers_engine import TransformersEngine
 
@@ -70,6 +70,23 @@ def test_greedy_is_the_likeliest_token_each_time(engine: Engine, folder: Path) -
     ((_, said),) = engine.generate([CHATS[0]], Sampling(8))
     assert said.text == tokenizer.decode(ids[prompt:], skip_special_tokens=True)
     assert (said.finish, said.tokens) == ("length", 8)
+
+
+def test_an_answer_ends_before_the_text_that_it_may_not_say(engine: Engine) -> None:
+    freely = dict(engine.generate(CHATS, Sampling(12)))
+    until = tuple({said.text[5] for said in freely.values()})
+    ended = dict(engine.generate(CHATS, Sampling(12, until=until)))
+    for index, said in freely.items():
+        assert ended[index].text == before(said.text, until) != said.text
+        assert ended[index].finish == "stop"
+        assert ended[index].tokens < said.tokens
+
+
+def test_a_score_tells_whether_the_text_is_the_likeliest(engine: Engine) -> None:
+    ((_, said),) = engine.generate([CHATS[0]], Sampling(3))
+    texts = [said.text[:1], said.text, said.text[:1] + "~"]
+    asked = [Continuation(CHATS[0], text) for text in texts]
+    assert [score.greedy for _, score in sorted(engine.logprobs(asked))] == [True, True, False]
 
 
 def test_drawn_answers_follow_the_seed_and_not_the_batch(engine: Engine) -> None:

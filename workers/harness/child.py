@@ -1,0 +1,118 @@
+"""Our side of the process that holds a task: asked what to ask, then what the answers are worth."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from holdfast.errors import TaskRefused
+from holdfast.settings import Settings
+from holdfast.trial import Trial
+from workers.probes import harness_task
+from workers.probes.question import Answer, Question
+from workers.supervisor import runner_environment
+from workers.wire import receive, send
+
+KEPT = ("HF_HOME", "HF_DATASETS_CACHE")  # where a task that comes with the harness has its data
+OFFLINE = {"HF_DATASETS_OFFLINE": "1", "HF_HUB_OFFLINE": "1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Where a child writes, and from which byte on it is this child."""
+
+    path: Path
+    start: int
+
+
+class TaskChild:
+    """One task in a process of its own, which ends when its requests do."""
+
+    def __init__(self, process: subprocess.Popen[str], task: str, digest: str, log: Log) -> None:
+        self._process = process
+        self._task, self._digest = task, digest
+        self._log = log
+
+    def plan(self, items: int | None) -> dict[str, Any]:
+        """The task's digest, and what to ask: {"digest", "items": [{"item", "asks"}]}."""
+        return self._call({"do": "plan", "items": items})
+
+    def judge(self, probe: str, question: Question, answer: Answer) -> Trial:
+        """The task's own metric on one answer; an answer that is none is unscored unasked."""
+        reason = harness_task.unanswered(answer)
+        if reason:
+            return harness_task.trial(probe, question, None, reason)
+        replies = harness_task.replies_of(answer)
+        said = self._call({"do": "score", "item": question.item, "replies": replies})
+        if said["digest"] != self._digest:
+            raise TaskRefused(f"the task {self._task} changed since it was planned; submit again")
+        return harness_task.trial(probe, question, said["badness"], said["reason"])
+
+    def _call(self, request: dict[str, Any]) -> dict[str, Any]:
+        requests, answers = self._process.stdin, self._process.stdout
+        if requests is None or answers is None:
+            raise RuntimeError("a task's process was started without pipes")
+        with suppress(BrokenPipeError):  # it has ended: what it said before that is still to read
+            send(requests, request)
+        said = receive(answers)
+        if said is None:
+            raise TaskRefused(f"the task {self._task} does not run: {self._last_words()}")
+        if "error" in said:
+            raise TaskRefused(said["detail"])
+        return said
+
+    def _last_words(self) -> str:
+        """The last line of what it wrote to the log: of a traceback, the error."""
+        self._process.wait()
+        with self._log.path.open("rb") as log:
+            log.seek(self._log.start)
+            lines = log.read().decode(errors="replace").strip().splitlines()
+        return f"{lines[-1] if lines else 'it ended without a word'} (the log is {self._log.path})"
+
+
+@contextmanager
+def open_task(task: str, settings: Settings, digest: str = "") -> Iterator[TaskChild]:
+    """Start the process of one task; raises TaskRefused where the harness is not installed.
+
+    `digest` is that of the task as it was planned, for whoever judges.
+    """
+    try:
+        version("lm_eval")
+    except PackageNotFoundError as error:
+        raise TaskRefused(
+            f"the task {task} needs lm-evaluation-harness, which is not installed with this "
+            "worker; install holdfast[lm-eval]"
+        ) from error
+    folder = settings.lm_eval_tasks
+    log = settings.home / "log" / "lm_eval.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    command = [sys.executable, "-m", "workers.harness", task, *([str(folder)] if folder else [])]
+    with log.open("ab") as output:
+        start = output.tell()
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=output,
+            text=True,
+            cwd=folder or settings.home,  # data files of a task are named from its folder
+            env=runner_environment(settings.home, os.environ, {**kept, **OFFLINE}),
+        )
+    try:
+        yield TaskChild(process, task, digest, Log(log, start))
+    finally:
+        process.kill()  # it holds nothing that is not in our database
+        process.communicate()
+
+
+def plan_task(task: str, items: int | None, settings: Settings) -> tuple[tuple[Question, ...], str]:
+    """The questions of a task and the digest of everything that it could ask."""
+    with open_task(task, settings) as child:
+        planned = child.plan(items)
+    return harness_task.questions(planned["items"]), planned["digest"]
