@@ -9,6 +9,7 @@ wait for; an accelerator is many times faster, and that is said beside the numbe
 from dataclasses import dataclass
 from pathlib import Path
 
+from holdfast.budget import Limits
 from holdfast.policy import RETENTION, Policy
 from holdfast.probe import MAX_TOKENS, TURNS, WORD_TOKENS, Split, Tier, spec_of
 from holdfast.suites import Choice, LastWord, Pair, Request, Row, Secret, select, suite_for
@@ -78,6 +79,20 @@ def estimate(
     basis = rates.name if weight_bytes is not None else f"{rates.name} for a model of 135M weights"
     uncounted = tuple(one for one in probes if spec_of(one).task and tier in spec_of(one).items)
     return Cost(prompts, generated, scored, seconds * size / 60, basis, uncounted)
+
+
+def beyond(cost: Cost, limits: Limits) -> tuple[str, ...]:
+    """Which ceilings this may reach, in words; what lies beyond them would not be asked."""
+    needs = {
+        "prompts": cost.prompts,
+        "tokens": cost.generated + cost.scored,
+        "minutes": cost.minutes,
+    }
+    return tuple(
+        f"{needs[name]:,.0f} {name} of {ceiling:,}"
+        for name, ceiling in limits
+        if ceiling is not None and needs[name] > ceiling
+    )
 
 
 def _load(probe: str, tier: Tier, split: Split, installed: Path | None) -> tuple[int, int, int]:

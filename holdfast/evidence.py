@@ -59,16 +59,26 @@ class Sampling(BaseModel):
     seed: int | None
 
 
+class Cut(BaseModel):
+    """How many of a probe's planned trials were not asked for, and why."""
+
+    model_config = _FROZEN
+    trials: Annotated[int, Field(ge=1)]
+    because: Name
+
+
 class Planned(BaseModel):
     """How many items a probe was to ask, and after how many clusters it stopped early, if so.
 
-    `trials` counts every form of every item up to there; without it, an item has one.
+    `trials` counts every form of every item up to there; without it, an item has one. What is `cut`
+    was planned and not asked: unlike an early stop it shows nothing, and decides nothing.
     """
 
     model_config = _FROZEN
     items: Count
     trials: Count | None = None
     stopped_at: Annotated[int, Field(ge=1)] | None = None
+    cut: Cut | None = None
 
 
 class JudgeError(BaseModel):

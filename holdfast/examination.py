@@ -5,7 +5,6 @@ in which too much is lost, is `inconclusive`. Either way its rules are not teste
 can neither pass nor enter the family that guards a fail.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import fsum
 from typing import Literal
@@ -14,15 +13,14 @@ import numpy as np
 
 from holdfast.drift_summary import summarise
 from holdfast.evidence import Evidence
-from holdfast.figures import Figure, opponent_figures, variant_figures
+from holdfast.figures import Figure, figures_of
 from holdfast.findings import Finding, change, rate_findings
 from holdfast.pairs import (
     Pairs,
-    disagreements,
+    cut_words,
     every_form,
     judged_forms,
     planned_items,
-    stopped_at,
 )
 from holdfast.policy import Check, Policy
 from holdfast.probe import spec_of
@@ -30,6 +28,7 @@ from holdfast.rule_tests import Answer, rounded
 from holdfast.stats.judged import JudgeRates
 from holdfast.stats.retention import RetentionTest, retention
 from holdfast.trial import Measure
+from holdfast.unpaired import unpaired
 
 MIN_LOSSES = 100  # items below which a t test of losses decides nothing
 
@@ -133,32 +132,15 @@ def _examine_rate(probe: str, check: Check, policy: Policy, files: Files) -> Exa
         delta=change(pairs),
         slices=tuple(_slice(pairs, group) for group in pairs.groups) if check.slice_by else (),
         sliced=pairs if check.slice_by else None,
-        figures=(
-            opponent_figures(probe, pairs, *sides.values())
-            if spec_of(probe).opponent
-            else variant_figures(apart)
-        ),
+        figures=figures_of(probe, apart, files.baseline, files.candidate),
     )
     absent = [
         name for name, file in sides.items() if not any(t.probe == probe for t in file.trials)
     ]
     if absent:
         return replace(seen, trouble=_nothing_in(absent), forced="missing")
-    contradictions = disagreements(
-        probe, files.baseline, files.candidate, sliced=check.slice_by is not None
-    )
-    contradictions += _holes(probe, pairs, sides)
-    if check.slice_by and pairs.unseen:
-        contradictions.append(f"{pairs.unseen} planned items are in neither file, so of no group")
-    if contradictions:
-        return replace(seen, trouble=_first_of(contradictions))
-    others = [n for n, f in sides.items() if check.judge and check.judge not in f.manifest.judges]
-    if others:
-        return replace(
-            seen, trouble=f"the {' and the '.join(others)} was not judged by {check.judge}"
-        )
-    if pairs.too_many_lost(policy.max_unscored):
-        return replace(seen, trouble=_too_many(pairs.lost, pairs.n, policy.max_unscored))
+    if trouble := unpaired(probe, check, policy.max_unscored, sides, pairs):
+        return replace(seen, trouble=trouble)
     judge = judge_rates(probe, check, files.candidate) if check.max is not None else None
     if judge is not None and not pairs.yes_or_no:
         return replace(
@@ -166,19 +148,6 @@ def _examine_rate(probe: str, check: Check, policy: Policy, files: Files) -> Exa
             trouble="judge_error is of a judge that says yes or no, but the badness here is graded",
         )
     return replace(seen, findings=rate_findings(check, pairs, policy, judge))
-
-
-def _holes(probe: str, pairs: Pairs, sides: dict[str, Evidence]) -> Iterator[str]:
-    """A run that stopped after so many clusters must have asked every one of them, on both sides.
-
-    Which items come first is fixed, so one that is left out could have been left out on purpose.
-    """
-    stopped = stopped_at(probe, *sides.values())
-    for name, file in sides.items() if stopped is not None else ():
-        asked = {trial.cluster for trial in file.trials if trial.probe == probe}
-        found = sum(cluster[0].cluster in asked for cluster in pairs.clusters)
-        if found != stopped:
-            yield f"the {name} has {found} of the first {stopped} clusters, expected every one"
 
 
 def judge_rates(probe: str, check: Check, file: Evidence) -> JudgeRates | None:
@@ -231,7 +200,7 @@ def _examine_losses(probe: str, check: Check, policy: Policy, files: Files) -> E
     absent = [name for name, row in rows.items() if not row]
     if absent or check.min_gain_kept is None or files.failing is None:
         return replace(seen, trouble=_nothing_in(absent), forced="missing")
-    trouble = _loss_trouble(rows, common, n)
+    trouble = "; ".join(cut_words(probe, files.named)) or _loss_trouble(rows, common, n)
     if trouble:
         return replace(seen, trouble=trouble)
     test = _retention(rows, common, check.min_gain_kept, policy.alpha)
@@ -291,15 +260,3 @@ def _mean_loss(row: dict[str, Measure], items: list[str]) -> float | None:
 
 def _nothing_in(absent: list[str]) -> str:
     return f"not in the evidence of the {' and of the '.join(absent)}"
-
-
-def _first_of(problems: list[str]) -> str:
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return f"its items cannot be paired: {problems[0]}{more}"
-
-
-def _too_many(lost: int, n: int, share: float) -> str:
-    return (
-        f"{lost} of {n} items are unscored or missing on one side ({lost / n:.1%}), "
-        f"at most {share:.1%} may be"
-    )

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from holdfast.evidence import Evidence
 from holdfast.pairs import Pair, Pairs
+from holdfast.probe import spec_of
 from holdfast.rule_tests import rounded
 
 Sides = tuple[float, float]
@@ -32,6 +33,15 @@ class Figure(BaseModel):
     name: str
     baseline: float | None
     candidate: float | None
+
+
+def figures_of(
+    probe: str, pairs: Pairs, baseline: Evidence, candidate: Evidence
+) -> tuple[Figure, ...]:
+    """Whatever stands beside the probe's check; `pairs` are of every form."""
+    if spec_of(probe).opponent:
+        return opponent_figures(probe, pairs, baseline, candidate)
+    return variant_figures(pairs)
 
 
 def variant_figures(pairs: Pairs) -> tuple[Figure, ...]:

@@ -6,7 +6,7 @@ at its worst both ways: as ok -> bad for the test that could pass, as no flip fo
 could fail. So nothing can be lost into a pass, nor into a regression.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import fsum
@@ -209,6 +209,18 @@ def planned_items(probe: str, *files: Evidence) -> int:
     """How many items any of the files was to ask; 0 where none says."""
     plans = [file.manifest.plan.get(probe) for file in files]
     return max((plan.items for plan in plans if plan), default=0)
+
+
+def cut_words(probe: str, files: Mapping[str, Evidence]) -> Iterator[str]:
+    """Of each file in which the probe was cut short, how much is missing and why.
+
+    Whoever cuts could choose what to leave out, so whatever the rest says, it decides nothing.
+    """
+    for name, file in files.items():
+        plan = file.manifest.plan.get(probe)
+        if plan is not None and plan.cut is not None:
+            asked = f"{plan.cut.trials} of {plan.trials or plan.items} trials were not asked"
+            yield f"{asked} of the {name.replace('_', ' ')}: {plan.cut.because}"
 
 
 def disagreements(

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from holdfast.budget import Limits
 from holdfast.probe import place_of
 
 RETENTION = "task.retention"  # judged only where a repair stands beside the candidate it repairs
@@ -137,6 +138,7 @@ class Policy(BaseModel):
     checks: Annotated[dict[str, Check], Field(min_length=1)]
     baselines: Baselines = Baselines()
     remediation: Remediation = Remediation()
+    budget: Limits | None = None  # None: the tier's
     waivers: tuple[Waiver, ...] = Field(default=(), strict=False)
 
     @property

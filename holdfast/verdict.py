@@ -9,7 +9,7 @@ finish, a policy that asked nothing. A fail that is shown stands although other 
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Self
 
@@ -20,6 +20,7 @@ from holdfast.comparability import differences, obstacles
 from holdfast.evidence import Evidence
 from holdfast.examination import Files, examine, judge_rates
 from holdfast.outcome import FROZEN, CheckResult, Comparability, Cost, Decision
+from holdfast.pairs import cut_words
 from holdfast.policy import Policy
 from holdfast.settle import settle
 
@@ -104,7 +105,12 @@ def decide(
         verdict=verdict,
         reasons=_reasons(verdict, checks, comparability, policy.alpha),
         checks=checks,
-        warnings=(*policy.warnings, *_warnings(policy, checks, candidate), *_idle(policy, checks)),
+        warnings=(
+            *policy.warnings,
+            *_cuts(asked, files),
+            *_warnings(policy, checks, candidate),
+            *_idle(policy, checks),
+        ),
         waivers_applied=tuple(
             f"{check.id}: {check.reason}" for check in checks if check.outcome == "waived"
         ),
@@ -164,6 +170,12 @@ def _reasons(
     ranked = sorted(blocking, key=lambda check: check.outcome != "fail")
     shown = [f"{check.id}: {check.reason}" for check in ranked if check.outcome != "pass"]
     return tuple([*shown, *general] if verdict == "fail" else [*general, *shown])
+
+
+def _cuts(probes: Sequence[str], files: Files) -> Iterator[str]:
+    """What was planned and not asked, whatever became of its check."""
+    for probe in probes:
+        yield from (f"{probe}: {words}" for words in cut_words(probe, files.named))
 
 
 def _idle(policy: Policy, checks: tuple[CheckResult, ...]) -> tuple[str, ...]:

@@ -8,8 +8,9 @@ every answer there. The checkpoint is loaded at the first question that the cach
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 
 from holdfast.checkpoint import template_digest
 from holdfast.db.session import reading
@@ -33,11 +34,18 @@ class Answered:
 
 
 def answered(
-    worker: Worker, case: Case, side: Side, probe: str, questions: Sequence[Question]
-) -> Iterator[Answered]:
+    worker: Worker,
+    case: Case,
+    side: Side,
+    probe: str,
+    questions: Sequence[Question],
+    *,
+    at_most: int | None = None,
+) -> Generator[Answered, None, None]:
     """Every question once: the cached ones first, then the others as the engine answers them.
 
-    Saving the fresh ones is the caller's: they belong into the transaction of what they lead to.
+    Of those others only the first that come to `at_most` prompts. Saving the fresh ones is the
+    caller's: they belong into the transaction of what they lead to.
     """
     keys = {
         asked: answer_key(case, side, probe, asked, worker.engine.backend) for asked in questions
@@ -47,12 +55,22 @@ def answered(
     for asked, key in keys.items():
         if key in cached:
             yield Answered(asked, Answer.from_json(cached[key]), key, fresh=False)
-    unknown = [asked for asked, key in keys.items() if key not in cached]
+    unknown = affordable([asked for asked, key in keys.items() if key not in cached], at_most)
     if not unknown:
         return
     worker.engine.open(side.checkpoint.path, case.template)
     for asked, answer in ask(worker.engine, unknown, case.sampling):
         yield Answered(asked, answer, keys[asked], fresh=True)
+
+
+def affordable(questions: Sequence[Question], at_most: int | None) -> list[Question]:
+    """The first of them that together are at most so many prompts; all where there is no limit."""
+    totals = accumulate(question.prompts for question in questions)
+    return [
+        question
+        for question, total in zip(questions, totals, strict=True)
+        if at_most is None or total <= at_most
+    ]
 
 
 def batches(stream: Iterator[Answered]) -> Iterator[list[Answered]]:

@@ -15,11 +15,12 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from holdfast.budget import Limits, limits_of
 from holdfast.checkpoint import CheckpointRef, admit, chat_template, template_digest
 from holdfast.db.evaluations import get_evaluation, get_remediation
 from holdfast.db.tables import Checkpoint, Evaluation, PolicyText
 from holdfast.errors import CheckpointRefused, InvalidTaskData, NotFound
-from holdfast.evidence import Manifest, cluster_order
+from holdfast.evidence import Cut, Manifest, cluster_order
 from holdfast.judge_endpoint import endpoint_of
 from holdfast.judges import JUDGES
 from holdfast.judges.leak import personal
@@ -64,6 +65,7 @@ class Case:
     suites: dict[str, str]
     judges: dict[str, str]
     repairs: str | None
+    limits: Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,14 @@ class Repair:
     task_data: Path | None
     workspace: Path
     output: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Where asking ended before its end: `stops` in clusters by probe, `cuts` by side and probe."""
+
+    stops: Mapping[str, int]
+    cuts: Mapping[str, Mapping[str, Cut]]
 
 
 def load_case(session: Session, evaluation_id: str, settings: Settings) -> Case:
@@ -115,6 +125,7 @@ def load_case(session: Session, evaluation_id: str, settings: Settings) -> Case:
         suites={probe: digest for probe, (_, digest) in plans.items()},
         judges=judges_of(policy, probes, settings),
         repairs=repairs,
+        limits=limits_of(tier, policy.budget),
     )
 
 
@@ -234,10 +245,8 @@ def suite_digest(probe: str, row: Evaluation, tier: Tier, settings: Settings) ->
     return hashlib.sha256("\n".join([digest, *forms]).encode()).hexdigest()
 
 
-def manifest_of(
-    case: Case, side: Side, backend: Backend, moment: datetime, stops: Mapping[str, int]
-) -> Manifest:
-    """What one side's evidence says of itself (docs/statistics.md); `stops` are in clusters."""
+def manifest_of(case: Case, side: Side, backend: Backend, moment: datetime, ends: Ends) -> Manifest:
+    """What one side's evidence says of itself (docs/statistics.md)."""
     return Manifest.model_validate(
         {
             "kind": "manifest",
@@ -256,7 +265,8 @@ def manifest_of(
             "complete": True,
             "created_at": moment.isoformat(),
             "plan": {
-                probe: planned(probe, case.questions[probe], stops.get(probe))
+                probe: planned(probe, case.questions[probe], ends.stops.get(probe))
+                | {"cut": ends.cuts.get(side.name, {}).get(probe)}
                 for probe in side.probes
             },
             "repairs": case.repairs if side.name == "candidate" else None,

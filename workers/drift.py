@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterable
 from contextlib import closing
 
+from holdfast.budget import exhausted
 from holdfast.cost import weight_bytes
 from holdfast.db import jobs
 from holdfast.db.session import reading, transaction
@@ -22,6 +23,7 @@ from workers.case import Case, Side
 from workers.free_memory import free_memory
 from workers.probes import drift
 from workers.probes.question import Generate, Question
+from workers.spending import spent_so_far
 from workers.worker import Worker
 
 CHILD = "workers.inference.drift"
@@ -36,7 +38,11 @@ def measure_drift(worker: Worker, lease: jobs.Lease, case: Case) -> None:
         return
     with reading(worker.database) as session:
         done = saved_items(session, case.evaluation_id, "candidate")
+        over = exhausted(case.limits, spent_so_far(session, case))
     if any(probe == drift.NAME for probe, *_ in done):
+        return
+    if over is not None:
+        note(worker, lease, {"probe": drift.NAME, "not_measured": over})
         return
     sides = {side.name: side for side in case.sides}
     job = job_of(case, sides["baseline"], sides["candidate"], asked)

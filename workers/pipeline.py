@@ -7,13 +7,14 @@ worker that died is not asked again.
 """
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from functools import partial
 
 from sqlalchemy.orm import Session
 
+from holdfast.budget import Spent, exhausted
 from holdfast.checkpoint import verify_unchanged
 from holdfast.db import jobs
 from holdfast.db.evaluations import (
@@ -23,20 +24,22 @@ from holdfast.db.evaluations import (
 from holdfast.db.session import after_commit, reading, transaction
 from holdfast.db.trials import Saved, read_back, save_answers, save_trials, saved_items
 from holdfast.evaluation import Status
-from holdfast.evidence import Evidence, Manifest
+from holdfast.evidence import Cut, Evidence, Manifest
 from holdfast.outcome import Cost
 from holdfast.probe import spec_of
 from holdfast.queue import hint
 from holdfast.trial import Measure
 from holdfast.verdict import Verdict, decide
-from workers.answers import Answered, answered, batches
-from workers.case import Case, Side, load_case, manifest_of
+from workers.answers import Answered, answer_key, answered, batches
+from workers.case import Case, Ends, Side, load_case, manifest_of
 from workers.drift import measure_drift
 from workers.grading import Grade, grading
 from workers.ladder import next_repair
 from workers.looks import beginning, looks, newly_shown, stopping
 from workers.preferring import preferring
 from workers.probes import BESIDE, COMPARED
+from workers.probes.question import Question
+from workers.spending import cut_off, cuts_so_far, note_cut, prompts_left, spend, spent_so_far
 from workers.worker import Worker
 
 
@@ -57,7 +60,7 @@ def evaluate(worker: Worker, lease: jobs.Lease) -> None:
     with transaction(worker.database) as session:
         jobs.fence(session, lease)
         seconds = round(time.monotonic() - started, 3)
-        tokens = tokens_so_far(session, case)
+        tokens = spent_so_far(session, case).tokens
         cost = Cost(tokens=tokens, seconds=seconds, device=worker.settings.queue)
         conclude(session, lease, case, verdict.with_cost(cost))
         if follow_up(session, case, verdict):
@@ -89,25 +92,61 @@ def run_probe(
     planned = beginning(case, probe, reach)
     with reading(worker.database) as session:
         done = saved_items(session, case.evaluation_id, side.name)
+        spent = spent_so_far(session, case)
     missing = [asked for asked in planned if (probe, asked.item, asked.variant) not in done]
-    total, finished = len(planned), len(planned) - len(missing)
-    with judging(worker, case, side, probe) as grade:
-        for batch in batches(answered(worker, case, side, probe, missing)):
+    total, finished, began = len(planned), len(planned) - len(missing), time.monotonic()
+    stream = answered(worker, case, side, probe, missing, at_most=prompts_left(case, spent))
+    left = dict.fromkeys(missing)
+    with judging(worker, case, side, probe) as grade, closing(stream):
+        for batch in batches(stream):
             saved = [
                 Saved(found, one.key)
                 for one in batch
                 for found in (grade(one.question, one.answer), *noted(probe, one))
             ]
             finished += len(batch)
-            tokens = sum(one.answer.tokens for one in batch if one.fresh)
             fresh = [(one.key, one.answer.to_json()) for one in batch if one.fresh]
+            ended = time.monotonic()
             with transaction(worker.database) as session:
                 jobs.fence(session, lease)
                 save_answers(session, side.checkpoint.digest, fresh)
                 save_trials(session, lease, case.evaluation_id, side.name, saved)
-                add_tokens(session, case, tokens)
+                spent = spend(session, case, bill(batch, ended - began))
                 progress = {"side": side.name, "probe": probe, "done": finished, "total": total}
                 jobs.add_event(session, lease.job_id, "progress", progress)
+            began = ended
+            for one in batch:
+                del left[one.question]
+            if fresh and left and exhausted(case.limits, spent):
+                break
+    if left:
+        cut(worker, lease, case, side, probe, list(left))
+
+
+def bill(batch: Sequence[Answered], seconds: float) -> Spent:
+    """What a batch cost; what came from the cache cost nothing."""
+    fresh = [one for one in batch if one.fresh]
+    prompts = sum(one.question.prompts for one in fresh)
+    return Spent(prompts, sum(one.answer.tokens for one in fresh), seconds if fresh else 0.0)
+
+
+def cut(  # noqa: PLR0917  # of whose answers to which probe, and by which job
+    worker: Worker,
+    lease: jobs.Lease,
+    case: Case,
+    side: Side,
+    probe: str,
+    left: Sequence[Question],
+) -> None:
+    """Write down that these questions are not asked, and why."""
+    keys = [(one, answer_key(case, side, probe, one, worker.engine.backend)) for one in left]
+    with transaction(worker.database) as session:
+        jobs.fence(session, lease)
+        why = exhausted(case.limits, spent_so_far(session, case)) or "the budget has no room for it"
+        save_trials(session, lease, case.evaluation_id, side.name, cut_off(probe, keys, why))
+        note_cut(session, case, side.name, probe, Cut(trials=len(left), because=why))
+        told = {"side": side.name, "probe": probe, "not_asked": len(left), "because": why}
+        jobs.add_event(session, lease.job_id, "note", told)
 
 
 def judging(worker: Worker, case: Case, side: Side, probe: str) -> AbstractContextManager[Grade]:
@@ -124,24 +163,13 @@ def noted(probe: str, one: Answered) -> Iterator[Measure]:
         yield replace(found, probe=probe)
 
 
-def tokens_so_far(session: Session, case: Case) -> int:
-    """Tokens that models were asked for, by this worker and by those that it took over from."""
-    tokens: int = get_evaluation(session, case.evaluation_id).cost.get("tokens", 0)
-    return tokens
-
-
-def add_tokens(session: Session, case: Case, tokens: int) -> None:
-    """Put what a batch cost on the bill, in the transaction that saves it."""
-    row = get_evaluation(session, case.evaluation_id)
-    row.cost = {**row.cost, "tokens": tokens_so_far(session, case) + tokens}
-
-
 def manifests_of(
     session: Session, worker: Worker, case: Case, stops: Mapping[str, int]
 ) -> dict[str, Manifest]:
     """What each side's evidence says of itself, at this moment."""
     moment, backend = jobs.now(session), worker.engine.backend
-    return {side.name: manifest_of(case, side, backend, moment, stops) for side in case.sides}
+    ends = Ends(stops, cuts_so_far(session, case))
+    return {side.name: manifest_of(case, side, backend, moment, ends) for side in case.sides}
 
 
 def save_manifests(session: Session, worker: Worker, case: Case, stops: Mapping[str, int]) -> None:

@@ -126,7 +126,8 @@ def read_policy(client: Client, name: str) -> tuple[str, Policy]:
 
 def tell_cost(policy: Policy, options: argparse.Namespace) -> None:
     """Say what is about to be spent."""
-    from holdfast.cost import estimate, weight_bytes
+    from holdfast.budget import limits_of
+    from holdfast.cost import beyond, estimate, weight_bytes
 
     size, installed = weight_bytes(Path(options.candidate)), suites_folder()
     try:
@@ -136,7 +137,13 @@ def tell_cost(policy: Policy, options: argparse.Namespace) -> None:
     except InvalidSuite as error:  # a server far away has its own, and answers for them
         note(f"what this will cost cannot be said here: {error}")
         return
-    note(f"this asks {found.sentence}")
+    limits = limits_of(options.tier, policy.budget)
+    note(f"this asks {found.sentence}; it has {limits.sentence}")
+    if over := beyond(found, limits):
+        note(
+            f"THE BUDGET MAY NOT DO ({', '.join(over)}): what it leaves out is not asked, and its "
+            "checks stay inconclusive; set `budget` in the policy, or take a smaller tier"
+        )
 
 
 def no_verdict_yet(options: argparse.Namespace, job: wire.Job) -> int:

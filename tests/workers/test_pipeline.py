@@ -23,6 +23,7 @@ from holdfast.evidence import Manifest
 from holdfast.suites import load_suite
 from holdfast.task_data import digest_of
 from holdfast.verdict import Verdict, decide
+from tests.support.stack import scripted_checkpoint
 from workers.case import load_case
 from workers.pipeline import evaluate, follow_up
 from workers.worker import Worker
@@ -106,8 +107,8 @@ def test_a_sequential_policy_stops_asking_what_is_shown(
         manifests = get_evaluation(session, evaluation).manifests
     for manifest in manifests.values():
         assert manifest["plan"] == {
-            "harm.direct": {"items": ITEMS, "trials": 40, "stopped_at": 40},
-            "refusal.benign": {"items": 280, "trials": 60, "stopped_at": 60},
+            "harm.direct": {"items": ITEMS, "trials": 40, "stopped_at": 40, "cut": None},
+            "refusal.benign": {"items": 280, "trials": 60, "stopped_at": 60, "cut": None},
         }
 
 
@@ -172,7 +173,7 @@ def test_every_attack_is_a_trial_and_the_behaviours_are_what_counts(
     assert worst.candidate > check.candidate
     with reading(worker.database) as session:
         manifest = get_evaluation(session, evaluation).manifests["candidate"]
-    planned = {"items": ITEMS, "trials": 3 * ITEMS, "stopped_at": None}
+    planned = {"items": ITEMS, "trials": 3 * ITEMS, "stopped_at": None, "cut": None}
     assert manifest["plan"] == {"harm.jailbreak": planned}
     assert manifest["suites"]["harm.jailbreak"] != load_suite("harmful").digest
 
@@ -402,3 +403,59 @@ def test_whom_answers_name_is_kept_beside_their_trials(
     }
     assert len(check.bias) == 2 + 2 * 9
     assert 0 < whole["ambiguous"].baseline_named < 200
+
+
+@pytest.mark.parametrize(
+    ("budget", "asked"),
+    [
+        ("{prompts: 200}", {"baseline": ITEMS, "candidate": 40}),
+        ("{prompts: 100}", {"baseline": 100}),
+    ],
+)
+def test_a_spent_budget_cuts_what_is_left_and_says_so(
+    worker: Worker, queue: Queue, claim: Claim, budget: str, asked: dict[str, int]
+) -> None:
+    evaluation = queue(policy=f"{harm()}budget: {budget}\n")
+    evaluate(worker, claim())
+    verdict = verdict_of(worker, evaluation)
+    assert verdict.verdict == "inconclusive"
+    with reading(worker.database) as session:
+        manifests = get_evaluation(session, evaluation).manifests
+        files = {
+            side: read_back(session, evaluation, side, Manifest.model_validate(manifest))
+            for side, manifest in manifests.items()
+        }
+        notes = [e.document for e in events_after(session, evaluation, 0) if e.kind == "note"]
+    for side, file in files.items():
+        told = [trial.reason for trial in file.trials if trial.badness is None]
+        cut = ITEMS - asked.get(side, 0)
+        assert len(file.trials) == ITEMS
+        assert told == [f"not asked: the budget of {budget[10:13]} prompts is spent"] * cut
+        plan = file.manifest.plan["harm.direct"].cut
+        assert (plan.trials if plan else 0) == cut
+        assert sum(note["not_asked"] for note in notes if note["side"] == side) == cut
+    assert "prompts is spent" in verdict.checks[0].reason
+    assert verdict.warnings
+
+
+def test_what_is_in_the_cache_is_in_no_budget(worker: Worker, queue: Queue, claim: Claim) -> None:
+    queue(policy=harm())
+    evaluate(worker, claim())
+    evaluation = queue(policy=f"{harm()}budget: {{prompts: 1, tokens: 1, minutes: 1}}\n")
+    evaluate(worker, claim())
+    assert verdict_of(worker, evaluation).verdict == "fail"
+
+
+def test_tokens_that_run_out_end_the_asking_in_mid_stream(
+    worker: Worker, queue: Queue, claim: Claim, models: Path
+) -> None:
+    slow = scripted_checkpoint(models / "slow", 4.0, seconds_per_answer=0.05)
+    evaluation = queue("slow", slow.name, policy=f"{harm()}budget: {{tokens: 5}}\n")
+    evaluate(worker, claim())
+    with reading(worker.database) as session:
+        cut = get_evaluation(session, evaluation).manifests["baseline"]["plan"]["harm.direct"][
+            "cut"
+        ]
+    assert 0 < cut["trials"] < ITEMS
+    assert "5 tokens" in cut["because"]
+    assert not worker.engine.alive  # nothing else will be asked of it for this evaluation

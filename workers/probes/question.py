@@ -104,6 +104,11 @@ class Question:
             return asked.prompt
         return next(turn.content for turn in reversed(asked.prompt) if turn.role == "user")
 
+    @property
+    def prompts(self) -> int:
+        """What it counts for in a budget: one, and each turn of a conversation."""
+        return max(len(asked.turns) if isinstance(asked, Converse) else 1 for asked in self.asks)
+
     def fingerprint(self) -> str:
         """Canonical JSON of everything that reaches the model, and of nothing else.
 
