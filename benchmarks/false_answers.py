@@ -86,7 +86,7 @@ def cluster_size(case: ClusteredCase, margin: float, side: Side) -> Cell:
 
 
 def peeked_cluster_size(case: ClusteredCase, margin: float, side: Side) -> Cell:
-    """The same where one looks after 40, 60, 90, ... clusters, and the first answer stands."""
+    """The same where one looks after 40, 60, 80, ... clusters, and the first answer stands."""
     found: dict[str, list[float]] = {name: [] for name in CLUSTERED}
     for runs in clusters(case, margin, RUNS, SEED):
         for name, wrong in found.items():

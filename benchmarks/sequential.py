@@ -21,11 +21,12 @@ import numpy as np
 from holdfast.stats.betting import log_capital
 from holdfast.stats.paired import exact_p
 from holdfast.stats.sides import FloatArray, Side
-from workers.looks import FIRST_LOOK, GROWTH
+from workers.looks import schedule
 
 ALPHA = 0.05
 POWER = 0.9
 RUNS_OF_POWER = 600
+ENDLESS = 10**6  # items
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +116,7 @@ def crossing_times(case: Case, runs: int, most: int) -> FloatArray:
 
 def look_at(items: float) -> float:
     """The first look at or after so many items."""
-    reach = FIRST_LOOK
-    while reach < items:
-        reach = ceil(reach * GROWTH)
-    return reach
+    return next(reach for reach in schedule(ENDLESS) if reach >= items)
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ class Looks:
 def looked_at(
     suite: int, margin: float, change: float, psi: float, *, runs: int, seed: int
 ) -> Looks:
-    """Single items in sequence, at 40, 60, 90, ... up to the whole suite."""
+    """Single items in sequence, at 40, 60, 80, ... up to the whole suite."""
     sizes = tuple(schedule(suite))
     at = np.array(sizes) - 1
     parts = islice(_paths(suite, change, psi, seed), runs // PART)

@@ -16,7 +16,8 @@ from workers.case import Case
 from workers.probes.question import Question
 
 FIRST_LOOK = 40  # clusters; thirty points at a margin of five are decided within so many
-GROWTH = 1.5
+STEP = 20  # at least so many more: a batch worth asking
+GROWTH = 1.15  # and at least so many times as many: looking is not free either
 
 
 def looks(case: Case) -> Iterator[int]:
@@ -26,11 +27,11 @@ def looks(case: Case) -> Iterator[int]:
 
 
 def schedule(most: int) -> Iterator[int]:
-    """40, 60, 90, 135, ... clusters, and at last all of them."""
+    """40, 60, 80, ... 140, 161, ... clusters, and at last all of them."""
     reach = FIRST_LOOK
     while reach < most:
         yield reach
-        reach = ceil(reach * GROWTH)
+        reach = max(reach + STEP, ceil(reach * GROWTH))
     yield most
 
 

@@ -15,6 +15,7 @@ from benchmarks.simulated import ClusteredCase, clusters, flip_shares, looked_at
 from holdfast.evidence import Evidence, cluster_order, gather
 from holdfast.policy import Policy
 from holdfast.policy_text import parse_policy
+from holdfast.stats.betting import betting_p
 from holdfast.stats.paired import exact_p
 from holdfast.stats.sides import Side
 from holdfast.trial import Trial, scored, unscored
@@ -72,6 +73,19 @@ def test_ours_on_tables_is_the_verdict(worse: int, better: int, lost: int) -> No
     assert said(judged([[kind] for kind in kinds])) == expected
 
 
+@pytest.mark.parametrize("side", ["pass", "fail"])
+@pytest.mark.parametrize("better", [0, 2, 5])
+def test_the_edge_of_ours_is_the_edge_of_the_verdict(side: Side, better: int) -> None:
+    answers = shown("holdfast", 40, MARGIN, 0.05, side)[: 41 - better, better]
+    turn = int(np.flatnonzero(np.diff(answers))[0])
+    verdicts = [
+        judged([[1]] * worse + [[-1]] * better + [[0]] * (40 - worse - better))
+        for worse in (turn, turn + 1)
+    ]
+    expected = [side, "inconclusive"] if side == "pass" else ["inconclusive", side]
+    assert verdicts == expected
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     st.lists(
@@ -98,6 +112,10 @@ def test_ours_at_the_looks_is_the_verdict(change: float) -> None:
         d = (u[run] < up).astype(int) - (u[run] > 1 - down)
         at_the_end = tuple(bool(paths.log_p[s][run, -1] <= np.log(0.05)) for s in ("pass", "fail"))
         assert said(judged([[int(one)] for one in d], sequential=True)) == at_the_end
+        for look, size_then in enumerate(paths.sizes):
+            x = (d[:size_then] + 1) / 2
+            p = betting_p(x, (MARGIN + 1) / 2, side="fail")
+            assert paths.log_p["fail"][run, look] == pytest.approx(np.log(p))
 
 
 @pytest.mark.parametrize("decider", TABLES)
@@ -175,6 +193,8 @@ def test_clusters_change_by_what_they_should(graded: bool) -> None:
     assert drawn.means.mean() == pytest.approx(0.05, abs=0.004)
     assert sorted(set(drawn.held.sum(axis=1))) == list(range(2, 10))
     assert drawn.items.shape == (2000, drawn.held.sum())
+    both = np.corrcoef(drawn.changes[..., 0].ravel(), drawn.changes[..., 1].ravel())[0, 1]
+    assert both == pytest.approx(0.5, abs=0.03)
 
 
 @pytest.mark.parametrize("decider", CLUSTERED)
