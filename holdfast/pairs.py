@@ -3,7 +3,7 @@
 A pair is an item in one variant. It is lost where either side is unscored or absent, and so is
 every planned pair that is in neither file: what was left out must not shrink n. A lost pair counts
 at its worst both ways: as ok -> bad for the test that could pass, as no flip for the one that
-could fail. So nothing can be lost into a pass, nor into a regression.
+could fail. So nothing can be lost into a pass, and only what got better into a regression.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
