@@ -134,6 +134,13 @@ class Client:
         """The verdict; NotFound until there is one."""
         return self._get(Verdict, f"/v1/evaluations/{evaluation_id}/verdict")
 
+    def items(
+        self, evaluation_id: str, *, probe: str, item: str, text: bool = False
+    ) -> wire.Page[wire.Item]:
+        """Every side's trials of one item; with `text`, for keys that may, what was said."""
+        query = {"probe": probe, "item": item, "text": str(text).lower(), "limit": "200"}
+        return self._get(wire.Page[wire.Item], f"/v1/evaluations/{evaluation_id}/items", query)
+
     def artifact(self, evaluation_id: str, name: str) -> bytes:
         """A report or evidence file, such as report.md or evidence/candidate.jsonl."""
         path = f"/v1/evaluations/{evaluation_id}/artifacts/{name}"

@@ -1,28 +1,46 @@
-"""One verdict, many formats: each is made of the same object, so none can say anything else."""
+"""One verdict, many formats: each is made of the same object, so none can say anything else.
 
+What stands beside it (`holdfast.beside`) is shown as such, and is no part of what was decided.
+"""
+
+import json
 from collections.abc import Callable
 
+from holdfast.beside import Beside
 from holdfast.errors import CallerError, NotBuilt
+from holdfast.renderers.html import render_html
 from holdfast.renderers.junit import render_junit
 from holdfast.renderers.markdown import render_markdown
 from holdfast.renderers.text import render_text
 from holdfast.verdict import Verdict
 
-RENDERERS: dict[str, Callable[[Verdict], str]] = {
+
+def render_json(verdict: Verdict, beside: Beside) -> str:
+    """The verdict's own bytes; with a `noise` key where noise was measured."""
+    if not beside.noise:
+        return verdict.to_json().decode()
+    noise = {probe: floor.model_dump() for probe, floor in beside.noise.items()}
+    document = verdict.model_dump(mode="json") | {"noise": noise}
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False) + "\n"
+
+
+RENDERERS: dict[str, Callable[[Verdict, Beside], str]] = {
     "text": render_text,
     "md": render_markdown,
-    "json": lambda verdict: verdict.to_json().decode(),
-    "junit": render_junit,
+    "html": render_html,
+    "json": render_json,
+    "junit": lambda verdict, _beside: render_junit(verdict),
 }
-PLANNED = ("html", "sarif")
+NAMES_FLIPS = ("md", "html")
+PLANNED = ("sarif",)
 
 
-def render(verdict: Verdict, format: str) -> str:  # noqa: A002  # the CLI's own word, --format
-    """The verdict as text, md, json or junit."""
+def render(verdict: Verdict, format: str, beside: Beside | None = None) -> str:  # noqa: A002  # --format
+    """The verdict as text, md, html, json or junit."""
     if format in PLANNED:
         raise NotBuilt(
             f"the report format {format} is not built in this version; use {', '.join(RENDERERS)}"
         )
     if format not in RENDERERS:
         raise CallerError(f"unknown report format {format!r}, expected {', '.join(RENDERERS)}")
-    return RENDERERS[format](verdict)
+    return RENDERERS[format](verdict, beside or Beside())

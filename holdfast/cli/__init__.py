@@ -31,7 +31,7 @@ MODULES: dict[str, str] = {  # which module holds a command; only that one is im
     "submit": "holdfast.cli.jobs",
     "wait": "holdfast.cli.jobs",
     "verdict": "holdfast.cli.jobs",
-    "report": "holdfast.cli.jobs",
+    "report": "holdfast.cli.reports",
     "remediate": "holdfast.cli.jobs",
     "gate": "holdfast.cli.gate",
     "compare": "holdfast.cli.gate",

@@ -14,12 +14,14 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, get_args
 
 from holdfast.cli.command import Command, argument, note
 from holdfast.cli.jobs import EVALUATION, read_policy, request, tell_cost
+from holdfast.cli.reports import evidence_of
 from holdfast.cli.show import report_targets, show_verdict
 from holdfast.cli.stack import log_to_stderr
 from holdfast.cli.waiting import Deadline, final_verdict
@@ -47,7 +49,7 @@ def check(options: argparse.Namespace) -> int:
         tell_cost(policy, options)
         made = client.submit(request(options, text))
         verdict = final_verdict(client, made.id, deadline)
-    return show_verdict(options, verdict)
+        return show_verdict(options, verdict, partial(evidence_of, client, made.id))
 
 
 @contextmanager

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 def gate(options: argparse.Namespace) -> int:
     """Judge two evidence files under a policy."""
+    from holdfast.evidence import read_evidence
     from holdfast.gate import gate as decide_files
 
     report_targets(options)
@@ -28,7 +29,11 @@ def gate(options: argparse.Namespace) -> int:
         anchor_path=options.anchor,
         as_of=options.as_of,
     )
-    return show_verdict(options, verdict)
+    return show_verdict(
+        options,
+        verdict,
+        lambda: (read_evidence(options.baseline), read_evidence(options.candidate)),
+    )
 
 
 def compare(options: argparse.Namespace) -> int:

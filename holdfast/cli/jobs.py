@@ -1,10 +1,11 @@
-"""Commands that work through the API: submit, wait, verdict, report, remediate.
+"""Commands that work through the API: submit, wait, verdict, remediate.
 
 Whatever waits ends with the verdict's own exit code; whatever does not wait says so loudly and
 exits 5, because a green job that has only been uploaded is a false green.
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -17,7 +18,12 @@ from holdfast.cli.command import (
     emit,
     note,
 )
-from holdfast.cli.show import REPORTS, report_targets, show_verdict, write_report
+from holdfast.cli.reports import ID, evidence_of, job_id
+from holdfast.cli.show import (
+    REPORTS,
+    report_targets,
+    show_verdict,
+)
 from holdfast.cli.waiting import Deadline, final_verdict, finished_repair, verdict_of
 from holdfast.client import Client
 from holdfast.connect import connect, location
@@ -26,7 +32,6 @@ from holdfast.policy import Policy
 from holdfast.policy_text import load_policy, parse_policy
 from holdfast.probe import Split, Tier
 from holdfast.remediation import Recipe
-from holdfast.report import RENDERERS, render
 from holdfast.settings import suites_folder
 from holdfast.verdict import Verdict
 
@@ -44,10 +49,10 @@ def submit(options: argparse.Namespace) -> int:
         if options.no_wait:
             return no_verdict_yet(options, made)
         deadline = Deadline(options.timeout)
-        verdict = final_verdict(client, made.id, deadline)
+        shown, verdict = made.id, final_verdict(client, made.id, deadline)
         if options.follow_repairs and verdict.verdict != "pass":
-            verdict = after_repairs(client, made.id, verdict, deadline)
-    return show_verdict(options, verdict)
+            shown, verdict = after_repairs(client, made.id, verdict, deadline)
+        return show_verdict(options, verdict, partial(evidence_of, client, shown))
 
 
 def wait(options: argparse.Namespace) -> int:
@@ -58,25 +63,15 @@ def wait(options: argparse.Namespace) -> int:
         evaluation = options.id
         if evaluation.startswith("rem_"):
             evaluation = gated_repair(client, evaluation, deadline)
-        return show_verdict(options, final_verdict(client, evaluation, deadline))
+        found = final_verdict(client, evaluation, deadline)
+        return show_verdict(options, found, partial(evidence_of, client, evaluation))
 
 
 def verdict(options: argparse.Namespace) -> int:
     """Print the verdict that an evaluation has now."""
     with connect() as client:
-        return show_verdict(options, verdict_of(client, options.id))
-
-
-def report(options: argparse.Namespace) -> int:
-    """Print or write a report; the exit code is the verdict's in every format."""
-    with connect() as client:
         found = verdict_of(client, options.id)
-    form = "json" if options.json else options.format
-    if options.output is None:
-        print(render(found, form).rstrip("\n"))  # noqa: T201  the command's output
-    else:
-        write_report(found, form, options.output)
-    return found.exit_code
+        return show_verdict(options, found, partial(evidence_of, client, options.id))
 
 
 def remediate(options: argparse.Namespace) -> int:
@@ -97,7 +92,8 @@ def remediate(options: argparse.Namespace) -> int:
             return no_verdict_yet(options, made)
         deadline = Deadline(options.timeout)
         evaluation = gated_repair(client, made.id, deadline)
-        return show_verdict(options, final_verdict(client, evaluation, deadline))
+        found = final_verdict(client, evaluation, deadline)
+        return show_verdict(options, found, partial(evidence_of, client, evaluation))
 
 
 def request(options: argparse.Namespace, policy: str) -> wire.NewEvaluation:
@@ -164,19 +160,20 @@ def gated_repair(client: Client, remediation_id: str, deadline: Deadline) -> str
 
 def after_repairs(
     client: Client, evaluation_id: str, failed: Verdict, deadline: Deadline
-) -> Verdict:
-    """The verdict of the last repair that the policy starts by itself; `failed` if it starts none.
+) -> tuple[str, Verdict]:
+    """The last repair that the policy starts by itself, and its verdict; `failed` if none is.
 
     Stops at the first repair that passes.
     """
-    last, seen = failed, 0
+    shown, last, seen = evaluation_id, failed, 0
     while len(repairs := client.evaluation(evaluation_id).remediations) > seen:
         note(f"verdict {last.verdict}; following the repair {repairs[seen]}")
-        last = final_verdict(client, gated_repair(client, repairs[seen], deadline), deadline)
+        shown = gated_repair(client, repairs[seen], deadline)
+        last = final_verdict(client, shown, deadline)
         seen += 1
         if last.verdict == "pass":
             break
-    return last
+    return shown, last
 
 
 def _seconds(text: str) -> float:
@@ -187,15 +184,6 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _evaluation_id(text: str) -> str:
-    if not text.startswith(("eval_", "rem_")):
-        raise argparse.ArgumentTypeError(
-            f"{text} is no id of an evaluation (eval_...) or remediation (rem_...)"
-        )
-    return text
-
-
-ID = argument("id", type=_evaluation_id, metavar="ID", help="eval_..., or rem_... to wait for")
 TIMEOUT = argument("--timeout", type=_seconds, metavar="SECONDS", help="exit 5 after this long")
 EVALUATION = (
     argument("candidate", help="a checkpoint folder, or ckpt_..."),
@@ -225,21 +213,11 @@ COMMANDS = (
     Command("wait", "wait for a verdict", wait, (ID, TIMEOUT, REPORTS)),
     Command("verdict", "print a verdict", verdict, (ID, REPORTS)),
     Command(
-        "report",
-        "print or write a verdict as a report; exits as the verdict does",
-        report,
-        (
-            ID,
-            argument("--format", default="text", help=", ".join(RENDERERS)),
-            argument("-o", "--output", type=Path, metavar="FILE"),
-        ),
-    ),
-    Command(
         "remediate",
         "repair the candidate of an evaluation that failed",
         remediate,
         (
-            argument("evaluation", type=_evaluation_id, metavar="EVAL"),
+            argument("evaluation", type=job_id, metavar="EVAL"),
             argument(
                 "--recipe", required=True, choices=sorted(set(get_args(Recipe)) - {"finetune"})
             ),

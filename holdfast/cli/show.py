@@ -7,6 +7,7 @@ that is printed is the object that the exit code is read from.
 
 import argparse
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,9 +16,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.progress import TimeRemainingColumn as Remaining
 
+from holdfast.beside import Beside, beside
 from holdfast.cli.command import Argument, Usage, argument, note
-from holdfast.noise import find_noise, in_words
-from holdfast.report import RENDERERS, render
+from holdfast.evidence import Evidence
+from holdfast.noise import find_noise
+from holdfast.report import NAMES_FLIPS, RENDERERS, render
 from holdfast.settings import data_folder
 from holdfast.verdict import Verdict
 from holdfast.wire import Event
@@ -32,23 +35,26 @@ REPORTS: Argument = argument(
 QUIET_KINDS = ("queued", "progress", "step")
 
 
-def show_verdict(options: argparse.Namespace, verdict: Verdict) -> int:
+Files = Callable[[], tuple[Evidence, Evidence]]
+
+
+def show_verdict(options: argparse.Namespace, verdict: Verdict, files: Files) -> int:
     """Write the reports that were asked for, print the verdict, return its exit code."""
-    for form, target in report_targets(options):
-        write_report(verdict, form, target)
-    note_noise(verdict)
-    sys.stdout.write(render(verdict, "json" if options.json else "text").rstrip("\n") + "\n")
+    targets, form = report_targets(options), "json" if options.json else "text"
+    found = look_beside(verdict, [form, *(name for name, _ in targets)], files)
+    for name, target in targets:
+        write_report(render(verdict, name, found), name, target)
+    sys.stdout.write(render(verdict, form, found).rstrip("\n") + "\n")
     sys.stdout.flush()
     return verdict.exit_code
 
 
-def note_noise(verdict: Verdict) -> None:
-    """Beside the verdict, how much its baseline's answers move by themselves, where measured."""
+def look_beside(verdict: Verdict, forms: Sequence[str], files: Files) -> Beside:
+    """The worst flips and the noise floor; evidence is read only for what will be shown."""
     noise = find_noise(data_folder(), verdict.subject_digests["baseline"])
-    asked = {check.id for check in verdict.checks}
-    measured = noise.probes if noise else {}
-    for line in in_words({probe: floor for probe, floor in measured.items() if probe in asked}):
-        note(f"noise floor, {line}")
+    if noise is None and not any(form in NAMES_FLIPS for form in forms):
+        return Beside()
+    return beside((check.id for check in verdict.checks), *files(), noise)
 
 
 def report_targets(options: argparse.Namespace) -> list[tuple[str, Path]]:
@@ -62,9 +68,8 @@ def report_targets(options: argparse.Namespace) -> list[tuple[str, Path]]:
     return targets
 
 
-def write_report(verdict: Verdict, form: str, target: Path) -> None:
+def write_report(text: str, form: str, target: Path) -> None:
     """One report file; the folder is made where it is missing."""
-    text = render(verdict, form)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")

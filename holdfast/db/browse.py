@@ -4,7 +4,7 @@ Every list is paged by the last key of the page before, so that a page costs the
 and nothing is skipped or doubled while rows are added.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from sqlalchemy import ColumnElement, and_, func, select, tuple_
@@ -65,18 +65,17 @@ def list_items(
     *,
     limit: int,
     after: tuple[str, ...] | None = None,
-    probe: str | None = None,
-    side: str | None = None,
+    only: Mapping[str, str | None],
 ) -> Sequence[TrialRow]:
-    """Trials and measures; `after` is (probe, item, variant, side) of the last one seen."""
+    """Trials and measures with these values of columns (None: any).
+
+    `after` is (probe, item, variant, side) of the last one seen.
+    """
     key = (TrialRow.probe, TrialRow.item, TrialRow.variant, TrialRow.side)
     query = select(TrialRow).where(TrialRow.evaluation_id == evaluation_id)
     if after is not None:
         query = query.where(tuple_(*key) > tuple_(*after))
-    if probe is not None:
-        query = query.where(TrialRow.probe == probe)
-    if side is not None:
-        query = query.where(TrialRow.side == side)
+    query = query.filter_by(**{name: value for name, value in only.items() if value is not None})
     return session.scalars(query.order_by(*key).limit(limit)).all()
 
 

@@ -1,10 +1,11 @@
 """Ids and groups come from evidence files, which anybody may write: they are shown, never run.
 
-A terminal must not see escape sequences, a PR comment no markup or mentions, XML no characters
-that it cannot hold.
+A terminal must not see escape sequences, a PR comment no markup or mentions, a page no elements,
+XML no characters that it cannot hold.
 """
 
 import re
+from html import escape
 
 _MARKUP = re.compile(r"([\\`*_\[\]#|~])")
 _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -19,6 +20,11 @@ def for_markdown(text: str) -> str:
     """The text as it reads, inside a table cell or a list: no markup, link, mention or issue."""
     entities = for_terminal(text).replace("&", "&amp;").replace("<", "&lt;")
     return _MARKUP.sub(r"\\\1", entities).replace("@", "&#64;").replace("://", "&#58;//")
+
+
+def for_html(text: str) -> str:
+    """The text on one line, as it reads, in an element or a quoted attribute."""
+    return escape(for_terminal(text))
 
 
 def for_xml(text: str) -> str:

@@ -1,7 +1,12 @@
-"""The report for a pull request: blocking checks first, then groups, then why. No model text."""
+"""The report for a pull request: blocking checks first, then groups, then why.
+
+No model text, unless somebody who may read it asked for that of the worst flips.
+"""
 
 from collections.abc import Iterator, Sequence
 
+from holdfast.beside import Beside, Worst
+from holdfast.noise import in_words
 from holdfast.outcome import CheckResult
 from holdfast.renderers.escapes import for_markdown
 from holdfast.renderers.numbers import bias_of, change_of, interval_of, margin_of, number, spread_of
@@ -31,17 +36,19 @@ GROUP_HEADER = (
     "n",
     "Lost",
 )
+FLIP_HEADER = ("Item", "Cluster", "Group", "Variant", "Badness")
 
 
-def render_markdown(verdict: Verdict) -> str:
+def render_markdown(verdict: Verdict, beside: Beside) -> str:
     """GitHub-flavoured Markdown; every cell is escaped."""
     lines = [f"## Holdfast: {verdict.verdict.upper()}", ""]
     ranked = sorted(verdict.checks, key=lambda check: check.tier != "blocking")
     lines += _table(HEADER, [_row(check) for check in ranked])
     for check in ranked:
-        lines += [*_groups(check), *_figures(check)]
+        lines += [*_groups(check), *_figures(check), *_worst(check.id, beside.worst.get(check.id))]
     lines += _section("Because", verdict.reasons)
     lines += _section("Warnings", verdict.warnings)
+    lines += _section("Noise floor", in_words(beside.noise))
     lines += ["", f"Policy `{verdict.policy_digest[:12]}`, verdict `{verdict.digest[:12]}`."]
     return "\n".join(lines) + "\n"
 
@@ -102,6 +109,30 @@ def _figures(check: CheckResult) -> Iterator[str]:
             for one in check.figures
         ],
     )
+
+
+def _worst(probe: str, worst: Worst | None) -> Iterator[str]:
+    """Which items got worse; what was said only where somebody asked for it."""
+    if worst is None:
+        return
+    shown = f"{len(worst.flips)} of {worst.worse}"
+    yield from ("", f"### {for_markdown(probe)}, the worst flips ({shown})", "")
+    yield from _table(
+        FLIP_HEADER,
+        [
+            (
+                for_markdown(flip.item),
+                for_markdown(flip.cluster),
+                for_markdown(flip.group or "-"),
+                for_markdown(flip.variant),
+                f"{number(flip.before)} to {number(flip.after)}",
+            )
+            for flip in worst.flips
+        ],
+    )
+    for flip in worst.flips:
+        for side, text in zip(("baseline", "candidate"), flip.said or (), strict=False):
+            yield from ("", f"{for_markdown(flip.item)}, {side}: {for_markdown(text)}")
 
 
 def _section(title: str, sentences: Sequence[str]) -> list[str]:

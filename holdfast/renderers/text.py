@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from holdfast.beside import Beside
+from holdfast.noise import in_words
 from holdfast.outcome import CheckResult
 from holdfast.renderers.escapes import for_terminal
 from holdfast.renderers.numbers import bias_of, change_of, interval_of, margin_of, number, spread_of
@@ -31,7 +33,7 @@ GROUP_LEGEND = (
 )
 
 
-def render_text(verdict: Verdict) -> str:
+def render_text(verdict: Verdict, beside: Beside) -> str:
     """Plain text, no colours, no trailing spaces; starts with the verdict in capitals."""
     lines = [f"{verdict.verdict.upper()}  (exit code {verdict.exit_code})", ""]
     lines += _table([HEADER, *(_row(check) for check in verdict.checks)])
@@ -40,6 +42,7 @@ def render_text(verdict: Verdict) -> str:
     lines += ["", LEGEND]
     lines += _section("because", verdict.reasons)
     lines += _section("warnings", verdict.warnings)
+    lines += _section("noise floor", in_words(beside.noise))
     lines += ["", f"policy {verdict.policy_digest[:12]}  verdict {verdict.digest[:12]}"]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 

@@ -23,8 +23,8 @@ from service.problems import raises
 
 router = APIRouter(prefix="/v1/evaluations/{evaluation_id:id}", tags=["results"])
 
-Probe = Annotated[str | None, Query(pattern=r"^[a-z][a-z0-9_.]{0,63}$")]
-Side = Annotated[str | None, Query(pattern=r"^(baseline|candidate|repaired)$")]
+Probe = Annotated[str | None, Query(pattern=r"^[a-z][A-Za-z0-9_.:@-]{0,127}$")]
+Side = Annotated[str | None, Query(pattern=r"^(baseline|anchor|candidate|repaired)$")]
 WithText = Annotated[bool, Query(description="What the model said; needs scope content:read.")]
 
 
@@ -34,6 +34,7 @@ class ItemQuery(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     probe: Probe = None
     side: Side = None
+    item: Annotated[str | None, Query(max_length=80)] = None
     text: WithText = False
     cursor: Cursor = None
     limit: Limit = 50
@@ -85,8 +86,7 @@ def items(
         evaluation_id,
         limit=chosen.limit + 1,
         after=decode(chosen.cursor, 4) if chosen.cursor else None,
-        probe=chosen.probe,
-        side=chosen.side,
+        only=chosen.model_dump(include={"probe", "side", "item"}),
     )
     answers = answers_of(session, rows) if chosen.text else {}
     return schemas.page(

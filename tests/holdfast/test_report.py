@@ -59,6 +59,7 @@ def said(verdict: Verdict) -> dict[str, str]:
     return {
         "text": render(verdict, "text").split()[0].lower(),
         "md": render(verdict, "md").splitlines()[0].removeprefix("## Holdfast: ").lower(),
+        "html": re.findall(r'<h1 class="\w+">Holdfast: (\w+)</h1>', render(verdict, "html"))[0],
         "json": json.loads(render(verdict, "json"))["verdict"],
         "junit": junit,
         "exit": by_code[verdict.exit_code],
@@ -168,7 +169,7 @@ def test_reports_are_the_same_bytes_every_time() -> None:
     assert all(render(verdict, name) == render(again, name) for name in RENDERERS)
 
 
-@pytest.mark.parametrize("name", ["html", "sarif"])
+@pytest.mark.parametrize("name", ["sarif"])
 def test_planned_formats_are_refused_by_name(name: str) -> None:
     with pytest.raises(NotBuilt, match=name):
         render(judged(0), name)

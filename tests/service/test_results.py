@@ -89,9 +89,12 @@ def test_artifacts(app: FastAPI, api: TestClient, path: str) -> None:
         assert parse_evidence(reply.content, source=side).digest == digest
     assert "fail" in api.get(f"{path}/artifacts/report.md").text.lower()
     assert "fail" in api.get(f"{path}/artifacts/report.txt").text.lower()
+    page = api.get(f"{path}/artifacts/report.html")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "the worst flips" in page.text
     suites = ET.fromstring(api.get(f"{path}/artifacts/junit.xml").content)
     assert suites.find(".//failure") is not None
-    for name in ("evidence/repaired.jsonl", "report.html", "../../etc/passwd", "evidence/x.jsonl"):
+    for name in ("evidence/repaired.jsonl", "report.pdf", "../../etc/passwd", "evidence/x.jsonl"):
         assert api.get(f"{path}/artifacts/{name}").status_code == 404, name
 
 

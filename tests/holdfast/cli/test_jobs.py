@@ -92,6 +92,16 @@ def test_a_verdict_is_one_thing_in_every_command(run: Shell, tmp_path: Path) -> 
     for form in ("text", "md", "junit", "json"):
         assert main(["report", evaluation, "--format", form, "-o", str(tmp_path / form)]) == 1
         assert "fail" in (tmp_path / form).read_text().lower()
+    for form in ("md", "html"):
+        words = ["report", evaluation, "--format", form, "-o", str(tmp_path / form)]
+        assert main(words) == 1
+        hidden = (tmp_path / form).read_text()
+        assert main([*words, "--with-text"]) == 1
+        shown = (tmp_path / form).read_text()
+        assert "the worst flips" in hidden
+        assert "scripted answer" not in hidden
+        assert "scripted answer" in shown
+    assert main(["report", evaluation, "--with-text"]) == 2
 
 
 def test_a_policy_is_tried_on_runs_that_are_over(run: Shell, tmp_path: Path) -> None:

@@ -1,0 +1,83 @@
+"""`holdfast report`: a verdict as a report, and what every report reads beside the verdict."""
+
+import argparse
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from holdfast.beside import Beside, Flip, text_of
+from holdfast.cli.command import Command, Usage, argument
+from holdfast.cli.show import look_beside, write_report
+from holdfast.cli.waiting import verdict_of
+from holdfast.client import Client
+from holdfast.connect import connect
+from holdfast.evidence import Evidence, parse_evidence
+from holdfast.report import NAMES_FLIPS, RENDERERS, render
+
+
+def report(options: argparse.Namespace) -> int:
+    """Print or write a report; the exit code is the verdict's in every format."""
+    form = "json" if options.json else options.format
+    if options.with_text and form not in NAMES_FLIPS:
+        raise Usage(f"--with-text: only {' and '.join(NAMES_FLIPS)} name flips, found {form}")
+    with connect() as client:
+        found = verdict_of(client, options.id)
+        around = look_beside(found, [form], partial(evidence_of, client, options.id))
+        if options.with_text:
+            around = with_text(client, options.id, around)
+    text = render(found, form, around)
+    if options.output is None:
+        print(text.rstrip("\n"))  # noqa: T201  the command's output
+    else:
+        write_report(text, form, options.output)
+    return found.exit_code
+
+
+def evidence_of(client: Client, evaluation_id: str) -> tuple[Evidence, Evidence]:
+    """What baseline and candidate answered, without a word of it."""
+    names = [f"evidence/{side}.jsonl" for side in ("baseline", "candidate")]
+    before, after = (
+        parse_evidence(client.artifact(evaluation_id, name), source=name) for name in names
+    )
+    return before, after
+
+
+def with_text(client: Client, evaluation_id: str, found: Beside) -> Beside:
+    """The same flips with what both sides said; Forbidden where the key may not read it."""
+
+    def told(probe: str, flip: Flip) -> Flip:
+        rows = client.items(evaluation_id, probe=probe, item=flip.item, text=True).data
+        sides = {row.side: text_of(row.answer) for row in rows if row.variant == flip.variant}
+        return replace(flip, said=(sides.get("baseline", ""), sides.get("candidate", "")))
+
+    worst = {
+        probe: replace(one, flips=tuple(told(probe, flip) for flip in one.flips))
+        for probe, one in found.worst.items()
+    }
+    return replace(found, worst=worst)
+
+
+def job_id(text: str) -> str:
+    """An id that a job can have; argparse turns the error into a usage message."""
+    if not text.startswith(("eval_", "rem_")):
+        raise argparse.ArgumentTypeError(
+            f"{text} is no id of an evaluation (eval_...) or remediation (rem_...)"
+        )
+    return text
+
+
+ID = argument("id", type=job_id, metavar="ID", help="eval_..., or rem_... to wait for")
+
+COMMANDS = (
+    Command(
+        "report",
+        "print or write a verdict as a report; exits as the verdict does",
+        report,
+        (
+            ID,
+            argument("--format", default="text", help=", ".join(RENDERERS)),
+            argument("-o", "--output", type=Path, metavar="FILE"),
+            argument("--with-text", action="store_true", help="with what the worst flips said"),
+        ),
+    ),
+)
