@@ -31,9 +31,8 @@ from workers.inference.tokens import (
 MAX_MODEL_LEN = 2048  # tokens of prompt and answer; longer ones come back unanswered
 GENERATE_ROWS = 32
 DISTRIBUTION_ROWS = 8
-SCORE_TOKENS = (
-    2048  # of continuations in one batch: their logits are a float each of the vocabulary
-)
+SCORE_TOKENS = 512  # of continuations in a batch: their logits are a float each of the vocabulary
+PROMPT_TOKENS = 2048  # of the prompts in a batch: their keys and values are kept for each of those
 
 
 class TransformersEngine:
@@ -273,12 +272,14 @@ class _Growing:
 def _score_batches(
     by_prompt: dict[tuple[int, ...], list[tuple[int, list[int]]]],
 ) -> Iterator[list[tuple[tuple[int, ...], list[tuple[int, list[int]]]]]]:
-    """Prompts of like length together, up to SCORE_TOKENS padded tokens of continuations."""
+    """Prompts of like length together, up to so many padded tokens of them and continuations."""
     batch: list[tuple[tuple[int, ...], list[tuple[int, list[int]]]]] = []
     rows = width = 0
     for prompt, asked in sorted(by_prompt.items(), key=lambda pair: len(pair[0])):
         longest = max(len(ids) for _, ids in asked)
-        if batch and (rows + len(asked)) * max(width, longest) > SCORE_TOKENS:
+        prompts = (len(batch) + 1) * len(prompt)
+        scored = (rows + len(asked)) * max(width, longest)
+        if batch and (scored > SCORE_TOKENS or prompts > PROMPT_TOKENS):
             yield batch
             batch, rows, width = [], 0, 0
         batch.append((prompt, asked))

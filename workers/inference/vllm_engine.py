@@ -11,13 +11,13 @@ they stream without costing throughput.
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from vllm import LLM, RequestOutput, SamplingParams
-from vllm.sampling_params import RequestOutputKind
+from vllm.sampling_params import MAX_LOGPROB_TOKEN_IDS, RequestOutputKind
 
 from holdfast.checkpoint import same_architecture
 from holdfast.errors import CheckpointRefused, EngineFailed
@@ -90,12 +90,16 @@ class VllmEngine:
         """Score every continuation once, each as it finishes; what does not fit scores NaN."""
         ids: dict[int, list[int]] = {}
         start: dict[int, int] = {}
+        letters: dict[tuple[int, ...], dict[int, int]] = {}
         for index, one in enumerate(asked):
             whole, prompt = continuation_ids(self._tokenizer, self._template, one)
             if prompt == 0 or len(whole) <= prompt or len(whole) + 1 > self._room:
                 yield index, Score(math.nan, len(whole) - prompt)
+            elif len(whole) == prompt + 1:
+                letters.setdefault(tuple(whole[:prompt]), {})[index] = whole[prompt]
             else:
                 ids[index], start[index] = whole, prompt
+        yield from self._single_tokens(letters)
         skipped: dict[int, list[int]] = {}
         for index, output in self._run(_each(ids, _scoring(reuse_prefix=True))):
             score = _score(output, ids[index], start[index])
@@ -108,6 +112,23 @@ class VllmEngine:
             if score is None:
                 raise EngineFailed("vLLM returned other prompt tokens than it was asked to score")
             yield index, score
+
+    def _single_tokens(
+        self, letters: dict[tuple[int, ...], dict[int, int]]
+    ) -> Iterator[tuple[int, Score]]:
+        """Scores of what is one token, from one look at each prompt: token by index, by prompt."""
+        asked = {}
+        for prompt, tokens in letters.items():
+            places = list(tokens)
+            for first in range(0, len(places), MAX_LOGPROB_TOKEN_IDS):
+                some = places[first : first + MAX_LOGPROB_TOKEN_IDS]
+                asked[some[0]] = list(prompt), {index: tokens[index] for index in some}
+        params = {at: (ids, _choosing(own.values())) for at, (ids, own) in asked.items()}
+        for at, output in self._run(params):
+            drawn = output.outputs[0]
+            (step,) = drawn.logprobs or ({},)
+            for index, token in asked[at][1].items():
+                yield index, Score(step[token].logprob, 1, token == drawn.token_ids[0])
 
     def close(self) -> None:
         """End vLLM's processes, which hold all of the device's memory."""
@@ -204,6 +225,17 @@ def _each(
     prompts: dict[int, list[int]], params: SamplingParams
 ) -> dict[int, tuple[list[int], SamplingParams]]:
     return {index: (ids, params) for index, ids in prompts.items()}
+
+
+def _choosing(tokens: Iterable[int]) -> SamplingParams:
+    """Log-probabilities of these tokens as the next one; the likeliest is drawn beside them."""
+    return SamplingParams(
+        max_tokens=1,
+        temperature=0.0,
+        logprob_token_ids=sorted(set(tokens)),
+        detokenize=False,
+        output_kind=RequestOutputKind.FINAL_ONLY,
+    )
 
 
 def _scoring(*, reuse_prefix: bool) -> SamplingParams:

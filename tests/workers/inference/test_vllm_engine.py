@@ -12,7 +12,7 @@ from holdfast.errors import CheckpointRefused
 from holdfast.settings import read_settings
 from tests.support.servers import scratch_folder
 from tests.support.tiny_llama import build_tiny_llama
-from workers.engine import Backend, Completion, Continuation, Message, Sampling, Score
+from workers.engine import Backend, Completion, Continuation, Message, Sampling, Score, before
 from workers.guard import session_members
 from workers.inference.transformers_engine import TransformersEngine
 from workers.supervisor import RunnerEngine
@@ -24,6 +24,9 @@ SHARED = "A long context that many options share, so that its blocks are found i
 OPTIONS = [
     Continuation(SHARED + tail, text) for tail in "ab" for text in (" yes", " yes sir", " no")
 ]
+LETTERS = [  # more of one prompt than one request may tell
+    Continuation(SHARED + tail, chr(code)) for tail in "ab" for code in range(32, 127)
+] + [Continuation(SHARED + "a", chr(code)) for code in range(32, 127)]
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +92,35 @@ def test_scores_agree_with_transformers_and_with_themselves(
     assert [score.tokens for _, score in sorted(rounds[0].items())] == [4, 8, 3] * 2
     for scores in rounds:
         assert sums(scores) == pytest.approx(expected, abs=0.1)
+
+
+def test_single_tokens_are_scored_as_the_others(engine: RunnerEngine, folder: Path) -> None:
+    """Their own way, one request a prompt, beside that of longer texts that begin with them."""
+    plain = TransformersEngine(Backend("transformers", "test", "float32"))
+    plain.open(folder, None)
+    engine.open(folder, None)
+    found = dict(engine.logprobs([*OPTIONS, *LETTERS]))
+    expected = dict(plain.logprobs([*OPTIONS, *LETTERS]))
+    assert found.keys() == expected.keys()
+    assert sums(found) == pytest.approx(sums(expected), abs=0.1)
+    assert all(found[at].tokens == 1 for at in range(len(OPTIONS), len(found)))
+    assert all(isinstance(score.greedy, bool) for score in found.values())
+
+
+def test_the_likeliest_text_is_called_greedy_and_an_answer_ends_before_what_it_may_not_say(
+    engine: RunnerEngine, tmp_path: Path
+) -> None:
+    """Untied, or a random model says the prompt's last token for ever."""
+    engine.open(build_tiny_llama(tmp_path / "untied", tied=False, seed=5), None)
+    ((_, said),) = engine.generate([SHARED], Sampling(16))
+    until = (said.text[6:8], "nothing of the kind")
+    ((_, ended),) = engine.generate([SHARED], Sampling(16, until=until))
+    assert ended.text == before(said.text, until) != said.text
+    assert (ended.finish, ended.tokens < said.tokens) == ("stop", True)
+    engine.open(build_tiny_llama(tmp_path / "tied"), None)
+    asked = [Continuation("a", text) for text in ("a", "aa", "ab", "b")]
+    scores = [score.greedy for _, score in sorted(dict(engine.logprobs(asked)).items())]
+    assert scores == [True, True, False, False]
 
 
 def test_a_swap_changes_the_answers_and_the_swap_back_restores_them(
