@@ -263,8 +263,7 @@ CATALOGUE: dict[str, ProbeSpec] = {
 def spec_of(name: str) -> ProbeSpec:
     """The probe that `name` stands for; of `probe@suite` that probe's spec with the other suite.
 
-    Says nothing of whether the suite is installed and fits, or whether there is such a task: only
-    who asks it needs it. Raises UnknownProbe.
+    Whether the suite is installed or there is such a task, only who asks knows. Or UnknownProbe.
     """
     if name.startswith(f"{HARNESS}:"):
         return _spec_of_task(name)
@@ -287,9 +286,7 @@ def spec_of(name: str) -> ProbeSpec:
 def _spec_of_task(name: str) -> ProbeSpec:
     task = name.removeprefix(f"{HARNESS}:")
     if not TASK_NAME.fullmatch(task):
-        raise UnknownProbe(
-            f"{name}: {task!r} cannot be a task's name, expected at most 52 of A-Z a-z 0-9 . _ + -"
-        )
+        raise UnknownProbe(f"{name}: {task!r} cannot be a task's name: {TASK_NAME.pattern}")
     return replace(CATALOGUE[HARNESS], task=task)
 
 
