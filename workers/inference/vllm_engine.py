@@ -126,9 +126,10 @@ class VllmEngine:
         params = {at: (ids, _choosing(own.values())) for at, (ids, own) in asked.items()}
         for at, output in self._run(params):
             drawn = output.outputs[0]
-            (step,) = drawn.logprobs or ({},)
+            step = drawn.logprobs[0] if drawn.logprobs else None
             for index, token in asked[at][1].items():
-                yield index, Score(step[token].logprob, 1, token == drawn.token_ids[0])
+                told = step[token].logprob if step else math.nan
+                yield index, Score(told, 1, token == drawn.token_ids[0])
 
     def close(self) -> None:
         """End vLLM's processes, which hold all of the device's memory."""
