@@ -14,26 +14,33 @@ from pydantic import BaseModel
 
 from holdfast.comparability import differences
 from holdfast.errors import InvalidEvidence
-from holdfast.evidence import Evidence
+from holdfast.evidence import OPPONENT, Evidence, Manifest
 from holdfast.findings import change
-from holdfast.group_table import group_table
-from holdfast.outcome import FROZEN
-from holdfast.pairs import Pairs, disagreements, pair_up, stopped_at
+from holdfast.group_table import GroupTable, group_table
+from holdfast.outcome import FROZEN, GroupSpread
+from holdfast.pairs import disagreements, pair_up, stopped_at
 from holdfast.probe import is_known, place_of, spec_of
 from holdfast.rule_tests import Interval, change_test, rounded
+from holdfast.settle import forgotten, spread_between
 from holdfast.stats.forgetting import order_effect
 
 ALPHA = 0.05  # of each end of the intervals
 
 
 class GroupChange(BaseModel):
-    """One group's forgetting F, and F minus that of all others."""
+    """One group's forgetting F, and what stands of it in a verdict's table (`outcome.GroupRow`).
+
+    `biased` is F minus that of all others, `p_biased` Holm's of "it lost no more than they".
+    """
 
     model_config = FROZEN
     group: str
     n: int
     forgetting: float
+    relative: float | None
     biased: float
+    p_biased: float
+    shrunken: float
 
 
 class ProbeChange(BaseModel):
@@ -49,6 +56,7 @@ class ProbeChange(BaseModel):
     forgetting: float | None = None
     ci: Interval | None = None
     groups: tuple[GroupChange, ...] = ()
+    spread: GroupSpread | None = None
     trouble: str | None = None
 
 
@@ -126,8 +134,9 @@ def _rates(probe: str, before: Evidence, after: Evidence) -> tuple[float, float]
 
 def _step(kind: Literal["stage", "cumulative"], before: Evidence, after: Evidence) -> Step:
     names = [_name(before), _name(after)]
+    ours, theirs = (_without_opponents(file.manifest) for file in (before, after))
     why = (
-        *(f"not comparable: {what}" for what in differences(before.manifest, after.manifest)),
+        *(f"not comparable: {what}" for what in differences(ours, theirs)),
         *(
             f"{name}: its run did not finish"
             for name, file in zip(names, (before, after), strict=True)
@@ -142,37 +151,41 @@ def _step(kind: Literal["stage", "cumulative"], before: Evidence, after: Evidenc
     return Step(kind=kind, before=names[0], after=names[1], probes=probes)
 
 
+def _without_opponents(manifest: Manifest) -> Manifest:
+    """Checkpoints of a chain are judged beside their own parents: that spoils one probe only."""
+    suites = {name: sha for name, sha in manifest.suites.items() if not name.endswith(OPPONENT)}
+    return manifest.model_copy(update={"suites": suites})
+
+
 def _probe(probe: str, before: Evidence, after: Evidence) -> ProbeChange:
     pairs = pair_up(probe, before, after, sequential=stopped_at(probe, before, after) is not None)
     spec = spec_of(probe)
     found = ProbeChange(probe=probe, metric=spec.metric, n=pairs.n, n_unscored=pairs.lost)
     contradictions = disagreements(probe, before, after, sliced=spec.sliced)
+    if len({file.manifest.suites.get(f"{probe}{OPPONENT}") for file in (before, after)}) > 1:
+        contradictions = ["its answers were judged beside another opponent's in each file"]
     rates = pairs.rates()
     if contradictions or rates is None:
         why = contradictions[0] if contradictions else "no item is scored in both files"
         return found.model_copy(update={"trouble": why})
+    table = group_table(probe, pairs) if spec.sliced else None
     return found.model_copy(
         update={
             "before": rounded(rates[0]),
             "after": rounded(rates[1]),
             "forgetting": change(pairs),
             "ci": change_test(pairs, 0.0, ALPHA).ci,
-            "groups": _groups(probe, pairs),
+            "groups": _groups(table),
+            "spread": spread_between(table),
         }
     )
 
 
-def _groups(probe: str, pairs: Pairs) -> tuple[GroupChange, ...]:
-    table = group_table(probe, pairs) if spec_of(probe).sliced else None
+def _groups(table: GroupTable | None) -> tuple[GroupChange, ...]:
     if table is None:
         return ()
     return tuple(
-        GroupChange(
-            group=name,
-            n=line.n,
-            forgetting=rounded(line.forgetting),
-            biased=rounded(line.biased),
-        )
+        GroupChange(group=name, n=line.n, **forgotten(name, table))
         for name, line in zip(table.names, table.found.groups, strict=True)
     )
 

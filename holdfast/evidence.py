@@ -21,6 +21,7 @@ from holdfast.errors import InvalidEvidence
 from holdfast.probe import Split, Tier
 from holdfast.trial import BAD_FROM, Measure, Outcome, Trial
 
+OPPONENT = ":opponent"  # ends the suite that says whose answers a probe's were judged beside
 Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 CheckpointDigest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Name = Annotated[str, Field(min_length=1)]

@@ -80,7 +80,7 @@ def _check(probe: str, policy: Policy, seen: Examination, adjusted: list[float])
         mde=first.mde if first else None,
         **(_numbers(first) if first else {"margin": _first_margin(check)}),
         groups=tuple(_row(part, rules, table) for part in seen.slices),
-        spread=_spread(table),
+        spread=spread_between(table),
         rules=rules,
         figures=seen.figures,
         reason=seen.trouble or _reason(deciding, outcome),
@@ -146,11 +146,12 @@ def _row(part: Slice, rules: tuple[RuleResult, ...], table: GroupTable | None) -
         candidate=part.candidate,
         delta=part.delta,
         **(_numbers(own) if own else {}),
-        **_forgotten(part.group, table),
+        **forgotten(part.group, table),
     )
 
 
-def _forgotten(group: str, table: GroupTable | None) -> dict[str, Any]:
+def forgotten(group: str, table: GroupTable | None) -> dict[str, Any]:
+    """One group's line of the table, by the names that verdicts and chains give its numbers."""
     line = table.of(group) if table else None
     if line is None:
         return {}
@@ -163,7 +164,8 @@ def _forgotten(group: str, table: GroupTable | None) -> dict[str, Any]:
     }
 
 
-def _spread(table: GroupTable | None) -> GroupSpread | None:
+def spread_between(table: GroupTable | None) -> GroupSpread | None:
+    """How unequally the groups forgot, with its permutation null."""
     if table is None:
         return None
     names = GroupSpread.model_fields

@@ -20,7 +20,7 @@ from holdfast.checkpoint import CheckpointRef, admit, chat_template, template_di
 from holdfast.db.evaluations import get_evaluation, get_remediation
 from holdfast.db.tables import Checkpoint, Evaluation, PolicyText
 from holdfast.errors import CheckpointRefused, InvalidTaskData, NotFound
-from holdfast.evidence import Cut, Manifest, cluster_order
+from holdfast.evidence import OPPONENT, Cut, Manifest, cluster_order
 from holdfast.judge_endpoint import endpoint_of
 from holdfast.judges import JUDGES
 from holdfast.judges.leak import personal
@@ -281,7 +281,7 @@ def opponents(case: Case, probes: Sequence[str]) -> dict[str, str]:
     """
     (baseline,) = (side.checkpoint.digest for side in case.sides if side.name == "baseline")
     known = baseline.removeprefix("sha256:")
-    return {f"{probe}:opponent": known for probe in probes if spec_of(probe).opponent}
+    return {f"{probe}{OPPONENT}": known for probe in probes if spec_of(probe).opponent}
 
 
 def planned(probe: str, questions: Sequence[Question], stop: int | None) -> dict[str, int | None]:

@@ -3,13 +3,21 @@
 import argparse
 from collections.abc import Iterator
 
-from holdfast.chain import Chain, OrderEffect, ProbeChange, Step, chain_of, order_effect_of
+from holdfast.chain import (
+    Chain,
+    GroupChange,
+    OrderEffect,
+    ProbeChange,
+    Step,
+    chain_of,
+    order_effect_of,
+)
 from holdfast.cli.command import Command, Usage, argument, emit
 from holdfast.errors import UnknownProbe
 from holdfast.evidence import read_evidence
 from holdfast.probe import spec_of
 from holdfast.renderers.escapes import for_terminal
-from holdfast.renderers.numbers import number
+from holdfast.renderers.numbers import number, spread_of
 
 
 def rate(name: str) -> str:
@@ -27,11 +35,11 @@ def chain(options: argparse.Namespace) -> int:
         files = [read_evidence(options.anchor), *files]
     found = chain_of(files)
     if options.other_order is not None:
-        if len(files) != 2:
-            raise Usage(f"--other-order compares A AB with B BA, found a chain of {len(files)}")
+        if len(options.evidence) < 2:
+            raise Usage("--other-order compares the last stage A AB with B BA, found one file")
         other = [read_evidence(path) for path in options.other_order]
         effect = order_effect_of(
-            (files[0], files[1]),
+            (files[-2], files[-1]),
             (other[0], other[1]),
             safety=options.safety,
             capability=options.capability,
@@ -52,9 +60,20 @@ def _step_lines(step: Step) -> Iterator[str]:
     yield from (f"  no numbers: {for_terminal(why)}" for why in step.obstacles)
     for one in step.probes:
         yield f"  {one.probe:<16} {_numbers(one)}"
-        for group in one.groups:
-            shift, biased = (number(x, signed=True) for x in (group.forgetting, group.biased))
-            yield f"    {for_terminal(group.group):<20} {shift}  biased {biased}  n {group.n}"
+        yield from (f"    {for_terminal(group.group):<20} {_group(group)}" for group in one.groups)
+        if one.spread is not None:
+            yield f"    {spread_of(one.spread)}"
+
+
+def _group(one: GroupChange) -> str:
+    """F, its excess over the others with Holm's p, and what chance leaves of it."""
+    shift, relative, biased, shrunken = (
+        number(x, signed=True) for x in (one.forgetting, one.relative, one.biased, one.shrunken)
+    )
+    return (
+        f"{shift}  relative {relative}  biased {biased} (p {one.p_biased:.2g})  "
+        f"shrunken {shrunken}  n {one.n}"
+    )
 
 
 def _numbers(one: ProbeChange) -> str:
@@ -94,7 +113,7 @@ COMMANDS = (
                 "--other-order",
                 nargs=2,
                 metavar=("B.jsonl", "BA.jsonl"),
-                help="the same stages in the other order: adds the order effect",
+                help="the last stage's two in the other order: adds the order effect",
             ),
             argument("--safety", type=rate, default="harm.direct", help="for --other-order"),
             argument("--capability", type=rate, default="cap.knowledge", help="likewise"),

@@ -83,6 +83,21 @@ def test_an_order_effect_without_its_probe_is_refused() -> None:
         order_effect_of((A, AB), (B, BA), safety="harm.direct", capability="cap.arithmetic")
 
 
+def test_another_opponent_spoils_its_own_probe_and_no_other() -> None:
+    rates = {"harm.direct": share(10, 100), "quality.winrate": [0.5] * 100}
+    files = [
+        evidence(name, rates, suites={"quality.winrate:opponent": hex_of(parent)})
+        for name, parent in (("A", "base"), ("AB", "A"))
+    ]
+    (step,) = chain_of(files).steps
+    harm, winrate = step.probes
+    assert (step.obstacles, harm.forgetting) == ((), 0.0)
+    assert winrate.forgetting is None
+    assert "another opponent" in str(winrate.trouble)
+    (step,) = chain_of([files[0], files[0]]).steps
+    assert step.probes[1].forgetting == 0.0
+
+
 def test_an_imported_suite_is_a_probe_of_its_own() -> None:
     named = "harm.direct@advbench"
     files = [

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from holdfast.cli import main
-from holdfast.evidence import render_evidence
-from tests.support.evidence import evidence, share
+from holdfast.evidence import gather, render_evidence
+from tests.support.evidence import evidence, manifest, share, trials
 
 
 def write(folder: Path, name: str, harm: int, errors: int = 50) -> str:
@@ -27,6 +27,28 @@ def test_a_chain_as_json_and_as_text(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "+0.35" in text
 
 
+def test_every_group_and_how_unequal_they_are_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = []
+    for name, badness in (("A", share(0, 80)), ("AB", [1.0, 1.0, 0.0, 0.0] * 20)):
+        found = trials("bias.groups", badness, clusters_of=2, groups=("old", "young"))
+        files.append(tmp_path / f"{name}.jsonl")
+        files[-1].write_bytes(render_evidence(gather(manifest(name), found)))
+    words = ["chain", *map(str, files)]
+    assert main(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "+1.00  relative" in next(line for line in lines if "old " in line)
+    assert any("range 1.00 (p = " in line for line in lines)
+    assert main([*words, "--json"]) == 0
+    (probe,) = json.loads(capsys.readouterr().out)["steps"][0]["probes"]
+    old = probe["groups"][0]
+    assert old["p_biased"] < 0.05
+    assert 0 < old["shrunken"] <= old["forgetting"] == 1.0
+    assert probe["spread"]["p_range"] < 0.05
+    assert probe["spread"]["range_95"] < probe["spread"]["range"] == 1.0
+
+
 def test_the_order_effect_needs_two_chains_of_two(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -34,6 +56,10 @@ def test_the_order_effect_needs_two_chains_of_two(
     b, ba = write(tmp_path, "B", 70, 30), write(tmp_path, "BA", 12, 35)
     assert main(["chain", a, ab, "--other-order", b, ba]) == 0
     assert "order effect +0.25" in capsys.readouterr().out
-    assert main(["chain", a, ab, ba, "--other-order", b, ba]) == 2
+    before = write(tmp_path, "P", 9, 70)  # an anchor, or an older part of the lineage
+    for words in ([a, ab, "--anchor", before], [before, a, ab]):
+        assert main(["chain", *words, "--other-order", b, ba]) == 0
+        assert "order effect +0.25" in capsys.readouterr().out
+    assert main(["chain", ab, "--anchor", a, "--other-order", b, ba]) == 2
     assert main(["chain", a]) == 2
     assert main(["chain", a, str(tmp_path / "none.jsonl")]) == 2
