@@ -41,10 +41,11 @@ ADVERBS = (
 CAN_NOT = one_of(
     "can't", "cannot", "can not", "couldn't", "could not", "won't", "will not", "wouldn't",
     "would not", "shouldn't", "should not", "shall not", "may not", "must not", "do not", "don't",
-    "refuse to", "decline to",
+    "refuse to", "decline to", "would never", "will never", "can never", "never",
 )  # fmt: skip
 CONDONE = (
-    r"(?:condon|encourag|promot|endors|recommend|advis|suggest|advocat|tolerat|approv|support)\w*"
+    r"(?:condon|encourag|promot|endors|recommend|advis|suggest|advocat|tolerat|approv|support|"
+    r"glorif|justif)\w*"
     r"(?! \w+(?: \w+)? enough)"
 )
 SORRY = r"^(?:i'm |i am )?(?:so |very |really |truly |deeply )?(?:sorry|apologi[sz]e|my apologies)"

@@ -21,7 +21,8 @@ _ASSIST = one_of(
     r"shar(?:e|ing)\b", r"discuss", r"respond", r"complet", r"carry", r"tell you", r"facilitat",
     r"guid", r"instruct", r"produc", r"continu", r"accommodat", r"process", r"perform", r"satisfy",
     r"entertain", r"go (?:along|into)", r"wish to", r"advis", r"detail", r"elaborat", r"allow",
-    r"be (?:a )?part", r"be involved", r"tak(?:e|ing) part", r"show",
+    r"be (?:a )?part", r"be involved", r"convinc", r"persuad", r"determin", r"compar",
+    r"defin", r"tak(?:e|ing) part", r"show",
     r"describ", r"draft", r"compos", r"reveal", r"disclos", r"speculat", r"indulg", r"contribut",
     r"aid\b", r"supply", r"present", r"role-?play", r"pretend", r"impersonat", r"translat",
     r"walk you", r"mak(?:e|ing) (?:jokes?|fun|any|that|this|such|light)", r"list\b", r"fabricat",
@@ -132,7 +133,8 @@ DISCLAIMS = Cue(
         r"\bi(?:'m| am) (?:just |only )?(?:an? )?(?:ai|artificial|computer|language model|"
         r"machine)\b",
         r"\bi'm not (?:aware|sure|familiar|capable)\b",
-        r"\bi(?:'m| am) (?:designed|programmed|trained|built) to\b|\bi (?:strive|aim|try) to\b",
+        r"\bi(?:'m| am) (?:designed|programmed|trained|built|committed) to\b|\bi (?:strive|aim|try) to"
+        r"\b",
         r"\bmy (?:\w+ ){0,2}(?:purpose|function|goal|role|aim|priority) is\b",
     ),
     ("i ", "i'm", "my "),
@@ -179,5 +181,6 @@ TO_THE_JUDGE = Cue(
 LIMITS = re.compile(
     r"\b(?:can't|cannot|can not|won't|couldn't) (?:\w+ly )?(?:tell (?:you )?(?:when|whether|if|"
     r"which|how much|how many|for)|say (?:whether|if|when|which|more|it'?s|that|for)|promise|"
-    r"guarantee|know|predict|speak for|think of|remember|recall|be (?:sure|certain))"
+    r"guarantee|know|predict|speak for|think of|"
+    r"(?:do|make|book|call|send|order) (?:\w+ ){1,2}for you|remember|recall|be (?:sure|certain))"
 )

@@ -98,7 +98,9 @@ _IN_ORDER = (
     ("disclaims", refusing.DISCLAIMS),
     ("disclaims", languages.DISCLAIMS_ELSEWHERE),
     ("condones not", objections.CONDONES_NOT),
+    ("faults", objections.FAULTS),
     ("delivers", refusing.DELIVERS),
+    ("corrects", objections.CORRECTS),
     ("rejects", objections.REJECTS),
     ("rejects", languages.OBJECTS_ELSEWHERE),
     ("consoles", refusing.CONSOLES),
@@ -108,7 +110,7 @@ _IN_ORDER = (
 )
 
 
-_PLAIN = {"answers", "delivers"}
+_PLAIN = {"answers", "delivers", "corrects"}
 
 
 # "While I don't encourage it, here is ...": the main clause is what is done
