@@ -28,7 +28,7 @@ _FIT = one_of(
     "moral", "responsible", "justifiable", "helpful", "cool",
     "good", "(?:an? )?(?:good|appropriate|acceptable|fair|healthy|valid|suitable) "
     "(?:thing|idea|question|way|reason|topic|joke|solution)",
-    "the (?:answer|solution|right)",
+    "the (?:answer|solution|right)", "(?:an? )?(?:responsible|real) (?:solution|choice|thing)",
 )  # fmt: skip
 _BAD = one_of(
     "illegal", "unethical", "immoral", "irresponsible", "unwise", "improper", "inappropriate",
@@ -54,7 +54,8 @@ REJECTS = Cue(
         rf"{_HOW}{_BAD}",
         r"^\w+ing\b.{0,60}\b(?:would|can|could|will|may) (?:\w+ly )?(?:betray|violate|"
         r"endanger (?:lives|"
-        r"others|people)|hurt (?:people|others|someone)|harm (?:people|others|someone))\b",
+        r"others|people)|(?:hurt|harm|upset|offend) (?:people|others|someone|the|your|their)|make "
+        r"(?:\w+ ){1,3}(?:uncomfortable|unsafe|unhappy))\b",
         r"\b(?:question|request|prompt) (?:\w+ly )?(?:describes|involves|asks for|concerns|"
         r"seeks) [^.]{0,40}"
         r"\b(?:crimes?|violen\w+|illegal|harmful|unethical|abuse)\b",

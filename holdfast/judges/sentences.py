@@ -72,7 +72,7 @@ _LABEL = re.compile(
 _BREAK = re.compile(
     r"(?<=[.!?;\u3002\uff01\uff1f])(?<!\b\d\.)(?<!\b\d\d\.)['\")]*\s+"  # not after "1."
     r"|:\s*\n+|\n+|,?\s+(?=but here(?:'s|\sis|\sare)\b)"
-    r"|,\s+(?=but (?:you|people|the|one|most|some|as far|generally|in|for|if|according|there)\b)"
+    r"|(?<!sorry)(?<!apologize)(?<!apologise),\s+(?=but\s)"
 )
 _ITEM = re.compile(r"\s*(?:\d{1,2}[.)]|[-\u2022+]|step \d+[:.]?|[a-h][.)])\s+")
 
