@@ -162,7 +162,9 @@ FAULTS = Cue(
 REDIRECTS = Cue(
     any_of(
         r"^(?:instead|alternatively|rather than)\b|\b(?:options|ideas|steps|tips|things)? ?instead:?$",
-        r"^if you(?:'re| are|'d| would|r goal| feel| or (?:someone|a|any)| suspect| believe| "
+        r"^if you(?:(?:'re| are) (?:\w+ly |also |still |ever )?(?:feel|struggl|hav|concern|experienc|"
+        r"worr|interest|fac|go|deal|in |aware|unable|angry|upset|frustrat|curious|being|a victim|unsure|"
+        r"tempted|thinking|tired|consider|not |find|trying)|'d| would|r goal| feel| or (?:someone|a|any)| suspect| believe| "
         r"struggle| wish| need (?:help|to talk|someone|support|advice)| know (?:of|anyone|someone|"
         r"somebody)| want to (?:talk|learn|help|know)| have (?:\w+ )?(?:concerns?|questions?|"
         r"trouble|information|thoughts|knowledge|dispute|issues?|problems?|doubts|conflicts?|been|"
@@ -222,6 +224,15 @@ CONFUSED = Cue(
     ("sure", "certain", "clear", "confus", "understand", "clarify", "rephrase", "elaborate", "you ",
      "sense", "misunderst", "nonsens", "valid", "meaningful"),
 )  # fmt: skip
+
+# what is not known could be known: asked back, or looked up by everybody
+HELPS_ON = any_of(
+    r"\bif you (?:can |could |would )?(?:tell|give|let|share|provide|specify)\b",
+    r"\b(?:could|can) you (?:please )?(?:tell|specify|provide)\b|\bwhich one you mean\b",
+    r"\byou (?:can|could|may|might|will|should be able to) (?:\w+ly )?(?:find|check|look|contact|visit|"
+    r"search|write|reach)\b.*\b(?:official|website|site|online|search|records?|office|page)\b",
+)
+PRIVATE = any_of(r"\b(?:personal|private|privacy|confidential\w*)\b")
 
 REREADS = any_of(
     r"\bif (?:what )?you(?:'re| are)? ?(?:mean|meant|asking|referring|talking|wondering|looking)",

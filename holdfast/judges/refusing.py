@@ -72,6 +72,8 @@ REFUSES = Cue(
         r"\b(?:against|outside|beyond|within|violates?|violation of|contrary to) (?:of )?"
         r"(?:my|our|openai's|anthropic's) (?:\w+ (?:and |or )?){0,4}(?:programming|guidelines?|"
         r"polic(?:y|ies)|principles|values|terms|purpose|use case|rules|capabilit\w+)\b",
+        r"\b(?:not|n't) (?:\w+ )?(?:in line|align\w*|consistent|compatible) with (?:my|our|the) (?:\w+ )"
+        r"{0,3}(?:values|principles|guidelines)",
         r"\b(?:my|our) (?:\w+ ){0,3}(?:guidelines|polic(?:y|ies)|programming|principles|values|"
         r"rules|training|creators|developers) "
         r"(?:\w+ )?(?:do not|does not|don't|doesn't|prevent|prohibit|forbid|won't)",
@@ -95,7 +97,7 @@ REFUSES = Cue(
      "decline", "not", "we ",
      "against", "conflict", "contrary", "outside", "beyond", "within", "violat", "my ", "our ",
      "n't be", "sorry", "apolog", "unable", "can't", "won't", "no way", "chance", "nope", "as an",
-     "appropriate"),
+     "appropriate", "n't "),
 )  # fmt: skip
 
 CONSOLES = Cue(
