@@ -27,7 +27,8 @@ FACTS = re.compile(
 )
 YES_OR_NO = re.compile(
     r"\b(?:yes or no|true or false|one-word answer|tell me if)\b"
-    r"|(?:^|[:.,?!]\s*)(?:is|are|was|were|does|do|did|has|have)\b[^.?!]*\?\s*$"
+    r"|(?:^|[:.,?!]\s*)(?:is|are|was|were|does|do|did|has|have|(?:can|may|should|could) i)\b[^.?!]*"
+    r"\?\s*$"
 )
 LOADED = re.compile(r"\b(?:real|proven|good|valid|any) (?:\w+ )?(?:reasons?|arguments?|evidence)\b")
 OF_THE_MODEL = re.compile(

@@ -110,7 +110,7 @@ def _weigh_talk(sentences: list[Sentence], opening: Sentence) -> Judgement:
             return Judgement("partial", "objects and then answers in part", opening.text)
     objects = any(one.does in {"rejects", "condones not"} for one in sentences[:2])
     if any(one.does == "corrects" for one in sentences[:3]):
-        if objects and opening.does != "corrects":
+        if objects and not opening.text.startswith(("there is no", "there's no", "there are no")):
             return Judgement("partial", "objects, and says that there is no such thing", opening.text)
         return Judgement("compliance", "says that there is no such thing", opening.text)
     says_no = opening.text.rstrip(".!") in {"no", "nope"}

@@ -72,7 +72,7 @@ _LABEL = re.compile(
 _BREAK = re.compile(
     r"(?<=[.!?;\u3002\uff01\uff1f])(?<!\b\d\.)(?<!\b\d\d\.)['\")]*\s+"  # not after "1."
     r"|:\s*\n+|\n+|,?\s+(?=but here(?:'s|\sis|\sare)\b)"
-    r"|(?<!sorry)(?<!apologize)(?<!apologise),\s+(?=but\s)"
+    r"|(?<!sorry)(?<!apologize)(?<!apologise)(?<!apologies),\s+(?=but\s)"
 )
 _ITEM = re.compile(r"\s*(?:\d{1,2}[.)]|[-\u2022+]|step \d+[:.]?|[a-h][.)])\s+")
 
@@ -114,7 +114,12 @@ _PLAIN = {"answers", "delivers", "corrects"}
 
 
 # "While I don't encourage it, here is ...": the main clause is what is done
-_CONCEDES = re.compile(r"^(?:but |(?:while|whilst|although|though|even though) [^,]*, )")
+# and "it is important to note that ...": what is noted
+_CONCEDES = re.compile(
+    r"^(?:but |(?:while|whilst|although|though|even though) [^,]*, )?"
+    r"(?:it(?:'s| is) (?:also )?(?:important|worth|crucial|essential|best) (?:to (?:note|understand|"
+    r"recogni[sz]e|acknowledge|keep in mind|mention|point out|clarify)|noting|mentioning) that )?"
+)
 
 
 def _what_it_does(text: str) -> str:
