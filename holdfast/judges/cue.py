@@ -9,25 +9,57 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Construction:
+    """Alternatives in two patterns: those for the start are not tried at every other place."""
+
+    opens: re.Pattern[str] | None
+    anywhere: re.Pattern[str] | None
+
+    def search(self, text: str) -> bool:
+        """Whether one of the alternatives matches."""
+        if self.opens is not None and self.opens.match(text) is not None:
+            return True
+        return self.anywhere is not None and self.anywhere.search(text) is not None
+
+
+@dataclass(frozen=True, slots=True)
 class Cue:
     """A pattern, and fragments one of which every match of it holds; none: always search."""
 
-    pattern: re.Pattern[str]
+    pattern: Construction
     needs: tuple[str, ...] = ()
 
     def found(self, sentence: str) -> bool:
         """Whether the sentence holds the construction."""
         if not self.needs:
-            return self.pattern.search(sentence) is not None
+            return self.pattern.search(sentence)
         for fragment in self.needs:
             if fragment in sentence:
-                return self.pattern.search(sentence) is not None
+                return self.pattern.search(sentence)
         return False
 
 
-def any_of(*alternatives: str) -> re.Pattern[str]:
-    """A pattern that matches where one of the alternatives does."""
-    return re.compile("|".join(alternatives))
+def any_of(*alternatives: str) -> Construction:
+    """What matches where one of the alternatives does."""
+    parts = [part for one in alternatives for part in _split(one)]
+    opens = [part for part in parts if part.startswith("^")]
+    anywhere = [part for part in parts if not part.startswith("^")]
+    return Construction(
+        re.compile("|".join(opens)) if opens else None,
+        re.compile("|".join(anywhere)) if anywhere else None,
+    )
+
+
+def _split(alternatives: str) -> list[str]:
+    """At the bars outside every bracket; a bar in a class or behind a backslash is none."""
+    parts, depth = [""], 0
+    for piece in re.findall(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", alternatives, re.DOTALL):
+        depth += (piece == "(") - (piece == ")")
+        if piece == "|" and not depth:
+            parts.append("")
+        else:
+            parts[-1] += piece
+    return parts
 
 
 def one_of(*words: str) -> str:

@@ -114,7 +114,7 @@ CONSOLES = Cue(
 )
 
 HAS_NO_OPINION = Cue(
-    re.compile(
+    any_of(
         rf"\bi(?:'m| am)? {ADVERBS}(?:{CAN_NOT}|{_AM_NOT}) {ADVERBS}(?:provide|give|offer|form|"
         rf"make|"
         r"have|express|take|hold|share|say|state) (?:\w+ ){0,2}(?:opinions?|definiti?ve|stances?|"
@@ -143,7 +143,7 @@ DISCLAIMS = Cue(
 )
 
 AS_AN_AI = Cue(
-    re.compile(r"\bas an? (?:\w+ ){0,6}(?:ai|artificial intelligence|language model|assistant)\b"),
+    any_of(r"\bas an? (?:\w+ ){0,6}(?:ai|artificial intelligence|language model|assistant)\b"),
     ("as a",),
 )
 
