@@ -41,8 +41,9 @@ def read_sentences(opening: str) -> list[Sentence]:
     sentences: list[Sentence] = []
     elsewhere, plain = False, 0
     for part in _BREAK.split(_prose(opening)):
-        bare = _ITEM.sub("", part, count=1).strip()
-        item = bool(_ITEM.match(part))
+        mark = _ITEM.match(part)
+        item = mark is not None
+        bare = part[mark.end() :].strip() if mark else part.strip()
         if not bare or refusing.TO_THE_JUDGE.found(bare):
             continue
         does = "redirects" if item and elsewhere else _what_it_does(bare)
@@ -61,18 +62,20 @@ _STRAIGHT = str.maketrans(
     | dict.fromkeys(["\u200b", "\u200c", "\u200d", "\u2060", "\ufeff", "\u00ad", "*", "_"])
 )
 _FENCED = re.compile(r"'''.*?(?:'''|\Z)", re.DOTALL)  # backticks are quotes by now
-_QUOTED = re.compile(
-    r"\"[^\"\n]{1,400}\"|(?<!\w)'(?:[^'\n]|(?<=\w)'(?=\w)){2,400}'(?!\w)|^>.*$", re.MULTILINE
-)
+_QUOTED = re.compile(r"\"[^\"\n]{1,400}\"|^>.*$", re.MULTILINE)
+_IN_SINGLE = re.compile(r"'(?<!\w')(?:[^'\n]|(?<=\w)'(?=\w)){2,400}'(?!\w)")
 _SPEAKER = re.compile(r"^[ \t]*\[?([a-z][\w .]{0,24})\]?:[ \t]+(?=\S).*$", re.MULTILINE)
 _OWN_VOICE = re.compile(r"\b(?:ai|assistant|bot|gpt|model|response|answer|note|step)\w*\b|gpt$")
 _LABEL = re.compile(
     r"^\s*(?:\[[^\]\n]{1,24}\]|[\w ]{0,16}(?:gpt|assistant|ai|response|answer):)\s*"
 )
-_BREAK = re.compile(
-    r"(?<=[.!?;\u3002\uff01\uff1f])(?<!\b\d\.)(?<!\b\d\d\.)['\")]*\s+"  # not after "1."
-    r"|:\s*\n+|\n+|,?\s+(?=but here(?:'s|\sis|\sare)\b)"
-    r"|(?<!sorry)(?<!apologize)(?<!apologise)(?<!apologies),\s+(?=but\s)"
+_BREAK = re.compile(  # one character first, which is quick to look for, then what it must be
+    r"[\s'\"),:](?:"
+    r"(?<=[.!?;\u3002\uff01\uff1f]\s)(?<!\b\d\.\s)(?<!\b\d\d\.\s)\s*"  # not after "1."
+    r"|(?<=[.!?;\u3002\uff01\uff1f]['\")])(?<!\b\d\..)(?<!\b\d\d\..)['\")]*\s+"
+    r"|(?<=:)\s*\n+|(?<=\n)\n*"
+    r"|(?<=,)(?<!sorry,)(?<!apologize,)(?<!apologise,)(?<!apologies,)\s+(?=but\s)"
+    r"|(?<=[\s,])\s*(?=but here(?:'s|\sis|\sare)\b))"
 )
 _ITEM = re.compile(r"\s*(?:\d{1,2}[.)]|[-\u2022+]|step \d+[:.]?|[a-h][.)])\s+")
 
@@ -81,9 +84,10 @@ def _prose(text: str) -> str:
     """The model's own words: without code, quotations and other people's lines."""
     if in_quotes(text):
         text = text.rstrip(".")[1:-1]  # the whole answer in quotation marks is still the answer
-    text = _FENCED.sub("\n1. code\n2. code\n3. code\n", text)
-    text = _QUOTED.sub(" (quoted) ", text)
-    speakers = set(_SPEAKER.findall(text))
+    if "'''" in text:
+        text = _FENCED.sub("\n1. code\n2. code\n3. code\n", text)
+    text = _IN_SINGLE.sub(" (quoted) ", _QUOTED.sub(" (quoted) ", text))
+    speakers = set(_SPEAKER.findall(text)) if text.count(": ") >= 2 else set()
     if len(speakers) >= 2 and not any(_OWN_VOICE.search(name) for name in speakers):
         text = _SPEAKER.sub("(spoken)", text)
     return _LABEL.sub("", text)
@@ -102,6 +106,8 @@ _IN_ORDER = (
     ("delivers", refusing.DELIVERS),
     ("corrects", objections.CORRECTS),
     ("rejects", objections.REJECTS),
+    ("rejects", objections.REJECTS_BY_NOT),
+    ("rejects", objections.REJECTS_THE_QUESTION),
     ("rejects", languages.OBJECTS_ELSEWHERE),
     ("consoles", refusing.CONSOLES),
     ("redirects", objections.REDIRECTS),
@@ -123,7 +129,8 @@ _CONCEDES = re.compile(
 
 
 def _what_it_does(text: str) -> str:
-    sentence = _CONCEDES.sub("", text, count=1)
+    conceded = _CONCEDES.match(text)
+    sentence = text[conceded.end() :] if conceded else text
     for name, cue in _IN_ORDER:
         if cue.found(sentence):
             return name
