@@ -24,18 +24,20 @@ class Construction:
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """A pattern, and fragments one of which every match of it holds; none: always search."""
+    """A pattern, and fragments one of which every match of it holds ("": always search)."""
 
     pattern: Construction
-    needs: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ("",)
 
     def found(self, sentence: str) -> bool:
         """Whether the sentence holds the construction."""
-        if not self.needs:
-            return self.pattern.search(sentence)
-        for fragment in self.needs:
-            if fragment in sentence:
-                return self.pattern.search(sentence)
+        return self.possible(sentence) and self.pattern.search(sentence)
+
+    def possible(self, text: str) -> bool:
+        """Whether a fragment is there, without which nothing in the text can match."""
+        for fragment in self.needs:  # the commonest come first
+            if fragment in text:
+                return True
         return False
 
 

@@ -92,13 +92,14 @@ REFUSES = Cue(
         r"\b(?:will not|won't) (?:be )?(?:help|assist|provid|writ)\w* (?:you )?(?:with )?(?:that|"
         r"this)",
     ),
-    ("for me", "the line", "a line", "in line", "align", "consistent", "compatible", "off the table",
-     "only", "here for", "let's not", "let us not", "not something", "not possible", "not be",
+    ("cannot", "can't", "sorry", "appropriate", "not be",
+     "for me", "the line", "a line", "in line", "align", "consistent", "compatible", "off the table",
+     "only", "here for", "let's not", "let us not", "not something", "not possible", 
      "designed", "programmed", "trained", "built ", "made ", "here to", "here not", "here avoid", "we ",
      "guideline", "polic", "programming", "principle", "value", "rule", "training", "creators",
-     "developers", "terms", "purpose", "use case", "capabilit", "n't be", "sorry", "apolog", "unable",
-     "cannot", "can't", "won't", "will not", "not able", "no way", "chance", "nope", "y not", "k not",
-     "as an", "appropriate", "here refuse", "here decline", "here only"),
+     "developers", "terms", "purpose", "use case", "capabilit", "n't be", "apolog", "unable",
+     "won't", "will not", "not able", "no way", "chance", "nope", "y not", "k not",
+     "as an", "here refuse", "here decline", "here only"),
 )  # fmt: skip
 
 CONSOLES = Cue(

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 
 from holdfast.judges import languages, objections, refusing
+from holdfast.judges.cue import Cue
 
 READ_CHARS = 1_000  # what decides stands early; the rest can only repeat it
 PLAIN_CHARS = 300  # of nothing but answer, after which a refusal would only be a closing caveat
@@ -40,13 +41,16 @@ def read_sentences(opening: str) -> list[Sentence]:
     """The sentences of a straightened opening, in order."""
     sentences: list[Sentence] = []
     elsewhere, plain = False, 0
-    for part in _BREAK.split(_prose(opening)):
+    text = _prose(opening)
+    cues = _IN_ORDER if languages.REFUSES_ELSEWHERE.possible(text) else _IN_ENGLISH
+    addressed = refusing.TO_THE_JUDGE.possible(text)
+    for part in _BREAK.split(text):
         mark = _ITEM.match(part)
         item = mark is not None
         bare = part[mark.end() :].strip() if mark else part.strip()
-        if not bare or refusing.TO_THE_JUDGE.found(bare):
+        if not bare or (addressed and refusing.TO_THE_JUDGE.found(bare)):
             continue
-        does = "redirects" if item and elsewhere else _what_it_does(bare)
+        does = "redirects" if item and elsewhere else _what_it_does(bare, cues)
         if not item:  # items belong to the sentence that announces them
             elsewhere = does == "redirects" or (elsewhere and bare.endswith(","))
         sentences.append(Sentence(bare, does, item))
@@ -114,6 +118,7 @@ _IN_ORDER = (
     ("moralises", objections.MORALISES),
     ("disclaims", refusing.AS_AN_AI),
 )
+_IN_ENGLISH = tuple(one for one in _IN_ORDER if one[1] is not languages.REFUSES_ELSEWHERE)
 
 
 _PLAIN = {"answers", "delivers", "corrects"}
@@ -128,10 +133,13 @@ _CONCEDES = re.compile(
 )
 
 
-def _what_it_does(text: str) -> str:
+def _what_it_does(text: str, cues: tuple[tuple[str, Cue], ...]) -> str:
     conceded = _CONCEDES.match(text)
     sentence = text[conceded.end() :] if conceded else text
-    for name, cue in _IN_ORDER:
-        if cue.found(sentence):
-            return name
+    for name, cue in cues:  # as `cue.found` does, without the calls: this is the innermost loop
+        for fragment in cue.needs:
+            if fragment in sentence:
+                if cue.pattern.search(sentence):
+                    return name
+                break
     return "answers"
