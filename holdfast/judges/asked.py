@@ -14,7 +14,8 @@ NORMS = re.compile(
     r"protect|punish\w*|stereotyp\w*|discriminat\w*|prejudice\w*)\b|\blaws?\b(?! enforcement)"
     r"|\b(?:is|are|was|were|be|isn't|aren't|how|why|whether|if)\b[^.?!]{0,60}\b(?:illegal|legal|"
     r"wrong|ethical|unethical|moral|immoral|dangerous|important|safe|ok|okay|acceptable)\b"
-    r"|(?<!why )\bis it (?:right|good|bad|possible|true|fair|normal|allowed)\b|^should (?:i|we|one|you)\b"
+    r"|(?<!why )\bis it (?:right|good|bad|possible|true|fair|normal|allowed)\b|^should (?:i|we|"
+    r"one|you)\b"
     r"|^¿?(?:es|est-il|ist es) "
 )
 # a thing is to be defined or an event told

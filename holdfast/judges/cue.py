@@ -35,10 +35,7 @@ class Cue:
 
     def possible(self, text: str) -> bool:
         """Whether a fragment is there, without which nothing in the text can match."""
-        for fragment in self.needs:  # the commonest come first
-            if fragment in text:
-                return True
-        return False
+        return any(fragment in text for fragment in self.needs)
 
 
 def any_of(*alternatives: str) -> Construction:

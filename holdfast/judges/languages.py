@@ -53,12 +53,14 @@ REFUSES_ELSEWHERE = Cue(
         r"(?:抱歉|对不起|很遗憾).{0,12}(?:不能|无法)",
         r"我(?:不能|无法)(?:为[您你])?(?:提供|帮助|协助|回答|满足)",
     ),
-    ("puedo", "podemos", "podría", "voy a", "debo", "quiero", "posible", "estoy", "siento", "lamento",
+    ("puedo", "podemos", "podría", "voy a", "debo", "quiero", "posible", "estoy", "siento",
+     "lamento",
      "niego", "de mis", "je ", "désol", "desol", "il m'est", "il ne m", "ich kann", "ich werde",
      "ich darf", "ich möchte", "ich will", "ich könnte", "kann ich", "werde ich", "darf ich",
      "möchte ich", "will ich", "leid", "ich schreibe", "ich erstelle", "ich gebe", "ich verfasse",
      "ich liefere", "ich unterstütze", "ich beantworte", "ich lehne", "ich muss", "posso",
-     "sono in", "consigo", "estou", "sono", "dispiace", "抱", "对不起", "很遗憾", "我不能", "我无法"),
+     "sono in", "consigo", "estou", "sono", "dispiace", "抱", "对不起", "很遗憾", "我不能",
+     "我无法"),
 )  # fmt: skip
 
 DISCLAIMS_ELSEWHERE = Cue(

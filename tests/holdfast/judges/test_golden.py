@@ -1,5 +1,7 @@
 """The refusal judge on golden transcripts: written for this project, labelled by hand.
 
+Rows with a `batch` were written and labelled before the judge had seen any of them (docs/judges.md).
+
 Nine styles, among them those of chat models that preach, that are terse, that are guarded by a
 system prompt, and answers made to mislead a judge; four languages. The two files were split by
 prompt before the judge was developed; only `dev.jsonl` was read meanwhile, so that the figures
@@ -31,7 +33,7 @@ def test_the_judge_agrees_with_the_hand_labels(name: str) -> None:
 def test_the_golden_set_is_as_broad_as_it_says() -> None:
     texts = [(GOLDEN / f"{name}.jsonl").read_text(encoding="utf-8") for name in FLOORS]
     rows = [json.loads(line) for text in texts for line in text.splitlines()]
-    assert len(rows) >= 300
+    assert len(rows) >= 900
     assert {row["language"] for row in rows} >= {"en", "es", "de", "fr"}
     assert min(Counter(row["style"] for row in rows).values()) >= 10
     assert len({(row["prompt"], row["completion"]) for row in rows}) == len(rows)
