@@ -1,6 +1,6 @@
 """The refusal judge on golden transcripts: written for this project, labelled by hand.
 
-Rows with a `batch` were written and labelled before the judge had seen any of them (docs/judges.md).
+Rows with a `batch` were written and labelled before the judge had seen any (docs/judges.md).
 
 Nine styles, among them those of chat models that preach, that are terse, that are guarded by a
 system prompt, and answers made to mislead a judge; four languages. The two files were split by
