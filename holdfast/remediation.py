@@ -39,6 +39,33 @@ class Mix(BaseModel):
         return self
 
 
+class Lora(BaseModel):
+    """A low-rank adapter, trained in place of the weights and merged into them in the end.
+
+    `targets` are names of linear layers, such as q_proj; none stands for every one of the blocks.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rank: int = Field(default=16, ge=1)
+    alpha: float = Field(default=32.0, gt=0)
+    targets: tuple[str, ...] = ()
+
+
+class Watching(BaseModel):
+    """When a run that trains is looked at, and from where on its refusals count as gone.
+
+    `limit` is the mean of -log p, in nats a token, over the first tokens of `rows` refusals of the
+    baseline. Looked at before steps 0, 1, 2, 4, 8, 16 and every `every`, and after the last.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    every: int = Field(default=16, ge=1)
+    limit: float = Field(default=1.0, gt=0)
+    rows: int = Field(default=16, ge=1)
+
+
 class Plan(BaseModel):
     """One run of one recipe. Paths are absolute; `output` must not exist yet.
 
@@ -46,7 +73,8 @@ class Plan(BaseModel):
     also carry "kind": "refusal" | "answer". `candidate_weight` w is the weight of the candidate in
     (1 - w) * baseline + w * candidate. What is no weight (config, tokenizer, template) is copied
     from `start`. `store` is the dtype on disk: the start checkpoint's own, or fp32 where rounding
-    to bf16 would swallow the repair.
+    to bf16 would swallow the repair. `freeze` are shell patterns of parameter names. `resume` is a
+    folder in which a run that is killed leaves what it needs to go on; the same plan goes on there.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -67,10 +95,27 @@ class Plan(BaseModel):
     steps: int = Field(default=60, ge=1)
     batch_size: int = Field(default=8, ge=1)
     max_length: int = Field(default=96, ge=8)
-    learning_rate: float = Field(default=5e-5, gt=0, le=MAX_LEARNING_RATE)
+    learning_rate: float = Field(default=5e-5, gt=0)
+    force: bool = False
     warmup_steps: int = Field(default=5, ge=0)
     decay_from: float = Field(default=0.6, gt=0, le=1)
     store: Literal["source", "fp32"] = "source"
+
+    freeze: tuple[str, ...] = ()
+    lora: Lora | None = None
+    gradient_checkpointing: bool = False
+    watch: Watching | None = None
+    resume: Path | None = None
+    save_seconds: float = Field(default=120.0, ge=0)
+
+    @model_validator(mode="after")
+    def _no_silly_rate(self) -> "Plan":
+        if self.learning_rate > MAX_LEARNING_RATE and not self.force:
+            raise ValueError(
+                f"learning_rate is {self.learning_rate:g}, and above {MAX_LEARNING_RATE:g} an "
+                "aligned model is lost within steps; set force to do it nevertheless"
+            )
+        return self
 
     @property
     def start_checkpoint(self) -> Path:

@@ -10,7 +10,6 @@ would mask the end of every turn where the two are one, as they are for most cha
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import torch
@@ -19,8 +18,6 @@ from transformers import PreTrainedTokenizerBase
 
 from holdfast.errors import CheckpointRefused, InvalidTaskData
 from holdfast.task_data import Kind, Row
-
-PART_ROWS = 4  # rows that go through the model together; of similar length, so little is padding
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +40,10 @@ class Batch:
     ids: Tensor
     attention: Tensor
     completion: Tensor
+
+    def to(self, where: torch.device) -> "Batch":
+        """The same batch on another device."""
+        return Batch(self.ids.to(where), self.attention.to(where), self.completion.to(where))
 
 
 def tokenise(
@@ -123,21 +124,20 @@ def draw_steps(
     *,
     batch_size: int,
     seed: int,
-) -> Iterator[list[Example]]:
+) -> list[list[Example]]:
     """The examples of each step, `batch_size` of them, until `counts` are used up.
 
     Every source with a count must hold at least one example.
     """
     cycles = {kind: _cycles(examples, f"{seed}/{kind}") for kind, examples in sources.items()}
-    order = iter(order_of_sources(counts))
-    while kinds := list(islice(order, batch_size)):
-        yield [next(cycles[kind]) for kind in kinds]
+    examples = [next(cycles[kind]) for kind in order_of_sources(counts)]
+    return [examples[k : k + batch_size] for k in range(0, len(examples), batch_size)]
 
 
-def parts(examples: Sequence[Example], pad: int) -> list[Batch]:
-    """A step's examples as padded batches of similar length, the longest first."""
+def parts(examples: Sequence[Example], pad: int, rows: int) -> list[Batch]:
+    """A step's examples as padded batches of similar length, `rows` at most, the longest first."""
     ordered = sorted(examples, key=lambda example: len(example.ids), reverse=True)
-    return [collate(ordered[k : k + PART_ROWS], pad) for k in range(0, len(ordered), PART_ROWS)]
+    return [collate(ordered[k : k + rows], pad) for k in range(0, len(ordered), rows)]
 
 
 def collate(examples: Sequence[Example], pad: int) -> Batch:

@@ -74,6 +74,12 @@ def load_policy(folder: Path) -> nn.Module:
     return policy.to(device()).eval()
 
 
+def trained_weights(policy: nn.Module) -> list[tuple[str, Tensor]]:
+    """The parameters that steps change, by name, without their gradients."""
+    named = policy.named_parameters()
+    return [(name, weight.detach()) for name, weight in named if weight.requires_grad]
+
+
 def _check_names(spans: dict[str, Span], state: dict[str, Tensor], folder: Path) -> None:
     """File and model hold the same tensors, by name and shape or tied to one that is."""
     for name, span in spans.items():

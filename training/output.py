@@ -17,6 +17,7 @@ from pathlib import Path
 
 from holdfast.checkpoint import INDEX
 from holdfast.errors import InvalidPlan
+from holdfast.remediation import Plan
 from training.shards import read_object
 
 COMPANION_SUFFIXES = frozenset({".json", ".jinja", ".txt", ".model"})
@@ -49,6 +50,16 @@ def whole_or_absent(output: Path) -> Iterator[Path]:
         _sync(output.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)  # after the rename there is nothing to remove
+
+
+@contextmanager
+def whole_checkpoint(plan: Plan) -> Iterator[Path]:
+    """The same for `plan.output`, with everything in it that is no weight."""
+    with whole_or_absent(plan.output) as folder:
+        copy_companions(plan.start_checkpoint, folder)
+        if plan.store == "fp32":
+            declare_fp32(folder)
+        yield folder
 
 
 def _sync(path: Path) -> None:

@@ -13,7 +13,6 @@ from holdfast.errors import CheckpointRefused, InvalidTaskData
 from holdfast.remediation import Mix, rows_drawn
 from holdfast.task_data import Row
 from training.batches import (
-    PART_ROWS,
     Example,
     collate,
     draw_steps,
@@ -76,7 +75,7 @@ def examples_named(first: int, n: int) -> list[Example]:
 
 def test_each_source_goes_round_in_reshuffled_cycles() -> None:
     sources = {"task": examples_named(0, 5), "refusal": examples_named(100, 2)}
-    steps = list(draw_steps(sources, {"task": 15, "refusal": 4}, batch_size=4, seed=3))
+    steps = draw_steps(sources, {"task": 15, "refusal": 4}, batch_size=4, seed=3)
     drawn = [example.ids[0] for step in steps for example in step]
     task = [token for token in drawn if token < 100]
     assert [len(step) for step in steps] == [4, 4, 4, 4, 3]
@@ -154,8 +153,8 @@ def test_no_chat_template_is_refused(baseline: Path) -> None:
 
 def test_parts_group_similar_lengths_and_lose_nothing() -> None:
     lengths = [5, 90, 7, 80, 6, 85, 8, 95, 9]
-    batches = parts([Example((1,) * n, prompt_tokens=2) for n in lengths], pad=0)
-    assert [batch.ids.shape[0] for batch in batches] == [PART_ROWS, PART_ROWS, 1]
+    batches = parts([Example((1,) * n, prompt_tokens=2) for n in lengths], pad=0, rows=4)
+    assert [batch.ids.shape[0] for batch in batches] == [4, 4, 1]
     assert [batch.ids.shape[1] for batch in batches] == [95, 9, 5]
     assert sum(int(batch.attention.sum()) for batch in batches) == sum(lengths)
 

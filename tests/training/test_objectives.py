@@ -8,9 +8,9 @@ import torch
 from torch.nn import functional
 
 from training.batches import Batch, Example, collate, parts
-from training.loop import backward
 from training.model import completion_logits, load_policy
 from training.objectives import completion_targets, sft_nats
+from training.supervised import backward
 
 
 @pytest.fixture
@@ -57,14 +57,14 @@ def test_splitting_a_step_changes_neither_loss_nor_gradient(
 
     def loss_and_gradient(batches: list[Batch]) -> tuple[float, torch.Tensor]:
         policy = load_policy(baseline).double()
-        loss = sum(backward(policy, batch, tokens) for batch in batches)
+        loss = sum(backward(policy, batch, 1 / tokens) for batch in batches) / tokens
         grads = [weight.grad.flatten() for weight in policy.parameters()]
         return loss, torch.cat(grads)
 
     whole, gradient = loss_and_gradient([collate(examples, pad=2)])
-    split, split_gradient = loss_and_gradient(parts(examples, pad=2))
+    split, split_gradient = loss_and_gradient(parts(examples, pad=2, rows=4))
     single, _ = loss_and_gradient([collate([example], pad=2) for example in examples])
-    assert len(parts(examples, pad=2)) == 2
+    assert len(parts(examples, pad=2, rows=4)) == 2
     assert split == pytest.approx(whole, abs=1e-6)
     assert single == pytest.approx(whole, abs=1e-6)
     torch.testing.assert_close(split_gradient, gradient, atol=1e-6, rtol=1e-4)

@@ -15,7 +15,8 @@ from holdfast.errors import CallerError, InvalidPlan, InvalidTaskData, TrainingF
 from holdfast.remediation import Mix, Plan, Recipe
 from holdfast.task_data import held_out
 from training.progress import Report
-from training.recipes import RECIPES, rehearsal
+from training.recipes import RECIPES
+from training.sources import read_sources
 
 PlanOf = Callable[..., Plan]
 Events = list[dict[str, Any]]
@@ -92,7 +93,7 @@ def test_fp32_keeps_what_bf16_rounds_away(
 
 def test_held_out_prompts_are_never_trained_on(plan_of: PlanOf) -> None:
     plan = plan_of("finetune")
-    rows = rehearsal.read_sources(plan, {"task"})["task"][1]
+    rows = read_sources(plan, {"task"})["task"][1]
     every = [json.loads(line)["prompt"] for line in plan.task_data.read_text().splitlines()]  # type: ignore[union-attr]
     assert 0 < len(rows) < len(every)
     assert {row.prompt for row in rows} == {prompt for prompt in every if not held_out(prompt)}

@@ -8,7 +8,7 @@ aligned language models, https://arxiv.org/abs/2309.06256. Knobs: `candidate_wei
 from holdfast.errors import InvalidPlan
 from holdfast.remediation import Plan
 from training.averaging import merge, pair_up
-from training.output import copy_companions, declare_fp32, whole_or_absent
+from training.output import whole_checkpoint
 from training.progress import Report
 
 
@@ -16,15 +16,10 @@ def run(plan: Plan, report: Report) -> dict[str, float | None]:
     """Write the average; the effective ratio is how far it moved from baseline to candidate."""
     if plan.candidate is None:
         raise InvalidPlan("recipe wise_ft averages with a candidate, but the plan names none")
-    fp32 = plan.store == "fp32"
-    start = plan.start_checkpoint
-    pair = pair_up(plan.baseline, plan.candidate, start)
-    with whole_or_absent(plan.output) as folder:
-        copy_companions(start, folder)
-        if fp32:
-            declare_fp32(folder)
+    pair = pair_up(plan.baseline, plan.candidate, plan.start_checkpoint)
+    with whole_checkpoint(plan) as folder:
         folders = (plan.baseline, plan.candidate, folder)
-        ratio = merge(pair, folders, plan.candidate_weight, fp32=fp32)
+        ratio = merge(pair, folders, plan.candidate_weight, fp32=plan.store == "fp32")
     if ratio is None:
         report("note", text="baseline and candidate have the same weights; so has the average")
     return {"final_loss": None, "effective_ratio": ratio}

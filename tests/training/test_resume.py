@@ -1,0 +1,65 @@
+"""A run that was killed goes on to the bytes of one that was not."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.errors import InvalidPlan
+from holdfast.remediation import Plan
+from training.progress import Report
+from training.recipes import RECIPES
+
+PlanOf = Callable[..., Plan]
+Events = list[dict[str, Any]]
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+def weights(plan: Plan) -> str:
+    return hashlib.sha256((plan.output / "model.safetensors").read_bytes()).hexdigest()
+
+
+def killed_after(step: int, report: Report) -> Report:
+    def tell(event: str, /, **fields: Any) -> None:
+        report(event, **fields)
+        if event == "step" and fields["step"] == step:
+            raise Killed
+
+    return tell
+
+
+def test_the_same_bytes_as_without_the_kill(
+    tmp_path: Path, plan_of: PlanOf, report: Report, events: Events
+) -> None:
+    plan = plan_of("rehearsal", steps=7, output=tmp_path / "whole")
+    RECIPES[plan.recipe](plan, report)
+    events.clear()
+    kept = {"resume": tmp_path / "state", "save_seconds": 0, "output": tmp_path / "again"}
+    cut = plan_of("rehearsal", steps=7, **kept)
+    with pytest.raises(Killed):
+        RECIPES[cut.recipe](cut, killed_after(4, report))
+    assert not cut.output.exists()
+    RECIPES[cut.recipe](cut, report)
+    assert [event["step"] for event in events if "step" in event] == [1, 2, 3, 4, 4, 5, 6, 7]
+    assert weights(cut) == weights(plan)
+
+
+def test_another_plan_does_not_go_on_with_it(
+    tmp_path: Path, plan_of: PlanOf, report: Report
+) -> None:
+    kept = {"resume": tmp_path / "state", "save_seconds": 0}
+    with pytest.raises(Killed):
+        RECIPES["rehearsal"](plan_of("rehearsal", **kept), killed_after(3, report))
+    with pytest.raises(InvalidPlan, match="kept by another plan"):
+        RECIPES["rehearsal"](plan_of("rehearsal", seed=9, **kept), report)
+
+
+def test_nothing_is_kept_before_it_is_due(tmp_path: Path, plan_of: PlanOf, report: Report) -> None:
+    plan = plan_of("rehearsal", resume=tmp_path / "state")
+    RECIPES[plan.recipe](plan, report)
+    assert not (tmp_path / "state").exists()

@@ -1,0 +1,82 @@
+"""Frozen means bit for bit, an adapter is merged, checkpointed gradients are the same ones."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from holdfast.errors import InvalidPlan
+from holdfast.remediation import Plan
+from training.batches import Example
+from training.model import load_policy
+from training.progress import Report
+from training.recipes import RECIPES
+from training.supervised import learn
+from training.trainable import trainable
+
+PlanOf = Callable[..., Plan]
+
+
+def moved(plan: Plan, report: Report) -> set[str]:
+    """The tensors that a run changed."""
+    RECIPES[plan.recipe](plan, report)
+    before, after = (
+        load_file(folder / "model.safetensors") for folder in (plan.baseline, plan.output)
+    )
+    assert before.keys() == after.keys()
+    return {name for name in before if not torch.equal(before[name].float(), after[name].float())}
+
+
+def test_frozen_tensors_stay_as_they_are(plan_of: PlanOf, report: Report) -> None:
+    frozen = ("model.embed_tokens.*", "model.layers.0.*")
+    changed = moved(plan_of("finetune", freeze=frozen, store="fp32"), report)
+    assert changed
+    assert not any(name.startswith(("model.layers.0", "model.embed")) for name in changed)
+    assert any(name.startswith("model.layers.1") for name in changed)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "message"),
+    [(("layers.0.*",), "no parameter matches"), (("*",), "every parameter is frozen")],
+)
+def test_a_freeze_that_is_not_meant_is_refused(
+    plan_of: PlanOf, report: Report, patterns: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(InvalidPlan, match=message):
+        RECIPES["finetune"](plan_of("finetune", freeze=patterns), report)
+
+
+def test_an_adapter_moves_what_it_adapts_and_nothing_else(plan_of: PlanOf, report: Report) -> None:
+    plan = plan_of("finetune", lora={"rank": 2, "targets": ["q_proj"]}, store="fp32")
+    assert {name.split(".")[-2] for name in moved(plan, report)} == {"q_proj"}
+
+
+def test_an_adapters_default_is_every_linear_layer_of_the_blocks(
+    plan_of: PlanOf, report: Report
+) -> None:
+    plan = plan_of("finetune", lora={"rank": 2}, store="fp32")
+    changed = {name.split(".")[-2] for name in moved(plan, report)}
+    assert changed == {
+        *("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+    }
+
+
+def test_an_adapter_on_layers_that_are_not_there_is_refused(
+    plan_of: PlanOf, report: Report
+) -> None:
+    with pytest.raises(InvalidPlan, match="lora"):
+        RECIPES["finetune"](plan_of("finetune", lora={"targets": ["nowhere"]}), report)
+
+
+def test_checkpointed_gradients_are_the_same(baseline: Path, plan_of: PlanOf) -> None:
+    examples = [Example(tuple(range(3, 30)), 4), Example(tuple(range(40, 60)), 9)]
+    found = []
+    for checkpointing in (False, True):
+        plan = plan_of("finetune", gradient_checkpointing=checkpointing)
+        policy = trainable(load_policy(baseline), plan)
+        loss = learn(policy, examples, pad=2, rows=2)["loss"]
+        found.append((loss, torch.cat([w.grad.flatten() for w in policy.parameters()])))
+    assert found[0][0] == pytest.approx(found[1][0], abs=1e-6)
+    torch.testing.assert_close(found[0][1], found[1][1], atol=1e-6, rtol=1e-4)

@@ -1,0 +1,90 @@
+"""A killed run goes on where it was, to the same bytes.
+
+Everything that a step changes is kept: weights that are trained, the optimizer's moments, what the
+recipe and the watch remember. Which rows a step sees and what it draws hang
+on the seed and the step alone, so they need no keeping. The file is replaced whole, by a rename;
+one that another plan wrote is refused, because its steps would mean something else.
+"""
+
+import hashlib
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from holdfast.errors import InvalidPlan
+from holdfast.remediation import Plan
+from training.model import trained_weights
+from training.progress import Report
+
+STATE = "state.pt"
+
+
+class Resume:
+    """The kept state of one run; nothing at all where the plan names no folder for it."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        policy: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        memory: dict[str, Any],
+    ) -> None:
+        self._plan, self._policy, self._optimizer, self._memory = plan, policy, optimizer, memory
+        self._saved = time.monotonic()
+
+    def first_step(self, report: Report) -> int:
+        """Bring back what was kept; the step to go on with, 0 if there is nothing."""
+        file = self._file
+        if file is None or not file.exists():
+            return 0
+        kept = torch.load(file, weights_only=True, map_location="cpu")
+        if kept["plan"] != plan_digest(self._plan):
+            raise InvalidPlan(
+                f"{file} was kept by another plan; remove it to begin anew, or give the plan that "
+                "was being run"
+            )
+        trained = dict(trained_weights(self._policy))
+        with torch.no_grad():
+            for name, weight in kept["weights"].items():
+                trained[name].copy_(weight)
+        self._optimizer.load_state_dict(kept["optimizer"])
+        self._memory.clear()
+        self._memory.update(kept["memory"])
+        step: int = kept["step"]
+        report("note", text=f"going on after step {step}")
+        return step
+
+    def save(self, done: int) -> None:
+        """Keep the state after `done` steps, if the last one kept is old enough."""
+        file = self._file
+        if file is None or time.monotonic() - self._saved < self._plan.save_seconds:
+            return
+        kept = {
+            "plan": plan_digest(self._plan),
+            "step": done,
+            "weights": dict(trained_weights(self._policy)),
+            "optimizer": self._optimizer.state_dict(),
+            "memory": self._memory,
+        }
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_suffix(".partial")
+        with partial.open("wb") as opened:
+            torch.save(kept, opened)
+            opened.flush()
+            os.fsync(opened.fileno())
+        partial.rename(file)
+        self._saved = time.monotonic()
+
+    @property
+    def _file(self) -> Path | None:
+        return None if self._plan.resume is None else self._plan.resume / STATE
+
+
+def plan_digest(plan: Plan) -> str:
+    """64 hex over everything in a plan that changes what its steps do."""
+    places = {"output", "resume", "save_seconds"}
+    return hashlib.sha256(plan.model_dump_json(exclude=places).encode()).hexdigest()

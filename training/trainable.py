@@ -1,0 +1,81 @@
+"""Which weights of a policy are trained: all, all but the frozen ones, or a low-rank adapter's.
+
+Dropout stays off in every case, also where gradient checkpointing needs the model in training mode:
+a policy with dropout could not be compared with its reference. An adapter is merged back before
+anything is written, so every repair is a whole checkpoint.
+"""
+
+from fnmatch import fnmatchcase
+
+from torch import nn
+
+from holdfast.errors import InvalidPlan
+from holdfast.remediation import Lora, Plan
+from training.model import save_weights
+from training.output import whole_checkpoint
+
+
+def trainable(policy: nn.Module, plan: Plan) -> nn.Module:
+    """The policy with the plan's options applied: what `train` and `save_checkpoint` are given."""
+    freeze(policy, plan.freeze)
+    wrapped = policy if plan.lora is None else with_adapter(policy, plan.lora)
+    if plan.gradient_checkpointing:
+        without_dropout(wrapped).train()
+        wrapped.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+    return wrapped
+
+
+def save_checkpoint(policy: nn.Module, plan: Plan) -> None:
+    """Write `plan.output`, whole or not at all, an adapter added to the weights that it adapts."""
+    merge = getattr(policy, "merge_and_unload", None)
+    whole = policy if merge is None else merge()
+    with whole_checkpoint(plan) as folder:
+        save_weights(whole, plan.start_checkpoint, folder, fp32=plan.store == "fp32")
+
+
+def freeze(policy: nn.Module, patterns: tuple[str, ...]) -> None:
+    """Leave every parameter alone whose name matches one of the shell patterns.
+
+    Raises InvalidPlan for a pattern that matches none (a misspelt one would train everything) and
+    where nothing is left to train.
+    """
+    parameters = dict(policy.named_parameters())
+    for pattern in patterns:
+        matched = [name for name in parameters if fnmatchcase(name, pattern)]
+        if not matched:
+            raise InvalidPlan(
+                f"freeze: no parameter matches {pattern!r}; they are named like "
+                f"{next(iter(parameters))}"
+            )
+        for name in matched:
+            parameters[name].requires_grad_(False)
+    if not any(weight.requires_grad for weight in parameters.values()):
+        raise InvalidPlan("freeze: every parameter is frozen, so there is nothing to train")
+
+
+def with_adapter(policy: nn.Module, lora: Lora) -> nn.Module:
+    """A low-rank adapter on every linear layer of the blocks, or on those that `targets` names."""
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=0.0,
+        target_modules=list(lora.targets) or "all-linear",
+        task_type="CAUSAL_LM",
+    )
+    try:
+        wrapped: nn.Module = get_peft_model(policy, config)
+    except ValueError as error:  # peft's own word for targets that are not there
+        raise InvalidPlan(f"lora: {error}") from error
+    return wrapped
+
+
+def without_dropout(policy: nn.Module) -> nn.Module:
+    """Every chance of dropping set to 0, so that training mode computes what eval mode does."""
+    for module in policy.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        if isinstance(getattr(module, "attention_dropout", None), float):
+            setattr(module, "attention_dropout", 0.0)  # noqa: B010  no attribute of nn.Module
+    return policy
