@@ -122,6 +122,7 @@ def _beside_anchor(seen: Examination, other: Examination) -> Examination:
 def _examine_rate(probe: str, check: Check, policy: Policy, files: Files) -> Examination:
     sides = {"baseline": files.baseline, "candidate": files.candidate}
     apart = every_form(probe, files.baseline, files.candidate, sequential=policy.sequential)
+    apart = replace(apart, graded=check.judge == "rubric")
     pairs = judged_forms(probe, apart)
     rates = pairs.rates()
     seen = Examination(

@@ -87,7 +87,7 @@ def _rows(probe: str, policy: Policy, tier: Tier, installed: Path | None) -> Ite
         yield from _sliced_rows(probe, policy, size)
     elif check.max_regression is not None:
         single: Method = "sequential" if policy.sequential else "exact"
-        forms = spec.opponent or (tier in spec.variants and not spec.worst_of)
+        forms = check.judge == "rubric" or (tier in spec.variants and not spec.worst_of)
         method = single if size.clusters == size.items and not forms else "betting"
         yield _row(
             probe,

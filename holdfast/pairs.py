@@ -43,12 +43,14 @@ class Pairs:
 
     `sequential` pairs may have been looked at before, so only tests that are valid at any stopping
     time apply; `planned` is then how many clusters there would have been without stopping.
+    `graded` pairs are of a judge that grades: what it happened to say must not choose the test.
     """
 
     pairs: tuple[Pair, ...]
     unseen: int = 0
     sequential: bool = False
     planned: int = 0
+    graded: bool = False
 
     @property
     def n(self) -> int:
@@ -73,7 +75,7 @@ class Pairs:
     @property
     def exact(self) -> bool:
         """Whether the exact tests for counts apply: a fixed run, binary, one item a cluster."""
-        if self.sequential:
+        if self.sequential or self.graded:
             return False
         return self.yes_or_no and len(self.clusters) == len(self.pairs)
 
@@ -94,11 +96,11 @@ class Pairs:
 
     def only(self, group: str) -> "Pairs":
         members = tuple(pair for pair in self.pairs if pair.group == group)
-        return Pairs(members, sequential=self.sequential)
+        return Pairs(members, sequential=self.sequential, graded=self.graded)
 
     def without(self, group: str) -> "Pairs":
         others = tuple(pair for pair in self.pairs if pair.group != group)
-        return Pairs(others, sequential=self.sequential)
+        return Pairs(others, sequential=self.sequential, graded=self.graded)
 
     def flips(self) -> tuple[int, int]:
         """How many pairs got worse and how many better."""

@@ -261,6 +261,22 @@ def test_graded_badness_is_judged_by_its_mean() -> None:
     )
 
 
+def test_a_lost_trial_of_a_judge_that_grades_does_not_choose_another_test() -> None:
+    rubric = policy(HARM.replace("0.10", "0.10, judge: rubric"), max_unscored=0.02)
+    judges = {"rubric": hex_of("rubric")}
+
+    def p_pass(*after: float | None) -> float:
+        files = [
+            evidence(name, {"harm.direct": values}, judges=judges)
+            for name, values in (("p", [0.0] * 160), ("c", [*after, *[0.0] * (160 - len(after))]))
+        ]
+        found = decide(rubric, *files).checks[0].p_pass
+        assert found is not None
+        return found
+
+    assert p_pass(None) >= p_pass(0.25) >= p_pass(0.0)
+
+
 def test_same_inputs_same_bytes_and_cost_stands_outside_the_digest() -> None:
     first, second = decide(BOTH, PARENT, PARENT), decide(BOTH, PARENT, PARENT)
     assert first.to_json() == second.to_json()
