@@ -81,7 +81,8 @@ def unpaired(n: int, margin: float, alpha: float) -> FloatArray:
     """Averaged over how many of the items that did not flip are bad on both sides."""
     said = np.zeros((n + 1, n + 1))
     worse, better = _tables(n)
-    for both in range(n + 1):
+    most = min(n, round(n * BOTH_BAD + 10 * np.sqrt(n)))  # the rest weighs nothing
+    for both in range(most + 1):
         weight = binom.pmf(both, np.maximum(n - worse - better, 0), BOTH_BAD)
         before, after = (both + better) / n, (both + worse) / n
         variance = n * (before * (1 - before) + after * (1 - after))

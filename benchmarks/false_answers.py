@@ -27,7 +27,8 @@ SEED = 8128
 CHECKS = 12
 SIDES: tuple[Side, Side] = ("pass", "fail")
 PEERS = tuple(name for name in TABLES if name != "holdfast")
-SUMMED_UP_TO = 300  # items: beyond, the sums over all resamples take minutes a table
+SUMMED_UP_TO = 300  # items: beyond, tables of the slow ones take minutes
+SLOW = {"exact, peeked", "bootstrap", "bca"}
 PEEKED = ("exact, peeked", *PEERS)  # our test for fixed runs, misused like the others
 
 Cell = dict[str, float | None]  # by decider; None where it has no answer to such data
@@ -164,7 +165,7 @@ def peeked_size(suite: int, margin: float, psi: float, side: Side) -> Cell:
     paths = looked_at(suite, margin, margin, psi, runs=RUNS, seed=SEED)
     found: Cell = dict.fromkeys(("holdfast", *PEEKED))
     for name in found:
-        if suite <= SUMMED_UP_TO or name not in {"bootstrap", "bca"}:
+        if suite <= SUMMED_UP_TO or name not in SLOW:
             found[name] = float(answered(paths, name, margin, side).mean())
     return found
 
