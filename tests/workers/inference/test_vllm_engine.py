@@ -107,14 +107,17 @@ def test_single_tokens_are_scored_as_the_others(engine: RunnerEngine, folder: Pa
     assert all(isinstance(score.greedy, bool) for score in found.values())
 
 
-def test_a_random_tied_model_says_the_last_token_again_until_it_may_not(
+def test_what_it_says_is_greedy_and_ends_before_what_it_may_not_say(
     engine: RunnerEngine, folder: Path
 ) -> None:
     engine.open(folder, None)
-    asked = [Continuation("a", text) for text in ("a", "aa", "ab", "b")]
+    ((_, said),) = engine.generate(["Name a colour:"], Sampling(8))
+    assert said.text.isascii()
+    asked = [Continuation("Name a colour:", text) for text in (said.text[:1], said.text[:4], "~~")]
     scores = dict(engine.logprobs(asked))
-    assert [scores[at].greedy for at in range(4)] == [True, True, False, False]
-    ((_, ended),) = engine.generate(["a"], Sampling(16, until=("nothing of the kind", "aaa")))
+    assert [scores[at].greedy for at in range(3)] == [True, True, False]
+    until = ("nothing of the kind", said.text[:3])
+    ((_, ended),) = engine.generate(["Name a colour:"], Sampling(8, until=until))
     assert (ended.text, ended.finish, ended.tokens) == ("", "stop", 3)
 
 
