@@ -1,0 +1,64 @@
+"""What belongs to one family of recipes in a plan; docs/repairs.md says when to turn which.
+
+Defaults are those measured on a model of 135 million weights and runs of some sixty steps.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Divergence = Literal["forward_kl", "reverse_kl"]
+Controller = Literal["doubling", "pid", "ziegler"]
+Fisher = Literal["true", "empirical"]
+
+
+class Anchor(BaseModel):
+    """Of recipe `kl_anchor`: how far the policy may move from the baseline on rehearsal rows.
+
+    `bound` is in nats a token, the mean over `rows` held-out rows; None stands for three times what
+    the baseline differs from itself under other arithmetic. `weight` is what the divergence counts
+    beside the task's loss at first; the controller then moves it. The held-out rows are looked at
+    every `every` steps. `cache_mb` bounds the baseline's log-probabilities that are kept; where
+    they take more, the baseline itself stays in memory and is asked again.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    divergence: Divergence = "forward_kl"
+    bound: float | None = Field(default=0.05, ge=0)
+    controller: Controller = "pid"
+    weight: float = Field(default=1.0, gt=0)
+    every: int = Field(default=5, ge=1)
+    rows: int = Field(default=16, ge=2)
+    cache_mb: int = Field(default=1024, ge=0)
+
+
+class Penalty(BaseModel):
+    """How strongly `l2_anchor`, `l1_anchor`, `ewc` and `kd` hold on; each reads its own strength.
+
+    `fisher`: whether EWC draws the answers whose gradients it squares from the baseline (true), or
+    takes those of the rehearsal rows (empirical); of `fisher_rows` rows.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    l2: float = Field(default=1.0, ge=0)
+    l1: float = Field(default=1e-4, ge=0)
+    ewc: float = Field(default=1.0, ge=0)
+    kd: float = Field(default=0.1, ge=0)
+    fisher: Fisher = "true"
+    fisher_rows: int = Field(default=64, ge=1)
+
+
+class Constrained(BaseModel):
+    """Of recipe `constrained_sft`: beta of an answer's first token, of the next, of all later ones.
+
+    The larger, the less a token is learnt beyond what the baseline thought of it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    first: float = Field(default=0.5, gt=0)
+    early: float = Field(default=2.0, gt=0)
+    later: float = Field(default=0.1, gt=0)
+    early_tokens: int = Field(default=5, ge=1)
