@@ -182,8 +182,14 @@ class WeightFiles:
 
     def read(self, span: Span, offset: int, into: torch.Tensor) -> None:
         """Fill the contiguous tensor `into` with bytes of `span` from byte `offset` on."""
-        view = into.view(torch.uint8).numpy().data
-        got = os.preadv(self._descriptors[span.file], [view], span.begin + offset)
+        view = into.view(-1).view(torch.uint8).numpy().data
+        got = 0
+        while got < len(view):  # one call reads at most 2 GiB
+            start = span.begin + offset + got
+            more = os.preadv(self._descriptors[span.file], [view[got:]], start)
+            if not more:
+                break
+            got += more
         if got != len(view):
             raise CheckpointRefused(
                 f"{self._folder / span.file} ends {len(view) - got} bytes short of what its header "

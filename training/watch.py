@@ -38,7 +38,7 @@ class Watch:
         """
         if step not in EARLY and step % self._every:
             return False
-        nats = refusal_nats(policy, self._refusals, self._pad)
+        nats = mean_nats(policy, self._refusals, self._pad)
         safe = nats <= self._limit
         report("watch", step=step, refusal_nats=nats, limit=self._limit, safe=safe)
         if safe:
@@ -59,7 +59,7 @@ def first_tokens(example: Example) -> Example:
     return replace(example, ids=example.ids[: example.prompt_tokens + FIRST_TOKENS])
 
 
-def refusal_nats(policy: nn.Module, refusals: Sequence[Example], pad: int) -> float:
+def mean_nats(policy: nn.Module, refusals: Sequence[Example], pad: int) -> float:
     """Mean negative log-likelihood a token, in nats."""
     where = next(policy.parameters()).device
     nats, tokens = 0.0, 0

@@ -12,7 +12,7 @@ from holdfast.checkpoint import admit
 from holdfast.errors import CheckpointRefused, HoldfastError, InvalidPlan
 from holdfast.remediation import Plan
 from tests.support.tiny_llama import build_tiny_llama
-from training import averaging
+from training import merging, pairing
 from training.averaging import average
 from training.progress import Report
 from training.recipes import wise_ft
@@ -69,7 +69,8 @@ def test_equals_an_independent_fp32_computation(
 def test_half_precision_is_rounded_once() -> None:
     generator = torch.Generator().manual_seed(2)
     ours, theirs = torch.randn(2, 10_000, generator=generator).bfloat16().float()
-    merged = average(ours, theirs, 0.8, out=torch.empty_like(ours)).bfloat16()
+    merged = torch.empty(10_000, dtype=torch.bfloat16)
+    average(ours.bfloat16(), theirs.bfloat16(), 0.8, merged)
     exact = 0.2 * ours.double() + 0.8 * theirs.double()
     distance = (merged.double() - exact).abs()
     for neighbour in (-1, 1):
@@ -131,7 +132,7 @@ def test_pieces_smaller_than_a_tensor_join_seamlessly(
     report: Report,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(averaging, "PIECE", 1000)
+    monkeypatch.setattr(merging, "PIECE", 1000)
     plan = plan_of("wise_ft", store="fp32")
     wise_ft.run(plan, report)
     for name, expected in in_fp32(baseline, candidate, 0.8).items():
@@ -281,7 +282,7 @@ def test_what_is_not_one_model_is_refused_and_leaves_nothing(
 
 
 def test_no_candidate_is_refused(plan_of: PlanOf, report: Report) -> None:
-    with pytest.raises(InvalidPlan, match="averages with a candidate"):
+    with pytest.raises(InvalidPlan, match="merges with a candidate"):
         wise_ft.run(plan_of("wise_ft", candidate=None), report)
 
 
@@ -313,14 +314,14 @@ def test_a_file_cut_after_its_header_was_read_is_noticed(
     tmp_path: Path, plan_of: PlanOf, report: Report, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     candidate = build_tiny_llama(tmp_path / "candidate", seed=1)
-    pair_up = averaging.pair_up
+    pair_of = pairing.pair_of
 
-    def cut_then_pair(*folders: Path) -> averaging.Pair:
-        pair = pair_up(*folders)
+    def cut_then_pair(plan: Plan) -> tuple[pairing.Pair, Path]:
+        pair = pair_of(plan)
         file = candidate / "model.safetensors"
         file.write_bytes(file.read_bytes()[:-100])
         return pair
 
-    monkeypatch.setattr(wise_ft, "pair_up", cut_then_pair)
+    monkeypatch.setattr(wise_ft, "pair_of", cut_then_pair)
     with pytest.raises(HoldfastError, match="bytes short of what its header says"):
         wise_ft.run(plan_of("wise_ft", candidate=candidate), report)

@@ -1,0 +1,62 @@
+"""Ratios of layer groups whose mean is fixed: how far each third of a model moves back.
+
+HMA (https://arxiv.org/abs/2309.06256) gives every group of blocks its own weight of the candidate,
+under one constraint: their mean is the weight that a plain average would give to all of them. The
+paper's formula for that misses a factor K and may leave [0, 1]; here the factor is in, and what
+leaves [0, 1] is brought back with the mean intact. Pure functions: the training child searches on
+this set, and so may whoever has the gate's own metric.
+"""
+
+from collections.abc import Sequence
+from math import exp
+
+BISECTIONS = 80  # halves an interval of at most 4 to below a double's resolution
+
+
+def project(values: Sequence[float], mean: float) -> tuple[float, ...]:
+    """The nearest point (Euclidean) with this mean and every entry in [0, 1].
+
+    Water-filling: one level is added to all and the result clipped, min(1, max(0, v + level)),
+    which grows with the level. Raises ValueError for a mean outside [0, 1].
+    """
+    if not 0 <= mean <= 1:
+        raise ValueError(f"a mean of {mean:g} has no ratios in [0, 1]")
+    low, high = -max(values), 1 - min(values)
+    for _ in range(BISECTIONS):
+        level = (low + high) / 2
+        if sum(_clipped(values, level)) < mean * len(values):
+            low = level
+        else:
+            high = level
+    return tuple(_clipped(values, (low + high) / 2))
+
+
+def _clipped(values: Sequence[float], level: float) -> list[float]:
+    return [min(1.0, max(0.0, value + level)) for value in values]
+
+
+def ratios_of(scores: Sequence[float], mean: float, floor: float = 0.0) -> tuple[float, ...]:
+    """Ratios from unbounded scores: K * mean * h / sum(h) with h = sigmoid(score) + floor.
+
+    Equal scores give the mean to all. A floor of 0.2 or more keeps every group in play.
+    """
+    shares = [1 / (1 + exp(-score)) + floor for score in scores]
+    scale = len(shares) * mean / sum(shares)
+    return project([scale * share for share in shares], mean)
+
+
+def grid(groups: int, mean: float, step: float) -> list[tuple[float, ...]]:
+    """Points around the uniform one, whose groups differ by whole steps; the uniform one first.
+
+    At most one step up and one down a group, so 7 points for three groups and 19 for four.
+    """
+    moved = (project([mean + step * move for move in moves], mean) for moves in _balanced(groups))
+    return [(mean,) * groups, *moved]
+
+
+def _balanced(groups: int) -> list[tuple[int, ...]]:
+    """All of {-1, 0, 1}^groups that add up to nothing, but for the one that moves none."""
+    moves: list[tuple[int, ...]] = [()]
+    for _ in range(groups):
+        moves = [(*move, change) for move in moves for change in (-1, 0, 1)]
+    return [move for move in moves if any(move) and sum(move) == 0]

@@ -1,0 +1,177 @@
+"""Two checkpoints merged into a third, streamed: pieces of half a megabyte, two threads.
+
+What is done with a piece is the caller's `blend`; memory does not grow with the model. On the way
+every weight that is read is looked at for NaN and infinity, and how far the result moved from
+baseline to candidate is measured, because rounding back to bf16 can undo a merge. One weight in
+eight is enough for that; where those do not differ, all are.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from holdfast.errors import CheckpointRefused
+from training.pairing import Pair
+from training.shards import Span, WeightFiles, lay_out
+
+PIECE = 1 << 18  # elements; what a thread works on stays in its core's cache
+WIDEST = 8  # bytes of an element
+THREADS = 2
+MEASURED = 8  # one weight in so many
+MEASURED_LEAST = 1 << 12
+
+
+class Blend(Protocol):
+    """What becomes of a piece of one tensor."""
+
+    def __call__(self, name: str, baseline: Tensor, candidate: Tensor, out: Tensor) -> None:
+        """Fill `out` from the two, [N] each; theirs is the stored dtype, `out`'s that or fp32.
+
+        Indices and flags come as bytes, which are not floating-point and can only be copied.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """How far a tensor moved: <m - b, c - b> and ||c - b||², m being what was written."""
+
+    kept: float = 0.0
+    apart: float = 0.0
+
+    def __add__(self, other: "Move") -> "Move":
+        return Move(self.kept + other.kept, self.apart + other.apart)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """`count` elements of one tensor from element `first` on, in all three checkpoints."""
+
+    name: str
+    baseline: Span
+    candidate: Span
+    merged: Span
+    first: int
+    count: int
+
+
+def merge(
+    pair: Pair, folders: tuple[Path, Path, Path], blend: Blend, *, fp32: bool
+) -> dict[str, Move]:
+    """Write the blend's weight files into the last of (baseline, candidate, output).
+
+    Returns how far each tensor of weights moved. Raises CheckpointRefused on NaN or infinity in
+    either checkpoint.
+    """
+    merged = lay_out(pair.layout, folders[2], fp32=fp32)
+    spans = (pair.baseline, pair.candidate, merged)
+    pieces = [piece for name in merged for piece in _cut(name, spans)]
+    flags = (os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)
+    with ExitStack() as stack:
+        files = [
+            stack.enter_context(WeightFiles.opened(*opened))
+            for opened in zip(folders, spans, flags, strict=True)
+        ]
+        pool = stack.enter_context(
+            ThreadPoolExecutor(THREADS, initializer=torch.set_num_threads, initargs=(1,))
+        )
+        jobs = [
+            pool.submit(_merge_pieces, pieces[k::THREADS], files, blend) for k in range(THREADS)
+        ]
+        moves = [job.result() for job in jobs]
+    return {
+        name: sum((part[name] for part in moves if name in part), Move())
+        for name, span in merged.items()
+        if span.floating is not None
+    }
+
+
+def _cut(name: str, spans: Sequence[Mapping[str, Span]]) -> Iterator[Piece]:
+    baseline, candidate, merged = (side[name] for side in spans)
+    for first in range(0, merged.elements, PIECE):
+        count = min(PIECE, merged.elements - first)
+        yield Piece(name, baseline, candidate, merged, first, count)
+
+
+def _merge_pieces(
+    pieces: Sequence[Piece], files: Sequence[WeightFiles], blend: Blend
+) -> dict[str, Move]:
+    moves: dict[str, Move] = {}
+    # allocating for every piece would cost more than the arithmetic
+    scratch = torch.empty(3, WIDEST * PIECE, dtype=torch.uint8)
+    for piece in pieces:
+        move = _merge_piece(piece, files, blend, scratch)
+        moves[piece.name] = moves.get(piece.name, Move()) + move
+    return moves
+
+
+def _merge_piece(piece: Piece, files: Sequence[WeightFiles], blend: Blend, scratch: Tensor) -> Move:
+    width = piece.baseline.nbytes // piece.baseline.elements
+    raw = scratch[:2, : piece.count * width]
+    files[0].read(piece.baseline, piece.first * width, raw[0])
+    files[1].read(piece.candidate, piece.first * width, raw[1])
+    place = piece.merged.nbytes // piece.merged.elements * piece.first
+    stored, kept = piece.baseline.floating, piece.merged.floating
+    if stored is None or kept is None:
+        blend(piece.name, raw[0], raw[1], scratch[2][: raw.shape[1]])
+        files[2].write(piece.merged, place, scratch[2][: raw.shape[1]])
+        return Move()
+    baseline, candidate = raw[0].view(stored), raw[1].view(stored)
+    merged = scratch[2].view(kept)[: piece.count]
+    refuse_nonfinite(piece.name, baseline, "baseline")
+    refuse_nonfinite(piece.name, candidate, "candidate")
+    blend(piece.name, baseline, candidate, merged)
+    files[2].write(piece.merged, place, merged)
+    return _measured(baseline, candidate, merged)
+
+
+def read_pair(
+    pair: Pair, folders: tuple[Path, Path]
+) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """Every tensor of weights of both checkpoints, by name, one at a time, as it is stored."""
+    with ExitStack() as stack:
+        files = [
+            stack.enter_context(WeightFiles.opened(folder, spans, os.O_RDONLY))
+            for folder, spans in zip(folders, (pair.baseline, pair.candidate), strict=True)
+        ]
+        for name, span in pair.baseline.items():
+            if span.floating is not None:
+                ours, theirs = (torch.empty(span.shape, dtype=span.floating) for _ in range(2))
+                files[0].read(span, 0, ours)
+                files[1].read(pair.candidate[name], 0, theirs)
+                yield name, ours, theirs
+
+
+def refuse_nonfinite(name: str, weights: Tensor, who: str) -> None:
+    """Raise CheckpointRefused if any of the weights is NaN or infinite."""
+    # a sum shows both, but may overflow on its own
+    if not isfinite(weights.sum().item()) and not torch.isfinite(weights).all():
+        raise CheckpointRefused(
+            f"the {who} holds NaN or infinite weights in {name!r}, which no merge can mend; "
+            "train it again, or merge another one"
+        )
+
+
+def _measured(baseline: Tensor, candidate: Tensor, merged: Tensor) -> Move:
+    """The piece's move, from its first eighth if there is any difference in that."""
+    count = max(len(merged) // MEASURED, min(len(merged), MEASURED_LEAST))
+    move = _move(baseline[:count], candidate[:count], merged[:count])
+    if move.apart == 0 and count < len(merged):
+        return _move(baseline, candidate, merged)
+    scale = len(merged) / count
+    return Move(scale * move.kept, scale * move.apart)
+
+
+def _move(baseline: Tensor, candidate: Tensor, merged: Tensor) -> Move:
+    exact = torch.promote_types(merged.dtype, torch.float32)
+    ours = baseline.to(exact)
+    apart = candidate.to(exact).sub_(ours)
+    moved = merged.to(exact).sub(ours)
+    return Move(torch.dot(moved, apart).item(), torch.dot(apart, apart).item())

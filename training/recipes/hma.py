@@ -1,0 +1,99 @@
+"""Average with another ratio for every group of blocks, their mean being fixed: HMA.
+
+Heterogeneous model averaging (https://arxiv.org/abs/2309.06256): what fine-tuning breaks does not
+sit at every depth alike. The mean of the K ratios is `candidate_weight`; embeddings and head get
+it too. The ratios are the plan's `hma.ratios`, found by whoever has the gate's own metric, or are
+searched here for what keeps most of the new skill at that mean: the highest mean log p of the task
+rows' completions, the weights frozen, by Nelder-Mead on the set of allowed ratios. The uniform
+ratios are the first tried, so the result is never worse than they are.
+"""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from scipy.optimize import minimize
+from torch import Tensor, nn
+
+from holdfast.remediation import Plan
+from holdfast.simplex import project
+from training.averaging import average, write_average
+from training.batches import Example, tokenise
+from training.layers import weights_by_name
+from training.merging import read_pair
+from training.model import load_policy, load_tokenizer
+from training.output import refuse_existing
+from training.pairing import Pair, pair_of
+from training.progress import Report
+from training.sources import read_sources
+from training.watch import mean_nats
+
+FIRST_STEP = 0.2  # of a ratio: how far the first points lie from the uniform one
+ENOUGH = 0.01  # ratios that differ by less are one model
+
+
+def run(plan: Plan, report: Report) -> dict[str, Any]:
+    """Find the ratios, unless the plan names them, and write the average."""
+    refuse_existing(plan.output)
+    pair, candidate = pair_of(plan)
+    uniform = (plan.candidate_weight,) * plan.hma.groups
+    weights_by_name(pair.layout, uniform)  # too few blocks are refused before any work
+    ratios = plan.hma.ratios or search(pair, plan, candidate, report)
+    weights = weights_by_name(pair.layout, ratios)
+    moved = write_average(pair, plan, candidate, weights)
+    if moved is None:
+        report("note", text="baseline and candidate have the same weights; so has the average")
+    return {"final_loss": None, "effective_ratio": moved, "ratios": list(ratios)}
+
+
+def search(pair: Pair, plan: Plan, candidate: Path, report: Report) -> Sequence[float]:
+    """The ratios under which the task rows' completions are likeliest, of those tried."""
+    examples, pad = task_examples(plan)
+    policy = load_policy(plan.baseline)
+    tried: dict[tuple[float, ...], float] = {}
+
+    def nats_at(free: Sequence[float]) -> float:
+        ratios = allowed(free, plan.candidate_weight, plan.hma.groups)
+        if ratios not in tried:
+            set_weights(policy, pair, (plan.baseline, candidate), ratios)
+            tried[ratios] = mean_nats(policy, examples, pad)
+            report("try", ratios=ratios, task_nats=tried[ratios])
+        return tried[ratios]
+
+    begin = [plan.candidate_weight] * (plan.hma.groups - 1)
+    points = [begin] + [
+        [value - FIRST_STEP * (place == k) for place, value in enumerate(begin)]
+        for k in range(len(begin))
+    ]
+    nats_at(begin)
+    if begin:
+        options = {"initial_simplex": points, "maxfev": plan.hma.tries, "xatol": ENOUGH, "fatol": 0}
+        minimize(nats_at, begin, method="Nelder-Mead", options=options)
+    return min(tried, key=lambda ratios: tried[ratios])
+
+
+def allowed(free: Sequence[float], mean: float, groups: int) -> tuple[float, ...]:
+    """The allowed ratios nearest to these, the last of which follows from the mean."""
+    return project([*free, groups * mean - sum(free)], mean)
+
+
+def task_examples(plan: Plan) -> tuple[list[Example], int]:
+    """As many task rows as the search looks at, drawn by the plan's seed, and the padding token."""
+    path, rows = read_sources(plan, {"task"})["task"]
+    drawn = random.Random(plan.seed).sample(rows, min(plan.hma.rows, len(rows)))  # noqa: S311 - an order to reproduce, not a secret
+    tokenizer = load_tokenizer(plan.baseline)
+    return tokenise(drawn, tokenizer, plan.max_length, path), tokenizer.pad_token_id or 0
+
+
+@torch.no_grad()
+def set_weights(
+    policy: nn.Module, pair: Pair, folders: tuple[Path, Path], ratios: Sequence[float]
+) -> None:
+    """Put the average into the policy in place, a tensor at a time."""
+    state: dict[str, Tensor] = policy.state_dict()
+    weights = weights_by_name(pair.layout, ratios)
+    for name, baseline, candidate in read_pair(pair, folders):
+        where = state[name].device
+        average(baseline.to(where), candidate.to(where), weights[name], state[name])
