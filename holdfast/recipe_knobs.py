@@ -3,9 +3,9 @@
 Defaults are those measured on a model of 135 million weights and runs of some sixty steps.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Divergence = Literal["forward_kl", "reverse_kl"]
 Controller = Literal["doubling", "pid", "ziegler"]
@@ -62,3 +62,24 @@ class Constrained(BaseModel):
     early: float = Field(default=2.0, gt=0)
     later: float = Field(default=0.1, gt=0)
     early_tokens: int = Field(default=5, ge=1)
+
+
+class Hma(BaseModel):
+    """Of recipe `hma`: one ratio for each of `groups` groups of blocks, from the first to the last.
+
+    `ratios` are taken as they are, and their mean has to be the plan's `candidate_weight`. Without
+    them they are searched in about `tries` tries, each of which scores `rows` task rows.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    groups: int = Field(default=3, ge=1)
+    ratios: tuple[Annotated[float, Field(ge=0, le=1)], ...] | None = None
+    tries: int = Field(default=24, ge=1)
+    rows: int = Field(default=64, ge=1)
+
+    @model_validator(mode="after")
+    def _one_ratio_a_group(self) -> "Hma":
+        if self.ratios is not None and len(self.ratios) != self.groups:
+            raise ValueError(f"{len(self.ratios)} ratios for {self.groups} groups; give one each")
+        return self

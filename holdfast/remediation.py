@@ -11,11 +11,13 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from holdfast.errors import InvalidPlan
+from holdfast.recipe_knobs import Hma
 from holdfast.task_data import Kind
 
-Recipe = Literal["finetune", "wise_ft", "rehearsal"]
+Recipe = Literal["finetune", "wise_ft", "hma", "rehearsal"]
 
 MAX_LEARNING_RATE = 1e-3  # beyond it a full fine-tune of an aligned model is a mistake
+MEAN_TOLERANCE = 1e-6
 
 
 class Mix(BaseModel):
@@ -87,6 +89,7 @@ class Plan(BaseModel):
     seed: int = Field(default=0, ge=0)
 
     candidate_weight: float = Field(default=0.8, ge=0, le=1)
+    hma: Hma = Hma()
 
     start: Literal["baseline", "candidate"] = "baseline"
     task_data: Path | None = None
@@ -115,6 +118,17 @@ class Plan(BaseModel):
                 f"learning_rate is {self.learning_rate:g}, and above {MAX_LEARNING_RATE:g} an "
                 "aligned model is lost within steps; set force to do it nevertheless"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _ratios_around_their_mean(self) -> "Plan":
+        if self.hma.ratios is not None:
+            mean = sum(self.hma.ratios) / len(self.hma.ratios)
+            if abs(mean - self.candidate_weight) > MEAN_TOLERANCE:
+                raise ValueError(
+                    f"the mean of hma.ratios is {mean:g}, but candidate_weight is "
+                    f"{self.candidate_weight:g}; set both to the same"
+                )
         return self
 
     @property

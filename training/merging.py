@@ -132,9 +132,7 @@ def _merge_piece(piece: Piece, files: Sequence[WeightFiles], blend: Blend, scrat
     return _measured(baseline, candidate, merged)
 
 
-def read_pair(
-    pair: Pair, folders: tuple[Path, Path]
-) -> Iterator[tuple[str, Tensor, Tensor]]:
+def read_pair(pair: Pair, folders: tuple[Path, Path]) -> Iterator[tuple[str, Tensor, Tensor]]:
     """Every tensor of weights of both checkpoints, by name, one at a time, as it is stored."""
     with ExitStack() as stack:
         files = [

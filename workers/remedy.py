@@ -80,6 +80,8 @@ def make_plan(worker: Worker, lease: jobs.Lease, job: Repair) -> Plan:
             fields["task_data"] = job.task_data
         draft = checked(fields)
         fields["rehearsal_data"] = write_rehearsal(worker, lease, job, draft)
+    if job.recipe == "hma" and job.task_data is not None:
+        fields["task_data"] = job.task_data
     return checked(fields)
 
 

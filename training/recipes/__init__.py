@@ -6,13 +6,15 @@ the others repair what that does.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from holdfast.remediation import Plan, Recipe
 from training.progress import Report
-from training.recipes import finetune, rehearsal, wise_ft
+from training.recipes import finetune, hma, rehearsal, wise_ft
 
-RECIPES: dict[Recipe, Callable[[Plan, Report], dict[str, float | None]]] = {
+RECIPES: dict[Recipe, Callable[[Plan, Report], dict[str, Any]]] = {
     "finetune": finetune.run,
     "wise_ft": wise_ft.run,
+    "hma": hma.run,
     "rehearsal": rehearsal.run,
 }
