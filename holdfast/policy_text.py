@@ -29,8 +29,6 @@ PLANNED_RECIPES = {
     "maxright",
     "sma",
     "early_stop",
-    "graft",
-    "safe_merge",
     "reorder",
     "ptst",
 }

@@ -3,6 +3,7 @@
 Defaults are those measured on a model of 135 million weights and runs of some sixty steps.
 """
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -62,6 +63,34 @@ class Constrained(BaseModel):
     early: float = Field(default=2.0, gt=0)
     later: float = Field(default=0.1, gt=0)
     early_tokens: int = Field(default=5, ge=1)
+
+
+class Graft(BaseModel):
+    """Of recipe `graft`: the share of the weights that stay the candidate's, those that moved most.
+
+    Most of the whole model, or of every tensor by itself.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    keep: float = Field(default=0.1, gt=0, le=1)
+    scope: Literal["model", "tensor"] = "model"
+
+
+class SafeMerge(BaseModel):
+    """Of recipe `safe_merge`: which layers count as having left the directions of alignment.
+
+    `unaligned` is the model that the baseline was before it was aligned. Layers whose update has a
+    cosine below `threshold` are averaged with `candidate_weight`, or keep only what lies in the
+    directions that hold the share `energy` of the alignment.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    unaligned: Path | None = None
+    threshold: float = Field(default=0.35, ge=0, le=1)
+    mode: Literal["average", "project"] = "average"
+    energy: float = Field(default=0.9, gt=0, le=1)
 
 
 class Hma(BaseModel):

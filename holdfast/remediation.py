@@ -11,10 +11,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from holdfast.errors import InvalidPlan
-from holdfast.recipe_knobs import Hma
+from holdfast.recipe_knobs import Graft, Hma, SafeMerge
 from holdfast.task_data import Kind
 
-Recipe = Literal["finetune", "wise_ft", "hma", "rehearsal"]
+Recipe = Literal["finetune", "wise_ft", "hma", "safe_merge", "graft", "rehearsal"]
 
 MAX_LEARNING_RATE = 1e-3  # beyond it a full fine-tune of an aligned model is a mistake
 MEAN_TOLERANCE = 1e-6
@@ -90,6 +90,8 @@ class Plan(BaseModel):
 
     candidate_weight: float = Field(default=0.8, ge=0, le=1)
     hma: Hma = Hma()
+    graft: Graft = Graft()
+    safe_merge: SafeMerge = SafeMerge()
 
     start: Literal["baseline", "candidate"] = "baseline"
     task_data: Path | None = None

@@ -48,7 +48,7 @@ from holdfast.task_data import digest_of, read_task_data
 CHECKPOINT_ID = re.compile(r"ckpt_[0-9a-f]{32}")
 POLICY_ID = re.compile(r"pol_[0-9a-f]{32}")
 ANCHOR = "anchor"  # the alias that every evaluation of a project is held against as well
-RECIPES = ("wise_ft", "hma", "rehearsal")
+RECIPES = ("wise_ft", "hma", "safe_merge", "graft", "rehearsal")
 
 Lookup = Callable[[Session, str], str]  # (session, project) -> the id of a row
 

@@ -55,13 +55,13 @@ def write_average(
         moves = merge(pair, folders, blend, fp32=plan.store == "fp32")
         for weight in sorted({weights[name] for name in moves}):
             alike = [move for name, move in moves.items() if weights[name] == weight]
-            _check_ratio(sum(alike, Move()), weight)
+            check_ratio(sum(alike, Move()), weight)
     total = sum(moves.values(), Move())
     return total.kept / total.apart if total.apart else None
 
 
-def _check_ratio(move: Move, weight: float) -> None:
-    """What is averaged with one weight has to have moved by that much, after rounding."""
+def check_ratio(move: Move, weight: float) -> None:
+    """Raise InvalidPlan unless what was to move by `weight` did so, after rounding."""
     ratio = move.kept / move.apart if move.apart else weight
     if abs(ratio - weight) > RATIO_TOLERANCE * weight:
         raise InvalidPlan(

@@ -7,7 +7,7 @@ eight is enough for that; where those do not differ, all are.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -132,19 +132,45 @@ def _merge_piece(piece: Piece, files: Sequence[WeightFiles], blend: Blend, scrat
     return _measured(baseline, candidate, merged)
 
 
-def read_pair(pair: Pair, folders: tuple[Path, Path]) -> Iterator[tuple[str, Tensor, Tensor]]:
-    """Every tensor of weights of both checkpoints, by name, one at a time, as it is stored."""
+def write_tensors(
+    layout: Mapping[str, Span], folder: Path, tensors: Iterable[tuple[str, Tensor]], *, fp32: bool
+) -> None:
+    """Write the weight files of `layout`, each tensor rounded once to what it is stored as."""
+    placed = lay_out(layout, folder, fp32=fp32)
+    with WeightFiles.opened(folder, placed, os.O_WRONLY) as files:
+        for name, tensor in tensors:
+            if name in placed:
+                kept = placed[name].floating
+                files.write(
+                    placed[name], 0, (tensor if kept is None else tensor.to(kept)).contiguous()
+                )
+
+
+def read_alike(
+    folders: Sequence[Path], spans: Sequence[Mapping[str, Span]]
+) -> Iterator[tuple[str, list[Tensor]]]:
+    """Every tensor by name, as each of the checkpoints stores it; one name at a time.
+
+    Indices and flags come as bytes. Refuses NaN and infinity as `merge` does.
+    """
     with ExitStack() as stack:
         files = [
-            stack.enter_context(WeightFiles.opened(folder, spans, os.O_RDONLY))
-            for folder, spans in zip(folders, (pair.baseline, pair.candidate), strict=True)
+            stack.enter_context(WeightFiles.opened(folder, placed, os.O_RDONLY))
+            for folder, placed in zip(folders, spans, strict=True)
         ]
-        for name, span in pair.baseline.items():
-            if span.floating is not None:
-                ours, theirs = (torch.empty(span.shape, dtype=span.floating) for _ in range(2))
-                files[0].read(span, 0, ours)
-                files[1].read(pair.candidate[name], 0, theirs)
-                yield name, ours, theirs
+        for name, span in spans[0].items():
+            alike = [_empty(span) for _ in files]
+            for opened, placed, tensor, folder in zip(files, spans, alike, folders, strict=True):
+                opened.read(placed[name], 0, tensor)
+                if tensor.is_floating_point():
+                    refuse_nonfinite(name, tensor, f"checkpoint {folder.name}")
+            yield name, alike
+
+
+def _empty(span: Span) -> Tensor:
+    if span.floating is None:
+        return torch.empty(span.nbytes, dtype=torch.uint8)
+    return torch.empty(span.shape, dtype=span.floating)
 
 
 def refuse_nonfinite(name: str, weights: Tensor, who: str) -> None:
@@ -160,14 +186,14 @@ def refuse_nonfinite(name: str, weights: Tensor, who: str) -> None:
 def _measured(baseline: Tensor, candidate: Tensor, merged: Tensor) -> Move:
     """The piece's move, from its first eighth if there is any difference in that."""
     count = max(len(merged) // MEASURED, min(len(merged), MEASURED_LEAST))
-    move = _move(baseline[:count], candidate[:count], merged[:count])
+    move = move_of(baseline[:count], candidate[:count], merged[:count])
     if move.apart == 0 and count < len(merged):
-        return _move(baseline, candidate, merged)
+        return move_of(baseline, candidate, merged)
     scale = len(merged) / count
     return Move(scale * move.kept, scale * move.apart)
 
 
-def _move(baseline: Tensor, candidate: Tensor, merged: Tensor) -> Move:
+def move_of(baseline: Tensor, candidate: Tensor, merged: Tensor) -> Move:
     exact = torch.promote_types(merged.dtype, torch.float32)
     ours = baseline.to(exact)
     apart = candidate.to(exact).sub_(ours)

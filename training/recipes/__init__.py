@@ -10,11 +10,13 @@ from typing import Any
 
 from holdfast.remediation import Plan, Recipe
 from training.progress import Report
-from training.recipes import finetune, hma, rehearsal, wise_ft
+from training.recipes import finetune, graft, hma, rehearsal, safe_merge, wise_ft
 
 RECIPES: dict[Recipe, Callable[[Plan, Report], dict[str, Any]]] = {
     "finetune": finetune.run,
     "wise_ft": wise_ft.run,
     "hma": hma.run,
+    "safe_merge": safe_merge.run,
+    "graft": graft.run,
     "rehearsal": rehearsal.run,
 }

@@ -22,7 +22,7 @@ from holdfast.simplex import project
 from training.averaging import average, write_average
 from training.batches import Example, tokenise
 from training.layers import weights_by_name
-from training.merging import read_pair
+from training.merging import read_alike
 from training.model import load_policy, load_tokenizer
 from training.output import refuse_existing
 from training.pairing import Pair, pair_of
@@ -94,6 +94,7 @@ def set_weights(
     """Put the average into the policy in place, a tensor at a time."""
     state: dict[str, Tensor] = policy.state_dict()
     weights = weights_by_name(pair.layout, ratios)
-    for name, baseline, candidate in read_pair(pair, folders):
-        where = state[name].device
-        average(baseline.to(where), candidate.to(where), weights[name], state[name])
+    for name, (baseline, candidate) in read_alike(folders, (pair.baseline, pair.candidate)):
+        if baseline.is_floating_point():
+            where = state[name].device
+            average(baseline.to(where), candidate.to(where), weights[name], state[name])

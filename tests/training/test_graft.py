@@ -1,0 +1,78 @@
+"""Grafts: every weight is one of the two, and those that stay are the ones that moved most."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from holdfast.remediation import Plan
+from training.progress import Report
+from training.recipes import graft
+
+PlanOf = Callable[..., Plan]
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def kept_and_left(plan: Plan, name: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """How far the weights moved that were kept, and those that were not."""
+    ours, theirs, merged = (
+        weights(folder)[name].float() for folder in (plan.baseline, plan.candidate, plan.output)
+    )
+    assert ((merged == ours) | (merged == theirs)).all()
+    moved = (theirs - ours).abs()
+    return moved[merged != ours], moved[(merged == ours) & (moved > 0)]
+
+
+@pytest.mark.parametrize("scope", ["model", "tensor"])
+@pytest.mark.parametrize("keep", [0.02, 0.3, 1.0])
+def test_the_largest_changes_stay(plan_of: PlanOf, report: Report, scope: str, keep: float) -> None:
+    plan = plan_of("graft", graft={"keep": keep, "scope": scope})
+    outcome = graft.run(plan, report)
+    sides = {name: kept_and_left(plan, name) for name in weights(plan.baseline)}
+    moved = {name: len(kept) + len(left) for name, (kept, left) in sides.items()}
+    for kept, left in sides.values():
+        if scope == "tensor" and len(kept) and len(left):
+            assert kept.min() >= left.max()
+    lowest = min(float(kept.min()) for kept, _ in sides.values() if len(kept))
+    if scope == "model":
+        assert all(lowest >= left.max() for _, left in sides.values() if len(left))
+    total = sum(weight.numel() for weight in weights(plan.baseline).values())
+    share = sum(len(kept) for kept, _ in sides.values()) / total
+    assert share == pytest.approx(min(keep, sum(moved.values()) / total), rel=0.06)
+    assert outcome["effective_ratio"] >= keep or keep == 1.0
+
+
+def test_a_large_tensor_is_counted_by_a_sample(
+    plan_of: PlanOf, report: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graft, "LARGE", 1000)
+    plan = plan_of("graft", graft={"keep": 0.1})
+    graft.run(plan, report)
+    name = "model.layers.1.mlp.up_proj.weight"
+    kept, left = kept_and_left(plan, name)
+    assert len(kept) / (len(kept) + len(left)) == pytest.approx(0.1, rel=0.5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "keep", "expected"),
+    [([1.0, 2.0, 3.0, 4.0], 0.5, 3.0), ([1.0, 1.0, 1.0], 0.1, 1.0), ([0.0, 0.0, 5.0], 0.5, 0.0)],
+)
+def test_thresholds(changes: list[float], keep: float, expected: float) -> None:
+    histogram = graft.count_changes(torch.tensor(changes))
+    assert graft.threshold(histogram, keep) == expected
+
+
+def test_the_same_checkpoint_twice_is_said(
+    plan_of: PlanOf, baseline: Path, report: Report, events: list[dict[str, Any]]
+) -> None:
+    plan = plan_of("graft", candidate=baseline)
+    assert graft.run(plan, report)["effective_ratio"] is None
+    assert "same weights" in events[0]["text"]
+    same, expected = weights(plan.output), weights(baseline)
+    assert all(torch.equal(same[name], expected[name]) for name in expected)
