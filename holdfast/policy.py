@@ -19,7 +19,17 @@ RETENTION = "task.retention"  # judged only where a repair stands beside the can
 
 NamedJudge = Literal["guard", "rubric"]  # the endpoint of the worker's settings
 CheckTier = Literal["blocking", "advisory"]
-PolicyRecipe = Literal["wise_ft", "hma", "safe_merge", "graft", "rehearsal"]
+PolicyRecipe = Literal[
+    "wise_ft",
+    "hma",
+    "safe_merge",
+    "graft",
+    "rehearsal",
+    "sequential",
+    "mix",
+    "alright",
+    "maxright",
+]
 
 Share = Annotated[float, Field(ge=0, le=1)]
 _FROZEN = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)

@@ -112,3 +112,34 @@ class Hma(BaseModel):
         if self.ratios is not None and len(self.ratios) != self.groups:
             raise ValueError(f"{len(self.ratios)} ratios for {self.groups} groups; give one each")
         return self
+
+
+class Preference(BaseModel):
+    """Knobs of the recipes that learn the task and prefer the baseline's answers at once.
+
+    `share` is the weight of the preferences against the task's 1 - share: of the losses (`mix`),
+    of the steps (`alright`, `sequential`), of the gaps (`maxright`). `pairs` are taken a step.
+    `beta` is DPO's, a nat⁻¹; `gamma` turns it into MMPO, for pairs that carry a margin.
+
+    `first` is what `sequential` begins with. The others are `maxright`'s: a loss is measured again
+    when it is older than `every` steps; measurements are averaged with weight `ema` a step; it
+    changes sides only for a gap that is `hysteresis` larger. The optima are the least losses that
+    either objective reaches alone (nats a token, nats a pair); one that is not given is measured by
+    a run of `optimum_steps` on that objective alone.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    share: float = Field(default=0.5, ge=0, le=1)
+    pairs: int = Field(default=4, ge=1)
+    beta: float = Field(default=0.1, gt=0)
+    gamma: float | None = Field(default=None, gt=0)
+
+    first: Literal["task", "preference"] = "task"
+
+    every: int = Field(default=10, ge=1)
+    ema: float = Field(default=0.9, ge=0, lt=1)
+    hysteresis: float = Field(default=0.0, ge=0)
+    task_optimum: float | None = Field(default=None, ge=0)
+    preference_optimum: float | None = Field(default=None, ge=0)
+    optimum_steps: int = Field(default=10, ge=1)

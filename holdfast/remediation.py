@@ -11,10 +11,22 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from holdfast.errors import InvalidPlan
-from holdfast.recipe_knobs import Graft, Hma, SafeMerge
+from holdfast.recipe_knobs import Graft, Hma, Preference, SafeMerge
 from holdfast.task_data import Kind
 
-Recipe = Literal["finetune", "wise_ft", "hma", "safe_merge", "graft", "rehearsal"]
+Recipe = Literal[
+    "finetune",
+    "wise_ft",
+    "hma",
+    "safe_merge",
+    "graft",
+    "rehearsal",
+    "sequential",
+    "mix",
+    "alright",
+    "maxright",
+]
+Reduction = Literal["token_mean_global", "token_mean_batch", "seq_sum_mean"]
 
 MAX_LEARNING_RATE = 1e-3  # beyond it a full fine-tune of an aligned model is a mistake
 MEAN_TOLERANCE = 1e-6
@@ -77,6 +89,8 @@ class Plan(BaseModel):
     from `start`. `store` is the dtype on disk: the start checkpoint's own, or fp32 where rounding
     to bf16 would swallow the repair. `freeze` are shell patterns of parameter names. `resume` is a
     folder in which a run that is killed leaves what it needs to go on; the same plan goes on there.
+    `preference_data` is JSON Lines of {"prompt", "chosen", "rejected"}; `reference_cache` is where
+    the baseline's log-probabilities of them are kept, which need computing once only.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -96,6 +110,10 @@ class Plan(BaseModel):
     start: Literal["baseline", "candidate"] = "baseline"
     task_data: Path | None = None
     rehearsal_data: Path | None = None
+    preference_data: Path | None = None
+    reference_cache: Path | None = None
+    preference: Preference = Preference()
+    reduction: Reduction = "token_mean_global"
     mix: Mix = Mix()
     steps: int = Field(default=60, ge=1)
     batch_size: int = Field(default=8, ge=1)
@@ -141,6 +159,17 @@ class Plan(BaseModel):
         if self.candidate is None:
             raise InvalidPlan("the plan starts from the candidate but names none; add `candidate`")
         return self.candidate
+
+
+def without_refusals(mix: Mix) -> Mix:
+    """The mix of a recipe that learns to refuse from pairs: task rows and answered look-alikes.
+
+    Preferring refusals, with no look-alike answered beside it, teaches to refuse those as well.
+    """
+    kept = mix.task + mix.answers
+    if not kept:
+        raise InvalidPlan("the mix holds refusals alone; pairs bring those, give task or answers")
+    return Mix(task=mix.task / kept, refusals=0, answers=1 - mix.task / kept)
 
 
 def rows_drawn(mix: Mix, rows: int) -> dict[Kind, int]:

@@ -11,6 +11,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -18,6 +19,8 @@ from transformers import PreTrainedTokenizerBase
 
 from holdfast.errors import CheckpointRefused, InvalidTaskData
 from holdfast.task_data import Kind, Row
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +57,7 @@ def tokenise(
     Rows whose prompt alone fills that would have nothing to learn and are left out; the caller
     counts them by the difference. Raises InvalidTaskData if that leaves none at all.
     """
-    if tokenizer.chat_template is None:
-        raise CheckpointRefused(
-            f"{tokenizer.name_or_path} has no chat template; "
-            "give a chat checkpoint, or add chat_template.jinja"
-        )
-    examples = [_example(row, tokenizer, max_length, path) for row in rows]
+    examples = [example_of(row, tokenizer, max_length, path) for row in rows]
     kept = [example for example in examples if example.completion_tokens > 0]
     if not kept:
         raise InvalidTaskData(
@@ -69,7 +67,15 @@ def tokenise(
     return kept
 
 
-def _example(row: Row, tokenizer: PreTrainedTokenizerBase, max_length: int, path: Path) -> Example:
+def example_of(
+    row: Row, tokenizer: PreTrainedTokenizerBase, max_length: int, path: Path
+) -> Example:
+    """One row as tokens, whether or not any of its completion is left within `max_length`."""
+    if tokenizer.chat_template is None:
+        raise CheckpointRefused(
+            f"{tokenizer.name_or_path} has no chat template; "
+            "give a chat checkpoint, or add chat_template.jinja"
+        )
     question = [{"role": "user", "content": row.prompt}]
     answer = {"role": "assistant", "content": row.completion}
     prompt = _rendered(tokenizer, question, generation=True)
@@ -110,7 +116,8 @@ def order_of_sources(counts: Mapping[Kind, int]) -> list[Kind]:
     return [kind for _, _, kind in sorted(places)]
 
 
-def _cycles(examples: Sequence[Example], seed: str) -> Iterator[Example]:
+def cycles(examples: Sequence[T], seed: str) -> Iterator[T]:
+    """The examples for ever, in another order every time round."""
     shuffled = list(examples)
     generator = random.Random(seed)  # noqa: S311 - an order to reproduce, not a secret
     while True:
@@ -129,8 +136,8 @@ def draw_steps(
 
     Every source with a count must hold at least one example.
     """
-    cycles = {kind: _cycles(examples, f"{seed}/{kind}") for kind, examples in sources.items()}
-    examples = [next(cycles[kind]) for kind in order_of_sources(counts)]
+    sequences = {kind: cycles(examples, f"{seed}/{kind}") for kind, examples in sources.items()}
+    examples = [next(sequences[kind]) for kind in order_of_sources(counts)]
     return [examples[k : k + batch_size] for k in range(0, len(examples), batch_size)]
 
 

@@ -74,6 +74,11 @@ def load_policy(folder: Path) -> nn.Module:
     return policy.to(device()).eval()
 
 
+def attention_of(policy: nn.Module) -> str:
+    """Which implementation of attention the model runs, such as sdpa or eager."""
+    return str(getattr(policy.config, "_attn_implementation"))  # noqa: B009  transformers has no public name
+
+
 def trained_weights(policy: nn.Module) -> list[tuple[str, Tensor]]:
     """The parameters that steps change, by name, without their gradients."""
     named = policy.named_parameters()
@@ -102,7 +107,7 @@ def completion_logits(policy: nn.Module, batch: Batch, predicts: Tensor) -> Tens
     The head sees those positions only, which saves most of its work; whatever the model does to
     logits after its head (scaling, soft caps) is done as ever.
     """
-    with _head_sees(policy, predicts):
+    with head_sees(policy, predicts):
         logits: Tensor = policy(
             input_ids=batch.ids, attention_mask=batch.attention, use_cache=False
         ).logits
@@ -110,9 +115,10 @@ def completion_logits(policy: nn.Module, batch: Batch, predicts: Tensor) -> Tens
 
 
 @contextmanager
-def _head_sees(policy: nn.Module, predicts: Tensor) -> Iterator[None]:
+def head_sees(policy: nn.Module, positions: Tensor | tuple[Tensor, Tensor]) -> Iterator[None]:
+    """Show the head some positions of its input: a mask [B, T], or rows [N] and columns [N]."""
     head = policy.get_output_embeddings()  # type: ignore[operator]
-    hook = head.register_forward_pre_hook(lambda _, inputs: (inputs[0][predicts],))
+    hook = head.register_forward_pre_hook(lambda _, inputs: (inputs[0][positions],))
     try:
         yield
     finally:

@@ -84,7 +84,12 @@ class Resume:
         return None if self._plan.resume is None else self._plan.resume / STATE
 
 
+def goes_on(plan: Plan) -> bool:
+    """Whether a killed run of the plan left a state, so that its `memory` will be brought back."""
+    return plan.resume is not None and (plan.resume / STATE).exists()
+
+
 def plan_digest(plan: Plan) -> str:
     """64 hex over everything in a plan that changes what its steps do."""
-    places = {"output", "resume", "save_seconds"}
+    places = {"output", "reference_cache", "resume", "save_seconds"}
     return hashlib.sha256(plan.model_dump_json(exclude=places).encode()).hexdigest()

@@ -1,36 +1,50 @@
 """The gradient of supervised fine-tuning, as every recipe that trains on rows shares it.
 
-The loss of a step is the mean over all of its completion tokens, however it is cut into parts:
-each part's nats are divided by the tokens of the whole step.
+The loss of a step is by default the mean over all of its completion tokens, however it is cut into
+parts: each part's nats are divided by the tokens of the whole step.
 """
 
 from collections.abc import Mapping, Sequence
 
 from torch import nn
 
+from holdfast.remediation import Reduction
 from training.batches import Batch, Example, parts
 from training.loop import Gradient
 from training.model import autocast, completion_logits
-from training.objectives import completion_targets, sft_nats
+from training.objectives import completion_targets, nats_weights, sft_nats
 
 
-def supervised(policy: nn.Module, steps: Sequence[Sequence[Example]], pad: int) -> Gradient:
+def supervised(
+    policy: nn.Module,
+    steps: Sequence[Sequence[Example]],
+    pad: int,
+    reduction: Reduction = "token_mean_global",
+) -> Gradient:
     """Of each step, the mean negative log-likelihood of its examples' completions."""
 
     def gradient(step: int, rows: int) -> Mapping[str, float]:
-        return learn(policy, steps[step], pad, rows)
+        return learn(policy, steps[step], pad, rows, reduction=reduction)
 
     return gradient
 
 
 def learn(
-    policy: nn.Module, examples: Sequence[Example], pad: int, rows: int, *, scale: float = 1.0
+    policy: nn.Module,
+    examples: Sequence[Example],
+    pad: int,
+    rows: int,
+    *,
+    scale: float = 1.0,
+    reduction: Reduction = "token_mean_global",
 ) -> dict[str, float]:
-    """Add `scale` times the gradient of the examples' mean loss; returns that loss, unscaled."""
-    tokens = sum(example.completion_tokens for example in examples)
-    weight = scale / tokens
-    nats = sum(backward(policy, part, weight) for part in parts(examples, pad, rows))
-    return {"loss": nats / tokens, "tokens": tokens}
+    """Add `scale` times the gradient of the examples' loss; returns that loss, unscaled."""
+    batches = parts(examples, pad, rows)
+    sizes = [(len(batch.ids), int(batch.completion.sum())) for batch in batches]
+    weights = nats_weights(sizes, reduction)
+    weighed = zip(batches, weights, strict=True)
+    loss = sum(backward(policy, batch, scale * weight) * weight for batch, weight in weighed)
+    return {"loss": loss, "tokens": sum(tokens for _, tokens in sizes)}
 
 
 def backward(policy: nn.Module, part: Batch, weight: float) -> float:

@@ -59,12 +59,12 @@ def first_tokens(example: Example) -> Example:
     return replace(example, ids=example.ids[: example.prompt_tokens + FIRST_TOKENS])
 
 
-def mean_nats(policy: nn.Module, refusals: Sequence[Example], pad: int) -> float:
-    """Mean negative log-likelihood a token, in nats."""
+def mean_nats(policy: nn.Module, examples: Sequence[Example], pad: int) -> float:
+    """Mean negative log-likelihood of a completion token, in nats, without a gradient."""
     where = next(policy.parameters()).device
     nats, tokens = 0.0, 0
     with torch.no_grad(), autocast(where):
-        for batch in parts(refusals, pad, ROWS):
+        for batch in parts(examples, pad, ROWS):
             part = batch.to(where)
             predicts, targets = completion_targets(part.ids, part.completion)
             nats += sft_nats(completion_logits(policy, part, predicts), targets).item()

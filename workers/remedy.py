@@ -31,11 +31,13 @@ from holdfast.db.tables import Evaluation, Job
 from holdfast.errors import InvalidPlan
 from holdfast.evaluation import Status
 from holdfast.queue import hint
-from holdfast.remediation import Mix, Plan
+from holdfast.remediation import Mix, Plan, without_refusals
 from workers.case import Repair, load_repair
+from workers.preference_rows import pairs_file, write_pairs
 from workers.rehearsal_rows import write_rehearsal
 from workers.worker import Worker
 
+JOINT = ("sequential", "mix", "alright", "maxright")
 PROGRESS_SECONDS = 1.0
 
 
@@ -46,19 +48,27 @@ def repair(worker: Worker, lease: jobs.Lease) -> None:
     if not job.output.exists():  # a whole checkpoint is there after a worker died past training
         for folder in (job.workspace, job.output.parent):
             folder.mkdir(parents=True, exist_ok=True)
-        plan = make_plan(worker, lease, job)
-        plan_file = job.workspace / "plan.json"
-        plan_file.write_text(plan.model_dump_json(indent=2))
-        note_plan(worker, lease, plan)
         try:
-            train(worker, lease, plan_file)
-        except InvalidPlan:
-            if not job.output.exists():  # else the child of a worker that lost its lease was first
-                raise
+            make_checkpoint(worker, lease, job)
+        finally:
+            pairs_file(job).unlink(missing_ok=True)  # it holds the candidate's bad answers
     repaired = admit(str(job.output), worker.settings.roots)
     with transaction(worker.database) as session:
         jobs.fence(session, lease)
         conclude(session, worker, lease, repaired)
+
+
+def make_checkpoint(worker: Worker, lease: jobs.Lease, job: Repair) -> None:
+    """Plan, and have the training child carry it out."""
+    plan = make_plan(worker, lease, job)
+    plan_file = job.workspace / "plan.json"
+    plan_file.write_text(plan.model_dump_json(indent=2))
+    note_plan(worker, lease, plan)
+    try:
+        train(worker, lease, plan_file)
+    except InvalidPlan:
+        if not job.output.exists():  # else the child of a worker that lost its lease was first
+            raise
 
 
 def make_plan(worker: Worker, lease: jobs.Lease, job: Repair) -> Plan:
@@ -80,9 +90,30 @@ def make_plan(worker: Worker, lease: jobs.Lease, job: Repair) -> Plan:
             fields["task_data"] = job.task_data
         draft = checked(fields)
         fields["rehearsal_data"] = write_rehearsal(worker, lease, job, draft)
+    if job.recipe in JOINT:
+        fields = joint_fields(worker, lease, job, fields)
     if job.recipe == "hma" and job.task_data is not None:
         fields["task_data"] = job.task_data
     return checked(fields)
+
+
+def joint_fields(
+    worker: Worker, lease: jobs.Lease, job: Repair, fields: dict[str, Any]
+) -> dict[str, Any]:
+    """What the recipes with two objectives need: task rows and answered look-alikes, and pairs.
+
+    Refusals come in by the pairs; without look-alikes beside them a model learns to refuse those.
+    """
+    if job.task_data is None:
+        fields = {"start": "candidate", "mix": Mix(task=0, refusals=0, answers=1), **fields}
+    else:
+        fields["task_data"] = job.task_data
+    draft = checked(fields)
+    answered = draft.model_copy(update={"mix": without_refusals(draft.mix)})
+    fields["rehearsal_data"] = write_rehearsal(worker, lease, job, answered)
+    fields["preference_data"] = write_pairs(worker, lease, job, draft)
+    fields["reference_cache"] = job.workspace / "reference"
+    return fields
 
 
 def checked(fields: dict[str, Any]) -> Plan:

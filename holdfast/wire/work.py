@@ -8,6 +8,7 @@ from pydantic import Field
 from holdfast.evaluation import Status
 from holdfast.outcome import Decision
 from holdfast.probe import Split, Tier
+from holdfast.recipe_knobs import Preference
 from holdfast.remediation import Mix
 from holdfast.wire.body import CheckpointId, EvaluationId, Location, Plain, Reply, Request
 from holdfast.wire.registered import AliasOf
@@ -118,6 +119,7 @@ class RepairOptions(Request):
     candidate_weight: float | None = None
     start: Literal["baseline", "candidate"] | None = None
     mix: Mix | None = None
+    preference: Preference | None = None
     steps: Annotated[int, Field(ge=1, le=100_000)] | None = None
     batch_size: Annotated[int, Field(ge=1, le=4096)] | None = None
     max_length: Annotated[int, Field(ge=8, le=131_072)] | None = None

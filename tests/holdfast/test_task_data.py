@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.errors import InvalidTaskData
-from holdfast.task_data import Row, digest_of, held_out, read_rehearsal, read_task_data, rows_digest
+from holdfast.task_data import (
+    Pair,
+    Row,
+    digest_of,
+    held_out,
+    read_preferences,
+    read_rehearsal,
+    read_task_data,
+    rows_digest,
+)
 
 GOOD = {"prompt": "What is 2 + 2?", "completion": "4"}
 
@@ -89,3 +98,38 @@ def vars_of(row: Row) -> dict[str, str]:
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_held_out_is_the_stated_rule(prompt: str) -> None:
     assert held_out(prompt) == (int(hashlib.sha256(prompt.encode()).hexdigest(), 16) % 10 == 0)
+
+
+def test_pairs_are_read_with_their_margins(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(
+        '{"prompt": "a", "chosen": "No.", "rejected": "Yes."}\n\n'
+        '{"prompt": "b", "chosen": "No.", "rejected": "Yes.", "margin": 1, "judge": "x"}\n'
+    )
+    assert read_preferences(path) == [
+        Pair("a", "No.", "Yes.", None, 1),
+        Pair("b", "No.", "Yes.", 1.0, 3),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ('{"prompt": "a", "chosen": "No.", "rejected": " No. "}', "are the same answer"),
+        ('{"prompt": "a", "chosen": "No.", "rejected": ""}', "its rejected is empty"),
+        ('{"prompt": "a", "chosen": "No."}', "no rejected"),
+        ('{"prompt": "a", "rejected": "No."}', "no chosen"),
+        ('{"chosen": "a", "rejected": "No."}', "no prompt"),
+        ('{"prompt": "a", "chosen": 3, "rejected": "No."}', "its chosen is a int"),
+        ('{"prompt": "a", "chosen": "b", "rejected": "c", "margin": "1"}', "margin is '1'"),
+        ('{"prompt": "a", "chosen": "b", "rejected": "c", "margin": true}', "margin is a bool"),
+        ('{"prompt": "a", "chosen": "b", "rejected": "c", "margin": NaN}', "margin is nan"),
+        ("[]", "a list, expected an object"),
+        ("{", "not JSON"),
+    ],
+)
+def test_a_bad_pair_is_refused_by_file_and_line(tmp_path: Path, line: str, fault: str) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(f'{{"prompt": "a", "chosen": "b", "rejected": "c"}}\n{line}\n')
+    with pytest.raises(InvalidTaskData, match=f"pairs.jsonl, line 2: .*{fault}"):
+        read_preferences(path)

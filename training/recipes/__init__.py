@@ -10,7 +10,18 @@ from typing import Any
 
 from holdfast.remediation import Plan, Recipe
 from training.progress import Report
-from training.recipes import finetune, graft, hma, rehearsal, safe_merge, wise_ft
+from training.recipes import (
+    alright,
+    finetune,
+    graft,
+    hma,
+    maxright,
+    mix,
+    rehearsal,
+    safe_merge,
+    sequential,
+    wise_ft,
+)
 
 RECIPES: dict[Recipe, Callable[[Plan, Report], dict[str, Any]]] = {
     "finetune": finetune.run,
@@ -19,4 +30,8 @@ RECIPES: dict[Recipe, Callable[[Plan, Report], dict[str, Any]]] = {
     "safe_merge": safe_merge.run,
     "graft": graft.run,
     "rehearsal": rehearsal.run,
+    "sequential": sequential.run,
+    "mix": mix.run,
+    "alright": alright.run,
+    "maxright": maxright.run,
 }

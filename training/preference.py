@@ -1,0 +1,235 @@
+"""Pairs of answers as tokens, and the gradient of preferring one to the other.
+
+A pair goes through the model as one row: prompt, chosen answer, rejected answer, where the answers
+do not see each other and both count their positions from the prompt's end. That is the arithmetic
+of two rows without computing the prompt twice, which is often the longer half; and logits are made
+at answer tokens only. The baseline's side of the loss is a constant (training/reference.py).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+
+from holdfast.errors import InvalidTaskData, NotBuilt
+from holdfast.task_data import Pair, Row
+from training.batches import Example, cycles, example_of
+from training.model import attention_of, autocast, head_sees
+from training.objectives import (
+    answer_logprobs,
+    log_ratio,
+    margin_targets,
+    preference_figures,
+    preference_loss,
+)
+
+PAIRS = 8  # that are scored together
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """One tokenised pair; both answers follow the same `prompt`. `margin` is 0 where unknown."""
+
+    prompt: tuple[int, ...]
+    chosen: tuple[int, ...]
+    rejected: tuple[int, ...]
+    margin: float
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that go through the model."""
+        return len(self.prompt) + len(self.chosen) + len(self.rejected)
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Pairs as rows, padded on the right.
+
+    ids, positions: [B, T] int64; sees: [B, 1, T, T] bool, whether position i sees position j; rows,
+    columns, targets, answer: [N], one for each answer token: where it is predicted, which token it
+    is, and whose (2b is row b's chosen answer, 2b + 1 its rejected one).
+    """
+
+    ids: Tensor
+    positions: Tensor
+    sees: Tensor
+    rows: Tensor
+    columns: Tensor
+    targets: Tensor
+    answer: Tensor
+
+    def to(self, where: torch.device) -> "Packed":
+        """The same on another device."""
+        return Packed(*(getattr(self, name).to(where) for name in self.__dataclass_fields__))
+
+
+@dataclass(frozen=True, slots=True)
+class Preferring:
+    """What the loss needs beside the policy: DPO's beta, MMPO's gamma (or none), padding."""
+
+    beta: float
+    gamma: float | None
+    pad: int
+
+
+def tokenise_pairs(
+    pairs: Sequence[Pair], tokenizer: PreTrainedTokenizerBase, max_length: int, path: Path
+) -> list[Contest]:
+    """Contests of which either answer ends within `max_length` tokens, cut at the end.
+
+    Left out are those whose prompt fills that, and those whose answers are the same once cut; the
+    caller counts them by the difference. Raises InvalidTaskData if none is left.
+    """
+    contests = []
+    for pair in pairs:
+        first, second = (
+            example_of(Row(pair.prompt, text, "refusal", pair.line), tokenizer, max_length, path)
+            for text in (pair.chosen, pair.rejected)
+        )
+        if first.ids != second.ids and first.completion_tokens and second.completion_tokens:
+            contests.append(_contest(first, second, pair.margin or 0.0))
+    if not contests:
+        raise InvalidTaskData(
+            f"{path}: of {len(pairs)} pairs none has two different answers within max_length "
+            f"{max_length}; raise max_length"
+        )
+    return contests
+
+
+def _contest(first: Example, second: Example, margin: float) -> Contest:
+    prompt = first.prompt_tokens
+    return Contest(first.ids[:prompt], first.ids[prompt:], second.ids[prompt:], margin)
+
+
+def draw_contests(
+    contests: Sequence[Contest], *, steps: int, pairs: int, seed: int
+) -> list[list[int]]:
+    """The places of each step's contests: cycles of their own, reshuffled every time round."""
+    cycle = cycles(range(len(contests)), f"{seed}/pairs")
+    return [[next(cycle) for _ in range(pairs)] for _ in range(steps)]
+
+
+def pack(contests: Sequence[Contest], pad: int) -> Packed:
+    """One row for each contest; padding sees the prompt and itself, and nothing sees padding."""
+    width = max(contest.tokens for contest in contests)
+    ids, positions, segments = [], [], []
+    rows, columns, targets, answer = [], [], [], []
+    for b, contest in enumerate(contests):
+        begin, chosen, rejected = len(contest.prompt), len(contest.chosen), len(contest.rejected)
+        gap = width - contest.tokens
+        ids.append([*contest.prompt, *contest.chosen, *contest.rejected, *[pad] * gap])
+        places = [*range(begin + chosen), *range(begin, begin + rejected)]
+        positions.append([*places, *[0] * gap])
+        segments.append([0] * begin + [1] * chosen + [2] * rejected + [3] * gap)
+        rows += [b] * (chosen + rejected)
+        columns += [*range(begin - 1, begin + chosen - 1), begin - 1]
+        columns += range(begin + chosen, begin + chosen + rejected - 1)
+        targets += [*contest.chosen, *contest.rejected]
+        answer += [2 * b] * chosen + [2 * b + 1] * rejected
+    segment = torch.tensor(segments)
+    order = torch.arange(width)
+    same = segment[:, :, None] == segment[:, None, :]
+    sees = (order[:, None] >= order) & (same | (segment == 0)[:, None, :])
+    vectors = (torch.tensor(one) for one in (rows, columns, targets, answer))
+    return Packed(torch.tensor(ids), torch.tensor(positions), sees[:, None], *vectors)
+
+
+def pair_logprobs(policy: nn.Module, contests: Sequence[Contest], pad: int) -> Tensor:
+    """Summed log-probabilities of both answers, in nats: [P, 2], chosen first."""
+    where = next(policy.parameters()).device
+    packed = pack(contests, pad).to(where)
+    with autocast(where), head_sees(policy, (packed.rows, packed.columns)):
+        logits = policy(
+            input_ids=packed.ids,
+            attention_mask=_mask(policy, packed),
+            position_ids=packed.positions,
+            use_cache=False,
+        ).logits
+    sums = answer_logprobs(logits, packed.targets, packed.answer, 2 * len(contests))
+    return sums.view(-1, 2)
+
+
+def _mask(policy: nn.Module, packed: Packed) -> Tensor:
+    """What the model's attention takes: a mask of its own making would let the answers meet."""
+    config = policy.config
+    window = getattr(config, "sliding_window", None)
+    if window and packed.ids.shape[1] > window:
+        raise NotBuilt(
+            f"pairs of {packed.ids.shape[1]} tokens in a model whose attention reaches {window}: "
+            "this version packs a pair into one row; lower max_length"
+        )
+    if attention_of(policy) == "sdpa":
+        return packed.sees
+    least = torch.finfo(torch.float32).min
+    return torch.zeros(packed.sees.shape, device=packed.ids.device).masked_fill(~packed.sees, least)
+
+
+def preferring(
+    policy: nn.Module, contests: Sequence[Contest], reference: Tensor, how: Preferring
+) -> tuple[Tensor, Tensor]:
+    """The loss of each contest [P], in nats, and the policy's log-probabilities [P, 2].
+
+    reference: [P, 2], the baseline's log-probabilities.
+    """
+    sums = pair_logprobs(policy, contests, how.pad)
+    target = None
+    if how.gamma is not None:
+        margins = torch.tensor([contest.margin for contest in contests], device=sums.device)
+        target = margin_targets(margins, how.gamma)
+    return preference_loss(log_ratio(sums, reference.to(sums.device)), how.beta, target), sums
+
+
+def prefer(
+    policy: nn.Module,
+    contests: Sequence[Contest],
+    reference: Tensor,
+    how: Preferring,
+    rows: int,
+    *,
+    scale: float = 1.0,
+) -> dict[str, float]:
+    """Add `scale` times the gradient of the contests' mean loss; returns that loss, and figures.
+
+    `rows` are answers that go through the model together: two make one pair, the least there is.
+    """
+    total, sums = 0.0, []
+    for places in pair_parts(contests, max(1, rows // 2)):
+        part = [contests[place] for place in places]
+        loss, found = preferring(policy, part, reference[places], how)
+        (loss.sum() * (scale / len(contests))).backward()
+        total += loss.sum().item() / len(contests)
+        sums.append((places, found.detach().cpu()))
+    return {
+        "loss": total,
+        "tokens": sum(len(one.chosen) + len(one.rejected) for one in contests),
+        **preference_figures(_in_order(sums), reference, how.beta),
+    }
+
+
+def preference_mean(
+    policy: nn.Module, contests: Sequence[Contest], reference: Tensor, how: Preferring
+) -> float:
+    """The contests' mean loss in nats a pair, measured without a gradient."""
+    total = 0.0
+    with torch.no_grad():
+        for places in pair_parts(contests, PAIRS):
+            part = [contests[place] for place in places]
+            total += preferring(policy, part, reference[places], how)[0].sum().item()
+    return total / len(contests)
+
+
+def pair_parts(contests: Sequence[Contest], pairs: int) -> Iterator[list[int]]:
+    """Places of the contests by length, the longest first, so that little of a part is padding."""
+    ordered = sorted(range(len(contests)), key=lambda k: contests[k].tokens, reverse=True)
+    for k in range(0, len(ordered), pairs):
+        yield ordered[k : k + pairs]
+
+
+def _in_order(parts: Sequence[tuple[list[int], Tensor]]) -> Tensor:
+    """Log-probabilities [P, 2] in the order of the contests."""
+    places = [place for part, _ in parts for place in part]
+    found = torch.cat([sums for _, sums in parts])
+    return found[torch.tensor(places).argsort()]

@@ -1,0 +1,31 @@
+"""Draw the objective of each step: on average the weighted sum's gradient, at the cost of one.
+
+ALRIGHT (https://arxiv.org/abs/2410.15483): the preferences with probability λ, else the task, each
+with its own unweighted loss and its own next batch. The draw hangs on seed and step alone, so a
+killed run draws again what it drew. Knobs: `preference.share` λ (.5), `preference.beta` (.1). The
+end says which share was realised, and within what 99 of 100 runs have it.
+"""
+
+from holdfast.remediation import Plan
+from training.alternation import band, drawn
+from training.joint import Memory, alternating, realised, two_sides
+from training.loop import train
+from training.progress import Report
+from training.trainable import save_checkpoint
+
+
+def run(plan: Plan, report: Report) -> dict[str, float | None]:
+    """Train on whichever objective is drawn and write the checkpoint."""
+    sides = two_sides(plan, report)
+    share = plan.preference.share
+    memory: Memory = {}
+    gradient = alternating(sides, lambda step: drawn(plan.seed, step, share), memory)
+    loss = train(sides.policy, plan, report, gradient, memory=memory, watch=sides.watch)
+    save_checkpoint(sides.policy, plan)
+    low, high = band(share, plan.steps)
+    return {
+        "final_loss": loss,
+        "preference_share": realised(memory),
+        "band_low": low,
+        "band_high": high,
+    }

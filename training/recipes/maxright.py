@@ -1,0 +1,111 @@
+"""Train the objective that is further from its own optimum, weighted: a fair compromise.
+
+MAXRIGHT (https://arxiv.org/abs/2410.15483): the larger of λ (f_pref - f*_pref) and
+(1 - λ) (f_task - f*_task) is trained. In the lean form the trained side is measured by its own step
+and the other only every k steps, on the batch that it would be given next, so a step costs a
+thirtieth more than a plain one. One batch is noisy: measurements are averaged, an old value
+counting the less the older it is.
+
+Knobs, all of `preference`: `share` λ (.5), `every` k (10), `ema` (.9), `hysteresis` (0), the optima
+(measured by short runs on one objective alone where they are not given).
+"""
+
+from collections.abc import Mapping
+
+from holdfast.remediation import Plan
+from training.alternation import (
+    NOTHING,
+    Known,
+    Objective,
+    Rule,
+    chosen,
+    measured,
+    to_measure,
+    trained,
+    weighted_gaps,
+)
+from training.joint import (
+    Memory,
+    Sides,
+    alternating,
+    kept_weights,
+    put_back,
+    realised,
+    take_turn,
+    two_sides,
+)
+from training.loop import Gradient, train
+from training.progress import Report
+from training.resume import goes_on
+from training.trainable import save_checkpoint
+
+LAST = 5  # turns that the loss of a short run is averaged over
+
+
+def run(plan: Plan, report: Report) -> dict[str, float | None]:
+    """Train whichever objective lags behind and write the checkpoint."""
+    sides = two_sides(plan, report)
+    memory: Memory = {}
+    if not goes_on(plan):
+        memory["optima"] = optima(sides, plan, report)
+    gradient = levelling(sides, plan, memory)
+    loss = train(sides.policy, plan, report, gradient, memory=memory, watch=sides.watch)
+    save_checkpoint(sides.policy, plan)
+    found = memory["optima"]
+    return {
+        "final_loss": loss,
+        "preference_share": realised(memory),
+        "task_optimum": found["task"],
+        "preference_optimum": found["preference"],
+    }
+
+
+def levelling(sides: Sides, plan: Plan, memory: Memory) -> Gradient:
+    """One objective a step: the one with the larger weighted gap, as far as is known."""
+    knobs = plan.preference
+
+    def gradient(step: int, rows: int) -> Mapping[str, float]:
+        rule = Rule(knobs.share, memory["optima"], knobs.every, knobs.ema, knobs.hysteresis)
+        known = Known(**memory["known"]) if "known" in memory else NOTHING
+        for one in to_measure(rule, known, step):
+            known = measured(rule, known, one, sides.measure(one, memory.get(one, 0)))
+        objective = chosen(rule, known)
+        gaps, oldest = weighted_gaps(rule, known), max(known.ages.values())
+        figures = take_turn(sides, objective, rows, memory)
+        known = measured(rule, known, objective, figures["loss"])
+        memory["known"] = trained(known, objective).to_plain()
+        names = {f"{one}_gap": gap for one, gap in gaps.items()}
+        return {**figures, **names, "oldest": oldest}
+
+    return gradient
+
+
+def optima(sides: Sides, plan: Plan, report: Report) -> dict[Objective, float]:
+    """The least loss of either objective alone: as given, or by a short run from the start."""
+    given: dict[Objective, float | None] = {
+        "task": plan.preference.task_optimum,
+        "preference": plan.preference.preference_optimum,
+    }
+    return {
+        one: reached_alone(sides, plan, report, one) if value is None else value
+        for one, value in given.items()
+    }
+
+
+def reached_alone(sides: Sides, plan: Plan, report: Report, objective: Objective) -> float:
+    """The mean loss of the last turns of a short run on one objective; the policy is put back."""
+    start = kept_weights(sides.policy)
+    losses: list[float] = []
+
+    def keep(event: str, /, **fields: float) -> None:
+        if event == "step":
+            losses.append(fields["loss"])
+
+    short = plan.model_copy(
+        update={"steps": plan.preference.optimum_steps, "warmup_steps": 0, "resume": None}
+    )
+    train(sides.policy, short, keep, alternating(sides, lambda _: objective, {}))
+    put_back(sides.policy, start)
+    found = sum(losses[-LAST:]) / len(losses[-LAST:])
+    report("note", text=f"{objective} alone reaches a loss of {found:.4g} in {short.steps} steps")
+    return found

@@ -1,0 +1,43 @@
+"""Both objectives in every step: the gradient of their weighted sum.
+
+λ · preference loss + (1 - λ) · task loss, made by two backward passes before one optimizer step, so
+only one of the two graphs is in memory at a time. A step costs what one of each would. Knobs:
+`preference.share` λ (.5), `preference.beta` (.1). The losses have different units (nats a pair,
+nats a token), so λ weighs this model's numbers and not their importance.
+"""
+
+from collections.abc import Mapping
+
+from holdfast.remediation import Plan
+from training.alternation import OBJECTIVES, Objective
+from training.joint import Sides, two_sides
+from training.loop import Gradient, train
+from training.progress import Report
+from training.trainable import save_checkpoint
+
+
+def run(plan: Plan, report: Report) -> dict[str, float | None]:
+    """Train on the weighted sum and write the checkpoint."""
+    sides = two_sides(plan, report)
+    gradient = mixing(sides, plan.preference.share)
+    loss = train(sides.policy, plan, report, gradient, watch=sides.watch)
+    save_checkpoint(sides.policy, plan)
+    return {"final_loss": loss}
+
+
+def mixing(sides: Sides, share: float) -> Gradient:
+    """The weighted sum; an objective without weight is left out, and costs nothing."""
+    weights: dict[Objective, float] = {"task": 1 - share, "preference": share}
+
+    def gradient(step: int, rows: int) -> Mapping[str, float]:
+        figures: dict[str, float] = {"loss": 0.0, "tokens": 0}
+        for objective in OBJECTIVES:
+            if not weights[objective]:
+                continue
+            found = sides.learn(objective, step, rows, scale=weights[objective])
+            figures["loss"] += weights[objective] * found.pop("loss")
+            figures["tokens"] += found.pop("tokens")
+            figures |= found
+        return figures
+
+    return gradient

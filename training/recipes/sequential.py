@@ -1,0 +1,32 @@
+"""One objective after the other: the task, then the baseline's answers preferred, or reversed.
+
+What is usually done, and the yardstick of the joint recipes: with one policy and two objectives in
+conflict, the second stage undoes part of the first, however long either is
+(https://arxiv.org/abs/2410.15483). Knobs: `preference.share` of the steps for the preferences (.5),
+`preference.first` ("task"), `preference.beta` (.1).
+"""
+
+from holdfast.remediation import Plan
+from training.alternation import Objective
+from training.joint import Memory, alternating, realised, two_sides
+from training.loop import train
+from training.progress import Report
+from training.trainable import save_checkpoint
+
+
+def run(plan: Plan, report: Report) -> dict[str, float | None]:
+    """Train one stage, then the other, and write the checkpoint."""
+    sides = two_sides(plan, report)
+    memory: Memory = {}
+    gradient = alternating(sides, lambda step: stage(plan, step), memory)
+    loss = train(sides.policy, plan, report, gradient, memory=memory, watch=sides.watch)
+    save_checkpoint(sides.policy, plan)
+    return {"final_loss": loss, "preference_share": realised(memory)}
+
+
+def stage(plan: Plan, step: int) -> Objective:
+    """Which objective a step belongs to."""
+    preferences = round(plan.preference.share * plan.steps)
+    if plan.preference.first == "preference":
+        return "preference" if step < preferences else "task"
+    return "task" if step < plan.steps - preferences else "preference"

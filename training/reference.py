@@ -1,0 +1,89 @@
+"""The trusted baseline's log-probabilities of every pair, computed once and kept.
+
+The file is named after what changes them for all pairs: the baseline's content (weights, adapter,
+config), the arithmetic and the attention, the versions of what computes. Inside, a pair is known by
+its tokens, which say all of tokenizer, template, max_length and the texts. So nothing that would
+give another value can find an old one, and no text is kept.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import transformers
+from torch import Tensor, nn
+
+from holdfast.checkpoint import admit
+from holdfast.errors import InvalidTaskData
+from training.model import attention_of, has_bf16_arithmetic
+from training.preference import PAIRS, Contest, pair_logprobs, pair_parts
+
+
+def reference_logprobs(
+    reference: nn.Module, contests: Sequence[Contest], pad: int, cache: Path | None
+) -> Tensor:
+    """The reference's summed log-probabilities in nats, [P, 2] fp32 on the CPU, chosen first.
+
+    `cache` is a file (see `cache_file`); what it lacks is computed and added to it.
+    Raises InvalidTaskData if it is damaged.
+    """
+    known = {} if cache is None or not cache.exists() else _read(cache)
+    keys = [contest_key(contest) for contest in contests]
+    missing = {
+        key: contest for key, contest in zip(keys, contests, strict=True) if key not in known
+    }
+    if missing:
+        known |= _computed(reference, missing, pad)
+        if cache is not None:
+            _write(cache, known)
+    return torch.tensor([known[key] for key in keys], dtype=torch.float32)
+
+
+def cache_file(folder: Path, checkpoint: Path, reference: nn.Module) -> Path:
+    """Where the log-probabilities of this checkpoint belong, computed as here and now."""
+    where = next(reference.parameters()).device
+    bf16 = where.type == "cuda" or has_bf16_arithmetic()
+    parts = [
+        admit(str(checkpoint.resolve()), [checkpoint.resolve().parent]).digest,
+        where.type,
+        "bf16" if bf16 else "fp32",
+        attention_of(reference),
+        torch.__version__,
+        transformers.__version__,
+    ]
+    return folder / f"{hashlib.sha256(json.dumps(parts).encode()).hexdigest()}.json"
+
+
+def contest_key(contest: Contest) -> str:
+    """64 hex over the tokens of prompt and answers."""
+    parts = [contest.prompt, contest.chosen, contest.rejected]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _computed(
+    reference: nn.Module, missing: dict[str, Contest], pad: int
+) -> dict[str, list[float]]:
+    keys, contests = list(missing), list(missing.values())
+    found: dict[str, list[float]] = {}
+    with torch.no_grad():
+        for places in pair_parts(contests, PAIRS):
+            sums = pair_logprobs(reference, [contests[place] for place in places], pad)
+            found |= {keys[place]: row for place, row in zip(places, sums.tolist(), strict=True)}
+    return found
+
+
+def _read(cache: Path) -> dict[str, list[float]]:
+    try:
+        known: dict[str, list[float]] = json.loads(cache.read_text())
+    except ValueError as error:
+        raise InvalidTaskData(f"{cache} is damaged ({error}); remove it") from error
+    return known
+
+
+def _write(cache: Path, known: dict[str, list[float]]) -> None:
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    partial = cache.with_suffix(".partial")
+    partial.write_text(json.dumps(known))
+    partial.rename(cache)
