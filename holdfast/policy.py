@@ -25,6 +25,7 @@ PolicyRecipe = Literal[
     "safe_merge",
     "graft",
     "rehearsal",
+    "kl_anchor",
     "sequential",
     "mix",
     "alright",

@@ -17,7 +17,6 @@ from holdfast.strict_yaml import parse_mapping
 
 SHIPPED = Path(__file__).parent / "policies"
 PLANNED_RECIPES = {
-    "kl_anchor",
     "l2_anchor",
     "l1_anchor",
     "ewc",

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from holdfast.errors import InvalidPlan
-from holdfast.recipe_knobs import Graft, Hma, Preference, SafeMerge
+from holdfast.recipe_knobs import Anchor, Graft, Hma, Preference, SafeMerge
 from holdfast.task_data import Kind
 
 Recipe = Literal[
@@ -21,6 +21,7 @@ Recipe = Literal[
     "safe_merge",
     "graft",
     "rehearsal",
+    "kl_anchor",
     "sequential",
     "mix",
     "alright",
@@ -128,6 +129,7 @@ class Plan(BaseModel):
     lora: Lora | None = None
     gradient_checkpointing: bool = False
     watch: Watching | None = None
+    anchor: Anchor = Anchor()
     resume: Path | None = None
     save_seconds: float = Field(default=120.0, ge=0)
 

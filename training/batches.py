@@ -141,10 +141,15 @@ def draw_steps(
     return [examples[k : k + batch_size] for k in range(0, len(examples), batch_size)]
 
 
-def parts(examples: Sequence[Example], pad: int, rows: int) -> list[Batch]:
-    """A step's examples as padded batches of similar length, `rows` at most, the longest first."""
+def rows_together(examples: Sequence[Example], rows: int) -> list[list[Example]]:
+    """A step's examples in groups of similar length, `rows` at most, the longest first."""
     ordered = sorted(examples, key=lambda example: len(example.ids), reverse=True)
-    return [collate(ordered[k : k + rows], pad) for k in range(0, len(ordered), rows)]
+    return [ordered[k : k + rows] for k in range(0, len(ordered), rows)]
+
+
+def parts(examples: Sequence[Example], pad: int, rows: int) -> list[Batch]:
+    """The same groups, padded."""
+    return [collate(group, pad) for group in rows_together(examples, rows)]
 
 
 def collate(examples: Sequence[Example], pad: int) -> Batch:

@@ -22,7 +22,7 @@ from holdfast.remediation import Plan
 from training.progress import Report
 from training.resume import Resume
 from training.schedule import rate_factor
-from training.watch import Watch
+from training.watch import Looks
 
 MAX_GRADIENT_NORM = 1.0
 PART_ROWS = 4  # rows that go through the model together; of similar length, so little is padding
@@ -52,7 +52,7 @@ def train(
     gradient: Gradient,
     *,
     memory: dict[str, Any] | None = None,
-    watch: Watch | None = None,
+    watch: Looks | None = None,
 ) -> float:
     """Run the plan's steps on `policy` in place; returns the last step's loss.
 

@@ -25,8 +25,8 @@ def read_sources(plan: Plan, wanted: set[Kind]) -> dict[Kind, tuple[Path, list[R
     rehearsed: list[Kind] = [kind for kind in ("refusal", "answer") if kind in wanted]
     if rehearsed:
         path = _named(plan.rehearsal_data, "rehearsal_data", plan)
-        watched = {row.line for row in watched_rows(plan)}
-        pool = [row for row in read_rehearsal(path) if row.line not in watched]
+        reserved = {row.line for row in (*watched_rows(plan), *anchored_rows(plan))}
+        pool = [row for row in read_rehearsal(path) if row.line not in reserved]
         for kind in rehearsed:
             rows[kind] = (path, [row for row in pool if row.kind == kind])
     for kind, (path, found) in rows.items():
@@ -50,6 +50,28 @@ def watched_rows(plan: Plan) -> list[Row]:
             "none to train on: give more, or lower watch.rows"
         )
     return refusals[-plan.watch.rows :]
+
+
+def anchored_rows(plan: Plan) -> list[Row]:
+    """The rehearsal rows on which the bound of `kl_anchor` is checked, and which train nothing.
+
+    The last ones of both kinds that are not watched, half of each.
+    """
+    if plan.recipe != "kl_anchor":
+        return []
+    path = _named(plan.rehearsal_data, "rehearsal_data", plan)
+    watched = {row.line for row in watched_rows(plan)}
+    pool = [row for row in read_rehearsal(path) if row.line not in watched]
+    half = plan.anchor.rows // 2
+    wanted: dict[Kind, int] = {"refusal": half, "answer": plan.anchor.rows - half}
+    found = {kind: [row for row in pool if row.kind == kind] for kind in wanted}
+    for kind, rows in found.items():
+        if len(rows) < wanted[kind]:
+            raise InvalidTaskData(
+                f"{path} holds {len(rows)} {kind} rows that are not watched; the bound is checked "
+                f"on {wanted[kind]}: give more, or lower anchor.rows"
+            )
+    return [row for kind, rows in found.items() for row in rows[-wanted[kind] :]]
 
 
 def watch_of(plan: Plan, tokenizer: PreTrainedTokenizerBase, report: Report) -> Watch | None:

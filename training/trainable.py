@@ -25,10 +25,16 @@ def trainable(policy: nn.Module, plan: Plan) -> nn.Module:
     return wrapped
 
 
-def save_checkpoint(policy: nn.Module, plan: Plan) -> None:
-    """Write `plan.output`, whole or not at all, an adapter added to the weights that it adapts."""
+def without_adapter(policy: nn.Module) -> nn.Module:
+    """The whole model, an adapter added to the weights that it adapts."""
     merge = getattr(policy, "merge_and_unload", None)
-    whole = policy if merge is None else merge()
+    whole: nn.Module = policy if merge is None else merge()
+    return whole
+
+
+def save_checkpoint(policy: nn.Module, plan: Plan) -> None:
+    """Write `plan.output`, whole or not at all."""
+    whole = without_adapter(policy)
     with whole_checkpoint(plan) as folder:
         save_weights(whole, plan.start_checkpoint, folder, fp32=plan.store == "fp32")
 

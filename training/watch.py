@@ -9,7 +9,7 @@ safe, as one that starts from the failing candidate may be, has nothing to go ba
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -22,6 +22,13 @@ from training.progress import Report
 EARLY = frozenset({0, 1, 2, 4, 8, 16})
 FIRST_TOKENS = 5
 ROWS = 16  # that are scored together
+
+
+class Looks(Protocol):
+    """What the loop asks before every step and after the last."""
+
+    def alarmed(self, policy: nn.Module, step: int, memory: dict[str, Any], report: Report) -> bool:
+        """Look, if it is time, before `step`; True if the run is to end here."""
 
 
 class Watch:

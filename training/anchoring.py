@@ -1,0 +1,68 @@
+"""What recipes share that hold a policy to its baseline on some rows and learn from others."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from holdfast.checkpoint import same_architecture
+from holdfast.errors import InvalidPlan
+from holdfast.remediation import Plan
+from training.batches import Example, rows_together
+from training.divergences import sequence_weights
+from training.trusted import Reference, logits_of
+
+Divided = tuple[list[Example], list[Example]]
+"""A step's task rows, and those on which the policy is held to the baseline."""
+
+
+def divided(steps: Sequence[Sequence[Example]], task: Sequence[Example]) -> list[Divided]:
+    """Each step's task rows and its others; InvalidPlan if a step lacks either."""
+    learnt = set(task)
+    found = [
+        ([row for row in step if row in learnt], [row for row in step if row not in learnt])
+        for step in steps
+    ]
+    for number, (ours, anchored) in enumerate(found, start=1):
+        if not (ours and anchored):
+            kind = "rehearsal" if ours else "task"
+            raise InvalidPlan(
+                f"step {number} draws no {kind} row, and every step needs both kinds; "
+                "raise batch_size, or that share of the mix"
+            )
+    return found
+
+
+def pull(
+    policy: nn.Module,
+    examples: Sequence[Example],
+    reference: Reference,
+    divergence: Callable[[Tensor, Tensor], Tensor],
+    *,
+    rows: int,
+    scale: float,
+) -> float:
+    """Add `scale` times the gradient of the divergence; returns it, unscaled.
+
+    That is the mean over rows of the mean over their tokens. At a scale of 0 it is only measured.
+    """
+    total = 0.0
+    for group in rows_together(examples, rows):
+        with torch.set_grad_enabled(scale > 0):
+            logits, _ = logits_of(policy, group, reference.pad)
+            values = divergence(logits, reference.logits(group, logits.device))
+            lengths = [example.completion_tokens for example in group]
+            mean = values @ sequence_weights(lengths, len(examples)).to(values.device)
+        if scale > 0:
+            (scale * mean).backward()
+        total += mean.item()
+    return total
+
+
+def refuse_another_architecture(plan: Plan) -> None:
+    """Raise InvalidPlan if what training starts from is not shaped as the baseline is."""
+    if not same_architecture(plan.baseline, plan.start_checkpoint):
+        raise InvalidPlan(
+            f"recipe {plan.recipe} holds the policy to the baseline, but {plan.start_checkpoint} "
+            "is of another architecture; give the baseline that the candidate was tuned from"
+        )
