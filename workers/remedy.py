@@ -39,6 +39,7 @@ from workers.worker import Worker
 
 JOINT = ("sequential", "mix", "alright", "maxright")
 PROGRESS_SECONDS = 1.0
+REHEARSING = ("rehearsal", "kl_anchor")
 
 
 def repair(worker: Worker, lease: jobs.Lease) -> None:
@@ -83,11 +84,16 @@ def make_plan(worker: Worker, lease: jobs.Lease, job: Repair) -> Plan:
         "output": job.output,
         **job.options,
     }
-    if job.recipe == "rehearsal":
-        if job.task_data is None:
-            fields = {"start": "candidate", "mix": without_task(Mix()), **fields}
-        else:
+    if job.recipe in REHEARSING:
+        if job.task_data is not None:
             fields["task_data"] = job.task_data
+        elif job.recipe != "rehearsal":
+            raise InvalidPlan(
+                f"recipe {job.recipe} learns the task within limits, and the evaluation names no "
+                "task_data; give it, or use rehearsal"
+            )
+        else:
+            fields = {"start": "candidate", "mix": without_task(Mix()), **fields}
         draft = checked(fields)
         fields["rehearsal_data"] = write_rehearsal(worker, lease, job, draft)
     if job.recipe in JOINT:

@@ -18,7 +18,7 @@ from holdfast.db.evaluations import (
 from holdfast.db.session import reading, transaction
 from holdfast.db.tables import Checkpoint, Job
 from holdfast.errors import InvalidPlan
-from holdfast.remediation import Mix
+from holdfast.remediation import Mix, rows_drawn
 from holdfast.task_data import digest_of
 from tests.support.stack import scripted_checkpoint
 from workers.case import load_repair
@@ -76,6 +76,26 @@ def test_without_task_data_it_starts_from_the_candidate_on_safety_rows_alone(
     assert (plan.start, plan.task_data, plan.mix.task) == ("candidate", None, 0.0)
     usual = Mix()
     assert plan.mix.refusals / plan.mix.answers == pytest.approx(usual.refusals / usual.answers)
+
+
+def test_an_anchored_repair_learns_the_task_and_needs_rows_for_its_bound(
+    worker: Worker, remedy: Remedy, task_data: Path
+) -> None:
+    given = {"task_data": str(task_data), "task_data_sha256": digest_of(task_data)}
+    plan = planned(worker, remedy("kl_anchor", {"steps": 1, "anchor": {"rows": 4}}, **given))
+    drawn = rows_drawn(plan.mix, plan.batch_size)
+    assert plan.rehearsal_data is not None
+    assert len(plan.rehearsal_data.read_text().splitlines()) == (
+        drawn["refusal"] + drawn["answer"] + 4
+    )
+
+
+def test_an_anchored_repair_without_task_data_is_refused_before_anything_is_asked(
+    worker: Worker, remedy: Remedy
+) -> None:
+    with pytest.raises(InvalidPlan, match="names no task_data"):
+        planned(worker, remedy("kl_anchor", {}))
+    assert not worker.engine.alive
 
 
 def test_the_shares_without_a_task_keep_their_proportion() -> None:
