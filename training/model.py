@@ -6,8 +6,8 @@ weights; on a CPU it is fp32 too, because weights that come from a bf16 file lie
 autocast would hide the first updates from the forward pass.
 
 The checkpoint that is written has the tensors of the start checkpoint, name by name, in its files
-and its dtype. A model that transformers would load under other names than the file's could not be
-written back so, and is refused before any time is spent.
+and its dtype. Names that transformers changes on loading are changed back; a model with tensors
+that cannot be written back so is refused before any time is spent.
 """
 
 import os
@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers.core_model_loading import revert_weight_conversion
 
 from holdfast.errors import CheckpointRefused, NotBuilt, TrainingFailed
 from training.batches import Batch
@@ -70,13 +71,22 @@ def load_policy(folder: Path) -> nn.Module:
         )
     except (OSError, ValueError) as error:
         raise CheckpointRefused(f"{folder}: its model does not load: {error}") from error
-    _check_names(spans, policy.state_dict(), folder)
+    _check_names(spans, stored_weights(policy), folder)
     return policy.to(device()).eval()
 
 
 def attention_of(policy: nn.Module) -> str:
     """Which implementation of attention the model runs, such as sdpa or eager."""
     return str(getattr(policy.config, "_attn_implementation"))  # noqa: B009  transformers has no public name
+
+
+def stored_weights(policy: nn.Module) -> dict[str, Tensor]:
+    """The model's tensors under the names that the files which it was loaded from give them.
+
+    transformers renames some on loading (`embed_out` of GPT-NeoX) and knows the way back.
+    """
+    stored: dict[str, Tensor] = revert_weight_conversion(policy, policy.state_dict())
+    return stored
 
 
 def trained_weights(policy: nn.Module) -> list[tuple[str, Tensor]]:
@@ -90,7 +100,7 @@ def _check_names(spans: dict[str, Span], state: dict[str, Tensor], folder: Path)
     for name, span in spans.items():
         if name not in state or tuple(state[name].shape) != span.shape:
             raise NotBuilt(
-                f"{folder}: tensor {name!r} is renamed or reshaped when transformers loads it; "
+                f"{folder}: tensor {name!r} is lost or reshaped when transformers loads it; "
                 "this version trains only models that it can write back tensor by tensor"
             )
     loaded = {state[name].data_ptr() for name in spans}
@@ -127,7 +137,7 @@ def head_sees(policy: nn.Module, positions: Tensor | tuple[Tensor, Tensor]) -> I
 
 def save_weights(policy: nn.Module, start: Path, folder: Path, *, fp32: bool) -> None:
     """Write the policy's tensors into `folder` under the names, files and dtypes of `start`."""
-    state = policy.state_dict()
+    state = stored_weights(policy)
     placed = lay_out(read_spans(start), folder, fp32=fp32)
     with WeightFiles.opened(folder, placed, os.O_WRONLY) as files:
         for name, span in placed.items():

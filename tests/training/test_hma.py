@@ -104,7 +104,7 @@ def test_the_policy_that_is_scored_is_the_one_that_is_written(
     hma.run(plan, report)
     policy = hma.load_policy(plan.baseline)
     pair, candidate = hma.pair_of(plan)
-    hma.set_weights(policy, pair, (plan.baseline, candidate), (0.3, 0.9))
+    hma.set_weights(hma.weights_in_place(policy), pair, (plan.baseline, candidate), (0.3, 0.9))
     state = policy.state_dict()
     for name, written in weights(plan.output).items():
         torch.testing.assert_close(state[name], written, atol=1e-6, rtol=0, msg=name)

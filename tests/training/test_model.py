@@ -72,7 +72,7 @@ def test_a_tensor_that_the_library_does_not_know_is_refused(tmp_path: Path) -> N
     weights = load_file(folder / "model.safetensors")
     weights["model.extra.weight"] = torch.zeros(3)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(NotBuilt, match=r"'model\.extra\.weight' is renamed or reshaped"):
+    with pytest.raises(NotBuilt, match=r"'model\.extra\.weight' is lost or reshaped"):
         load_policy(folder)
 
 

@@ -9,7 +9,7 @@ ratios are the first tried, so the result is never worse than they are.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,14 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor, nn
 
+from holdfast.errors import NotBuilt
 from holdfast.remediation import Plan
 from holdfast.simplex import project
 from training.averaging import average, write_average
 from training.batches import Example, tokenise
 from training.layers import weights_by_name
 from training.merging import read_alike
-from training.model import load_policy, load_tokenizer
+from training.model import load_policy, load_tokenizer, stored_weights
 from training.output import refuse_existing
 from training.pairing import Pair, pair_of
 from training.progress import Report
@@ -52,12 +53,13 @@ def search(pair: Pair, plan: Plan, candidate: Path, report: Report) -> Sequence[
     """The ratios under which the task rows' completions are likeliest, of those tried."""
     examples, pad = task_examples(plan)
     policy = load_policy(plan.baseline)
+    state = weights_in_place(policy)
     tried: dict[tuple[float, ...], float] = {}
 
     def nats_at(free: Sequence[float]) -> float:
         ratios = allowed(free, plan.candidate_weight, plan.hma.groups)
         if ratios not in tried:
-            set_weights(policy, pair, (plan.baseline, candidate), ratios)
+            set_weights(state, pair, (plan.baseline, candidate), ratios)
             tried[ratios] = mean_nats(policy, examples, pad)
             report("try", ratios=ratios, task_nats=tried[ratios])
         return tried[ratios]
@@ -87,14 +89,25 @@ def task_examples(plan: Plan) -> tuple[list[Example], int]:
     return tokenise(drawn, tokenizer, plan.max_length, path), tokenizer.pad_token_id or 0
 
 
+def weights_in_place(policy: nn.Module) -> dict[str, Tensor]:
+    """The policy's own tensors by the names of the files; NotBuilt where loading changes more."""
+    state = stored_weights(policy)
+    own = {tensor.data_ptr() for tensor in policy.state_dict().values()}
+    if packed := [name for name, tensor in state.items() if tensor.data_ptr() not in own]:
+        raise NotBuilt(
+            f"{packed[0]!r} is packed with others when transformers loads it, so ratios cannot be "
+            "tried in place; give hma.ratios"
+        )
+    return state
+
+
 @torch.no_grad()
 def set_weights(
-    policy: nn.Module, pair: Pair, folders: tuple[Path, Path], ratios: Sequence[float]
+    state: Mapping[str, Tensor], pair: Pair, folders: tuple[Path, Path], ratios: Sequence[float]
 ) -> None:
-    """Put the average into the policy in place, a tensor at a time."""
-    state: dict[str, Tensor] = policy.state_dict()
+    """Put the average into a policy's weights in place, a tensor at a time."""
     weights = weights_by_name(pair.layout, ratios)
     for name, (baseline, candidate) in read_alike(folders, (pair.baseline, pair.candidate)):
-        if baseline.is_floating_point():
+        if name in weights and baseline.is_floating_point():
             where = state[name].device
             average(baseline.to(where), candidate.to(where), weights[name], state[name])
