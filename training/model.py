@@ -85,7 +85,7 @@ def stored_weights(policy: nn.Module) -> dict[str, Tensor]:
 
     transformers renames some on loading (`embed_out` of GPT-NeoX) and knows the way back.
     """
-    stored: dict[str, Tensor] = revert_weight_conversion(policy, policy.state_dict())
+    stored: dict[str, Tensor] = revert_weight_conversion(policy, policy.state_dict())  # type: ignore[arg-type]  # nn.Module is all that the rest needs
     return stored
 
 

@@ -7,6 +7,7 @@ byte from the checkpoint that the run started from, so that the result loads, is
 swapped into a running engine exactly as that one.
 """
 
+import errno
 import json
 import os
 import shutil
@@ -16,11 +17,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from holdfast.checkpoint import INDEX
-from holdfast.errors import InvalidPlan
+from holdfast.errors import InvalidPlan, TrainingFailed
 from holdfast.remediation import Plan
 from training.shards import read_object
 
 COMPANION_SUFFIXES = frozenset({".json", ".jinja", ".txt", ".model"})
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 LICENCES = ("LICENSE", "LICENCE", "NOTICE", "COPYING", "USE_POLICY")
 
 
@@ -40,16 +42,30 @@ def whole_or_absent(output: Path) -> Iterator[Path]:
         tempfile.mkdtemp(prefix=f".{output.name}.", suffix=".partial", dir=output.parent)
     )
     try:
-        yield partial
-        partial.chmod(0o755)  # mkdtemp's 0700 would hide it from the service's other users
-        for file in partial.iterdir():
-            _sync(file)
-        _sync(partial)
+        with _room_on(output):
+            yield partial
+            partial.chmod(0o755)  # mkdtemp's 0700 would hide it from the service's other users
+            for file in partial.iterdir():
+                _sync(file)
+            _sync(partial)
         refuse_existing(output)  # rename would replace an empty folder made in the meantime
         partial.rename(output)
         _sync(output.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)  # after the rename there is nothing to remove
+
+
+@contextmanager
+def _room_on(output: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise TrainingFailed(
+            f"{output} could not be written ({error.strerror}) and nothing of it is kept; make room "
+            "on its disk, or name another place"
+        ) from error
 
 
 @contextmanager

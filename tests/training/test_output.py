@@ -1,11 +1,16 @@
 """A checkpoint folder is whole or absent."""
 
+import resource
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from holdfast.errors import InvalidPlan
+from holdfast.errors import InvalidPlan, TrainingFailed
+from holdfast.remediation import Plan
 from training.output import whole_or_absent
+from training.progress import Report
+from training.recipes import RECIPES
 
 
 def test_nothing_is_seen_before_the_end(tmp_path: Path) -> None:
@@ -61,3 +66,24 @@ def test_a_missing_parent_is_named(tmp_path: Path) -> None:
     output = tmp_path / "no" / "output"
     with pytest.raises(InvalidPlan, match="parent folder does not exist"), whole_or_absent(output):
         pytest.fail("was let in")
+
+
+@pytest.fixture
+def small_disk() -> Iterator[None]:
+    """No file may grow beyond 100 kB; the system refuses the write as a full disk's would be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("recipe", ["wise_ft", "graft", "finetune"])
+@pytest.mark.usefixtures("small_disk")
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(
+    tmp_path: Path, plan_of: Callable[..., Plan], report: Report, recipe: str
+) -> None:
+    plan = plan_of(recipe, steps=1)
+    with pytest.raises(TrainingFailed, match=r"could not be written \(File too large\)") as failed:
+        RECIPES[plan.recipe](plan, report)
+    assert "\n" not in str(failed.value)
+    assert list(tmp_path.iterdir()) == []
