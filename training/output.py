@@ -63,8 +63,8 @@ def _room_on(output: Path) -> Iterator[None]:
         if error.errno not in NO_ROOM:
             raise
         raise TrainingFailed(
-            f"{output} could not be written ({error.strerror}) and nothing of it is kept; make room "
-            "on its disk, or name another place"
+            f"{output} could not be written ({error.strerror}) and nothing of it is kept; make "
+            "room on its disk, or name another place"
         ) from error
 
 
