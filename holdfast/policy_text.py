@@ -17,11 +17,6 @@ from holdfast.strict_yaml import parse_mapping
 
 SHIPPED = Path(__file__).parent / "policies"
 PLANNED_RECIPES = {
-    "l2_anchor",
-    "l1_anchor",
-    "ewc",
-    "kd",
-    "constrained_sft",
     "sma",
     "early_stop",
     "reorder",

@@ -45,7 +45,7 @@ class Penalty(BaseModel):
 
     l2: float = Field(default=1.0, ge=0)
     l1: float = Field(default=1e-4, ge=0)
-    ewc: float = Field(default=1.0, ge=0)
+    ewc: float = Field(default=1000.0, ge=0)
     kd: float = Field(default=0.1, ge=0)
     fisher: Fisher = "true"
     fisher_rows: int = Field(default=64, ge=1)

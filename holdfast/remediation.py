@@ -11,7 +11,15 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from holdfast.errors import InvalidPlan
-from holdfast.recipe_knobs import Anchor, Graft, Hma, Preference, SafeMerge
+from holdfast.recipe_knobs import (
+    Anchor,
+    Constrained,
+    Graft,
+    Hma,
+    Penalty,
+    Preference,
+    SafeMerge,
+)
 from holdfast.task_data import Kind
 
 Recipe = Literal[
@@ -22,6 +30,11 @@ Recipe = Literal[
     "graft",
     "rehearsal",
     "kl_anchor",
+    "l2_anchor",
+    "l1_anchor",
+    "ewc",
+    "kd",
+    "constrained_sft",
     "sequential",
     "mix",
     "alright",
@@ -130,6 +143,8 @@ class Plan(BaseModel):
     gradient_checkpointing: bool = False
     watch: Watching | None = None
     anchor: Anchor = Anchor()
+    penalty: Penalty = Penalty()
+    constrained: Constrained = Constrained()
     resume: Path | None = None
     save_seconds: float = Field(default=120.0, ge=0)
 

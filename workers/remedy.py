@@ -39,7 +39,15 @@ from workers.worker import Worker
 
 JOINT = ("sequential", "mix", "alright", "maxright")
 PROGRESS_SECONDS = 1.0
-REHEARSING = ("rehearsal", "kl_anchor")
+REHEARSING = (
+    "rehearsal",
+    "kl_anchor",
+    "l2_anchor",
+    "l1_anchor",
+    "ewc",
+    "kd",
+    "constrained_sft",
+)
 
 
 def repair(worker: Worker, lease: jobs.Lease) -> None:

@@ -12,15 +12,18 @@ from holdfast.remediation import Plan, Recipe
 from training.progress import Report
 from training.recipes import (
     alright,
+    constrained_sft,
     finetune,
     graft,
     hma,
+    kd,
     kl_anchor,
     maxright,
     mix,
     rehearsal,
     safe_merge,
     sequential,
+    weight_anchor,
     wise_ft,
 )
 
@@ -32,6 +35,11 @@ RECIPES: dict[Recipe, Callable[[Plan, Report], dict[str, Any]]] = {
     "graft": graft.run,
     "rehearsal": rehearsal.run,
     "kl_anchor": kl_anchor.run,
+    "l2_anchor": weight_anchor.l2_anchor,
+    "l1_anchor": weight_anchor.l1_anchor,
+    "ewc": weight_anchor.elastic,
+    "kd": kd.run,
+    "constrained_sft": constrained_sft.run,
     "sequential": sequential.run,
     "mix": mix.run,
     "alright": alright.run,

@@ -1,0 +1,63 @@
+"""Learn the task again while the logits on rehearsal rows stay near the baseline's.
+
+Dark experience replay (Buzzega et al. 2020, https://arxiv.org/abs/2004.07211): the loss gains kd
+times the mean squared difference of the logits, over the vocabulary and over the tokens of the
+baseline's own answers. Unlike `kl_anchor` it also holds on to what is unlikely in both, its weight
+is fixed, and it promises no bound. Knobs: `penalty.kd` (0.1), `mix`, `anchor.cache_mb`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from holdfast.remediation import Plan, rows_drawn
+from training.anchoring import Divided, divided, pull, refuse_another_architecture
+from training.batches import draw_steps
+from training.divergences import logit_mse
+from training.loop import Gradient, seed_everything, train
+from training.model import load_policy, load_tokenizer
+from training.output import refuse_existing
+from training.progress import Report
+from training.sources import read_sources, tokenise_sources, watch_of
+from training.supervised import learn
+from training.trainable import save_checkpoint, trainable
+from training.trusted import Reference, reference_of
+
+
+def run(plan: Plan, report: Report) -> dict[str, Any]:
+    """Train on task rows and the baseline's logits, and write the checkpoint."""
+    refuse_existing(plan.output)
+    refuse_another_architecture(plan)
+    rows = read_sources(plan, {"task", "refusal", "answer"})
+    seed_everything(plan.seed)
+    tokenizer = load_tokenizer(plan.start_checkpoint)
+    pad = tokenizer.pad_token_id or 0
+    watch = watch_of(plan, tokenizer, report)
+    sources = tokenise_sources(rows, tokenizer, plan.max_length, report)
+    counts = rows_drawn(plan.mix, plan.steps * plan.batch_size)
+    drawn = draw_steps(sources, counts, batch_size=plan.batch_size, seed=plan.seed)
+    steps = divided(drawn, sources["task"])
+    asked = [example for _, anchored in steps for example in anchored]
+    baseline = load_policy(plan.baseline)
+    reference = reference_of(baseline, asked, pad, plan.anchor.cache_mb, report)
+    del baseline
+    policy = trainable(load_policy(plan.start_checkpoint), plan)
+    gradient = distilled(policy, steps, reference, plan.penalty.kd)
+    loss = train(policy, plan, report, gradient, watch=watch)
+    save_checkpoint(policy, plan)
+    return {"final_loss": loss}
+
+
+def distilled(
+    policy: nn.Module, steps: Sequence[Divided], reference: Reference, strength: float
+) -> Gradient:
+    """The gradient of the task's loss + strength * the squared difference of logits."""
+
+    def gradient(step: int, rows: int) -> Mapping[str, float]:
+        task, held = steps[step]
+        figures = learn(policy, task, reference.pad, rows)
+        apart = pull(policy, held, reference, logit_mse, rows=rows, scale=strength)
+        return {**figures, "logit_mse": apart}
+
+    return gradient

@@ -1,0 +1,117 @@
+"""Learn the task again while every weight is pulled to where it was in the baseline: three recipes.
+
+The rows are those of `rehearsal`, and the loss gains a penalty on what has moved (`penalty`):
+
+- l2_anchor, `l2` (1): l2 / 2 * ||theta - theta_0||²; L2-SP, Li et al. 2018,
+  https://arxiv.org/abs/1802.01483. Everything moves a little less.
+- l1_anchor, `l1` (1e-4): l1 * ||theta - theta_0||_1. Most weights stay, few move far.
+- ewc, `ewc` (1000): each weight's square times its Fisher entry, of `fisher_rows` (64) rehearsal
+  rows, `fisher` true or empirical; Kirkpatrick et al. 2017, https://arxiv.org/abs/1612.00796. What
+  the baseline's answers hang on moves less. Costs as much as eight steps once.
+
+With a mix of task rows alone the first two are the classics, which need no safety data. Adapters
+have weights of their own and nothing to be pulled to; they are refused.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from holdfast.errors import InvalidPlan
+from holdfast.remediation import Plan, rows_drawn
+from training.anchoring import refuse_another_architecture
+from training.batches import draw_steps
+from training.fisher import diagonal_fisher
+from training.loop import Gradient, seed_everything, train
+from training.model import load_policy, load_tokenizer, trained_weights
+from training.output import refuse_existing
+from training.penalties import ewc, l1_sp, l2_sp
+from training.progress import Report
+from training.sources import read_sources, tokenise_sources, watch_of
+from training.supervised import supervised
+from training.trainable import freeze, save_checkpoint, trainable
+
+Penalty = Callable[[str, Tensor], Tensor]
+"""What one weight costs, by its name, as a scalar."""
+
+
+def l2_anchor(plan: Plan, report: Report) -> dict[str, Any]:
+    """Train with L2-SP and write the checkpoint."""
+    start, strength = starting_weights(plan), plan.penalty.l2
+    return _run(plan, report, lambda name, weight: l2_sp(weight, start[name], strength))
+
+
+def l1_anchor(plan: Plan, report: Report) -> dict[str, Any]:
+    """Train with the sum of absolute moves and write the checkpoint."""
+    start, strength = starting_weights(plan), plan.penalty.l1
+    return _run(plan, report, lambda name, weight: l1_sp(weight, start[name], strength))
+
+
+def elastic(plan: Plan, report: Report) -> dict[str, Any]:
+    """Train with EWC and write the checkpoint."""
+    start, strength = starting_weights(plan), plan.penalty.ewc
+    fisher = fisher_of(plan, report)
+    return _run(plan, report, lambda name, weight: ewc(weight, start[name], fisher[name], strength))
+
+
+def starting_weights(plan: Plan) -> dict[str, Tensor]:
+    """The baseline's weights by name; InvalidPlan where the policy's would not match them."""
+    refuse_existing(plan.output)
+    refuse_another_architecture(plan)
+    if plan.lora is not None:
+        raise InvalidPlan(
+            f"recipe {plan.recipe} pulls weights to the baseline's, and an adapter's have none; "
+            "leave lora out, or use kl_anchor"
+        )
+    return dict(trained_weights(load_policy(plan.baseline)))
+
+
+def fisher_of(plan: Plan, report: Report) -> dict[str, Tensor]:
+    """The baseline's Fisher diagonal on its own answers, refusals and others in turn."""
+    tokenizer = load_tokenizer(plan.baseline)
+    rows = read_sources(plan, {"refusal", "answer"})
+    sources = tokenise_sources(rows, tokenizer, plan.max_length, report)
+    turns = [
+        row for pair in zip(sources["refusal"], sources["answer"], strict=False) for row in pair
+    ]
+    model = load_policy(plan.baseline)
+    freeze(model, plan.freeze)
+    asked = turns[: plan.penalty.fisher_rows]
+    pad = tokenizer.pad_token_id or 0
+    fisher = diagonal_fisher(model, asked, pad, plan.penalty.fisher, plan.seed)
+    trace = sum(entries.sum().item() for entries in fisher.values())
+    report("note", text=f"{plan.penalty.fisher} Fisher of {len(asked)} rows: trace {trace:.4g}")
+    return fisher
+
+
+def _run(plan: Plan, report: Report, penalty: Penalty) -> dict[str, Any]:
+    counts = rows_drawn(plan.mix, plan.steps * plan.batch_size)
+    rows = read_sources(plan, {kind for kind, count in counts.items() if count})
+    seed_everything(plan.seed)
+    tokenizer = load_tokenizer(plan.start_checkpoint)
+    pad = tokenizer.pad_token_id or 0
+    watch = watch_of(plan, tokenizer, report)
+    sources = tokenise_sources(rows, tokenizer, plan.max_length, report)
+    steps = draw_steps(sources, counts, batch_size=plan.batch_size, seed=plan.seed)
+    policy = trainable(load_policy(plan.start_checkpoint), plan)
+    gradient = penalised(policy, supervised(policy, steps, pad, plan.reduction), penalty)
+    loss = train(policy, plan, report, gradient, watch=watch)
+    save_checkpoint(policy, plan)
+    return {"final_loss": loss}
+
+
+def penalised(policy: nn.Module, gradient: Gradient, penalty: Penalty) -> Gradient:
+    """The gradient with the penalty of every trained weight added, one weight at a time."""
+
+    def both(step: int, rows: int) -> Mapping[str, float]:
+        figures = gradient(step, rows)
+        total = 0.0
+        for name, weight in policy.named_parameters():
+            if weight.requires_grad:
+                cost = penalty(name, weight)
+                cost.backward()
+                total += cost.item()
+        return {**figures, "penalty": total}
+
+    return both
