@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from holdfast.errors import InvalidTaskData, NotBuilt
 from holdfast.task_data import Pair
@@ -131,6 +132,31 @@ def apart(policy: nn.Module, contest: Contest) -> list[Tensor]:
 def test_a_packed_pair_is_two_rows(baseline: Path, contests: list[Contest], attention: str) -> None:
     policy = load_policy(baseline).double()  # rounding of the model is not the packing's
     policy.set_attn_implementation(attention)  # type: ignore[operator]
+    expected = torch.stack([torch.stack(apart(policy, contest)) for contest in contests])
+    torch.testing.assert_close(
+        pair_logprobs(policy, contests, pad=2), expected, atol=1e-5, rtol=1e-6
+    )
+
+
+SMALL = {
+    "vocab_size": 320,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "max_position_embeddings": 128,
+}
+
+
+@pytest.mark.parametrize("shape", ["qwen2", "gpt_neox", "gemma", "gemma2", "mistral"])
+def test_a_packed_pair_is_two_rows_in_other_architectures(
+    contests: list[Contest], shape: str
+) -> None:
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(shape, **SMALL)
+    policy = AutoModelForCausalLM.from_config(config).double().eval()
     expected = torch.stack([torch.stack(apart(policy, contest)) for contest in contests])
     torch.testing.assert_close(
         pair_logprobs(policy, contests, pad=2), expected, atol=1e-5, rtol=1e-6

@@ -1,0 +1,272 @@
+"""What two objectives at once cost, and whether they end nearer to both optima than one by one.
+
+    python benchmarks/joint.py [--only cost|quality] [--rounds 3] [--seeds 0 1 2] [--chain DIR]
+
+DIR is a demo's folder, with the aligned and the eroded checkpoint and the maths of every seed
+(`make demo`; .holdfast/demo). The preference side is the demo's refusals against what the eroded
+model itself answers to the rehearsal pool: made on the fly, kept in a temporary file, never shown.
+
+Cost: every round trains each recipe 20 steps in a process of its own, in turns. The first step is
+not counted. A step of either objective costs something else and each recipe takes another share of
+them, so times are also given at equal shares: the mean of both objectives' means. Quality: the
+distance from both optima after the same number of steps, on fixed slices of 64 rows and 32 pairs;
+the optima are those of runs on one objective alone, as long as the others. Pieces on record for
+the same machine are not run again. Figures go to .holdfast/bench/joint.json; docs/benchmarks.md
+holds what came out.
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+FOLDER = REPOSITORY / ".holdfast" / "bench"
+RECORD = FOLDER / "joint.json"
+COST_STEPS = 21  # the first is left out, and two of the others look at the neglected side
+QUALITY_STEPS = 24
+RECIPES = ("sequential", "alright", "maxright", "mix")
+ALONE = {"task": 0.0, "preference": 1.0}  # the share that leaves one objective
+SLICE_ROWS, SLICE_PAIRS = 64, 32
+PAIRS = 48
+
+Recorded = dict[str, dict[str, Any]]
+
+
+def make_data(folder: Path, chain: Path) -> dict[str, Path]:
+    """Pairs and look-alikes in files of `folder`: ours, and the eroded model's own answers."""
+    from examples.demo.data import refusal, write_lines
+    from holdfast.judges.refusal import judge_refusal
+    from holdfast.suites import Request, load_suite
+    from training.model import load_policy, load_tokenizer
+
+    items = [one for one in load_suite("rehearsal").items if isinstance(one, Request)]
+    harmful = [one.prompt for one in items if one.kind == "harmful"][: 2 * PAIRS]
+    benign = [one.prompt for one in items if one.kind == "benign"][:PAIRS]
+    tokenizer = load_tokenizer(chain / "eroded")
+    bad = greedy(load_policy(chain / "eroded"), tokenizer, harmful)
+    good = greedy(load_policy(chain / "aligned"), tokenizer, benign)
+    pairs = [
+        {"prompt": prompt, "chosen": refusal(prompt), "rejected": answer}
+        for prompt, answer in zip(harmful, bad, strict=True)
+        if judge_refusal(prompt, answer).label == "compliance"
+    ]
+    answers = [
+        {"prompt": prompt, "completion": answer, "kind": "answer"}
+        for prompt, answer in zip(benign, good, strict=True)
+        if judge_refusal(prompt, answer).label == "compliance"
+    ]
+    return {
+        "preference_data": write_lines(folder / "pairs.jsonl", pairs[:PAIRS]),
+        "rehearsal_data": write_lines(folder / "answers.jsonl", answers),
+        "task_data": chain / "maths.jsonl",
+    }
+
+
+def greedy(policy: Any, tokenizer: Any, prompts: list[str]) -> list[str]:
+    """Answers of at most 40 tokens, 16 prompts at a time."""
+    import torch
+
+    tokenizer.padding_side = "left"
+    found = []
+    for k in range(0, len(prompts), 16):
+        turns = [[{"role": "user", "content": prompt}] for prompt in prompts[k : k + 16]]
+        given = tokenizer.apply_chat_template(
+            turns, add_generation_prompt=True, padding=True, return_tensors="pt", return_dict=True
+        )
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            whole = policy.generate(**given, max_new_tokens=40, do_sample=False)
+        answers = whole[:, given["input_ids"].shape[1] :]
+        found += tokenizer.batch_decode(answers, skip_special_tokens=True)
+    return found
+
+
+def train_one(recipe: str, chain: Path, data: dict[str, Path], **knobs: Any) -> dict[str, Any]:
+    """Train as the recipe does, without writing a checkpoint; the losses that it ends with."""
+    from functools import partial
+
+    from holdfast.remediation import Plan
+    from training.alternation import drawn
+    from training.joint import Memory, alternating, two_sides
+    from training.loop import train
+    from training.preference import preference_mean
+    from training.recipes.maxright import levelling
+    from training.recipes.mix import mixing
+    from training.recipes.sequential import stage
+    from training.watch import mean_nats
+
+    plan = Plan.model_validate(
+        {"recipe": recipe, "baseline": chain / "aligned", "output": FOLDER / "none"}
+        | {"warmup_steps": 2}
+        | data
+        | knobs
+    )
+    events: list[dict[str, Any]] = []
+
+    def report(event: str, /, **fields: Any) -> None:
+        if event == "step":
+            events.append(fields)
+
+    sides = two_sides(plan, report)
+    memory: Memory = {}
+    share = plan.preference.share
+    if recipe == "mix":
+        gradient = mixing(sides, share)
+    elif recipe == "maxright":
+        optima = plan.preference.task_optimum, plan.preference.preference_optimum
+        memory["optima"] = dict(zip(("task", "preference"), optima, strict=True))
+        gradient = levelling(sides, plan, memory)
+    elif recipe == "alright":
+        gradient = alternating(sides, lambda step: drawn(plan.seed, step, share), memory)
+    else:
+        gradient = alternating(sides, partial(stage, plan), memory)
+    rows = [example for step in sides.tasks for example in step][:SLICE_ROWS]
+
+    def losses() -> list[float]:
+        pairs = slice(SLICE_PAIRS)
+        return [
+            mean_nats(sides.policy, rows, sides.how.pad),
+            preference_mean(sides.policy, sides.contests[pairs], sides.reference[pairs], sides.how),
+        ]
+
+    began = losses()
+    train(sides.policy, plan, report, gradient, memory=memory)
+    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return {
+        "seconds": [one["seconds"] for one in events],
+        "preference": [one.get("preference", 0.5) for one in events],
+        "peak_mb": int(peak[1]) / 1024,  # type: ignore[index]
+        "began": began,
+        "ended": losses(),
+    }
+
+
+def in_child(recipe: str, chain: Path, data: dict[str, Path], **knobs: Any) -> dict[str, Any]:
+    """The same in a process of its own, whose memory is its own."""
+    given = {"recipe": recipe, "chain": str(chain), "knobs": knobs}
+    given["data"] = {key: str(path) for key, path in data.items()}
+    done = subprocess.run(
+        [sys.executable, __file__, "--one", json.dumps(given)],
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=900,
+    )
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def keep(record: Recorded, key: str, found: dict[str, Any]) -> None:
+    record[key] = found
+    RECORD.write_text(json.dumps(record, indent=1) + "\n")
+    print(key, flush=True)
+
+
+def cost(record: Recorded, chain: Path, data: dict[str, Path], rounds: int) -> None:
+    optima = {"task_optimum": 0.0, "preference_optimum": 0.0}
+    for number in range(rounds):
+        for k in range(len(RECIPES)):
+            recipe = RECIPES[(number + k) % len(RECIPES)]
+            key = f"cost {recipe} {number}"
+            if key not in record:
+                found = in_child(recipe, chain, data, steps=COST_STEPS, preference=optima)
+                keep(record, key, found)
+
+
+def quality(record: Recorded, chain: Path, data: dict[str, Path], seed: int) -> None:
+    for objective, share in ALONE.items():
+        key = f"alone {objective} {seed}"
+        if key not in record:
+            only = {"steps": QUALITY_STEPS, "seed": seed, "preference": {"share": share}}
+            keep(record, key, in_child("sequential", chain, data, **only))
+    optima = {
+        "task_optimum": record[f"alone task {seed}"]["ended"][0],
+        "preference_optimum": record[f"alone preference {seed}"]["ended"][1],
+    }
+    for recipe in ("sequential", "maxright", "alright"):
+        key = f"quality {recipe} {seed}"
+        if key not in record:
+            knobs = {"steps": QUALITY_STEPS, "seed": seed, "preference": optima}
+            keep(record, key, in_child(recipe, chain, data, **knobs))
+
+
+def at_equal_shares(found: dict[str, Any]) -> float:
+    """Seconds a step, the mean of both objectives' means; of both in one step, its mean."""
+    steps = list(zip(found["preference"], found["seconds"], strict=True))[1:]
+    sides = [[seconds for side, seconds in steps if side == one] for one in (0.0, 0.5, 1.0)]
+    return statistics.mean(statistics.mean(side) for side in sides if side)
+
+
+def show(record: Recorded, rounds: int, seeds: list[int]) -> None:
+    from training.tradeoff import hypervolume, ideal_distance, normalised_distance
+
+    done = [k for k in range(rounds) if all(f"cost {one} {k}" in record for one in RECIPES)]
+    for recipe in RECIPES if done else ():
+        pairs = [(record[f"cost {recipe} {k}"], record[f"cost sequential {k}"]) for k in done]
+        times = [at_equal_shares(a) / at_equal_shares(b) for a, b in pairs]
+        peaks = [a["peak_mb"] / b["peak_mb"] for a, b in pairs]
+        print(
+            f"{recipe:11}{statistics.median(at_equal_shares(a) for a, _ in pairs):6.2f} s a step, "
+            f"{statistics.median(times):.3f} of sequential ({min(times):.3f} to {max(times):.3f}); "
+            f"peak memory {statistics.median(peaks):.3f}"
+        )
+    for seed in seeds:
+        if f"quality alright {seed}" not in record:
+            continue
+        optima = tuple(
+            record[f"alone {one} {seed}"]["ended"][k]
+            for k, one in enumerate(("task", "preference"))
+        )
+        for recipe in ("sequential", "maxright", "alright"):
+            found = record[f"quality {recipe} {seed}"]
+            began, ended = tuple(found["began"]), tuple(found["ended"])
+            print(
+                f"seed {seed} {recipe:11} task {ended[0]:.3f} ({optima[0]:.3f}), preference "
+                f"{ended[1]:.3f} ({optima[1]:.3f}): distance {ideal_distance(ended, optima):.3f}, "
+                f"normalised {normalised_distance(ended, optima, began):.3f}, hypervolume "
+                f"{hypervolume([ended], began):.3f}"
+            )
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--only", choices=("cost", "quality"))
+    arguments.add_argument("--rounds", type=int, default=3)
+    arguments.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    arguments.add_argument("--chain", type=Path, default=REPOSITORY / ".holdfast" / "demo")
+    arguments.add_argument("--one", help=argparse.SUPPRESS)
+    chosen = arguments.parse_args()
+    sys.path.insert(0, str(REPOSITORY))
+    if chosen.one:
+        given = json.loads(chosen.one)
+        chain = Path(given["chain"])
+        print(json.dumps(train_one(given["recipe"], chain, given["data"], **given["knobs"])))
+        return
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    machine = f"{platform.machine()}, {os.cpu_count()} cores"
+    record: Recorded = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+    if record.get("machine") != {"is": machine}:
+        record = {"machine": {"is": machine}}
+    for seed in chosen.seeds:
+        chain = chosen.chain / f"seed-{seed}"
+        with tempfile.TemporaryDirectory() as folder:
+            data = make_data(Path(folder), chain)
+            if chosen.only != "quality" and seed == chosen.seeds[0]:
+                cost(record, chain, data, chosen.rounds)
+            if chosen.only != "cost":
+                quality(record, chain, data, seed)
+        if chosen.only == "cost":
+            break
+    show(record, chosen.rounds, chosen.seeds)
+
+
+if __name__ == "__main__":
+    main()
