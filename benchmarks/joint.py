@@ -6,13 +6,13 @@ DIR is a demo's folder, with the aligned and the eroded checkpoint and the maths
 (`make demo`; .holdfast/demo). The preference side is the demo's refusals against what the eroded
 model itself answers to the rehearsal pool: made on the fly, kept in a temporary file, never shown.
 
-Cost: every round trains each recipe 20 steps in a process of its own, in turns. The first step is
-not counted. A step of either objective costs something else and each recipe takes another share of
-them, so times are also given at equal shares: the mean of both objectives' means. Quality: the
-distance from both optima after the same number of steps, on fixed slices of 64 rows and 32 pairs;
-the optima are those of runs on one objective alone, as long as the others. Pieces on record for
-the same machine are not run again. Figures go to .holdfast/bench/joint.json; docs/benchmarks.md
-holds what came out.
+Cost: every round trains each recipe 21 steps in a process of its own, in turns, and counts seconds
+of the processor, over all threads; the first step is left out. A step of either objective costs
+something else and each recipe takes another share of them, so they are given at equal shares: the
+mean of both objectives' means. Quality: the distance from both optima after the same number of
+steps, on fixed slices of 32 rows and 24 pairs; the optima are those of runs on one objective alone,
+as long as the others. Pieces on record for the same machine are not run again. Figures go to
+.holdfast/bench/joint.json; docs/benchmarks.md holds what came out.
 """
 
 import argparse
@@ -24,6 +24,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +33,11 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 FOLDER = REPOSITORY / ".holdfast" / "bench"
 RECORD = FOLDER / "joint.json"
 COST_STEPS = 21  # the first is left out, and two of the others look at the neglected side
-QUALITY_STEPS = 24
+QUALITY_STEPS = 16
 RECIPES = ("sequential", "alright", "maxright", "mix")
 ALONE = {"task": 0.0, "preference": 1.0}  # the share that leaves one objective
-SLICE_ROWS, SLICE_PAIRS = 64, 32
-PAIRS = 48
+SLICE_ROWS, SLICE_PAIRS = 32, 24
+PAIRS = 32  # at most
 
 Recorded = dict[str, dict[str, Any]]
 
@@ -48,7 +50,7 @@ def make_data(folder: Path, chain: Path) -> dict[str, Path]:
     from training.model import load_policy, load_tokenizer
 
     items = [one for one in load_suite("rehearsal").items if isinstance(one, Request)]
-    harmful = [one.prompt for one in items if one.kind == "harmful"][: 2 * PAIRS]
+    harmful = [one.prompt for one in items if one.kind == "harmful"][: PAIRS * 3 // 2]
     benign = [one.prompt for one in items if one.kind == "benign"][:PAIRS]
     tokenizer = load_tokenizer(chain / "eroded")
     bad = greedy(load_policy(chain / "eroded"), tokenizer, harmful)
@@ -112,7 +114,7 @@ def train_one(recipe: str, chain: Path, data: dict[str, Path], **knobs: Any) -> 
 
     def report(event: str, /, **fields: Any) -> None:
         if event == "step":
-            events.append(fields)
+            events.append(fields | {"cpu": time.process_time()})
 
     sides = two_sides(plan, report)
     memory: Memory = {}
@@ -140,8 +142,8 @@ def train_one(recipe: str, chain: Path, data: dict[str, Path], **knobs: Any) -> 
     train(sides.policy, plan, report, gradient, memory=memory)
     peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     return {
-        "seconds": [one["seconds"] for one in events],
-        "preference": [one.get("preference", 0.5) for one in events],
+        "cpu": [after["cpu"] - before["cpu"] for before, after in pairwise(events)],
+        "preference": [one.get("preference", 0.5) for one in events[1:]],
         "peak_mb": int(peak[1]) / 1024,  # type: ignore[index]
         "began": began,
         "ended": losses(),
@@ -199,8 +201,8 @@ def quality(record: Recorded, chain: Path, data: dict[str, Path], seed: int) -> 
 
 
 def at_equal_shares(found: dict[str, Any]) -> float:
-    """Seconds a step, the mean of both objectives' means; of both in one step, its mean."""
-    steps = list(zip(found["preference"], found["seconds"], strict=True))[1:]
+    """Processor seconds a step: the mean of both objectives' means; of a mixed step, its mean."""
+    steps = list(zip(found["preference"], found["cpu"], strict=True))
     sides = [[seconds for side, seconds in steps if side == one] for one in (0.0, 0.5, 1.0)]
     return statistics.mean(statistics.mean(side) for side in sides if side)
 

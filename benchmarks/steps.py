@@ -3,8 +3,9 @@
     python benchmarks/steps.py [--rounds 3] [--checkpoint DIR]
 
 SmolLM2-135M-Instruct in fp32, steps of 8 rows or 4 pairs: prompts of the rehearsal pool, the demo's
-refusals and maths answers. Every round runs each contender in a process of its own, in turns; the
-first step is not counted. Tokens are real: both prompts and both answers of a pair, no padding.
+refusals and maths answers. Every round runs each contender in a process of its own, in turns.
+Seconds are the processor's, over all threads, which other work on the machine disturbs the least;
+the first step is not counted. Tokens are real: both prompts and both answers of a pair, no padding.
 TRL precomputes its reference, trains without gradient checkpointing and in one micro-batch; ours
 cuts a step into parts of 4 rows as it always does. Losses have to agree at every step. Rounds on
 record for the same machine and versions are not run again. TRL is looked for in .tools/peers/trl:
@@ -25,7 +26,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ FOLDER = REPOSITORY / ".holdfast" / "bench"
 RECORD = FOLDER / "steps.json"
 ROWS = FOLDER / "steps-rows.json"
 PEER = REPOSITORY / ".tools" / "peers" / "trl" / "bin" / "python"
-STEPS = 6
+STEPS = 4
 SIZE = {"sft": 8, "dpo": 4}  # rows, or pairs, of a step
 RATE = 5e-5
 BETA = 0.1
@@ -61,11 +62,11 @@ def make_rows() -> None:
     )
 
 
-def timed(losses: list[float], seconds: list[float]) -> Callable[..., None]:
+def timed(losses: list[float], stamps: list[float]) -> Callable[..., None]:
     def report(event: str, /, **fields: Any) -> None:
         if event == "step":
             losses.append(fields["loss"])
-            seconds.append(fields["seconds"])
+            stamps.append(time.process_time())
 
     return report
 
@@ -111,9 +112,9 @@ def ours(kind: str) -> Run:
                 return prefer(policy, drawn, reference[places], how, rows)
 
         losses: list[float] = []
-        seconds: list[float] = []
-        train(policy, plan, timed(losses, seconds), gradient)
-        return losses, seconds
+        stamps: list[float] = []
+        train(policy, plan, timed(losses, stamps), gradient)
+        return losses, stamps
 
     return run
 
@@ -164,14 +165,11 @@ def theirs(kind: str) -> Run:
             **own,
         )
         losses: list[float] = []
-        seconds: list[float] = []
+        stamps: list[float] = []
 
         class Clock(TrainerCallback):
-            def on_step_begin(self, *_: Any, **__: Any) -> None:
-                self.began = time.monotonic()
-
             def on_step_end(self, *_: Any, **__: Any) -> None:
-                seconds.append(time.monotonic() - self.began)
+                stamps.append(time.process_time())
 
         class Trainer(trainer_of):  # type: ignore[misc, valid-type]
             def compute_loss(self, *given: Any, **named: Any) -> Any:
@@ -186,7 +184,7 @@ def theirs(kind: str) -> Run:
             processing_class=tokenizer,
             callbacks=[Clock()],
         ).train()
-        return losses[-STEPS:], seconds
+        return losses[-STEPS:], stamps
 
     return run
 
@@ -201,11 +199,11 @@ CONTENDERS: dict[str, Run] = {
 def run_one(name: str, checkpoint: Path) -> None:
     """In the child: train, print one line."""
     rows = json.loads(ROWS.read_text())[name.split("-")[1]]
-    losses, seconds = CONTENDERS[name](checkpoint, rows)
+    losses, stamps = CONTENDERS[name](checkpoint, rows)
     peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     line = {
         "losses": losses,
-        "seconds": statistics.median(seconds[1:]),
+        "seconds": statistics.median(after - before for before, after in pairwise(stamps)),
         "peak_mb": int(peak[1]) / 1024,  # type: ignore[index]
     }
     print(json.dumps(line))
@@ -262,7 +260,8 @@ def show(rounds: list[dict[str, dict[str, Any]]], tokens: dict[str, float]) -> N
         )
         gaps = [abs(a - b) for a, b in zip(mine[0]["losses"], other[0]["losses"], strict=True)]
         print(
-            f"{kind}: {statistics.median(speed[: len(mine)]):.0f} real tokens/s, TRL "
+            f"{kind}: {statistics.median(speed[: len(mine)]):.0f} real tokens a processor "
+            f"second, TRL "
             f"{statistics.median(speed[len(mine) :]):.0f}: {ratio:.2f} times as fast; losses "
             f"differ by {gaps[0]:.1e} at the first step, {max(gaps):.1e} at most; peak "
             f"{statistics.median(one['peak_mb'] for one in mine):.0f} MB, TRL "
