@@ -19,6 +19,7 @@ from transformers.utils import logging
 
 from holdfast.errors import CallerError, InvalidPlan
 from holdfast.remediation import read_plan
+from training.parallel import rank, together, world
 from training.recipes import RECIPES
 
 EXIT_BAD_INPUT = 65  # sysexits: EX_DATAERR
@@ -27,7 +28,9 @@ EXIT_TERMINATED = 128 + signal.SIGTERM
 
 
 def report(event: str, /, **fields: Any) -> None:
-    """Write one event as a line, at once."""
+    """Write one event as a line, at once; of several processes the first one speaks for all."""
+    if rank() > 0:
+        return
     sys.stdout.write(json.dumps({"event": event, **fields}) + "\n")
     sys.stdout.flush()
 
@@ -38,8 +41,11 @@ def run(arguments: list[str]) -> None:
     if len(arguments) != 1:
         raise InvalidPlan(f"expected one argument, the plan's path, got {len(arguments)}")
     plan = read_plan(Path(arguments[0]))
-    added = RECIPES[plan.recipe](plan, report)
+    with together(plan):
+        added = RECIPES[plan.recipe](plan, report)
     seconds = time.monotonic() - began
+    if world() > 1:
+        added["processes"] = world()
     report("done", output=str(plan.output), recipe=plan.recipe, seconds=seconds, **added)
 
 

@@ -19,6 +19,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from holdfast.errors import TrainingFailed
 from holdfast.remediation import Plan
+from training.parallel import gathered
 from training.progress import Report
 from training.resume import Resume
 from training.schedule import rate_factor
@@ -71,7 +72,7 @@ def train(
         began = time.monotonic()
         set_rate(optimizer, plan, step)
         figures, rows = fitting(gradient, optimizer, step, rows, report)
-        norm = clip_grad_norm_(trained, MAX_GRADIENT_NORM).item()
+        norm = gathered(clip_grad_norm_(trained, MAX_GRADIENT_NORM)).item()
         loss = figures["loss"]
         if not (isfinite(loss) and isfinite(norm)):
             raise TrainingFailed(

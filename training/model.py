@@ -11,7 +11,7 @@ that cannot be written back so is refused before any time is spent.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from transformers.core_model_loading import revert_weight_conversion
 
 from holdfast.errors import CheckpointRefused, NotBuilt, TrainingFailed
 from training.batches import Batch
+from training.parallel import whole_state
 from training.shards import Span, WeightFiles, lay_out, read_spans
 
 
@@ -83,9 +84,10 @@ def attention_of(policy: nn.Module) -> str:
 def stored_weights(policy: nn.Module) -> dict[str, Tensor]:
     """The model's tensors under the names that the files which it was loaded from give them.
 
-    transformers renames some on loading (`embed_out` of GPT-NeoX) and knows the way back.
+    transformers renames some on loading (`embed_out` of GPT-NeoX) and knows the way back. Of several
+    processes the first one has them, all of them gather.
     """
-    stored: dict[str, Tensor] = revert_weight_conversion(policy, policy.state_dict())  # type: ignore[arg-type]  # nn.Module is all that the rest needs
+    stored: dict[str, Tensor] = revert_weight_conversion(policy, whole_state(policy))  # type: ignore[arg-type]  # nn.Module is all that the rest needs
     return stored
 
 
@@ -135,9 +137,8 @@ def head_sees(policy: nn.Module, positions: Tensor | tuple[Tensor, Tensor]) -> I
         hook.remove()
 
 
-def save_weights(policy: nn.Module, start: Path, folder: Path, *, fp32: bool) -> None:
-    """Write the policy's tensors into `folder` under the names, files and dtypes of `start`."""
-    state = stored_weights(policy)
+def save_weights(state: Mapping[str, Tensor], start: Path, folder: Path, *, fp32: bool) -> None:
+    """Write a policy's tensors into `folder` under the names, files and dtypes of `start`."""
     placed = lay_out(read_spans(start), folder, fp32=fp32)
     with WeightFiles.opened(folder, placed, os.O_WRONLY) as files:
         for name, span in placed.items():

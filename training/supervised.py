@@ -13,6 +13,7 @@ from training.batches import Batch, Example, parts
 from training.loop import Gradient
 from training.model import autocast, completion_logits
 from training.objectives import completion_targets, nats_weights, sft_nats
+from training.parallel import share, total, world
 
 
 def supervised(
@@ -39,12 +40,17 @@ def learn(
     reduction: Reduction = "token_mean_global",
 ) -> dict[str, float]:
     """Add `scale` times the gradient of the examples' loss; returns that loss, unscaled."""
-    batches = parts(examples, pad, rows)
-    sizes = [(len(batch.ids), int(batch.completion.sum())) for batch in batches]
-    weights = nats_weights(sizes, reduction)
-    weighed = zip(batches, weights, strict=True)
-    loss = sum(backward(policy, batch, scale * weight) * weight for batch, weight in weighed)
-    return {"loss": loss, "tokens": sum(tokens for _, tokens in sizes)}
+    tokens = sum(example.completion_tokens for example in examples)
+    batches = parts(share(examples), pad, rows)
+    if world() > 1:
+        weights = [1 / tokens] * len(batches)
+    else:
+        sizes = [(len(batch.ids), int(batch.completion.sum())) for batch in batches]
+        weights = nats_weights(sizes, reduction)
+    weighed = list(zip(batches, weights, strict=True))
+    mean = world()  # by which FSDP divides the sum of the processes' gradients
+    loss = sum(backward(policy, batch, scale * weight * mean) * weight for batch, weight in weighed)
+    return {"loss": total(loss), "tokens": tokens}
 
 
 def backward(policy: nn.Module, part: Batch, weight: float) -> float:

@@ -11,8 +11,9 @@ from torch import nn
 
 from holdfast.errors import InvalidPlan
 from holdfast.remediation import Lora, Plan
-from training.model import save_weights
+from training.model import save_weights, stored_weights
 from training.output import whole_checkpoint
+from training.parallel import rank, shard
 
 
 def trainable(policy: nn.Module, plan: Plan) -> nn.Module:
@@ -22,7 +23,7 @@ def trainable(policy: nn.Module, plan: Plan) -> nn.Module:
     if plan.gradient_checkpointing:
         without_dropout(wrapped).train()
         wrapped.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
-    return wrapped
+    return shard(wrapped)
 
 
 def without_adapter(policy: nn.Module) -> nn.Module:
@@ -34,9 +35,11 @@ def without_adapter(policy: nn.Module) -> nn.Module:
 
 def save_checkpoint(policy: nn.Module, plan: Plan) -> None:
     """Write `plan.output`, whole or not at all."""
-    whole = without_adapter(policy)
+    state = stored_weights(without_adapter(policy))
+    if rank() > 0:
+        return
     with whole_checkpoint(plan) as folder:
-        save_weights(whole, plan.start_checkpoint, folder, fp32=plan.store == "fp32")
+        save_weights(state, plan.start_checkpoint, folder, fp32=plan.store == "fp32")
 
 
 def freeze(policy: nn.Module, patterns: tuple[str, ...]) -> None:

@@ -214,7 +214,7 @@ def running_fleet(
         broker_url=broker_url,
         checkpoint_roots=(home / "models",),
         engine=engine,
-        port=_free_port(),
+        port=free_port(),
         **QUICK,
     )
     database = open_database(database_url)
@@ -239,7 +239,7 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -20,7 +20,7 @@ def test_weights_are_fp32_in_memory_and_return_in_their_own_dtype(
     policy = load_policy(baseline)
     assert {weight.dtype for weight in policy.parameters()} == {torch.float32}
     assert not policy.training
-    save_weights(policy, baseline, tmp_path, fp32=False)
+    save_weights(policy.state_dict(), baseline, tmp_path, fp32=False)
     assert load_file(tmp_path / "model.safetensors").keys() == (
         load_file(baseline / "model.safetensors").keys()
     )
@@ -41,7 +41,7 @@ def test_what_is_written_loads_with_the_library_as_it_was_trained(
     output = build_tiny_llama(tmp_path / "output", tied=tied, seed=9, shards=2)
     for file in output.glob("*.safetensors"):
         file.unlink()
-    save_weights(policy, start, output, fp32=True)
+    save_weights(policy.state_dict(), start, output, fp32=True)
     again = AutoModelForCausalLM.from_pretrained(output, dtype=torch.float32)
     for name, weight in policy.state_dict().items():
         assert torch.equal(again.state_dict()[name], weight), name
@@ -100,4 +100,4 @@ def test_weights_that_do_not_fit_the_stored_dtype_are_not_written(tmp_path: Path
         policy.get_parameter("model.norm.weight").fill_(1e6)
     (tmp_path / "output").mkdir()
     with pytest.raises(TrainingFailed, match=r"'model\.norm\.weight' is not finite in F16"):
-        save_weights(policy, start, tmp_path / "output", fp32=False)
+        save_weights(policy.state_dict(), start, tmp_path / "output", fp32=False)
