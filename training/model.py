@@ -84,10 +84,13 @@ def attention_of(policy: nn.Module) -> str:
 def stored_weights(policy: nn.Module) -> dict[str, Tensor]:
     """The model's tensors under the names that the files which it was loaded from give them.
 
-    transformers renames some on loading (`embed_out` of GPT-NeoX) and knows the way back. Of several
-    processes the first one has them, all of them gather.
+    transformers renames some on loading (`embed_out` of GPT-NeoX) and knows the way back. All
+    processes that hold shards of them gather, and the first one gets them.
     """
-    stored: dict[str, Tensor] = revert_weight_conversion(policy, whole_state(policy))  # type: ignore[arg-type]  # nn.Module is all that the rest needs
+    state = whole_state(policy)
+    if not state:
+        return state
+    stored: dict[str, Tensor] = revert_weight_conversion(policy, state)  # type: ignore[arg-type]  # nn.Module is all that the rest needs
     return stored
 
 

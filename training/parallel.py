@@ -104,8 +104,8 @@ def gathered(tensor: Tensor) -> Tensor:
 
 
 def whole_state(policy: nn.Module) -> dict[str, Tensor]:
-    """Every tensor of the policy, on the CPU, in the first process; nothing in the others."""
-    if world() == 1:
+    """Every tensor of the policy; where it lies in shards, in the first process alone."""
+    if not any(isinstance(weight, DTensor) for weight in policy.parameters()):
         return policy.state_dict()
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
     state: dict[str, Tensor] = get_model_state_dict(policy, options=options)  # type: ignore[assignment]

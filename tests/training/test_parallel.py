@@ -52,7 +52,7 @@ def test_two_processes_learn_what_one_does(tmp_path: Path, plan_of: PlanOf) -> N
         ran(plans[0], tmp_path, *ALONE),
         ran(plans[1], tmp_path, *launched()),
     )
-    assert code == 0
+    assert code == 0, two
     assert two[-1]["processes"] == 2
     assert [event["event"] for event in two] == [event["event"] for event in one]
     for here, there in zip(one, two, strict=True):
