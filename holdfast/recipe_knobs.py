@@ -1,6 +1,6 @@
 """What belongs to one family of recipes in a plan; docs/repairs.md says when to turn which.
 
-Defaults are those measured on a model of 135 million weights and runs of some sixty steps.
+Defaults are meant for a model of 135 million weights and runs of some sixty steps.
 """
 
 from pathlib import Path
