@@ -156,6 +156,11 @@ class Client:
         """How far a repair is, and what came out."""
         return self._get(wire.Remediation, f"/v1/remediations/{remediation_id}")
 
+    def candidates(self, remediation_id: str) -> tuple[wire.Candidate, ...]:
+        """What a repair has tried, with scores and the front."""
+        path = f"/v1/remediations/{remediation_id}/candidates"
+        return self._get(wire.Page[wire.Candidate], path).data
+
     def cancel_remediation(self, remediation_id: str) -> wire.Remediation:
         """Ask for the end of a repair."""
         return self._post(wire.Remediation, f"/v1/remediations/{remediation_id}:cancel")

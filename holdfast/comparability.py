@@ -56,7 +56,9 @@ def _unusable(role: str, file: Evidence, policy: Policy) -> Iterator[str]:
     name = "repaired candidate" if role == "repaired_from" else role
     if not file.manifest.complete:
         yield f"the {name}'s evidence is incomplete: its run did not finish"
-    if not (file.trials or file.measures):
+    if role != "repaired_from" and not (
+        file.trials or file.measures
+    ):  # it is asked retention alone
         yield f"the {name}'s evidence holds no trials"
     stopped = sorted(p for p, plan in file.manifest.plan.items() if plan.stopped_at is not None)
     for probe in () if policy.sequential else stopped:

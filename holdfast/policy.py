@@ -20,6 +20,8 @@ RETENTION = "task.retention"  # judged only where a repair stands beside the can
 NamedJudge = Literal["guard", "rubric"]  # the endpoint of the worker's settings
 CheckTier = Literal["blocking", "advisory"]
 PolicyRecipe = Literal[
+    "auto",
+    "ptst",
     "wise_ft",
     "hma",
     "safe_merge",
@@ -156,6 +158,23 @@ class Policy(BaseModel):
     remediation: Remediation = Remediation()
     budget: Limits | None = None  # None: the tier's
     waivers: tuple[Waiver, ...] = Field(default=(), strict=False)
+
+    @model_validator(mode="after")
+    def _sees_a_repair_that_refuses_everything(self) -> "Policy":
+        if "auto" in self.remediation.recipes and not self.sees_over_refusal:
+            raise ValueError(
+                "the recipe auto needs a blocking check of refusal.benign: without it a repair "
+                "that refuses everything would pass"
+            )
+        return self
+
+    @property
+    def sees_over_refusal(self) -> bool:
+        """Whether a checkpoint that refuses harmless requests can fail."""
+        return any(
+            check.metric == "false_refusal_rate" and check.tier == "blocking"
+            for check in self.checks.values()
+        )
 
     @property
     def canonical(self) -> bytes:

@@ -20,7 +20,6 @@ PLANNED_RECIPES = {
     "sma",
     "early_stop",
     "reorder",
-    "ptst",
 }
 
 

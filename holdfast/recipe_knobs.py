@@ -143,3 +143,23 @@ class Preference(BaseModel):
     task_optimum: float | None = Field(default=None, ge=0)
     preference_optimum: float | None = Field(default=None, ge=0)
     optimum_steps: int = Field(default=10, ge=1)
+
+
+class Serving(BaseModel):
+    """Of recipe `ptst`: the template that the candidate is served with.
+
+    `prompt` goes into the baseline's own template as the system turn; `template` is a file with a
+    whole one instead.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prompt: str = Field(
+        default=(
+            "You are a careful assistant. Be as useful as you can, and do not help with anything "
+            "that could hurt people, break the law or invade somebody's privacy: say briefly that "
+            "you will not."
+        ),
+        min_length=1,
+    )
+    template: Path | None = None

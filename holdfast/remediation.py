@@ -19,11 +19,13 @@ from holdfast.recipe_knobs import (
     Penalty,
     Preference,
     SafeMerge,
+    Serving,
 )
 from holdfast.task_data import Kind
 
 Recipe = Literal[
     "finetune",
+    "ptst",
     "wise_ft",
     "hma",
     "safe_merge",
@@ -119,6 +121,7 @@ class Plan(BaseModel):
     candidate_weight: float = Field(default=0.8, ge=0, le=1)
     hma: Hma = Hma()
     graft: Graft = Graft()
+    serving: Serving = Serving()
     safe_merge: SafeMerge = SafeMerge()
 
     start: Literal["baseline", "candidate"] = "baseline"

@@ -129,6 +129,7 @@ def remediation(job: tables.Job, about: tables.Remediation) -> wire.Remediation:
         "progress": about.progress,
         "checkpoint": about.checkpoint_id,
         "child_evaluation": about.child_evaluation_id,
+        "parent": about.parent_id,
     }
     return wire.Remediation.model_validate({**_job(job), **own})
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
@@ -39,6 +39,8 @@ from holdfast.errors import (
     NotBuilt,
     QueueFull,
 )
+from holdfast.ladder import AUTO
+from holdfast.policy import Policy, PolicyRecipe
 from holdfast.policy_text import PLANNED_RECIPES, SHIPPED, parse_policy
 from holdfast.remediation import Plan
 from holdfast.settings import Settings
@@ -48,7 +50,7 @@ from holdfast.task_data import digest_of, read_task_data
 CHECKPOINT_ID = re.compile(r"ckpt_[0-9a-f]{32}")
 POLICY_ID = re.compile(r"pol_[0-9a-f]{32}")
 ANCHOR = "anchor"  # the alias that every evaluation of a project is held against as well
-RECIPES = ("wise_ft", "hma", "safe_merge", "graft", "rehearsal")
+RECIPES: tuple[str, ...] = get_args(PolicyRecipe)
 
 Lookup = Callable[[Session, str], str]  # (session, project) -> the id of a row
 
@@ -137,16 +139,38 @@ def submit_remediation(
     if body.recipe not in RECIPES:
         raise InvalidPlan(f"unknown recipe {body.recipe!r}, expected {' or '.join(RECIPES)}")
     options = body.options.model_dump(mode="json", exclude_none=True)
-    check_options(body.recipe, options)
+    if body.recipe != AUTO:
+        check_options(body.recipe, options)
     get_job(session, body.evaluation, project=project)
-    verdict = get_evaluation(session, body.evaluation).verdict
-    if verdict != "fail":
+    failing = get_evaluation(session, body.evaluation)
+    if failing.verdict != "fail":
         raise Conflict(
-            f"{body.evaluation} has the verdict {verdict or 'none yet'}; only an evaluation that "
-            "failed has something to repair"
+            f"{body.evaluation} has the verdict {failing.verdict or 'none yet'}; only an "
+            "evaluation that failed has something to repair"
         )
+    policy = parse_policy(get_policy(session, project, failing.policy_id).text, source="policy")
+    options = ladder_options(body, policy, options)
     check_quota(session, settings, project)
     return create_remediation(session, body.evaluation, recipe=body.recipe, options=options)
+
+
+def ladder_options(
+    body: wire.NewRemediation, policy: Policy, options: dict[str, Any]
+) -> dict[str, Any]:
+    """A ladder's budget, the policy's where none is given; any other recipe's own options."""
+    if body.recipe != AUTO:
+        if body.budget is not None or body.complete_front:
+            raise InvalidPlan(f"budget and complete_front belong to {AUTO}, not to {body.recipe}")
+        return options
+    if options:
+        raise InvalidPlan(f"{AUTO} chooses its own options, found {', '.join(options)}")
+    if not policy.sees_over_refusal:
+        raise InvalidPlan(
+            f"{AUTO} needs a policy with a blocking check of refusal.benign: without it a repair "
+            "that refuses everything would pass"
+        )
+    budget = body.budget or policy.remediation.budget
+    return {**budget.model_dump(), "complete_front": body.complete_front}
 
 
 def check_options(recipe: str, options: dict[str, Any]) -> None:

@@ -58,7 +58,7 @@ def answered(
     unknown = affordable([asked for asked, key in keys.items() if key not in cached], at_most)
     if not unknown:
         return
-    worker.engine.open(side.checkpoint.path, case.template)
+    worker.engine.open(side.checkpoint.path, case.template_of(side))
     for asked, answer in ask(worker.engine, unknown, case.sampling):
         yield Answered(asked, answer, keys[asked], fresh=True)
 
@@ -94,7 +94,7 @@ def answer_key(case: Case, side: Side, probe: str, asked: Question, backend: Bac
         "item": asked.item,
         "variant": asked.variant,
         "question": asked.fingerprint(),
-        "template": template_digest(case.template),
+        "template": template_digest(case.template_of(side)),
         "sampling": case.sampling.to_json(),
         "backend": asdict(backend),
     }

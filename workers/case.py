@@ -38,6 +38,7 @@ from workers.probes import COMPARED, PROBES, memory
 from workers.probes.question import Question
 
 RETENTION = "task.retention"
+DEPLOYED = "deployed"  # the template of a repair that changes it: the candidate's own for itself
 SEED = 0  # of the item selection; part of what makes runs comparable, so never a setting
 
 
@@ -47,6 +48,14 @@ class Side:
 
     name: str
     checkpoint: CheckpointRef
+    probes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Race:
+    """After how many clusters of which probes a hopeless candidate is asked no more."""
+
+    items: int
     probes: tuple[str, ...]
 
 
@@ -66,6 +75,12 @@ class Case:
     judges: dict[str, str]
     repairs: str | None
     limits: Limits
+    race: Race | None = None
+    deployed: str | None = None  # the chat template that the candidate alone is rendered with
+
+    def template_of(self, side: Side) -> str | None:
+        """What renders a side: one template for all, but for a deployed one's candidate."""
+        return self.deployed if self.deployed and side.name == "candidate" else self.template
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +141,8 @@ def load_case(session: Session, evaluation_id: str, settings: Settings) -> Case:
         judges=judges_of(policy, probes, settings),
         repairs=repairs,
         limits=limits_of(tier, policy.budget),
+        race=Race(row.race["items"], tuple(row.race["probes"])) if row.race else None,
+        deployed=chat_template(candidate.path) if row.template == DEPLOYED else None,
     )
 
 
@@ -254,7 +271,8 @@ def manifest_of(case: Case, side: Side, backend: Backend, moment: datetime, ends
             "checkpoint": {"name": side.checkpoint.name, "digest": side.checkpoint.digest},
             "backend": asdict(backend),
             "sampling": case.sampling.to_json(),
-            "template_sha256": template_digest(case.template),
+            "template_sha256": template_digest(case.template_of(side)),
+            "deployed_template": case.deployed is not None and side.name == "candidate",
             "judges": case.judges,
             "judge_error": {
                 name: known.rates for name in case.judges if (known := measured(name)) is not None

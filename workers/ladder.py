@@ -1,18 +1,37 @@
-"""Which repair comes next: the policy's recipes in their order, each once, within the budget."""
+"""Which repair comes next: the policy's recipes in their order, each once, within the budget.
+
+And what a job owes to the ladder (recipe `auto`) whose try it belongs to.
+"""
+
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from holdfast.db import jobs
-from holdfast.db.evaluations import create_remediation, get_evaluation, remediations_of
-from holdfast.db.tables import PolicyText
+from holdfast.db.evaluations import (
+    create_remediation,
+    evaluations_of,
+    get_evaluation,
+    remediations_of,
+    tries_of,
+)
+from holdfast.db.tables import Evaluation, PolicyText, Remediation
+from holdfast.ladder import AUTO, DECISIVE, RACE_ITEMS
+from holdfast.policy import Policy
 from holdfast.policy_text import parse_policy
+from holdfast.verdict import Verdict
+
+
+def policy_of(session: Session, evaluation: Evaluation) -> Policy:
+    """The policy that an evaluation is judged by."""
+    text = session.get_one(PolicyText, evaluation.policy_id)
+    return parse_policy(text.text, source=text.name)
 
 
 def next_repair(session: Session, evaluation_id: str) -> bool:
     """Queue, or propose, the next recipe for a failing evaluation; True if something was queued."""
     row = get_evaluation(session, evaluation_id)
-    text = session.get_one(PolicyText, row.policy_id)
-    wanted = parse_policy(text.text, source=text.name).remediation
+    wanted = policy_of(session, row).remediation
     tried = [one.recipe for one in remediations_of(session, evaluation_id)]
     left = [recipe for recipe in wanted.recipes if recipe not in tried]
     if not left or len(tried) >= wanted.budget.candidates:
@@ -21,6 +40,41 @@ def next_repair(session: Session, evaluation_id: str) -> bool:
         jobs.add_event(session, evaluation_id, "remediation_proposed", {"recipe": left[0]})
     if wanted.on_fail != "auto":
         return False
-    minutes = wanted.budget.minutes
-    create_remediation(session, evaluation_id, recipe=left[0], options={}, minutes=minutes)
+    budget = wanted.budget.model_dump()
+    own = {"options": budget} if left[0] == AUTO else {"options": {}, "minutes": budget["minutes"]}
+    create_remediation(session, evaluation_id, recipe=left[0], **own)
     return True
+
+
+def ladder_of(session: Session, job_id: str) -> str | None:
+    """The ladder that this job works for, as a try or as the evaluation of one."""
+    evaluation = session.get(Evaluation, job_id)
+    name = job_id if evaluation is None else evaluation.remediation_id
+    repair = session.get(Remediation, name) if name else None
+    return None if repair is None else repair.parent_id
+
+
+def race_of(session: Session, repair: Remediation) -> dict[str, Any] | None:
+    """Where a try is dropped if it is hopeless; None for what is to be asked everything.
+
+    The decisive probes are those that repairs are lost by, and those that the failing checkpoint
+    did not pass. Once a repair is confirmed nothing races: the front is made of whole figures.
+    """
+    if repair.parent_id is None or repair.split != "screen":
+        return None
+    tries = tries_of(session, repair.parent_id)
+    if any("confirm" in evaluations_of(session, one.id) for one in tries):
+        return None
+    failing = get_evaluation(session, repair.evaluation_id)
+    policy = policy_of(session, failing)
+    failed = {check.id for check in verdict_of(failing).checks if check.outcome == "fail"}
+    blocking = (
+        name for name in policy.probes(repair=True) if policy.checks[name].tier != "advisory"
+    )
+    probes = [name for name in blocking if name in DECISIVE or name in failed]
+    return {"items": RACE_ITEMS, "probes": probes}
+
+
+def verdict_of(evaluation: Evaluation) -> Verdict:
+    """The verdict of an evaluation that has one."""
+    return Verdict.model_validate_json(evaluation.verdict_document or "")

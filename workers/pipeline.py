@@ -19,12 +19,15 @@ from holdfast.checkpoint import verify_unchanged
 from holdfast.db import jobs
 from holdfast.db.evaluations import (
     get_evaluation,
+    get_remediation,
     origin_of,
 )
 from holdfast.db.session import after_commit, reading, transaction
 from holdfast.db.trials import Saved, read_back, save_answers, save_trials, saved_items
 from holdfast.evaluation import Status
 from holdfast.evidence import Cut, Evidence, Manifest
+from holdfast.examination import Files
+from holdfast.hopeless import hopeless
 from holdfast.outcome import Cost
 from holdfast.probe import spec_of
 from holdfast.queue import hint
@@ -48,8 +51,10 @@ def evaluate(worker: Worker, lease: jobs.Lease) -> None:
     started = time.monotonic()
     with reading(worker.database) as session:
         case = load_case(session, lease.job_id, worker.settings)
-    stops = ask_all(worker, lease, case)
-    measure_drift(worker, lease, case)
+    stops: dict[str, int] = {}
+    if not dropped_early(worker, lease, case):
+        stops = ask_all(worker, lease, case)
+        measure_drift(worker, lease, case)
     for side in case.sides:
         verify_unchanged(side.checkpoint)
     with transaction(worker.database) as session:
@@ -83,6 +88,30 @@ def ask_all(worker: Worker, lease: jobs.Lease, case: Case) -> dict[str, int]:
         done = newly_shown(case, evidence)
         stops = {probe: place for probe, place in so_far.items() if probe in done}
     return stops
+
+
+def dropped_early(worker: Worker, lease: jobs.Lease, case: Case) -> bool:
+    """Ask the first items of a race; True if the candidate is hopeless there, and all else cut."""
+    if case.race is None:
+        return False
+    for side in case.sides:
+        for probe in case.race.probes:
+            if probe in side.probes:
+                run_probe(worker, lease, case, side, probe, reach=case.race.items)
+    with reading(worker.database) as session:
+        found = evidence_of(session, case, manifests_of(session, worker, case, {}))
+    files = Files(found["baseline"], found["candidate"], found.get("repaired"))
+    why = hopeless(case.policy, case.race.probes, files)
+    if why is None:
+        return False
+    (candidate,) = (side for side in case.sides if side.name == "candidate")
+    with reading(worker.database) as session:
+        done = saved_items(session, case.evaluation_id, candidate.name)
+    for probe in candidate.probes:
+        questions = case.questions[probe]
+        left = [asked for asked in questions if (probe, asked.item, asked.variant) not in done]
+        cut(worker, lease, case, candidate, probe, left, f"dropped: {why}")
+    return True
 
 
 def run_probe(
@@ -120,7 +149,9 @@ def run_probe(
             if fresh and left and exhausted(case.limits, spent):
                 break
     if left:
-        cut(worker, lease, case, side, probe, list(left))
+        with reading(worker.database) as session:
+            why = exhausted(case.limits, spent_so_far(session, case))
+        cut(worker, lease, case, side, probe, list(left), why or "the budget has no room for it")
 
 
 def bill(batch: Sequence[Answered], seconds: float) -> Spent:
@@ -130,19 +161,19 @@ def bill(batch: Sequence[Answered], seconds: float) -> Spent:
     return Spent(prompts, sum(one.answer.tokens for one in fresh), seconds if fresh else 0.0)
 
 
-def cut(  # noqa: PLR0917  # of whose answers to which probe, and by which job
+def cut(  # noqa: PLR0913, PLR0917  # of whose answers to which probe, and by which job
     worker: Worker,
     lease: jobs.Lease,
     case: Case,
     side: Side,
     probe: str,
     left: Sequence[Question],
+    why: str,
 ) -> None:
     """Write down that these questions are not asked, and why."""
     keys = [(one, answer_key(case, side, probe, one, worker.engine.backend)) for one in left]
     with transaction(worker.database) as session:
         jobs.fence(session, lease)
-        why = exhausted(case.limits, spent_so_far(session, case)) or "the budget has no room for it"
         save_trials(session, lease, case.evaluation_id, side.name, cut_off(probe, keys, why))
         note_cut(session, case, side.name, probe, Cut(trials=len(left), because=why))
         told = {"side": side.name, "probe": probe, "not_asked": len(left), "because": why}
@@ -211,7 +242,7 @@ def conclude(session: Session, lease: jobs.Lease, case: Case, verdict: Verdict) 
     row = get_evaluation(session, case.evaluation_id)
     row.verdict = verdict.verdict
     row.verdict_document = verdict.to_json().decode()
-    row.cost = verdict.cost.model_dump() if verdict.cost else {}
+    row.cost = {**row.cost, **(verdict.cost.model_dump() if verdict.cost else {})}
     document = {"verdict": verdict.verdict, "reasons": list(verdict.reasons)}
     jobs.add_event(session, lease.job_id, "verdict", document)
     jobs.finish(session, lease, Status.SUCCEEDED)
@@ -227,5 +258,7 @@ def follow_up(session: Session, case: Case, verdict: Verdict) -> bool:
     if row.repairs_id and not row.remediation_id:
         return False
     repair = row.remediation_id
+    if repair and (ladder := get_remediation(session, repair).parent_id):
+        return jobs.wake(session, ladder)
     failed = verdict.verdict == "fail" or (repair and verdict.verdict != "pass")
     return bool(failed) and next_repair(session, origin_of(session, repair) if repair else row.id)

@@ -9,6 +9,7 @@ other, on the `confirm` split, which is opened here and nowhere earlier.
 
 import time
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,13 @@ from holdfast.db.evaluations import (
     get_remediation,
 )
 from holdfast.db.session import after_commit, reading, transaction
-from holdfast.db.tables import Evaluation, Job
+from holdfast.db.tables import Evaluation, Job, Remediation
 from holdfast.errors import InvalidPlan
 from holdfast.evaluation import Status
 from holdfast.queue import hint
 from holdfast.remediation import Mix, Plan, without_refusals
-from workers.case import Repair, load_repair
+from workers.case import DEPLOYED, Repair, load_repair
+from workers.ladder import race_of
 from workers.preference_rows import pairs_file, write_pairs
 from workers.rehearsal_rows import write_rehearsal
 from workers.worker import Worker
@@ -48,6 +50,7 @@ REHEARSING = (
     "kd",
     "constrained_sft",
 )
+WEIGHTS_ALONE = {"wise_ft", "safe_merge", "graft", "ptst"}  # no device is needed
 
 
 def repair(worker: Worker, lease: jobs.Lease) -> None:
@@ -74,7 +77,7 @@ def make_checkpoint(worker: Worker, lease: jobs.Lease, job: Repair) -> None:
     plan_file.write_text(plan.model_dump_json(indent=2))
     note_plan(worker, lease, plan)
     try:
-        train(worker, lease, plan_file)
+        train(worker, lease, plan_file, plan.recipe)
     except InvalidPlan:
         if not job.output.exists():  # else the child of a worker that lost its lease was first
             raise
@@ -146,9 +149,10 @@ def without_task(mix: Mix) -> Mix:
     return Mix(task=0, refusals=refusals, answers=1 - refusals)
 
 
-def train(worker: Worker, lease: jobs.Lease, plan_file: Path) -> None:
+def train(worker: Worker, lease: jobs.Lease, plan_file: Path, recipe: str) -> None:
     """Run the training child; its progress goes to the row as it comes."""
-    worker.engine.close()  # training and inference do not share a device, nor a small machine
+    if recipe not in WEIGHTS_ALONE:
+        worker.engine.close()  # training and inference share neither a device nor a small machine
     due = 0.0
     with closing(worker.training.run(plan_file)) as progress:  # an error here ends the child
         for line in progress:
@@ -178,7 +182,10 @@ def conclude(session: Session, worker: Worker, lease: jobs.Lease, repaired: Chec
     checkpoint = register_checkpoint(
         session, owner.project, repaired, parent_id=failing.candidate_id
     )
-    child = create_evaluation(session, child_of(failing, owner, checkpoint.id, row.id))
+    new = replace(child_of(failing, owner, checkpoint.id, row), race=race_of(session, row))
+    child = create_evaluation(session, new)
+    if row.parent_id is not None:  # a try has as long as its ladder
+        get_job(session, child).deadline_at = lease.deadline_at
     row.checkpoint_id, row.child_evaluation_id = checkpoint.id, child
     document = {"checkpoint": checkpoint.id, "digest": repaired.digest, "evaluation": child}
     jobs.add_event(session, lease.job_id, "repaired", document)
@@ -187,9 +194,16 @@ def conclude(session: Session, worker: Worker, lease: jobs.Lease, repaired: Chec
 
 
 def child_of(
-    failing: Evaluation, owner: Job, checkpoint_id: str, remediation_id: str
+    failing: Evaluation,
+    owner: Job,
+    checkpoint_id: str,
+    repair: Remediation,
+    split: str | None = None,
 ) -> NewEvaluation:
-    """The evaluation of a repair: the same question as the failing one, on held-out items."""
+    """The evaluation of a repair: the same question as the failing one, on held-out items.
+
+    A ladder's try is asked `screen` items first.
+    """
     return NewEvaluation(
         project=owner.project,
         queue=owner.queue,
@@ -198,10 +212,10 @@ def child_of(
         anchor_id=failing.anchor_id,
         policy_id=failing.policy_id,
         tier=failing.tier,  # type: ignore[arg-type]  # a CHECKed column
-        split="confirm",
-        template=failing.template,
+        split=split or repair.split,  # type: ignore[arg-type]  # written by us alone
+        template=DEPLOYED if repair.recipe == "ptst" else failing.template,
         task_data=failing.task_data,
         task_data_sha256=failing.task_data_sha256,
         repairs_id=failing.candidate_id,
-        remediation_id=remediation_id,
+        remediation_id=repair.id,
     )

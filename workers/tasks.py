@@ -26,9 +26,9 @@ from holdfast.db.session import after_commit, open_database, transaction
 from holdfast.errors import CallerError, HoldfastError, LeaseLost, Transient
 from holdfast.evaluation import MAX_ATTEMPTS, JobKind, Status
 from holdfast.queue import POKE, hint
-from workers import pipeline, remedy
+from workers import climb, pipeline
 from workers.heartbeat import Heartbeat, Loss
-from workers.ladder import next_repair
+from workers.ladder import ladder_of, next_repair
 from workers.main import app, settings
 from workers.sessions import reap_leftovers
 from workers.supervisor import RunnerEngine
@@ -37,7 +37,7 @@ from workers.worker import Worker
 
 log = logging.getLogger(__name__)
 
-WORK = {JobKind.EVALUATION: pipeline.evaluate, JobKind.REMEDIATION: remedy.repair}
+WORK = {JobKind.EVALUATION: pipeline.evaluate, JobKind.REMEDIATION: climb.climb_or_repair}
 ENDS = {Loss.CANCELED: Status.CANCELED, Loss.DEADLINE: Status.TIMED_OUT}
 
 
@@ -105,12 +105,20 @@ def end(worker: Worker, lease: jobs.Lease, error: Exception, lost: Loss | None) 
                 jobs.finish(session, lease, ENDS[lost])
             else:
                 settle(session, lease, error, worker.settings.retry_seconds)
-            if came_to_nothing(session, lease) and next_repair(
-                session, origin_of(session, lease.job_id)
-            ):
+            if go_on(session, lease):
                 after_commit(session, partial(hint, worker.broker, worker.settings.queue))
     except LeaseLost as late:
         log.warning("job=%s stopped: %s", lease.job_id, late)
+
+
+def go_on(session: Session, lease: jobs.Lease) -> bool:
+    """What follows a job that ended without a result; True if a worker is to be woken for it."""
+    ladder = ladder_of(session, lease.job_id)
+    if ladder is not None:
+        return jobs.wake(session, ladder)
+    if not came_to_nothing(session, lease):
+        return False
+    return next_repair(session, origin_of(session, lease.job_id))
 
 
 def came_to_nothing(session: Session, lease: jobs.Lease) -> bool:

@@ -18,6 +18,7 @@ from holdfast.cli.command import (
     emit,
     note,
 )
+from holdfast.cli.ladder import LADDER_ARGUMENTS, follow_ladder, ladder_fields, no_repair
 from holdfast.cli.reports import ID, evidence_of, job_id
 from holdfast.cli.show import (
     REPORTS,
@@ -28,6 +29,7 @@ from holdfast.cli.waiting import Deadline, final_verdict, finished_repair, verdi
 from holdfast.client import Client
 from holdfast.connect import connect, location
 from holdfast.errors import HarnessError, InvalidSuite
+from holdfast.ladder import AUTO
 from holdfast.policy import Policy
 from holdfast.policy_text import load_policy, parse_policy
 from holdfast.probe import Split, Tier
@@ -84,6 +86,7 @@ def remediate(options: argparse.Namespace) -> int:
         evaluation=options.evaluation,
         recipe=options.recipe,
         options=body(wire.RepairOptions, **given),
+        **ladder_fields(options),
     )
     with connect() as client:
         made = client.remediate(wanted)
@@ -150,7 +153,15 @@ def no_verdict_yet(options: argparse.Namespace, job: wire.Job) -> int:
 
 
 def gated_repair(client: Client, remediation_id: str, deadline: Deadline) -> str:
-    """Wait for a repair; returns the evaluation that gates it."""
+    """Wait for a repair; returns the evaluation that gates it.
+
+    Where a ladder found none, that is the failing one: its verdict still stands.
+    """
+    if client.remediation(remediation_id).recipe == AUTO:
+        follow_ladder(client, remediation_id, deadline)
+        if (none := no_repair(client.remediation(remediation_id))) is not None:
+            note(none)
+            return client.remediation(remediation_id).evaluation
     made = finished_repair(client, remediation_id, deadline)
     if made.checkpoint is None or made.child_evaluation is None:
         raise HarnessError(f"{remediation_id} ended without a repaired checkpoint")
@@ -219,8 +230,12 @@ COMMANDS = (
         (
             argument("evaluation", type=job_id, metavar="EVAL"),
             argument(
-                "--recipe", required=True, choices=sorted(set(get_args(Recipe)) - {"finetune"})
+                "--recipe",
+                required=True,
+                choices=sorted({AUTO, *get_args(Recipe)} - {"finetune"}),
+                help="auto climbs the ladder from the cheapest",
             ),
+            *LADDER_ARGUMENTS,
             argument("--steps", type=int),
             argument("--candidate-weight", type=float, metavar="W"),
             argument("--learning-rate", type=float),

@@ -52,7 +52,10 @@ def _before(project: str, before: str | None) -> tuple[ColumnElement[bool], ...]
 
 def repairs_by_evaluation(session: Session, ids: Sequence[str]) -> dict[str, list[Remediation]]:
     """The repairs tried for each of some evaluations, oldest first."""
-    query = select(Remediation).where(Remediation.evaluation_id.in_(ids)).order_by(Remediation.id)
+    query = select(Remediation).where(
+        Remediation.evaluation_id.in_(ids), Remediation.parent_id.is_(None)
+    )
+    query = query.order_by(Remediation.id)
     found: dict[str, list[Remediation]] = {one: [] for one in ids}
     for repair in session.scalars(query):
         found[repair.evaluation_id].append(repair)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from holdfast.db.jobs import add_event, now
@@ -36,6 +36,7 @@ class NewEvaluation:
     anchor_id: str | None = None
     repairs_id: str | None = None
     remediation_id: str | None = None
+    race: dict[str, Any] | None = None
     priority: int = 0
 
 
@@ -58,6 +59,7 @@ def create_evaluation(session: Session, new: NewEvaluation) -> str:
             anchor_id=new.anchor_id,
             repairs_id=new.repairs_id,
             remediation_id=new.remediation_id,
+            race=new.race,
             manifests={},
             cost={},
         )
@@ -73,8 +75,12 @@ def create_remediation(
     recipe: str,
     options: dict[str, Any],
     minutes: float | None = None,
+    parent_id: str | None = None,
 ) -> str:
-    """Queue the repair of an evaluation's candidate; `minutes` is the policy's budget for it."""
+    """Queue the repair of an evaluation's candidate; `minutes` is the policy's budget for it.
+
+    `parent_id` names the ladder whose try it is.
+    """
     job = get_job(session, evaluation_id)
     job_id = _create_job(
         session, JobKind.REMEDIATION, project=job.project, queue=job.queue, priority=job.priority
@@ -84,10 +90,16 @@ def create_remediation(
         made.deadline_at = made.created_at + timedelta(minutes=minutes)
     session.add(
         Remediation(
-            id=job_id, evaluation_id=evaluation_id, recipe=recipe, options=options, progress={}
+            id=job_id,
+            evaluation_id=evaluation_id,
+            recipe=recipe,
+            options=options,
+            progress={},
+            parent_id=parent_id,
         )
     )
-    add_event(session, evaluation_id, "remediation", {"id": job_id, "recipe": recipe})
+    told = {"id": job_id, "recipe": recipe, **({"options": options} if parent_id else {})}
+    add_event(session, parent_id or evaluation_id, "try" if parent_id else "remediation", told)
     session.flush()
     return job_id
 
@@ -156,9 +168,32 @@ def origin_of(session: Session, remediation_id: str) -> str:
 
 
 def remediations_of(session: Session, evaluation_id: str) -> Sequence[Remediation]:
-    """The repairs that were tried for a failing evaluation, oldest first."""
-    query = select(Remediation).where(Remediation.evaluation_id == evaluation_id)
+    """The repairs that were asked for a failing evaluation, oldest first; no ladder's tries."""
+    query = select(Remediation).where(
+        Remediation.evaluation_id == evaluation_id, Remediation.parent_id.is_(None)
+    )
     return session.scalars(query.order_by(Remediation.id)).all()
+
+
+def tries_of(session: Session, remediation_id: str) -> Sequence[Remediation]:
+    """What a ladder has tried, oldest first."""
+    query = select(Remediation).where(Remediation.parent_id == remediation_id)
+    return session.scalars(query.order_by(Remediation.id)).all()
+
+
+def evaluations_of(session: Session, remediation_id: str) -> dict[str, Evaluation]:
+    """The evaluations of one repair by their split: at most one of each."""
+    query = select(Evaluation).where(Evaluation.remediation_id == remediation_id)
+    return {row.split: row for row in session.scalars(query)}
+
+
+def confirmations_of(session: Session, candidate_id: str) -> int:
+    """How often the held-out items have been opened for repairs of this failing checkpoint."""
+    query = select(func.count()).select_from(Evaluation)
+    count: int = session.execute(
+        query.where(Evaluation.repairs_id == candidate_id, Evaluation.split == "confirm")
+    ).scalar_one()
+    return count
 
 
 def events_after(session: Session, job_id: str, seq: int, *, limit: int = 200) -> Sequence[Event]:

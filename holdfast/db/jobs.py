@@ -146,6 +146,28 @@ def release(session: Session, lease: Lease, *, crashed: bool = False, delay: flo
     return released == 1
 
 
+def rest(session: Session, lease: Lease, seconds: float) -> None:
+    """Put a job aside that waits for others, at most so long; `wake` takes it up earlier."""
+    rested = _write(
+        session,
+        _held(lease).values(
+            status=Status.QUEUED.value,
+            lease_owner=None,
+            lease_expires_at=None,
+            attempts=Job.attempts - 1,
+            not_before=now(session) + timedelta(seconds=seconds),
+        ),
+    )
+    if rested != 1:
+        raise LeaseLost(f"{lease.job_id}: epoch {lease.epoch} is over, nothing was written")
+
+
+def wake(session: Session, job_id: str) -> bool:
+    """Take up a job that rests; False where it does not wait."""
+    resting = update(Job).where(Job.id == job_id, Job.status == Status.QUEUED.value)
+    return _write(session, resting.values(not_before=None)) == 1
+
+
 def crashes(session: Session, lease: Lease) -> int:
     """How often this job has crashed a worker so far."""
     count: int = session.execute(select(Job.crash_count).where(Job.id == lease.job_id)).scalar_one()

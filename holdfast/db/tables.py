@@ -167,12 +167,17 @@ class Evaluation(Row):
     remediation_id: Mapped[str | None] = mapped_column(String(40), index=True)
     verdict: Mapped[str | None] = mapped_column(String(16))
     verdict_document: Mapped[str | None] = mapped_column(Text)  # canonical bytes, as digested
+    race: Mapped[dict[str, Any] | None]  # {"items", "probes"}: where a hopeless try is dropped
     manifests: Mapped[dict[str, Any]] = mapped_column(default=dict)
     cost: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
 
 class Remediation(Row):
-    """One repair: its plan, how far the training is, and what came out."""
+    """One repair: its plan, how far the training is, and what came out.
+
+    A ladder (recipe `auto`) has tries, repairs of their own that name it as `parent_id`; `split`
+    says which items a repair is asked once it is made.
+    """
 
     __tablename__ = "remediations"
 
@@ -184,6 +189,8 @@ class Remediation(Row):
     progress: Mapped[dict[str, Any]] = mapped_column(default=dict)
     checkpoint_id: Mapped[str | None] = mapped_column(ForeignKey("checkpoints.id"))
     child_evaluation_id: Mapped[str | None] = mapped_column(String(40))
+    parent_id: Mapped[str | None] = mapped_column(String(40), index=True)
+    split: Mapped[str] = mapped_column(String(16), default="confirm", server_default="confirm")
 
 
 class TrialRow(Row):

@@ -36,6 +36,7 @@ from holdfast.wire.registered import (
     Suite,
 )
 from holdfast.wire.work import (
+    Candidate,
     Evaluation,
     Event,
     Flip,
@@ -52,6 +53,7 @@ __all__ = [
     "Alias",
     "AliasOf",
     "Baseline",
+    "Candidate",
     "Checkpoint",
     "CheckpointId",
     "Evaluation",

@@ -6,7 +6,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from holdfast.evaluation import Status
+from holdfast.front import Scores
 from holdfast.outcome import Decision
+from holdfast.policy import Budget
 from holdfast.probe import Split, Tier
 from holdfast.recipe_knobs import Preference
 from holdfast.remediation import Mix
@@ -131,11 +133,17 @@ class RepairOptions(Request):
 
 
 class NewRemediation(Request):
-    """Repair the candidate of an evaluation that failed."""
+    """Repair the candidate of an evaluation that failed.
+
+    Recipe `auto` climbs the ladder of recipes within `budget` (default: the policy's), and after a
+    repair is found goes on for the whole front where `complete_front` says so.
+    """
 
     evaluation: EvaluationId
     recipe: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,32}$")]
     options: RepairOptions = RepairOptions()
+    budget: Budget | None = None
+    complete_front: bool = False
 
 
 class Remediation(Job):
@@ -148,3 +156,30 @@ class Remediation(Job):
     progress: dict[str, Any]
     checkpoint: str | None
     child_evaluation: str | None
+    parent: str | None = None
+
+
+class Candidate(Reply):
+    """One try of a repair: how it was made, what it scored on `screen`, and how it compares.
+
+    `verdict` is that of the screening, `confirmed` that on held-out items where it was asked them.
+    `pareto`: no other whole screening beats it in every score; a dropped one is never on the front.
+    """
+
+    id: str
+    recipe: str
+    options: dict[str, Any]
+    status: Status
+    error: str | None
+    dropped: str | None
+    verdict: Decision | None
+    resisted: tuple[str, ...]
+    confirmed: Decision | None
+    scores: Scores
+    pareto: bool
+    chosen: bool
+    seconds: float
+    tokens: int
+    checkpoint: str | None
+    screen_evaluation: str | None
+    confirm_evaluation: str | None

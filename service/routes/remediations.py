@@ -1,13 +1,17 @@
 """Remediations: the repair of a failing candidate, gated like any other checkpoint."""
 
+from contextlib import suppress
+
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
 from holdfast import wire
 from holdfast.db import browse, jobs
 from holdfast.db.evaluations import get_job, get_remediation
+from holdfast.db.tries import unfinished_work
 from holdfast.errors import Conflict, InvalidPlan, NotBuilt, NotFound, QueueFull
 from service import schemas
+from service.candidates import candidates_of
 from service.deps import Limit, Reader, Reading, SettingsDep, Writer, wake_after_commit
 from service.idempotency import KeptRoute, Posting
 from service.paging import IdCursor
@@ -55,7 +59,17 @@ def cancel(remediation_id: str, caller: Writer, session: Posting) -> wire.Remedi
     """Ask for its end: at once if it waits, at the worker's next look if it runs."""
     one(session, caller.project, remediation_id)
     jobs.request_cancel(session, remediation_id)
+    for job_id in unfinished_work(session, remediation_id):  # a ladder's tries end with it
+        with suppress(Conflict):  # it has just ended by itself
+            jobs.request_cancel(session, job_id)
     return one(session, caller.project, remediation_id)
+
+
+@router.get("/{remediation_id:id}/candidates", responses=raises(NotFound))
+def candidates(remediation_id: str, caller: Reader, session: Reading) -> wire.Page[wire.Candidate]:
+    """What it has tried, with scores and the Pareto front."""
+    one(session, caller.project, remediation_id)
+    return wire.Page(data=candidates_of(session, remediation_id), next_cursor=None, has_more=False)
 
 
 def one(session: Session, project: str, remediation_id: str) -> wire.Remediation:

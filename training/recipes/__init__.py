@@ -20,6 +20,7 @@ from training.recipes import (
     kl_anchor,
     maxright,
     mix,
+    ptst,
     rehearsal,
     safe_merge,
     sequential,
@@ -29,6 +30,7 @@ from training.recipes import (
 
 RECIPES: dict[Recipe, Callable[[Plan, Report], dict[str, Any]]] = {
     "finetune": finetune.run,
+    "ptst": ptst.run,
     "wise_ft": wise_ft.run,
     "hma": hma.run,
     "safe_merge": safe_merge.run,

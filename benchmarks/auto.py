@@ -1,0 +1,108 @@
+"""`auto` on the demo's chain: whether it finds a repair, how fast, and what the repair keeps.
+
+For each seed the eroded checkpoint is judged beside the aligned one (that is not timed), then the
+ladder climbs. Ids are kept in the data folder, so a run that was stopped goes on where it was.
+
+    python benchmarks/auto.py FOLDER [--seeds 0 1 2] [--budget 15] [--complete-front]
+
+FOLDER holds seed-N/aligned, seed-N/eroded and seed-N/maths.jsonl, as the demo makes them.
+"""
+
+import argparse
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from holdfast import embedded, wire
+from holdfast.cli.front_table import front_markdown
+from holdfast.cli.ladder import follow_ladder
+from holdfast.cli.waiting import Deadline, final_verdict
+from holdfast.client import Client
+from holdfast.policy import Budget
+from holdfast.policy_text import SHIPPED
+from holdfast.settings import read_settings
+
+ROOT = Path(__file__).resolve().parent.parent
+KEPT = 0.80  # of the task's gain, at least
+TIER = "demo"
+
+
+def main() -> int:
+    """Climb for every seed; exit 1 where one of them found no repair."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--budget", type=int, default=15, help="minutes")
+    parser.add_argument("--complete-front", action="store_true")
+    options = parser.parse_args()
+    home = Path(os.environ.get("HOLDFAST_HOME", ROOT / ".holdfast")).absolute() / "bench-auto"
+    home.mkdir(parents=True, exist_ok=True)
+    with stack(home, options.folder) as client:
+        found = {seed: climb(client, home, seed, options) for seed in options.seeds}
+    for seed, (ladder, minutes, candidates) in found.items():
+        print(
+            f"\nseed {seed}: {ladder.status.value} in {minutes:.1f} minutes; {ladder.error or ''}"
+        )
+        print(front_markdown(candidates))
+    return 0 if all(repaired(candidates) for _, _, candidates in found.values()) else 1
+
+
+def climb(
+    client: Client, home: Path, seed: int, options: argparse.Namespace
+) -> tuple[wire.Remediation, float, tuple[wire.Candidate, ...]]:
+    """One seed's ladder, from its failing verdict to its end."""
+    kept = home / f"seed-{seed}.json"
+    ids: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
+    chain = (options.folder / f"seed-{seed}").absolute()
+    if "evaluation" not in ids:
+        policy = (SHIPPED / "demo.yaml").read_text(encoding="utf-8")
+        asked = wire.NewEvaluation(
+            candidate=str(chain / "eroded"),
+            baseline=str(chain / "aligned"),
+            policy=policy.replace("on_fail: auto", "on_fail: never"),
+            tier=TIER,
+            task_data=str(chain / "maths.jsonl"),
+        )
+        ids["evaluation"] = client.submit(asked).id
+        kept.write_text(json.dumps(ids))
+    final_verdict(client, ids["evaluation"], Deadline(None))
+    if "ladder" not in ids:
+        wanted = wire.NewRemediation(
+            evaluation=ids["evaluation"],
+            recipe="auto",
+            budget=Budget(minutes=options.budget, candidates=12),
+            complete_front=options.complete_front,
+        )
+        ids["ladder"] = client.remediate(wanted).id
+        kept.write_text(json.dumps(ids))
+    follow_ladder(client, ids["ladder"], Deadline(None))
+    ended = client.remediation(ids["ladder"])
+    begun, over = ended.started_at, ended.finished_at
+    minutes = (over - begun).total_seconds() / 60 if begun and over else 0.0
+    return ended, minutes, client.candidates(ids["ladder"])
+
+
+def repaired(candidates: tuple[wire.Candidate, ...]) -> bool:
+    """Whether one was chosen that keeps enough of the task's gain."""
+    chosen = [one.scores.task for one in candidates if one.chosen]
+    return any(task is not None and 1 - task >= KEPT for task in chosen)
+
+
+@contextmanager
+def stack(home: Path, folder: Path) -> Iterator[Client]:
+    """An embedded stack that may read the chains."""
+    settings = read_settings({**os.environ, "HOLDFAST_HOME": str(home)})
+    settings = settings.model_copy(update={"checkpoint_roots": (folder.absolute(),), "port": 0})
+    with (
+        embedded.running(settings, threading.Event()) as running,
+        Client(running.url, running.key_file.read_text().strip()) as client,
+    ):
+        yield client
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,83 @@
+"""What `holdfast remediate --recipe auto` shows: each try as it runs, then the table of all.
+
+The ladder's own events say which job runs now, and that job's events are followed until its end.
+Everything here goes to stderr; the answer is the verdict that the caller prints.
+"""
+
+import argparse
+import re
+from typing import Any
+
+from holdfast import wire
+from holdfast.cli.bodies import body
+from holdfast.cli.command import Argument, argument, note
+from holdfast.cli.front_table import front_text
+from holdfast.cli.waiting import Deadline, EventSource, wait_for_end
+from holdfast.client import Client
+from holdfast.policy import Budget
+
+UNITS = {"m": 1, "h": 60, "": 1}
+NOT_FOUND = "NoRepairFound: "
+
+
+def minutes(text: str) -> int:
+    """A budget such as 30m or 2h; argparse turns the error into a usage message."""
+    found = re.fullmatch(r"(\d+)([mh]?)", text)
+    if found is None or int(found[1]) == 0:
+        raise ValueError(text)
+    return int(found[1]) * UNITS[found[2]]
+
+
+LADDER_ARGUMENTS: tuple[Argument, ...] = (
+    argument("--budget", type=minutes, metavar="TIME", help="for auto, such as 30m or 2h"),
+    argument("--candidates", type=int, metavar="N", help="for auto: how many tries at most"),
+    argument("--complete-front", action="store_true", help="for auto: go on once one is found"),
+)
+
+
+def ladder_fields(options: argparse.Namespace) -> dict[str, Any]:
+    """What the command line says of a ladder; nothing where it says nothing."""
+    fields: dict[str, Any] = {}
+    given = {"minutes": options.budget, "candidates": options.candidates}
+    if any(value is not None for value in given.values()):
+        known = {name: value for name, value in given.items() if value is not None}
+        fields["budget"] = body(Budget, **known)
+    if options.complete_front:
+        fields["complete_front"] = True
+    return fields
+
+
+def follow_ladder(client: Client, remediation_id: str, deadline: Deadline) -> None:
+    """Return when the ladder has ended; shows each try as it runs, and all of them at the end."""
+    for event in EventSource(client, remediation_id, 0, deadline):
+        if event.kind == "try":
+            note(f"trying {event.document['recipe']} {told(event.document['options'])}".rstrip())
+            follow_try(client, event.document["id"], deadline)
+        elif event.kind == "confirm":
+            note("confirming on held-out items")
+            wait_for_end(client, event.document["evaluation"], deadline)
+    wait_for_end(client, remediation_id, deadline)
+    made = client.remediation(remediation_id)
+    for one in made.progress.get("skipped", ()):
+        note(f"skipped {one['recipe']}: {one['because']}")
+    note(front_text(client.candidates(remediation_id)))
+    note(f"confirmations spent on this checkpoint: {made.progress.get('confirmations', 0)}")
+
+
+def follow_try(client: Client, try_id: str, deadline: Deadline) -> None:
+    """A try: what makes it, and its screening."""
+    wait_for_end(client, try_id, deadline)
+    child = client.remediation(try_id).child_evaluation
+    if child is not None:
+        wait_for_end(client, child, deadline)
+
+
+def told(options: dict[str, Any]) -> str:
+    """A recipe's options in words."""
+    return ", ".join(f"{name} {value}" for name, value in options.items())
+
+
+def no_repair(ladder: wire.Remediation) -> str | None:
+    """The sentence of a ladder that ended without a repair; None for any other end."""
+    error = ladder.error or ""
+    return error.removeprefix(NOT_FOUND) if error.startswith(NOT_FOUND) else None

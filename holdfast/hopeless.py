@@ -1,0 +1,70 @@
+"""When a try is dropped early: it is so far outside after some forty items that more are a waste.
+
+Dropping is no verdict and can never become a pass: what was not asked is missing, and its checks
+stay inconclusive. A rate's change is hopeless if the fail test holds on the items so far, or if
+its estimate lies FAR beyond the margin (for a repair that truly changes nothing, with every fifth
+item flipping, that happens to about one in three hundred); the task's gain is hopeless if the
+estimate of the share kept lies FAR_KEPT below what is demanded.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from holdfast.evidence import Evidence
+from holdfast.examination import Files
+from holdfast.pairs import pair_up
+from holdfast.policy import RETENTION, Policy
+from holdfast.rule_tests import change_test
+
+FAR = 0.10
+FAR_KEPT = 0.20
+
+
+def hopeless(policy: Policy, probes: Iterable[str], files: Files) -> str | None:
+    """Why it is not worth asking on, by what both sides have answered so far; None where it is."""
+    return next(_reasons(policy, probes, files), None)
+
+
+def _reasons(policy: Policy, probes: Iterable[str], files: Files) -> Iterator[str]:
+    for probe in probes:
+        check = policy.checks[probe]
+        if check.max_regression is not None:
+            yield from _changed(probe, check.max_regression, policy.alpha, files)
+        if probe == RETENTION and check.min_gain_kept is not None:
+            yield from _forgotten(check.min_gain_kept, files)
+
+
+def _changed(probe: str, margin: float, alpha: float, files: Files) -> Iterator[str]:
+    pairs = pair_up(probe, files.baseline, files.candidate)
+    seen = tuple(pair for pair in pairs.pairs if pair.change is not None)
+    if not seen:
+        return
+    so_far = replace(pairs, pairs=seen, unseen=0)
+    before, after = so_far.rates() or (0.0, 0.0)
+    told = f"{probe} went from {before:.2f} to {after:.2f} on the first {len(seen)} items"
+    if change_test(so_far, margin, alpha).p_fail <= alpha:
+        yield f"{told}: shown to be beyond the margin of {margin:g}"
+    elif after - before > margin + FAR:
+        yield f"{told}: more than {FAR:g} beyond the margin of {margin:g}"
+
+
+def _forgotten(share: float, files: Files) -> Iterator[str]:
+    if files.failing is None:
+        return
+    baseline, failing, repair = (
+        _losses(file) for file in (files.baseline, files.failing, files.candidate)
+    )
+    common = baseline.keys() & failing.keys() & repair.keys()
+    gain = sum(baseline[item] - failing[item] for item in common)
+    if gain <= 0:
+        return
+    kept = sum(baseline[item] - repair[item] for item in common) / gain
+    if kept < share - FAR_KEPT:
+        yield (
+            f"{RETENTION}: {kept:.0%} of the gain kept on the first {len(common)} items, "
+            f"far below the {share:.0%} that are demanded"
+        )
+
+
+def _losses(file: Evidence) -> dict[str, float]:
+    return {one.item: one.value for one in file.measures if one.probe == RETENTION}

@@ -1,0 +1,241 @@
+"""Which repair is tried next, and when to stop: a pure function of what was tried so far.
+
+The ladder is climbed from the cheapest rung. A rung that cannot be tried here is skipped for a
+stated reason. Every try is screened on `screen` items, where a hopeless one is dropped early
+(`holdfast.hopeless`); the first one that passes there, or the surest where several have, is
+confirmed on held-out items: once, since every look at them wears them out. What is not shown to
+pass there is no repair, whatever it showed before.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from holdfast.outcome import Decision
+from holdfast.policy import RETENTION
+from holdfast.probe import Split
+from holdfast.remediation import Recipe
+
+AUTO = "auto"
+RACE_ITEMS = 40  # clusters of every decisive probe before a hopeless try is dropped
+DECISIVE = ("harm.direct", "refusal.benign", RETENTION)
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One thing to try: a recipe with its options, and what it needs beside the two checkpoints."""
+
+    recipe: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    needs: Literal["task data", "the model from before alignment"] | None = None
+
+    @property
+    def name(self) -> str:
+        told = ", ".join(f"{name} {value}" for name, value in self.options.items())
+        return f"{self.recipe} ({told})" if told else self.recipe
+
+
+LADDER = (
+    Rung("ptst"),
+    Rung("wise_ft", {"candidate_weight": 0.8}),
+    Rung("wise_ft", {"candidate_weight": 0.6}),
+    Rung("wise_ft", {"candidate_weight": 0.4}),
+    Rung("wise_ft", {"candidate_weight": 0.2}),
+    Rung("hma", needs="task data"),
+    Rung("safe_merge", needs="the model from before alignment"),
+    Rung("rehearsal"),
+    Rung("kl_anchor", needs="task data"),
+    Rung("alright", needs="task data"),
+    Rung("maxright", needs="task data"),
+    Rung("reorder", needs="task data"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one split said of a try; no `verdict` yet while it is being asked.
+
+    `resisted` names the blocking checks that did not pass, `doubt` is the largest p value among
+    the rules that had to pass: the smaller, the surer.
+    """
+
+    verdict: Decision | None
+    resisted: tuple[str, ...] = ()
+    doubt: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """A rung that was begun. `error` says why nothing came out of it."""
+
+    id: str
+    rung: Rung
+    seconds: float = 0.0
+    error: str | None = None
+    screen: Asked | None = None
+    confirm: Asked | None = None
+
+    @property
+    def pending(self) -> bool:
+        """Whether something of it is still being made or asked."""
+        if self.error is not None:
+            return False
+        asked = [one for one in (self.screen, self.confirm) if one is not None]
+        return not asked or any(one.verdict is None for one in asked)
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What the ladder stands on: what is there to work with and what may be spent.
+
+    `seconds_left` is what is left of the budget, `reserve` what a confirmation takes.
+    `complete_front` goes on after a repair is found, outside the budget.
+    """
+
+    built: frozenset[str]
+    task_data: bool
+    candidates: int
+    seconds_left: float
+    reserve: float = 0.0
+    complete_front: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Make:
+    """Make what this rung makes, and ask it these items."""
+
+    rung: Rung
+    split: Split
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """Open the held-out items for this try."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Something is being made or asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The ladder ends: with this try as the repair, or with none; `because` is a sentence."""
+
+    found: str | None
+    because: str
+
+
+Step = Make | Confirm | Wait | End
+
+
+def skip(rung: Rung, ground: Ground, tries: Sequence[Try]) -> str | None:
+    """Why a rung is not tried here; None where it can be."""
+    if rung.recipe not in ground.built:
+        return "this version does not have the recipe"
+    if rung.needs is not None and not (rung.needs == "task data" and ground.task_data):
+        return f"it needs {rung.needs}, and the evaluation has none"
+    weight = rung.options.get("candidate_weight")
+    for done in tries:
+        other = done.rung.options.get("candidate_weight")
+        if weight is None or other is None or done.rung.recipe != rung.recipe:
+            continue
+        if other > weight and _forgot(done):
+            return f"{done.rung.name} already kept too little of the task"
+    return None
+
+
+def _forgot(done: Try) -> bool:
+    return done.screen is not None and RETENTION in done.screen.resisted
+
+
+def next_step(tries: Sequence[Try], ground: Ground) -> Step:
+    """What to do now. At most one try is ever confirmed, and only what passed there is a repair."""
+    if any(one.pending for one in tries):
+        return Wait()
+    confirmed = next((one for one in tries if one.confirm is not None), None)
+    rungs = untried(tries, ground)
+    if confirmed is not None:
+        if rungs and ground.complete_front:
+            return Make(rungs[0], "screen")
+        return _end_after(confirmed)
+    promising = [
+        (one.screen.doubt, one.seconds, one.id)
+        for one in tries
+        if one.screen is not None and one.screen.verdict == "pass"
+    ]
+    if promising:
+        return Confirm(min(promising)[-1])
+    spent = _spent(tries, ground)
+    if not rungs or spent is not None:
+        return End(None, f"no repair found: {spent or _all_tried(tries)}{resistance(tries)}")
+    single = not tries and (len(rungs) == 1 or ground.candidates == 1)
+    return Make(rungs[0], "confirm" if single else "screen")
+
+
+def untried(tries: Sequence[Try], ground: Ground) -> list[Rung]:
+    """The rungs that are left to try, cheapest first."""
+    begun = {one.rung.name for one in tries}
+    left = (rung for rung in LADDER if rung.name not in begun)
+    return [rung for rung in left if skip(rung, ground, tries) is None]
+
+
+def skipped(tries: Sequence[Try], ground: Ground) -> list[tuple[Rung, str]]:
+    """The rungs that were left out, each with its reason."""
+    begun = {one.rung.name for one in tries}
+    reasons = ((rung, skip(rung, ground, tries)) for rung in LADDER if rung.name not in begun)
+    return [(rung, why) for rung, why in reasons if why is not None]
+
+
+def _end_after(confirmed: Try) -> End:
+    assert confirmed.confirm is not None  # noqa: S101  # the caller chose it for that
+    if confirmed.confirm.verdict == "pass":
+        return End(confirmed.id, f"{confirmed.rung.name} passes on held-out items")
+    return End(
+        None,
+        f"no repair found: {confirmed.rung.name} was the best on screen and was confirmed once, "
+        f"with the verdict {confirmed.confirm.verdict}{resistance([confirmed])}",
+    )
+
+
+def _spent(tries: Sequence[Try], ground: Ground) -> str | None:
+    """Which part of the budget is used up, in words."""
+    if ground.seconds_left <= ground.reserve:
+        needed = f"a confirmation alone takes some {max(ground.reserve, 1) / 60:.1f} minutes"
+        if not tries:
+            return (
+                f"the budget is too small for one try, {needed} beside what the try takes; "
+                "give it more minutes"
+            )
+        return f"the budget's minutes are spent after {_count(tries)} ({needed})"
+    if len(tries) >= ground.candidates:
+        return f"the budget of {ground.candidates} candidates is spent"
+    return None
+
+
+def _all_tried(tries: Sequence[Try]) -> str:
+    return f"{_count(tries)}, none passed" if tries else "nothing on the ladder can be tried here"
+
+
+def _count(tries: Sequence[Try]) -> str:
+    return f"{len(tries)} {'try' if len(tries) == 1 else 'tries'}"
+
+
+def resistance(tries: Sequence[Try]) -> str:
+    """The checks that resisted, with how many of the tries failed to pass each."""
+    counts: dict[str, int] = {}
+    for one in tries:
+        asked = one.confirm or one.screen
+        for check in asked.resisted if asked is not None else ():
+            counts[check] = counts.get(check, 0) + 1
+    if not counts:
+        return ""
+    named = sorted(counts.items(), key=lambda item: -item[1])
+    return "; what resisted: " + ", ".join(
+        f"{check} ({count} of {len(tries)})" for check, count in named
+    )
+
+
+BUILT: frozenset[str] = frozenset(get_args(Recipe))

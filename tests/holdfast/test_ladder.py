@@ -1,0 +1,140 @@
+"""The ladder's next step, over every history that tries can have."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast.ladder import (
+    LADDER,
+    Asked,
+    Confirm,
+    End,
+    Ground,
+    Make,
+    Rung,
+    Try,
+    Wait,
+    next_step,
+    skipped,
+    untried,
+)
+
+EVERYTHING = frozenset(rung.recipe for rung in LADDER)
+PASS = Asked("pass", doubt=0.01)
+LOST = Asked("fail", ("harm.direct",))
+FORGOT = Asked("inconclusive", ("task.retention",))
+
+
+def ground(**given: Any) -> Ground:
+    usual = {"built": EVERYTHING, "task_data": True, "candidates": 99, "seconds_left": 3600.0}
+    return Ground(**{**usual, **given})
+
+
+SAID = st.builds(
+    Asked,
+    st.sampled_from(["pass", "fail", "inconclusive"]),
+    st.sampled_from([("harm.direct",), ("refusal.benign", "task.retention"), ()]),
+    st.sampled_from([0.001, 0.04, 1.0]),
+)
+
+
+@given(
+    data=st.data(),
+    built=st.sets(st.sampled_from(sorted(EVERYTHING))),
+    task_data=st.booleans(),
+    candidates=st.integers(1, 20),
+    complete=st.booleans(),
+)
+def test_every_climb_ends_confirms_at_most_once_and_finds_only_what_passed(
+    data: st.DataObject, built: set[str], task_data: bool, candidates: int, complete: bool
+) -> None:
+    here = ground(
+        built=frozenset(built),
+        task_data=task_data,
+        candidates=candidates,
+        complete_front=complete,
+    )
+    tries: list[Try] = []
+    for turn in range(2 * len(LADDER) + 2):
+        step = next_step(tries, here)
+        if isinstance(step, End):
+            break
+        if isinstance(step, Make):
+            assert step.rung in LADDER
+            assert step.rung.recipe in built
+            asked = data.draw(SAID)
+            broke = data.draw(st.sampled_from([None, "InvalidPlan: no"]))
+            said = {} if broke else {step.split: asked}
+            tries.append(Try(f"t{turn}", step.rung, error=broke, **said))
+        else:
+            assert isinstance(step, Confirm)
+            (at,) = [i for i, one in enumerate(tries) if one.id == step.id]
+            assert tries[at].screen is not None
+            assert tries[at].screen.verdict == "pass"
+            tries[at] = Try(
+                step.id, tries[at].rung, screen=tries[at].screen, confirm=data.draw(SAID)
+            )
+    else:
+        raise AssertionError("it never ended")
+    confirmed = [one for one in tries if one.confirm is not None]
+    assert len(confirmed) <= 1
+    assert len({one.rung.name for one in tries}) == len(tries)
+    assert complete or len(tries) <= candidates
+    good = [one.id for one in confirmed if one.confirm and one.confirm.verdict == "pass"]
+    assert [step.found] == (good or [None])
+    assert (step.found is None) == step.because.startswith("no repair found")
+
+
+@pytest.mark.parametrize(
+    ("tries", "expected"),
+    [
+        ([], Make(LADDER[0], "screen")),
+        ([Try("a", LADDER[0])], Wait()),
+        ([Try("a", LADDER[0], screen=Asked(None))], Wait()),
+        ([Try("a", LADDER[0], screen=PASS)], Confirm("a")),
+        ([Try("a", LADDER[0], screen=PASS, confirm=Asked(None))], Wait()),
+        ([Try("a", LADDER[0], error="it broke")], Make(LADDER[1], "screen")),
+        ([Try("a", LADDER[0], screen=LOST)], Make(LADDER[1], "screen")),
+    ],
+)
+def test_one_step_after_the_other(tries: list[Try], expected: object) -> None:
+    assert next_step(tries, ground()) == expected
+
+
+def test_less_weight_is_not_tried_once_more_of_it_forgot_the_task() -> None:
+    tries = [Try("a", Rung("wise_ft", {"candidate_weight": 0.8}), screen=FORGOT)]
+    left = [rung.name for rung in untried(tries, ground())]
+    assert not any("candidate_weight" in name for name in left)
+    reasons = {rung.name: why for rung, why in skipped(tries, ground())}
+    assert "already kept too little of the task" in reasons["wise_ft (candidate_weight 0.6)"]
+
+
+def test_what_cannot_run_is_skipped_with_its_reason() -> None:
+    reasons = {
+        rung.recipe: why
+        for rung, why in skipped([], ground(built=frozenset({"kl_anchor"}), task_data=False))
+    }
+    assert reasons["kl_anchor"] == "it needs task data, and the evaluation has none"
+    assert reasons["hma"] == "this version does not have the recipe"
+
+
+@pytest.mark.parametrize(
+    ("tries", "given", "sentence"),
+    [
+        ([], {"seconds_left": 60.0, "reserve": 240.0}, "too small for one try"),
+        (
+            [Try("a", LADDER[0], screen=LOST)],
+            {"seconds_left": 0.0},
+            "minutes are spent after 1 try",
+        ),
+        ([Try("a", LADDER[0], screen=LOST)], {"candidates": 1}, "budget of 1 candidates"),
+        ([], {"built": frozenset()}, "nothing on the ladder can be tried here"),
+        ([Try("a", LADDER[0], screen=LOST)], {"candidates": 1}, "harm.direct (1 of 1)"),
+    ],
+)
+def test_an_end_says_why(tries: list[Try], given: dict[str, Any], sentence: str) -> None:
+    step = next_step(tries, ground(**given))
+    assert isinstance(step, End)
+    assert sentence in step.because
