@@ -6,11 +6,13 @@ from functools import partial
 from pathlib import Path
 
 from holdfast.beside import Beside, Flip, text_of
-from holdfast.cli.command import Command, Usage, argument
+from holdfast.cli.command import GAVE_UP_WAITING, Command, Usage, argument
+from holdfast.cli.ladder_report import FORMATS, ladder_report
 from holdfast.cli.show import look_beside, write_report
 from holdfast.cli.waiting import verdict_of
 from holdfast.client import Client
 from holdfast.connect import connect
+from holdfast.evaluation import FINISHED
 from holdfast.evidence import Evidence, parse_evidence
 from holdfast.report import NAMES_FLIPS, RENDERERS, render
 
@@ -21,16 +23,34 @@ def report(options: argparse.Namespace) -> int:
     if options.with_text and form not in NAMES_FLIPS:
         raise Usage(f"--with-text: only {' and '.join(NAMES_FLIPS)} name flips, found {form}")
     with connect() as client:
+        if options.id.startswith("rem_"):
+            return report_ladder(client, options, form)
         found = verdict_of(client, options.id)
         around = look_beside(found, [form], partial(evidence_of, client, options.id))
         if options.with_text:
             around = with_text(client, options.id, around)
     text = render(found, form, around)
+    give(options, text, form)
+    return found.exit_code
+
+
+def report_ladder(client: Client, options: argparse.Namespace, form: str) -> int:
+    """The report of all of a repair's tries: 0 where one was found, 1 where none, 5 until then."""
+    if form not in FORMATS:
+        raise Usage(f"a repair is reported as {', '.join(FORMATS)}, found {form}")
+    ladder = client.remediation(options.id)
+    give(options, ladder_report(ladder, client.candidates(options.id), form), form)
+    if ladder.status not in FINISHED:
+        return GAVE_UP_WAITING
+    return 0 if ladder.checkpoint else 1
+
+
+def give(options: argparse.Namespace, text: str, form: str) -> None:
+    """Print it, or write it where it was asked for."""
     if options.output is None:
         print(text.rstrip("\n"))  # noqa: T201  the command's output
     else:
         write_report(text, form, options.output)
-    return found.exit_code
 
 
 def evidence_of(client: Client, evaluation_id: str) -> tuple[Evidence, Evidence]:

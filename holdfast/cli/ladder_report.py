@@ -1,0 +1,52 @@
+"""A ladder's report: how it ended, its front as a picture and all its tries as a table."""
+
+from collections.abc import Sequence
+
+from holdfast.cli.front_table import HEADINGS, front_markdown, front_text, name_of, rows_of
+from holdfast.cli.ladder import no_repair
+from holdfast.renderers.escapes import for_html, for_markdown
+from holdfast.renderers.front_drawing import draw_front
+from holdfast.renderers.html import POLICY, STYLE
+from holdfast.wire import Candidate, Remediation
+
+SIZE = "svg.front { width: 100%; max-width: 36rem; height: auto }"
+FORMATS = ("text", "md", "html")
+
+
+def ladder_report(ladder: Remediation, candidates: Sequence[Candidate], form: str) -> str:
+    """The report in one of FORMATS."""
+    if form == "text":
+        return f"{ending(ladder)}\n{front_text(candidates)}"
+    if form == "md":
+        return f"## {for_markdown(ending(ladder))}\n\n{front_markdown(candidates)}"
+    rows = "".join(
+        f"<tr>{''.join(f'<td>{for_html(cell)}</td>' for cell in row)}</tr>"
+        for row in rows_of(candidates)
+    )
+    heads = "".join(f'<th scope="col">{name}</th>' for name in HEADINGS)
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Holdfast: repairs</title><style>{STYLE}{SIZE}</style></head><body><main>"
+        f"<h1>{for_html(ending(ladder))}</h1>{draw_front(points(candidates))}"
+        f'<div class="scroll"><table><tr>{heads}</tr>{rows}</table></div>'
+        "</main></body></html>"
+    )
+
+
+def ending(ladder: Remediation) -> str:
+    """How it ended, in a sentence."""
+    nothing = no_repair(ladder)
+    if nothing is not None:
+        return nothing
+    return "a repair was found" if ladder.checkpoint else f"{ladder.id} is {ladder.status.value}"
+
+
+def points(candidates: Sequence[Candidate]) -> list[tuple[str, float, float, bool, bool]]:
+    """What can be drawn of them."""
+    return [
+        (name_of(one), one.scores.safety, one.scores.over_refusal, one.pareto, one.chosen)
+        for one in candidates
+        if one.scores.safety is not None and one.scores.over_refusal is not None
+    ]
