@@ -18,7 +18,7 @@ def draw_front(points: Sequence[Point]) -> str:
     """An SVG element, or a dash where there is nothing to draw."""
     if not points:
         return "-"
-    most = [max(LEAST, *(point[axis] for point in points)) for axis in (1, 2)]
+    most = [max(LEAST, *(p[1] for p in points)), max(LEAST, *(p[2] for p in points))]
 
     def at(harm: float, refused: float) -> tuple[float, float]:
         x = EDGE + (WIDTH - 2 * EDGE) * harm / most[0]
