@@ -1,4 +1,4 @@
-"""How fast is wise_ft? Beside copying the same files, and beside mergekit's linear merge.
+"""How fast is a merge? Beside copying the same files, and beside mergekit's linear merge.
 
     python benchmarks/merge.py [--rounds 7] [--megabytes 500]
 
@@ -26,6 +26,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -76,18 +77,21 @@ def time_copy(pair: Path, output: Path) -> Callable[[], None]:
     return copy
 
 
-def time_holdfast(pair: Path, output: Path) -> Callable[[], None]:
+def time_recipe(recipe: str, pair: Path, output: Path) -> Callable[[], None]:
     from holdfast.remediation import Plan
-    from training.recipes import wise_ft
+    from training.recipes import RECIPES
 
-    plan = Plan(
-        recipe="wise_ft",
-        baseline=pair / "baseline",
-        candidate=pair / "candidate",
-        output=output,
-        candidate_weight=WEIGHT,
+    plan = Plan.model_validate(
+        {
+            "recipe": recipe,
+            "baseline": pair / "baseline",
+            "candidate": pair / "candidate",
+            "output": output,
+            "candidate_weight": WEIGHT,
+            "hma": {"ratios": (WEIGHT - 0.1, WEIGHT, WEIGHT + 0.1)} if recipe == "hma" else {},
+        }
     )
-    return lambda: print(wise_ft.run(plan, lambda *_, **__: None), file=sys.stderr)
+    return lambda: print(RECIPES[plan.recipe](plan, lambda *_, **__: None), file=sys.stderr)
 
 
 def time_mergekit(pair: Path, output: Path) -> Callable[[], None]:
@@ -115,7 +119,9 @@ def time_mergekit(pair: Path, output: Path) -> Callable[[], None]:
 
 CONTENDERS: dict[str, Callable[[Path, Path], Callable[[], None]]] = {
     "copy": time_copy,
-    "holdfast": time_holdfast,
+    "wise_ft": partial(time_recipe, "wise_ft"),
+    "hma": partial(time_recipe, "hma"),
+    "graft": partial(time_recipe, "graft"),
     "mergekit": time_mergekit,
 }
 
@@ -213,7 +219,7 @@ def show(
     under: dict[str, Any], rounds: list[dict[str, dict[str, float]]], names: list[str]
 ) -> None:
     print(", ".join(f"{key} {value}" for key, value in under.items()))
-    ours = [measured["holdfast"] for measured in rounds]
+    ours = [measured["wise_ft"] for measured in rounds]
     for name in names:
         theirs = [measured[name] for measured in rounds]
         seconds, cpu, peak, imports = (
@@ -226,7 +232,7 @@ def show(
         )
         print(
             f"{name:9}{seconds:7.2f} s, {cpu:6.2f} s of processor, peak {peak:5.0f} MB "
-            f"({imports:.0f} before it began); holdfast / {name}: {by_clock:.2f}, {by_cpu:.2f}"
+            f"({imports:.0f} before it began); wise_ft / {name}: {by_clock:.2f}, {by_cpu:.2f}"
         )
 
 

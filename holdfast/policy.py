@@ -27,6 +27,7 @@ PolicyRecipe = Literal[
     "safe_merge",
     "graft",
     "rehearsal",
+    "sma",
     "kl_anchor",
     "l2_anchor",
     "l1_anchor",

@@ -17,7 +17,6 @@ from holdfast.strict_yaml import parse_mapping
 
 SHIPPED = Path(__file__).parent / "policies"
 PLANNED_RECIPES = {
-    "sma",
     "early_stop",
     "reorder",
 }

@@ -31,6 +31,7 @@ Recipe = Literal[
     "safe_merge",
     "graft",
     "rehearsal",
+    "sma",
     "kl_anchor",
     "l2_anchor",
     "l1_anchor",

@@ -43,6 +43,7 @@ JOINT = ("sequential", "mix", "alright", "maxright")
 PROGRESS_SECONDS = 1.0
 REHEARSING = (
     "rehearsal",
+    "sma",
     "kl_anchor",
     "l2_anchor",
     "l1_anchor",

@@ -24,6 +24,7 @@ from training.recipes import (
     rehearsal,
     safe_merge,
     sequential,
+    sma,
     weight_anchor,
     wise_ft,
 )
@@ -36,6 +37,7 @@ RECIPES: dict[Recipe, Callable[[Plan, Report], dict[str, Any]]] = {
     "safe_merge": safe_merge.run,
     "graft": graft.run,
     "rehearsal": rehearsal.run,
+    "sma": sma.run,
     "kl_anchor": kl_anchor.run,
     "l2_anchor": weight_anchor.l2_anchor,
     "l1_anchor": weight_anchor.l1_anchor,
