@@ -1,6 +1,6 @@
 """How fast is a step of supervised training and of DPO? Beside TRL's trainers, on the same rows.
 
-    python benchmarks/steps.py [--rounds 3] [--checkpoint DIR]
+    python benchmarks/steps.py [--only sft|dpo] [--rounds 3] [--checkpoint DIR]
 
 SmolLM2-135M-Instruct in fp32, steps of 8 rows or 4 pairs: prompts of the rehearsal pool, the demo's
 refusals and maths answers. Every round runs each contender in a process of its own, in turns.
@@ -250,28 +250,24 @@ def conditions() -> dict[str, str]:
     return {"machine": f"{platform.machine()}, {os.cpu_count()} cores", "trl, torch": peer}
 
 
-def show(rounds: list[dict[str, dict[str, Any]]], tokens: dict[str, float]) -> None:
-    for kind in SIZE:
-        mine = [one[f"holdfast-{kind}"] for one in rounds]
-        other = [one[f"trl-{kind}"] for one in rounds]
-        speed = [tokens[kind] / one["seconds"] for one in (*mine, *other)]
-        ratio = statistics.median(
-            b["seconds"] / a["seconds"] for a, b in zip(mine, other, strict=True)
-        )
-        gaps = [abs(a - b) for a, b in zip(mine[0]["losses"], other[0]["losses"], strict=True)]
-        print(
-            f"{kind}: {statistics.median(speed[: len(mine)]):.0f} real tokens a processor "
-            f"second, TRL "
-            f"{statistics.median(speed[len(mine) :]):.0f}: {ratio:.2f} times as fast; losses "
-            f"differ by {gaps[0]:.1e} at the first step, {max(gaps):.1e} at most; peak "
-            f"{statistics.median(one['peak_mb'] for one in mine):.0f} MB, TRL "
-            f"{statistics.median(one['peak_mb'] for one in other):.0f}"
-        )
+def show(kind: str, rounds: list[dict[str, dict[str, Any]]], tokens: float) -> None:
+    mine, other = ([one[f"{side}-{kind}"] for one in rounds] for side in ("holdfast", "trl"))
+    speeds = [[tokens / one["seconds"] for one in side] for side in (mine, other)]
+    ratio = statistics.median(b["seconds"] / a["seconds"] for a, b in zip(mine, other, strict=True))
+    gaps = [abs(a - b) for a, b in zip(mine[0]["losses"], other[0]["losses"], strict=True)]
+    peaks = [statistics.median(one["peak_mb"] for one in side) for side in (mine, other)]
+    print(
+        f"{kind}: {statistics.median(speeds[0]):.0f} real tokens a processor second, TRL "
+        f"{statistics.median(speeds[1]):.0f}: {ratio:.2f} times as fast; losses differ by "
+        f"{gaps[0]:.1e} at the first step, {max(gaps):.1e} at most; peak {peaks[0]:.0f} MB, "
+        f"TRL {peaks[1]:.0f}"
+    )
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--rounds", type=int, default=3)
+    arguments.add_argument("--only", choices=SIZE)
     arguments.add_argument("--checkpoint", type=Path)
     arguments.add_argument("--one", choices=CONTENDERS, help=argparse.SUPPRESS)
     chosen = arguments.parse_args()
@@ -288,14 +284,16 @@ def main() -> None:
     make_rows()
     under = conditions()
     record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
-    rounds = record["rounds"] if record.get("conditions") == under else []
-    names = list(CONTENDERS)
-    for number in range(len(rounds), chosen.rounds):
-        order = [names[(number + k) % len(names)] for k in range(len(names))]
-        rounds.append({name: measure(name, checkpoint) for name in order})
-        RECORD.write_text(json.dumps({"conditions": under, "rounds": rounds}, indent=1) + "\n")
-        print(f"round {number + 1} of {chosen.rounds}")
-    show(rounds, real_tokens(checkpoint))
+    if record.get("conditions") != under:
+        record = {"conditions": under}
+    for kind in [chosen.only] if chosen.only else SIZE:
+        rounds = record.setdefault(kind, [])
+        names = [f"holdfast-{kind}", f"trl-{kind}"]
+        for number in range(len(rounds), chosen.rounds):
+            order = names[:: -1 if number % 2 else 1]
+            rounds.append({name: measure(name, checkpoint) for name in order})
+            RECORD.write_text(json.dumps(record, indent=1) + "\n")
+        show(kind, rounds, real_tokens(checkpoint)[kind])
 
 
 if __name__ == "__main__":
