@@ -188,7 +188,9 @@ def test_remediation_only_of_a_failure(app: FastAPI, api: TestClient, body: dict
     with transaction(app.state.database) as session:
         session.execute(text("UPDATE evaluations SET verdict = 'fail'"))
     for change, title in [
-        ({"recipe": "kl_anchor"}, "NotBuilt"),
+        ({"recipe": "reorder"}, "NotBuilt"),
+        ({"budget": {"minutes": 5}}, "InvalidPlan"),
+        ({"recipe": "auto"}, "InvalidPlan"),  # it chooses its own options
         ({"recipe": "magic"}, "InvalidPlan"),
         ({"options": {"steps": 0}}, "InvalidRequest"),
         ({"options": {"learning_rate": 1.0}}, "InvalidPlan"),
@@ -203,6 +205,8 @@ def test_remediation_only_of_a_failure(app: FastAPI, api: TestClient, body: dict
     assert repair["options"] == {"steps": 5}
     assert api.get(f"/v1/evaluations/{made}").json()["remediations"] == [repair["id"]]
     assert api.get("/v1/remediations").json()["data"] == [repair]
+    (only,) = api.get(f"{reply.headers['Location']}/candidates").json()["data"]
+    assert (only["id"], only["status"], only["pareto"]) == (repair["id"], "queued", False)
     assert api.post(f"{reply.headers['Location']}:cancel").json()["status"] == "canceled"
 
 
