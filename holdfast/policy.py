@@ -28,6 +28,8 @@ PolicyRecipe = Literal[
     "graft",
     "rehearsal",
     "sma",
+    "early_stop",
+    "reorder",
     "kl_anchor",
     "l2_anchor",
     "l1_anchor",

@@ -6,26 +6,20 @@ by that name, never approximated.
 """
 
 from pathlib import Path
-from typing import Any, get_args
 
 from pydantic import ValidationError
 
 from holdfast.errors import InvalidPolicy, NotBuilt, UnknownProbe
-from holdfast.policy import RETENTION, Check, NamedJudge, Policy, PolicyRecipe
+from holdfast.policy import RETENTION, Check, NamedJudge, Policy
 from holdfast.probe import spec_of
 from holdfast.strict_yaml import parse_mapping
 
 SHIPPED = Path(__file__).parent / "policies"
-PLANNED_RECIPES = {
-    "early_stop",
-    "reorder",
-}
 
 
 def parse_policy(text: str, *, source: str) -> Policy:
     """Read a policy, or raise InvalidPolicy or NotBuilt with what was found and expected."""
     document = parse_mapping(text, source=source)
-    _refuse_planned(document, source)
     try:
         policy = Policy.model_validate(document)
     except ValidationError as error:
@@ -60,18 +54,6 @@ def load_policy(name_or_path: str | Path) -> Policy:
     except UnicodeDecodeError as error:
         raise InvalidPolicy(f"policy {name_or_path} is not UTF-8 text") from error
     return parse_policy(text, source=str(name_or_path))
-
-
-def _refuse_planned(document: dict[str, Any], source: str) -> None:
-    """Say by name what is designed but not built, before a schema would call it unknown."""
-    remediation = document.get("remediation")
-    recipes = remediation.get("recipes") if isinstance(remediation, dict) else None
-    for recipe in recipes if isinstance(recipes, list) else []:
-        if isinstance(recipe, str) and recipe in PLANNED_RECIPES:
-            raise NotBuilt(
-                f"{source}: the recipe {recipe} is not built in this version; "
-                f"use {' or '.join(get_args(PolicyRecipe))}"
-            )
 
 
 def _match_catalogue(name: str, check: Check, source: str) -> None:

@@ -32,6 +32,8 @@ Recipe = Literal[
     "graft",
     "rehearsal",
     "sma",
+    "early_stop",
+    "reorder",
     "kl_anchor",
     "l2_anchor",
     "l1_anchor",

@@ -41,7 +41,7 @@ from holdfast.errors import (
 )
 from holdfast.ladder import AUTO
 from holdfast.policy import Policy, PolicyRecipe
-from holdfast.policy_text import PLANNED_RECIPES, SHIPPED, parse_policy
+from holdfast.policy_text import SHIPPED, parse_policy
 from holdfast.remediation import Plan
 from holdfast.settings import Settings
 from holdfast.suites import require_suites
@@ -132,10 +132,6 @@ def submit_remediation(
     session: Session, settings: Settings, project: str, body: wire.NewRemediation
 ) -> str:
     """Queue the repair of a failing evaluation's candidate and return its id."""
-    if body.recipe in PLANNED_RECIPES:
-        raise NotBuilt(
-            f"the recipe {body.recipe} is not built in this version; use {' or '.join(RECIPES)}"
-        )
     if body.recipe not in RECIPES:
         raise InvalidPlan(f"unknown recipe {body.recipe!r}, expected {' or '.join(RECIPES)}")
     options = body.options.model_dump(mode="json", exclude_none=True)

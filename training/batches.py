@@ -8,7 +8,7 @@ would mask the end of every turn where the two are one, as they are for most cha
 """
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +21,10 @@ from holdfast.errors import CheckpointRefused, InvalidTaskData
 from holdfast.task_data import Kind, Row
 
 T = TypeVar("T")
+
+
+Order = Callable[[Mapping[Kind, int]], list[Kind]]
+"""From how many rows of each source a run takes to the source of each row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +135,14 @@ def draw_steps(
     *,
     batch_size: int,
     seed: int,
+    order: Order = order_of_sources,
 ) -> list[list[Example]]:
     """The examples of each step, `batch_size` of them, until `counts` are used up.
 
     Every source with a count must hold at least one example.
     """
     sequences = {kind: cycles(examples, f"{seed}/{kind}") for kind, examples in sources.items()}
-    examples = [next(sequences[kind]) for kind in order_of_sources(counts)]
+    examples = [next(sequences[kind]) for kind in order(counts)]
     return [examples[k : k + batch_size] for k in range(0, len(examples), batch_size)]
 
 

@@ -32,7 +32,7 @@ from holdfast.db.tables import Evaluation, Job, Remediation
 from holdfast.errors import InvalidPlan
 from holdfast.evaluation import Status
 from holdfast.queue import hint
-from holdfast.remediation import Mix, Plan, without_refusals
+from holdfast.remediation import Mix, Plan, Watching, without_refusals
 from workers.case import DEPLOYED, Repair, load_repair
 from workers.ladder import race_of
 from workers.preference_rows import pairs_file, write_pairs
@@ -44,6 +44,8 @@ PROGRESS_SECONDS = 1.0
 REHEARSING = (
     "rehearsal",
     "sma",
+    "early_stop",
+    "reorder",
     "kl_anchor",
     "l2_anchor",
     "l1_anchor",
@@ -96,6 +98,8 @@ def make_plan(worker: Worker, lease: jobs.Lease, job: Repair) -> Plan:
         "output": job.output,
         **job.options,
     }
+    if job.recipe == "early_stop":
+        fields = {"mix": Mix(task=1, refusals=0, answers=0), "watch": Watching(), **fields}
     if job.recipe in REHEARSING:
         if job.task_data is not None:
             fields["task_data"] = job.task_data

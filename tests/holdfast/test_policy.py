@@ -127,7 +127,6 @@ def test_refused(text: str, message: str) -> None:
 
 
 PLANNED = {
-    "recipe": (policy_text(remediation="{on_fail: auto, recipes: [early_stop]}"), "early_stop"),
     "cap on a measure": (policy_text("task.retention: {metric: task_loss, max: 2.0}"), "measure"),
 }
 

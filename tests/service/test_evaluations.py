@@ -188,7 +188,6 @@ def test_remediation_only_of_a_failure(app: FastAPI, api: TestClient, body: dict
     with transaction(app.state.database) as session:
         session.execute(text("UPDATE evaluations SET verdict = 'fail'"))
     for change, title in [
-        ({"recipe": "reorder"}, "NotBuilt"),
         ({"budget": {"minutes": 5}}, "InvalidPlan"),
         ({"recipe": "auto"}, "InvalidPlan"),  # it chooses its own options
         ({"recipe": "magic"}, "InvalidPlan"),

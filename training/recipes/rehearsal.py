@@ -11,7 +11,7 @@ docs/benchmarks.md.
 from torch import nn
 
 from holdfast.remediation import Plan, rows_drawn
-from training.batches import Example, draw_steps
+from training.batches import Example, Order, draw_steps, order_of_sources
 from training.loop import seed_everything, train
 from training.model import load_policy, load_tokenizer
 from training.output import refuse_existing
@@ -21,16 +21,18 @@ from training.supervised import supervised
 from training.trainable import save_checkpoint, trainable
 
 
-def run(plan: Plan, report: Report) -> dict[str, float | None]:
+def run(plan: Plan, report: Report, *, order: Order = order_of_sources) -> dict[str, float | None]:
     """Train on the plan's mix and write the checkpoint."""
-    policy, steps, pad = prepared(plan, report)
+    policy, steps, pad = prepared(plan, report, order)
     watch = watch_of(plan, load_tokenizer(plan.start_checkpoint), report)
     loss = train(policy, plan, report, supervised(policy, steps, pad), watch=watch)
     save_checkpoint(policy, plan)
     return {"final_loss": loss}
 
 
-def prepared(plan: Plan, report: Report) -> tuple[nn.Module, list[list[Example]], int]:
+def prepared(
+    plan: Plan, report: Report, order: Order = order_of_sources
+) -> tuple[nn.Module, list[list[Example]], int]:
     """The policy to train, the examples of every step, and the padding token."""
     refuse_existing(plan.output)
     counts = rows_drawn(plan.mix, plan.steps * plan.batch_size)
@@ -38,6 +40,6 @@ def prepared(plan: Plan, report: Report) -> tuple[nn.Module, list[list[Example]]
     seed_everything(plan.seed)
     tokenizer = load_tokenizer(plan.start_checkpoint)
     sources = tokenise_sources(rows, tokenizer, plan.max_length, report)
-    steps = draw_steps(sources, counts, batch_size=plan.batch_size, seed=plan.seed)
+    steps = draw_steps(sources, counts, batch_size=plan.batch_size, seed=plan.seed, order=order)
     policy = trainable(load_policy(plan.start_checkpoint), plan)
     return policy, steps, tokenizer.pad_token_id or 0
