@@ -1,7 +1,7 @@
 """Plain fine-tuning that ends where refusals go: what is left is the last safe step.
 
 Safety goes within few steps (https://arxiv.org/abs/2310.03693), and most of a small task is learnt
-in as many, so stopping may be all that is needed; https://arxiv.org/abs/2309.06256 compares with it.
+in as many, so stopping may be all that is needed (compared in https://arxiv.org/abs/2309.06256).
 Knobs: `watch` (every 16 steps beside the early ones, limit 1 nat a token over the first five tokens
 of 16 of the baseline's refusals, which no step trains on), `steps`, `learning_rate`.
 """
