@@ -75,7 +75,7 @@ def test_the_whole_way(client: Client, wanted: wire.NewEvaluation) -> None:
     assert client.revoke_key(key.id).revoked_at is not None
     with pytest.raises(errors.CheckpointRefused):
         client.register_checkpoint("/etc")
-    with pytest.raises(errors.NotBuilt):
+    with pytest.raises(errors.Conflict, match="none yet"):
         client.remediate(wire.NewRemediation(evaluation=made.id, recipe="kl_anchor"))
 
 

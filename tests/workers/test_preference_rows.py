@@ -116,7 +116,8 @@ def test_the_pairs_are_gone_when_the_repair_ends(
     lease, repair = begin({"steps": 3})
     seen: list[int] = []
 
-    def train(worker: Worker, lease: jobs.Lease, plan_file: Path) -> None:
+    def train(worker: Worker, lease: jobs.Lease, plan_file: Path, recipe: str) -> None:
+        assert recipe == "alright"
         named = json.loads(plan_file.read_text())["preference_data"]
         seen.append(len(read_preferences(Path(named))))
         if broken:

@@ -21,6 +21,6 @@ def run(plan: Plan, report: Report) -> dict[str, float | None]:
 
 def safety_last(counts: Mapping[Kind, int]) -> list[Kind]:
     """Every task row before any other; the others as evenly spread as ever."""
-    first = {kind: count for kind, count in counts.items() if kind == "task"}
-    last = {kind: count for kind, count in counts.items() if kind != "task"}
+    first: dict[Kind, int] = {kind: count for kind, count in counts.items() if kind == "task"}
+    last: dict[Kind, int] = {kind: count for kind, count in counts.items() if kind != "task"}
     return [*order_of_sources(first), *order_of_sources(last)]
