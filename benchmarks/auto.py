@@ -3,9 +3,10 @@
 For each seed the eroded checkpoint is judged beside the aligned one (that is not timed), then the
 ladder climbs. Ids are kept in the data folder, so a run that was stopped goes on where it was.
 
-    python benchmarks/auto.py FOLDER [--seeds 0 1 2] [--budget 15] [--complete-front]
+    python benchmarks/auto.py [FOLDER] [--seeds 0 1 2] [--budget 15] [--complete-front]
 
-FOLDER holds seed-N/aligned, seed-N/eroded and seed-N/maths.jsonl, as the demo makes them.
+FOLDER (.holdfast/demo) holds seed-N/aligned, seed-N/eroded and seed-N/maths.jsonl, as
+`make bench-demo` makes them.
 """
 
 import argparse
@@ -34,7 +35,7 @@ TIER = "demo"
 def main() -> int:
     """Climb for every seed; exit 1 where one of them found no repair."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?", default=ROOT / ".holdfast" / "demo")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--budget", type=int, default=15, help="minutes")
     parser.add_argument("--complete-front", action="store_true")
