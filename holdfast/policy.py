@@ -14,33 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from holdfast.budget import Limits
 from holdfast.probe import place_of
+from holdfast.remediation import RepairRecipe
 
 RETENTION = "task.retention"  # judged only where a repair stands beside the candidate it repairs
 
 NamedJudge = Literal["guard", "rubric"]  # the endpoint of the worker's settings
 CheckTier = Literal["blocking", "advisory"]
-PolicyRecipe = Literal[
-    "auto",
-    "ptst",
-    "wise_ft",
-    "hma",
-    "safe_merge",
-    "graft",
-    "rehearsal",
-    "sma",
-    "early_stop",
-    "reorder",
-    "kl_anchor",
-    "l2_anchor",
-    "l1_anchor",
-    "ewc",
-    "kd",
-    "constrained_sft",
-    "sequential",
-    "mix",
-    "alright",
-    "maxright",
-]
+PolicyRecipe = Literal["auto", RepairRecipe]
 
 Share = Annotated[float, Field(ge=0, le=1)]
 _FROZEN = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)

@@ -23,8 +23,7 @@ from holdfast.recipe_knobs import (
 )
 from holdfast.task_data import Kind
 
-Recipe = Literal[
-    "finetune",
+RepairRecipe = Literal[
     "ptst",
     "wise_ft",
     "hma",
@@ -45,6 +44,7 @@ Recipe = Literal[
     "alright",
     "maxright",
 ]
+Recipe = Literal["finetune", RepairRecipe]  # the first is what is to be repaired
 Reduction = Literal["token_mean_global", "token_mean_batch", "seq_sum_mean"]
 
 MAX_LEARNING_RATE = 1e-3  # beyond it a full fine-tune of an aligned model is a mistake
