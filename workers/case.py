@@ -7,24 +7,21 @@ how much of its gain was kept.
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from holdfast.budget import Limits, limits_of
-from holdfast.checkpoint import CheckpointRef, admit, chat_template, template_digest
+from holdfast.checkpoint import CheckpointRef, admit, chat_template
 from holdfast.db.evaluations import get_evaluation, get_remediation
 from holdfast.db.tables import Checkpoint, Evaluation, PolicyText
 from holdfast.errors import CheckpointRefused, InvalidTaskData, NotFound
-from holdfast.evidence import OPPONENT, Cut, Manifest, cluster_order
 from holdfast.judge_endpoint import endpoint_of
 from holdfast.judges import JUDGES
 from holdfast.judges.leak import personal
-from holdfast.judges.measured import measured
 from holdfast.policy import Policy
 from holdfast.policy_text import parse_policy
 from holdfast.probe import MAX_TOKENS, Split, Tier, spec_of
@@ -32,7 +29,7 @@ from holdfast.settings import Settings
 from holdfast.suites import select, suite_for
 from holdfast.task_data import Row, digest_of, held_out, read_task_data, rows_digest
 from workers.attacks.from_file import read_texts, texts_digest
-from workers.engine import Backend, Sampling
+from workers.engine import Sampling
 from workers.harness.child import plan_task
 from workers.probes import COMPARED, PROBES, memory
 from workers.probes.question import Question
@@ -96,14 +93,6 @@ class Repair:
     task_data: Path | None
     workspace: Path
     output: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Ends:
-    """Where asking ended before its end: `stops` in clusters by probe, `cuts` by side and probe."""
-
-    stops: Mapping[str, int]
-    cuts: Mapping[str, Mapping[str, Cut]]
 
 
 def load_case(session: Session, evaluation_id: str, settings: Settings) -> Case:
@@ -260,55 +249,3 @@ def suite_digest(probe: str, row: Evaluation, tier: Tier, settings: Settings) ->
     texts = texts_for(probe, tier, settings)
     forms = [PROBES[spec.name].FORM, texts_digest(texts) if texts else ""]
     return hashlib.sha256("\n".join([digest, *forms]).encode()).hexdigest()
-
-
-def manifest_of(case: Case, side: Side, backend: Backend, moment: datetime, ends: Ends) -> Manifest:
-    """What one side's evidence says of itself (docs/statistics.md)."""
-    return Manifest.model_validate(
-        {
-            "kind": "manifest",
-            "schema": 1,
-            "checkpoint": {"name": side.checkpoint.name, "digest": side.checkpoint.digest},
-            "backend": asdict(backend),
-            "sampling": case.sampling.to_json(),
-            "template_sha256": template_digest(case.template_of(side)),
-            "deployed_template": case.deployed is not None and side.name == "candidate",
-            "judges": case.judges,
-            "judge_error": {
-                name: known.rates for name in case.judges if (known := measured(name)) is not None
-            },
-            "suites": case.suites | opponents(case, side.probes),
-            "tier": case.tier,
-            "split": case.split,
-            "complete": True,
-            "created_at": moment.isoformat(),
-            "plan": {
-                probe: planned(probe, case.questions[probe], ends.stops.get(probe))
-                | {"cut": ends.cuts.get(side.name, {}).get(probe)}
-                for probe in side.probes
-            },
-            "repairs": case.repairs if side.name == "candidate" else None,
-        }
-    )
-
-
-def opponents(case: Case, probes: Sequence[str]) -> dict[str, str]:
-    """Whose answers theirs were judged beside; part of what was asked, not of what is cached.
-
-    A loss to one opponent is no loss to another: files with different ones are not compared.
-    """
-    (baseline,) = (side.checkpoint.digest for side in case.sides if side.name == "baseline")
-    known = baseline.removeprefix("sha256:")
-    return {f"{probe}{OPPONENT}": known for probe in probes if spec_of(probe).opponent}
-
-
-def planned(probe: str, questions: Sequence[Question], stop: int | None) -> dict[str, int | None]:
-    """A probe's entry in the plan: its items, and how many trials it makes up to its stop."""
-    clusters = {asked.cluster for asked in questions}
-    order = sorted(clusters, key=lambda cluster: cluster_order(probe, cluster))
-    reached = set(order[:stop])
-    return {
-        "items": len({asked.item for asked in questions}),
-        "trials": sum(asked.cluster in reached for asked in questions),
-        "stopped_at": stop,
-    }

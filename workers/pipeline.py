@@ -34,11 +34,12 @@ from holdfast.queue import hint
 from holdfast.trial import Measure
 from holdfast.verdict import Verdict, decide
 from workers.answers import Answered, answer_key, answered, batches
-from workers.case import Case, Ends, Side, load_case, manifest_of
+from workers.case import Case, Side, load_case
 from workers.drift import measure_drift
 from workers.grading import Grade, grading
 from workers.ladder import next_repair
 from workers.looks import beginning, looks, newly_shown, stopping
+from workers.manifests import Ends, manifest_of
 from workers.preferring import preferring
 from workers.probes import BESIDE, COMPARED
 from workers.probes.question import Question

@@ -16,31 +16,24 @@ import torch
 from torch import Tensor, nn
 
 from holdfast.recipe_knobs import Constrained
-from holdfast.remediation import Plan, rows_drawn
+from holdfast.remediation import Plan
 from training.anchoring import refuse_another_architecture
-from training.batches import Example, draw_steps, rows_together
-from training.loop import Gradient, seed_everything, train
+from training.batches import Example, rows_together
+from training.loop import Gradient, train
 from training.model import load_policy, load_tokenizer
-from training.output import refuse_existing
 from training.penalties import betas_of, constrained_sft
 from training.progress import Report
-from training.sources import read_sources, tokenise_sources, watch_of
+from training.recipes.rehearsal import steps_of_mix
+from training.sources import watch_of
 from training.trainable import save_checkpoint, trainable
 from training.trusted import logits_of, token_log_probs
 
 
 def run(plan: Plan, report: Report) -> dict[str, Any]:
     """Train with the constrained loss on the plan's mix and write the checkpoint."""
-    refuse_existing(plan.output)
     refuse_another_architecture(plan)
-    counts = rows_drawn(plan.mix, plan.steps * plan.batch_size)
-    rows = read_sources(plan, {kind for kind, count in counts.items() if count})
-    seed_everything(plan.seed)
-    tokenizer = load_tokenizer(plan.start_checkpoint)
-    pad = tokenizer.pad_token_id or 0
-    watch = watch_of(plan, tokenizer, report)
-    sources = tokenise_sources(rows, tokenizer, plan.max_length, report)
-    steps = draw_steps(sources, counts, batch_size=plan.batch_size, seed=plan.seed)
+    steps, pad = steps_of_mix(plan, report)
+    watch = watch_of(plan, load_tokenizer(plan.start_checkpoint), report)
     believed = token_log_probs(plan.baseline, [row for step in steps for row in step], pad)
     policy = trainable(load_policy(plan.start_checkpoint), plan)
     gradient = constrained(policy, steps, believed, pad, plan.constrained)

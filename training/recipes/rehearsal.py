@@ -34,12 +34,20 @@ def prepared(
     plan: Plan, report: Report, order: Order = order_of_sources
 ) -> tuple[nn.Module, list[list[Example]], int]:
     """The policy to train, the examples of every step, and the padding token."""
+    steps, pad = steps_of_mix(plan, report, order)
+    return trainable(load_policy(plan.start_checkpoint), plan), steps, pad
+
+
+def steps_of_mix(
+    plan: Plan, report: Report, order: Order = order_of_sources
+) -> tuple[list[list[Example]], int]:
+    """The examples of every step of the plan's mix, and the padding token; no model is loaded."""
     refuse_existing(plan.output)
     counts = rows_drawn(plan.mix, plan.steps * plan.batch_size)
     rows = read_sources(plan, {kind for kind, count in counts.items() if count})
     seed_everything(plan.seed)
     tokenizer = load_tokenizer(plan.start_checkpoint)
     sources = tokenise_sources(rows, tokenizer, plan.max_length, report)
-    steps = draw_steps(sources, counts, batch_size=plan.batch_size, seed=plan.seed, order=order)
-    policy = trainable(load_policy(plan.start_checkpoint), plan)
-    return policy, steps, tokenizer.pad_token_id or 0
+    size, seed = plan.batch_size, plan.seed
+    steps = draw_steps(sources, counts, batch_size=size, seed=seed, order=order)
+    return steps, tokenizer.pad_token_id or 0

@@ -19,18 +19,18 @@ from typing import Any
 from torch import Tensor, nn
 
 from holdfast.errors import InvalidPlan
-from holdfast.remediation import Plan, rows_drawn
+from holdfast.remediation import Plan
 from training.anchoring import refuse_another_architecture
-from training.batches import draw_steps
 from training.fisher import diagonal_fisher
-from training.loop import Gradient, seed_everything, train
+from training.loop import Gradient, train
 from training.model import load_policy, load_tokenizer, trained_weights
 from training.output import refuse_existing
 from training.penalties import ewc, l1_sp, l2_sp
 from training.progress import Report
+from training.recipes.rehearsal import prepared
 from training.sources import read_sources, tokenise_sources, watch_of
 from training.supervised import supervised
-from training.trainable import freeze, save_checkpoint, trainable
+from training.trainable import freeze, save_checkpoint
 
 Penalty = Callable[[str, Tensor], Tensor]
 """What one weight costs, by its name, as a scalar."""
@@ -86,15 +86,8 @@ def fisher_of(plan: Plan, report: Report) -> dict[str, Tensor]:
 
 
 def _run(plan: Plan, report: Report, penalty: Penalty) -> dict[str, Any]:
-    counts = rows_drawn(plan.mix, plan.steps * plan.batch_size)
-    rows = read_sources(plan, {kind for kind, count in counts.items() if count})
-    seed_everything(plan.seed)
-    tokenizer = load_tokenizer(plan.start_checkpoint)
-    pad = tokenizer.pad_token_id or 0
-    watch = watch_of(plan, tokenizer, report)
-    sources = tokenise_sources(rows, tokenizer, plan.max_length, report)
-    steps = draw_steps(sources, counts, batch_size=plan.batch_size, seed=plan.seed)
-    policy = trainable(load_policy(plan.start_checkpoint), plan)
+    policy, steps, pad = prepared(plan, report)
+    watch = watch_of(plan, load_tokenizer(plan.start_checkpoint), report)
     gradient = penalised(policy, supervised(policy, steps, pad, plan.reduction), penalty)
     loss = train(policy, plan, report, gradient, watch=watch)
     save_checkpoint(policy, plan)
