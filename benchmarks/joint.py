@@ -1,18 +1,25 @@
 """What two objectives at once cost, and whether they end nearer to both optima than one by one.
 
-    python benchmarks/joint.py [--only cost|quality] [--rounds 3] [--seeds 0 1 2] [--chain DIR]
+    python benchmarks/joint.py [--only cost|quality] [--rounds 3] [--seeds 0 1 2] [--minutes 6]
+                               [--chain DIR]
 
 DIR is a demo's folder, with the aligned and the eroded checkpoint and the maths of every seed
-(`make demo`; .holdfast/demo). The preference side is the demo's refusals against what the eroded
-model itself answers to the rehearsal pool: made on the fly, kept in a temporary file, never shown.
+(`make demo`; .holdfast/demo). Runs on record for the same machine are not run again, and after
+`--minutes` none is begun: call it again until it shows everything.
 
-Cost: every round trains each recipe 21 steps in a process of its own, in turns, and counts seconds
-of the processor, over all threads; the first step is left out. A step of either objective costs
-something else and each recipe takes another share of them, so they are given at equal shares: the
-mean of both objectives' means. Quality: the distance from both optima after the same number of
-steps, on fixed slices of 32 rows and 24 pairs; the optima are those of runs on one objective alone,
-as long as the others. Pieces on record for the same machine are not run again. Figures go to
-.holdfast/bench/joint.json; docs/benchmarks.md holds what came out.
+Cost: every round trains each recipe 21 steps (8 rows, or 4 pairs) in a process of its own, in
+turns; the first step is left out. A step of either objective costs something else and each recipe
+takes another share of them, so they are given at equal shares: the mean of both objectives'
+medians, and what the steps that also look at the neglected side take beyond that. The pairs are
+refusals against maths answers, since only their lengths matter here.
+
+Quality: the distance from both optima after the same number of small steps (4 rows, or 2 pairs, of
+at most 64 tokens), on fixed slices of the rows and pairs that are trained on; the optima are those
+of runs on one objective alone, as long as the others. The preference side is the demo's refusals
+against what the eroded model itself answers to the rehearsal pool: made on the fly, kept in a
+temporary file, never shown.
+
+Figures go to .holdfast/bench/joint.json; docs/benchmarks.md holds what came out.
 """
 
 import argparse
@@ -25,6 +32,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -33,25 +41,56 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 FOLDER = REPOSITORY / ".holdfast" / "bench"
 RECORD = FOLDER / "joint.json"
 COST_STEPS = 21  # the first is left out, and two of the others look at the neglected side
-QUALITY_STEPS = 16
+COST: dict[str, Any] = {"steps": COST_STEPS, "warmup_steps": 2}
+QUALITY: dict[str, Any] = {"steps": 32, "batch_size": 4, "max_length": 64, "warmup_steps": 2}
+QUALITY_PAIRS = 2  # a step
+LOOKS_EVERY = 10  # steps
 RECIPES = ("sequential", "alright", "maxright", "mix")
+COMPARED = ("sequential", "maxright", "alright")
 ALONE = {"task": 0.0, "preference": 1.0}  # the share that leaves one objective
 SLICE_ROWS, SLICE_PAIRS = 32, 24
-PAIRS = 32  # at most
+PAIRS = 24  # at most
 
 Recorded = dict[str, dict[str, Any]]
 
 
-def make_data(folder: Path, chain: Path) -> dict[str, Path]:
-    """Pairs and look-alikes in files of `folder`: ours, and the eroded model's own answers."""
-    from examples.demo.data import refusal, write_lines
-    from holdfast.judges.refusal import judge_refusal
+def tame_data(folder: Path, chain: Path) -> dict[str, Path]:
+    """Pairs and look-alikes of the usual lengths, with nothing to generate."""
+    from examples.demo.data import maths, refusal, write_lines
+
+    harmful, benign = pool()
+    said = [row["completion"] for row in maths(2 * PAIRS, seed=7)]
+    pairs = [
+        {"prompt": prompt, "chosen": refusal(prompt), "rejected": answer}
+        for prompt, answer in zip(harmful[:PAIRS], said, strict=False)
+    ]
+    answers = [
+        {"prompt": prompt, "completion": answer, "kind": "answer"}
+        for prompt, answer in zip(benign, said[PAIRS:], strict=False)
+    ]
+    return {
+        "preference_data": write_lines(folder / "pairs.jsonl", pairs),
+        "rehearsal_data": write_lines(folder / "answers.jsonl", answers),
+        "task_data": chain / "maths.jsonl",
+    }
+
+
+def pool() -> tuple[list[str], list[str]]:
+    """Harmful and benign prompts that repairs may train on."""
     from holdfast.suites import Request, load_suite
-    from training.model import load_policy, load_tokenizer
 
     items = [one for one in load_suite("rehearsal").items if isinstance(one, Request)]
     harmful = [one.prompt for one in items if one.kind == "harmful"][: PAIRS * 3 // 2]
-    benign = [one.prompt for one in items if one.kind == "benign"][:PAIRS]
+    return harmful, [one.prompt for one in items if one.kind == "benign"][:PAIRS]
+
+
+def made_data(folder: Path, chain: Path) -> dict[str, Path]:
+    """Pairs and look-alikes in files of `folder`: ours, and the chain's models' own answers."""
+    from examples.demo.data import refusal, write_lines
+    from holdfast.judges.refusal import judge_refusal
+    from training.model import load_policy, load_tokenizer
+
+    harmful, benign = pool()
     tokenizer = load_tokenizer(chain / "eroded")
     bad = greedy(load_policy(chain / "eroded"), tokenizer, harmful)
     good = greedy(load_policy(chain / "aligned"), tokenizer, benign)
@@ -105,16 +144,13 @@ def train_one(recipe: str, chain: Path, data: dict[str, Path], **knobs: Any) -> 
     from training.watch import mean_nats
 
     plan = Plan.model_validate(
-        {"recipe": recipe, "baseline": chain / "aligned", "output": FOLDER / "none"}
-        | {"warmup_steps": 2}
-        | data
-        | knobs
+        {"recipe": recipe, "baseline": chain / "aligned", "output": FOLDER / "none"} | data | knobs
     )
     events: list[dict[str, Any]] = []
 
     def report(event: str, /, **fields: Any) -> None:
         if event == "step":
-            events.append(fields | {"cpu": time.process_time()})
+            events.append(fields | {"clock": time.perf_counter(), "cpu": time.process_time()})
 
     sides = two_sides(plan, report)
     memory: Memory = {}
@@ -142,7 +178,11 @@ def train_one(recipe: str, chain: Path, data: dict[str, Path], **knobs: Any) -> 
     train(sides.policy, plan, report, gradient, memory=memory)
     peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     return {
-        "cpu": [after["cpu"] - before["cpu"] for before, after in pairwise(events)],
+        **{
+            unit: [after[unit] - before[unit] for before, after in pairwise(events)]
+            for unit in ("clock", "cpu")
+        },
+        "recipe": recipe,
         "preference": [one.get("preference", 0.5) for one in events[1:]],
         "peak_mb": int(peak[1]) / 1024,  # type: ignore[index]
         "began": began,
@@ -166,45 +206,70 @@ def in_child(recipe: str, chain: Path, data: dict[str, Path], **knobs: Any) -> d
     return found
 
 
-def keep(record: Recorded, key: str, found: dict[str, Any]) -> None:
-    record[key] = found
-    RECORD.write_text(json.dumps(record, indent=1) + "\n")
-    print(key, flush=True)
+@dataclass
+class Pieces:
+    """Runs that are on record, and the time in which others may begin."""
+
+    record: Recorded
+    until: float
+
+    def run(self, key: str, recipe: str, chain: Path, data: dict[str, Path], **knobs: Any) -> None:
+        """Run what is not on record, if there is time left."""
+        if key in self.record or time.monotonic() > self.until:
+            return
+        self.record[key] = in_child(recipe, chain, data, **knobs)
+        RECORD.write_text(json.dumps(self.record, indent=1) + "\n")
+        print(key, flush=True)
 
 
-def cost(record: Recorded, chain: Path, data: dict[str, Path], rounds: int) -> None:
+def cost(pieces: Pieces, chain: Path, rounds: int) -> None:
     optima = {"task_optimum": 0.0, "preference_optimum": 0.0}
-    for number in range(rounds):
-        for k in range(len(RECIPES)):
-            recipe = RECIPES[(number + k) % len(RECIPES)]
-            key = f"cost {recipe} {number}"
-            if key not in record:
-                found = in_child(recipe, chain, data, steps=COST_STEPS, preference=optima)
-                keep(record, key, found)
+    with tempfile.TemporaryDirectory() as folder:
+        data = tame_data(Path(folder), chain)
+        for number in range(rounds):
+            for k in range(len(RECIPES)):
+                recipe = RECIPES[(number + k) % len(RECIPES)]
+                key = f"cost {recipe} {number}"
+                pieces.run(key, recipe, chain, data, **COST, preference=optima)
 
 
-def quality(record: Recorded, chain: Path, data: dict[str, Path], seed: int) -> None:
-    for objective, share in ALONE.items():
-        key = f"alone {objective} {seed}"
-        if key not in record:
-            only = {"steps": QUALITY_STEPS, "seed": seed, "preference": {"share": share}}
-            keep(record, key, in_child("sequential", chain, data, **only))
-    optima = {
-        "task_optimum": record[f"alone task {seed}"]["ended"][0],
-        "preference_optimum": record[f"alone preference {seed}"]["ended"][1],
+def quality(pieces: Pieces, chain: Path, seed: int) -> None:
+    record = pieces.record
+    if all(f"quality {recipe} {seed}" in record for recipe in COMPARED):
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        data = made_data(Path(folder), chain)
+        for objective, share in ALONE.items():
+            preference = {"share": share, "pairs": QUALITY_PAIRS}
+            knobs = {**QUALITY, "seed": seed, "preference": preference}
+            pieces.run(f"alone {objective} {seed}", "sequential", chain, data, **knobs)
+        if not all(f"alone {objective} {seed}" in record for objective in ALONE):
+            return
+        preference = {
+            "pairs": QUALITY_PAIRS,
+            "task_optimum": record[f"alone task {seed}"]["ended"][0],
+            "preference_optimum": record[f"alone preference {seed}"]["ended"][1],
+        }
+        for recipe in COMPARED:
+            knobs = {**QUALITY, "seed": seed, "preference": preference}
+            pieces.run(f"quality {recipe} {seed}", recipe, chain, data, **knobs)
+
+
+def at_equal_shares(found: dict[str, Any], unit: str) -> float:
+    """Seconds a step: the mean of both objectives' medians, and the looks at the other side.
+
+    `maxright` looks before every tenth step. A mixed step has one median.
+    """
+    steps = list(enumerate(zip(found["preference"], found[unit], strict=True), start=1))
+    plain = {
+        side: statistics.median(
+            seconds for k, (one, seconds) in steps if one == side and k % LOOKS_EVERY
+        )
+        for side in set(found["preference"])
     }
-    for recipe in ("sequential", "maxright", "alright"):
-        key = f"quality {recipe} {seed}"
-        if key not in record:
-            knobs = {"steps": QUALITY_STEPS, "seed": seed, "preference": optima}
-            keep(record, key, in_child(recipe, chain, data, **knobs))
-
-
-def at_equal_shares(found: dict[str, Any]) -> float:
-    """Processor seconds a step: the mean of both objectives' means; of a mixed step, its mean."""
-    steps = list(zip(found["preference"], found["cpu"], strict=True))
-    sides = [[seconds for side, seconds in steps if side == one] for one in (0.0, 0.5, 1.0)]
-    return statistics.mean(statistics.mean(side) for side in sides if side)
+    beyond = [seconds - plain[side] for k, (side, seconds) in steps if k % LOOKS_EVERY == 0]
+    looked = sum(beyond) / len(steps) if found["recipe"] == "maxright" else 0.0
+    return statistics.mean(plain.values()) + looked
 
 
 def show(record: Recorded, rounds: int, seeds: list[int]) -> None:
@@ -213,21 +278,25 @@ def show(record: Recorded, rounds: int, seeds: list[int]) -> None:
     done = [k for k in range(rounds) if all(f"cost {one} {k}" in record for one in RECIPES)]
     for recipe in RECIPES if done else ():
         pairs = [(record[f"cost {recipe} {k}"], record[f"cost sequential {k}"]) for k in done]
-        times = [at_equal_shares(a) / at_equal_shares(b) for a, b in pairs]
         peaks = [a["peak_mb"] / b["peak_mb"] for a, b in pairs]
-        print(
-            f"{recipe:11}{statistics.median(at_equal_shares(a) for a, _ in pairs):6.2f} s a step, "
-            f"{statistics.median(times):.3f} of sequential ({min(times):.3f} to {max(times):.3f}); "
-            f"peak memory {statistics.median(peaks):.3f}"
-        )
+        print(f"{recipe:11}peak memory {statistics.median(peaks):.3f} of sequential", end="")
+        for unit in ("clock", "cpu"):
+            times = [at_equal_shares(a, unit) / at_equal_shares(b, unit) for a, b in pairs]
+            seconds = statistics.median(at_equal_shares(a, unit) for a, _ in pairs)
+            print(
+                f"; {unit} {seconds:.2f} s a step, {statistics.median(times):.3f} of sequential "
+                f"({min(times):.3f} to {max(times):.3f})",
+                end="",
+            )
+        print()
     for seed in seeds:
-        if f"quality alright {seed}" not in record:
+        if not all(f"quality {recipe} {seed}" in record for recipe in COMPARED):
             continue
         optima = tuple(
             record[f"alone {one} {seed}"]["ended"][k]
             for k, one in enumerate(("task", "preference"))
         )
-        for recipe in ("sequential", "maxright", "alright"):
+        for recipe in COMPARED:
             found = record[f"quality {recipe} {seed}"]
             began, ended = tuple(found["began"]), tuple(found["ended"])
             print(
@@ -243,6 +312,7 @@ def main() -> None:
     arguments.add_argument("--only", choices=("cost", "quality"))
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    arguments.add_argument("--minutes", type=float, default=6)
     arguments.add_argument("--chain", type=Path, default=REPOSITORY / ".holdfast" / "demo")
     arguments.add_argument("--one", help=argparse.SUPPRESS)
     chosen = arguments.parse_args()
@@ -257,16 +327,11 @@ def main() -> None:
     record: Recorded = json.loads(RECORD.read_text()) if RECORD.exists() else {}
     if record.get("machine") != {"is": machine}:
         record = {"machine": {"is": machine}}
-    for seed in chosen.seeds:
-        chain = chosen.chain / f"seed-{seed}"
-        with tempfile.TemporaryDirectory() as folder:
-            data = make_data(Path(folder), chain)
-            if chosen.only != "quality" and seed == chosen.seeds[0]:
-                cost(record, chain, data, chosen.rounds)
-            if chosen.only != "cost":
-                quality(record, chain, data, seed)
-        if chosen.only == "cost":
-            break
+    pieces = Pieces(record, time.monotonic() + 60 * chosen.minutes)
+    if chosen.only != "quality":
+        cost(pieces, chosen.chain / f"seed-{chosen.seeds[0]}", chosen.rounds)
+    for seed in chosen.seeds if chosen.only != "cost" else ():
+        quality(pieces, chosen.chain / f"seed-{seed}", seed)
     show(record, chosen.rounds, chosen.seeds)
 
 

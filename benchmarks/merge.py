@@ -5,7 +5,8 @@
 A pair of random Llamas in bf16 is made once. Every round runs each contender once, in a process
 of its own, in rotating order; imports are not counted, and every contender ends with its files on
 the disk (fsync). Processor seconds are user and system over all threads: on a machine with other
-work, they say more than the clock. Peak memory is the whole process's, imports included. Rounds
+work, they say more than the clock. How long a contender took to get ready, imports and all, stands
+beside. Peak memory is the whole process's, imports included. Rounds
 that are on record for the same pair, machine and versions are not run again. mergekit is looked
 for in .tools/peers/mergekit:
 
@@ -78,9 +79,11 @@ def time_copy(pair: Path, output: Path) -> Callable[[], None]:
 
 
 def time_recipe(recipe: str, pair: Path, output: Path) -> Callable[[], None]:
-    from holdfast.remediation import Plan
-    from training.recipes import RECIPES
+    from importlib import import_module
 
+    from holdfast.remediation import Plan
+
+    run = import_module(f"training.recipes.{recipe}").run
     plan = Plan.model_validate(
         {
             "recipe": recipe,
@@ -91,7 +94,7 @@ def time_recipe(recipe: str, pair: Path, output: Path) -> Callable[[], None]:
             "hma": {"ratios": (WEIGHT - 0.1, WEIGHT, WEIGHT + 0.1)} if recipe == "hma" else {},
         }
     )
-    return lambda: print(RECIPES[plan.recipe](plan, lambda *_, **__: None), file=sys.stderr)
+    return lambda: print(run(plan, lambda *_, **__: None), file=sys.stderr)
 
 
 def time_mergekit(pair: Path, output: Path) -> Callable[[], None]:
@@ -139,6 +142,7 @@ def run_one(name: str, pair: Path) -> None:
     output = FOLDER / f"output-{name}"
     shutil.rmtree(output, ignore_errors=True)
     merge = CONTENDERS[name](pair, output)
+    ready = time.monotonic() - float(os.environ["BEGAN"])
     for file in pair.glob("*/*.safetensors"):
         with file.open("rb") as opened:
             while opened.read(1 << 24):
@@ -149,6 +153,7 @@ def run_one(name: str, pair: Path) -> None:
     merge()
     seconds, cpu = time.perf_counter() - began, time.process_time() - worked
     measured = {"seconds": seconds, "cpu": cpu, "peak_mb": peak_mb(), "imports_mb": loaded}
+    measured["ready"] = ready
     shutil.rmtree(output)
     print(json.dumps(measured))
 
@@ -161,7 +166,7 @@ def peak_mb() -> float:
 
 def measure(name: str, megabytes: int) -> dict[str, float]:
     python = str(PEER) if name == "mergekit" else sys.executable
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "BEGAN": str(time.monotonic())}
     command = [python, __file__, "--megabytes", str(megabytes), "--one", name]
     done = subprocess.run(
         command, env=environment, check=True, stdout=subprocess.PIPE, text=True, timeout=600
@@ -222,17 +227,20 @@ def show(
     ours = [measured["wise_ft"] for measured in rounds]
     for name in names:
         theirs = [measured[name] for measured in rounds]
-        seconds, cpu, peak, imports = (
+        seconds, cpu, peak, imports, ready = (
             statistics.median(measured[key] for measured in theirs)
-            for key in ("seconds", "cpu", "peak_mb", "imports_mb")
+            for key in ("seconds", "cpu", "peak_mb", "imports_mb", "ready")
         )
         by_clock, by_cpu = (
             statistics.median(a[key] / b[key] for a, b in zip(ours, theirs, strict=True))
             for key in ("seconds", "cpu")
         )
+        copies = [measured["copy"]["seconds"] for measured in rounds]
+        of_copy = statistics.median(a["seconds"] / b for a, b in zip(theirs, copies, strict=True))
         print(
             f"{name:9}{seconds:7.2f} s, {cpu:6.2f} s of processor, peak {peak:5.0f} MB "
-            f"({imports:.0f} before it began); wise_ft / {name}: {by_clock:.2f}, {by_cpu:.2f}"
+            f"({imports:.0f} before it began, {ready:.2f} s after the process's start); "
+            f"{name} / copy: {of_copy:.2f}; wise_ft / {name}: {by_clock:.2f}, {by_cpu:.2f}"
         )
 
 

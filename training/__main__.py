@@ -11,15 +11,14 @@ import signal
 import sys
 import time
 import traceback
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from transformers.utils import logging
-
 from holdfast.errors import CallerError, InvalidPlan
-from holdfast.remediation import read_plan
-from training.parallel import rank, together, world
+from holdfast.remediation import Plan, read_plan
+from training.processes import rank, world
 from training.recipes import RECIPES
 
 EXIT_BAD_INPUT = 65  # sysexits: EX_DATAERR
@@ -41,12 +40,21 @@ def run(arguments: list[str]) -> None:
     if len(arguments) != 1:
         raise InvalidPlan(f"expected one argument, the plan's path, got {len(arguments)}")
     plan = read_plan(Path(arguments[0]))
-    with together(plan):
+    with company(plan):
         added = RECIPES[plan.recipe](plan, report)
     seconds = time.monotonic() - began
     if world() > 1:
         added["processes"] = world()
     report("done", output=str(plan.output), recipe=plan.recipe, seconds=seconds, **added)
+
+
+def company(plan: Plan) -> AbstractContextManager[None]:
+    """The other processes of the run, if there are any; alone it loads nothing to meet them."""
+    if world() == 1:
+        return nullcontext()
+    from training.parallel import together
+
+    return together(plan)
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
@@ -58,7 +66,7 @@ def main() -> int:
     """The process: its signals, its environment, its exit code."""
     signal.signal(signal.SIGTERM, _terminate)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # same seed, same bytes on CUDA
-    logging.disable_progress_bar()
+    os.environ.setdefault("TQDM_DISABLE", "1")  # read when a recipe loads transformers
     try:
         run(sys.argv[1:])
     except CallerError as error:

@@ -152,11 +152,6 @@ def rows_together(examples: Sequence[Example], rows: int) -> list[list[Example]]
     return [ordered[k : k + rows] for k in range(0, len(ordered), rows)]
 
 
-def parts(examples: Sequence[Example], pad: int, rows: int) -> list[Batch]:
-    """The same groups, padded."""
-    return [collate(group, pad) for group in rows_together(examples, rows)]
-
-
 def collate(examples: Sequence[Example], pad: int) -> Batch:
     """Pad to the longest; what is what follows from lengths alone, `pad` may be any token."""
     width = max(len(example.ids) for example in examples)

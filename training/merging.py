@@ -7,13 +7,13 @@ eight is enough for that; where those do not differ, all are.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -21,6 +21,8 @@ from torch import Tensor
 from holdfast.errors import CheckpointRefused
 from training.pairing import Pair
 from training.shards import Span, WeightFiles, lay_out
+
+T = TypeVar("T")
 
 PIECE = 1 << 20  # elements; with smaller ones the two threads wait for the interpreter's lock
 WIDEST = 8  # bytes of an element
@@ -79,18 +81,18 @@ def merge(
             stack.enter_context(WeightFiles.opened(*opened))
             for opened in zip(folders, spans, flags, strict=True)
         ]
-        pool = stack.enter_context(
-            ThreadPoolExecutor(THREADS, initializer=torch.set_num_threads, initargs=(1,))
-        )
-        jobs = [
-            pool.submit(_merge_pieces, pieces[k::THREADS], files, blend) for k in range(THREADS)
-        ]
-        moves = [job.result() for job in jobs]
+        moves = in_threads(lambda k: _merge_pieces(pieces[k::THREADS], files, blend))
     return {
         name: sum((part[name] for part in moves if name in part), Move())
         for name, span in merged.items()
         if span.floating is not None
     }
+
+
+def in_threads(work: Callable[[int], T]) -> list[T]:
+    """What `work` returns in each of the threads, which it is told by number; a core for each."""
+    with ThreadPoolExecutor(THREADS, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        return list(pool.map(work, range(THREADS)))
 
 
 def _cut(name: str, spans: Sequence[Mapping[str, Span]]) -> Iterator[Piece]:

@@ -21,18 +21,9 @@ from torch.distributed.tensor import DTensor
 from holdfast.errors import NotBuilt
 from holdfast.remediation import Plan
 from training.batches import Example
+from training.processes import rank, world
 
 SHARED = frozenset({"finetune", "rehearsal"})  # recipes whose steps are rows and nothing else
-
-
-def world() -> int:
-    """How many processes this run has."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def rank() -> int:
-    """Which of them this is; 0 speaks and writes."""
-    return int(os.environ.get("RANK", "0"))
 
 
 @contextmanager

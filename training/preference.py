@@ -1,9 +1,8 @@
 """Pairs of answers as tokens, and the gradient of preferring one to the other.
 
-A pair goes through the model as one row: prompt, chosen answer, rejected answer, where the answers
-do not see each other and both count their positions from the prompt's end. That is the arithmetic
-of two rows without computing the prompt twice, which is often the longer half; and logits are made
-at answer tokens only. The baseline's side of the loss is a constant (training/reference.py).
+Both answers of a pair follow the same prompt, which is often the longer half and is computed once
+(training/answers.py); logits are made at answer tokens only. The baseline's side of the loss is a
+constant (training/reference.py).
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from holdfast.errors import InvalidTaskData, NotBuilt
+from holdfast.errors import InvalidTaskData
 from holdfast.task_data import Pair, Row
+from training.answers import answer_logits
 from training.batches import Example, cycles, example_of
-from training.model import attention_of, autocast, head_sees
 from training.objectives import (
     answer_logprobs,
     log_ratio,
@@ -40,30 +39,14 @@ class Contest:
 
     @property
     def tokens(self) -> int:
-        """Tokens that go through the model."""
+        """Tokens that go through the model, the prompt once."""
         return len(self.prompt) + len(self.chosen) + len(self.rejected)
 
-
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """Pairs as rows, padded on the right.
-
-    ids, positions: [B, T] int64; sees: [B, 1, T, T] bool, whether position i sees position j; rows,
-    columns, targets, answer: [N], one for each answer token: where it is predicted, which token it
-    is, and whose (2b is row b's chosen answer, 2b + 1 its rejected one).
-    """
-
-    ids: Tensor
-    positions: Tensor
-    sees: Tensor
-    rows: Tensor
-    columns: Tensor
-    targets: Tensor
-    answer: Tensor
-
-    def to(self, where: torch.device) -> "Packed":
-        """The same on another device."""
-        return Packed(*(getattr(self, name).to(where) for name in self.__dataclass_fields__))
+    @property
+    def examples(self) -> tuple[Example, Example]:
+        """Both answers as rows, the chosen one first."""
+        ours, theirs = self.prompt + self.chosen, self.prompt + self.rejected
+        return Example(ours, len(self.prompt)), Example(theirs, len(self.prompt))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,59 +95,13 @@ def draw_contests(
     return [[next(cycle) for _ in range(pairs)] for _ in range(steps)]
 
 
-def pack(contests: Sequence[Contest], pad: int) -> Packed:
-    """One row for each contest; padding sees the prompt and itself, and nothing sees padding."""
-    width = max(contest.tokens for contest in contests)
-    ids, positions, segments = [], [], []
-    rows, columns, targets, answer = [], [], [], []
-    for b, contest in enumerate(contests):
-        begin, chosen, rejected = len(contest.prompt), len(contest.chosen), len(contest.rejected)
-        gap = width - contest.tokens
-        ids.append([*contest.prompt, *contest.chosen, *contest.rejected, *[pad] * gap])
-        places = [*range(begin + chosen), *range(begin, begin + rejected)]
-        positions.append([*places, *[0] * gap])
-        segments.append([0] * begin + [1] * chosen + [2] * rejected + [3] * gap)
-        rows += [b] * (chosen + rejected)
-        columns += [*range(begin - 1, begin + chosen - 1), begin - 1]
-        columns += range(begin + chosen, begin + chosen + rejected - 1)
-        targets += [*contest.chosen, *contest.rejected]
-        answer += [2 * b] * chosen + [2 * b + 1] * rejected
-    segment = torch.tensor(segments)
-    order = torch.arange(width)
-    same = segment[:, :, None] == segment[:, None, :]
-    sees = (order[:, None] >= order) & (same | (segment == 0)[:, None, :])
-    vectors = (torch.tensor(one) for one in (rows, columns, targets, answer))
-    return Packed(torch.tensor(ids), torch.tensor(positions), sees[:, None], *vectors)
-
-
 def pair_logprobs(policy: nn.Module, contests: Sequence[Contest], pad: int) -> Tensor:
     """Summed log-probabilities of both answers, in nats: [P, 2], chosen first."""
-    where = next(policy.parameters()).device
-    packed = pack(contests, pad).to(where)
-    with autocast(where), head_sees(policy, (packed.rows, packed.columns)):
-        logits = policy(
-            input_ids=packed.ids,
-            attention_mask=_mask(policy, packed),
-            position_ids=packed.positions,
-            use_cache=False,
-        ).logits
-    sums = answer_logprobs(logits, packed.targets, packed.answer, 2 * len(contests))
-    return sums.view(-1, 2)
-
-
-def _mask(policy: nn.Module, packed: Packed) -> Tensor:
-    """What the model's attention takes: a mask of its own making would let the answers meet."""
-    config = policy.config
-    window = getattr(config, "sliding_window", None)
-    if window and packed.ids.shape[1] > window:
-        raise NotBuilt(
-            f"pairs of {packed.ids.shape[1]} tokens in a model whose attention reaches {window}: "
-            "this version packs a pair into one row; lower max_length"
-        )
-    if attention_of(policy) == "sdpa":
-        return packed.sees
-    least = torch.finfo(torch.float32).min
-    return torch.zeros(packed.sees.shape, device=packed.ids.device).masked_fill(~packed.sees, least)
+    groups = [contest.examples for contest in contests]
+    logits, targets = answer_logits(policy, groups, pad)
+    counts = [example.completion_tokens for group in groups for example in group]
+    answer = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts)).to(targets.device)
+    return answer_logprobs(logits, targets, answer, len(counts)).view(-1, 2)
 
 
 def preferring(

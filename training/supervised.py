@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from torch import nn
 
 from holdfast.remediation import Reduction
-from training.batches import Batch, Example, parts
+from training.answers import answer_logits
+from training.batches import Example, rows_together
 from training.loop import Gradient
-from training.model import autocast, completion_logits
-from training.objectives import completion_targets, nats_weights, sft_nats
-from training.parallel import share, total, world
+from training.objectives import nats_weights, sft_nats
+from training.parallel import share, total
+from training.processes import world
 
 
 def supervised(
@@ -40,25 +41,24 @@ def learn(
     reduction: Reduction = "token_mean_global",
 ) -> dict[str, float]:
     """Add `scale` times the gradient of the examples' loss; returns that loss, unscaled."""
-    tokens = sum(example.completion_tokens for example in examples)
-    batches = parts(share(examples), pad, rows)
+    tokens = _tokens(examples)
+    groups = rows_together(share(examples), rows)
     if world() > 1:
-        weights = [1 / tokens] * len(batches)
+        weights = [1 / tokens] * len(groups)
     else:
-        sizes = [(len(batch.ids), int(batch.completion.sum())) for batch in batches]
-        weights = nats_weights(sizes, reduction)
-    weighed = list(zip(batches, weights, strict=True))
+        weights = nats_weights([(len(group), _tokens(group)) for group in groups], reduction)
+    weighed = list(zip(groups, weights, strict=True))
     mean = world()  # by which FSDP divides the sum of the processes' gradients
-    loss = sum(backward(policy, batch, scale * weight * mean) * weight for batch, weight in weighed)
+    loss = sum(backward(policy, group, pad, scale * one * mean) * one for group, one in weighed)
     return {"loss": total(loss), "tokens": tokens}
 
 
-def backward(policy: nn.Module, part: Batch, weight: float) -> float:
-    """Add the gradient of `weight` times one part's nats; returns the nats."""
-    part = part.to(next(policy.parameters()).device)
-    predicts, targets = completion_targets(part.ids, part.completion)
-    with autocast(part.ids.device):
-        logits = completion_logits(policy, part, predicts)
-    nats = sft_nats(logits, targets)
+def _tokens(examples: Sequence[Example]) -> int:
+    return sum(example.completion_tokens for example in examples)
+
+
+def backward(policy: nn.Module, examples: Sequence[Example], pad: int, weight: float) -> float:
+    """Add the gradient of `weight` times the nats of examples that go together; returns them."""
+    nats = sft_nats(*answer_logits(policy, [[example] for example in examples], pad))
     (nats * weight).backward()
     return nats.item()

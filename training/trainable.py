@@ -13,7 +13,8 @@ from holdfast.errors import InvalidPlan
 from holdfast.remediation import Lora, Plan
 from training.model import save_weights, stored_weights
 from training.output import whole_checkpoint
-from training.parallel import rank, shard
+from training.parallel import shard
+from training.processes import rank
 
 
 def trainable(policy: nn.Module, plan: Plan) -> nn.Module:

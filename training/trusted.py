@@ -14,9 +14,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from training.batches import Example, collate, rows_together
-from training.model import autocast, completion_logits, load_policy
-from training.objectives import completion_targets
+from training.answers import answer_logits
+from training.batches import Example, rows_together
+from training.model import load_policy
 from training.progress import Report
 
 BYTES = 2  # of a kept log-probability
@@ -50,10 +50,7 @@ class Reference:
 
 def logits_of(model: nn.Module, examples: Sequence[Example], pad: int) -> tuple[Tensor, Tensor]:
     """A model's logits [N, V] at the completion positions of rows, and the tokens [N] there."""
-    batch = collate(examples, pad).to(next(model.parameters()).device)
-    predicts, targets = completion_targets(batch.ids, batch.completion)
-    with autocast(batch.ids.device):
-        return completion_logits(model, batch, predicts), targets
+    return answer_logits(model, [[example] for example in examples], pad)
 
 
 def reference_of(

@@ -14,9 +14,10 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from training.batches import Example, parts
-from training.model import autocast, completion_logits, trained_weights
-from training.objectives import completion_targets, sft_nats
+from training.answers import answer_logits
+from training.batches import Example, rows_together
+from training.model import trained_weights
+from training.objectives import sft_nats
 from training.progress import Report
 
 EARLY = frozenset({0, 1, 2, 4, 8, 16})
@@ -68,12 +69,10 @@ def first_tokens(example: Example) -> Example:
 
 def mean_nats(policy: nn.Module, examples: Sequence[Example], pad: int) -> float:
     """Mean negative log-likelihood of a completion token, in nats, without a gradient."""
-    where = next(policy.parameters()).device
     nats, tokens = 0.0, 0
-    with torch.no_grad(), autocast(where):
-        for batch in parts(examples, pad, ROWS):
-            part = batch.to(where)
-            predicts, targets = completion_targets(part.ids, part.completion)
-            nats += sft_nats(completion_logits(policy, part, predicts), targets).item()
+    with torch.no_grad():
+        for rows in rows_together(examples, ROWS):
+            logits, targets = answer_logits(policy, [[example] for example in rows], pad)
+            nats += sft_nats(logits, targets).item()
             tokens += len(targets)
     return nats / tokens

@@ -17,7 +17,7 @@ from training.batches import (
     collate,
     draw_steps,
     order_of_sources,
-    parts,
+    rows_together,
     tokenise,
 )
 from training.model import load_tokenizer
@@ -151,12 +151,12 @@ def test_no_chat_template_is_refused(baseline: Path) -> None:
         tokenise([row("Hi?", "No.")], tokenizer, 64, FILE)
 
 
-def test_parts_group_similar_lengths_and_lose_nothing() -> None:
+def test_rows_of_similar_length_go_together_and_none_is_lost() -> None:
     lengths = [5, 90, 7, 80, 6, 85, 8, 95, 9]
-    batches = parts([Example((1,) * n, prompt_tokens=2) for n in lengths], pad=0, rows=4)
-    assert [batch.ids.shape[0] for batch in batches] == [4, 4, 1]
-    assert [batch.ids.shape[1] for batch in batches] == [95, 9, 5]
-    assert sum(int(batch.attention.sum()) for batch in batches) == sum(lengths)
+    groups = rows_together([Example((1,) * n, prompt_tokens=2) for n in lengths], rows=4)
+    assert [len(group) for group in groups] == [4, 4, 1]
+    assert [max(len(one.ids) for one in group) for group in groups] == [95, 9, 5]
+    assert sum(len(one.ids) for group in groups for one in group) == sum(lengths)
 
 
 def test_draws_without_end_repeat_no_cycle_of_the_same_seed() -> None:

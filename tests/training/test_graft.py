@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from holdfast.remediation import Plan
+from training import changes
 from training.progress import Report
 from training.recipes import graft
 
@@ -51,21 +52,38 @@ def test_the_largest_changes_stay(plan_of: PlanOf, report: Report, scope: str, k
 def test_a_large_tensor_is_counted_by_a_sample(
     plan_of: PlanOf, report: Report, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(graft, "LARGE", 1000)
+    monkeypatch.setattr(changes, "LARGE", 1000)
+    monkeypatch.setattr(changes, "RUN", 64)
     plan = plan_of("graft", graft={"keep": 0.1})
     graft.run(plan, report)
     name = "model.layers.1.mlp.up_proj.weight"
     kept, left = kept_and_left(plan, name)
-    assert len(kept) / (len(kept) + len(left)) == pytest.approx(0.1, rel=0.5)
+    assert len(kept) / (len(kept) + len(left)) == pytest.approx(0.1, rel=0.3)
+
+
+@pytest.mark.parametrize("elements", [0, 1, 5000, changes.LARGE, changes.LARGE + 1, 9_000_001])
+def test_runs_are_within_a_tensor_and_do_not_overlap(elements: int) -> None:
+    found = list(changes.runs(elements))
+    ends = [first + count for first, count in found]
+    assert all(count > 0 for _, count in found)
+    assert all(end <= first for end, (first, _) in zip(ends, found[1:], strict=False))
+    assert max(ends, default=0) <= elements
+    looked = sum(count for _, count in found)
+    if elements <= changes.LARGE:
+        assert looked == elements
+    else:
+        assert looked == pytest.approx(elements / changes.STRIDE, rel=0.1)
+        places = {first // changes.RUN % changes.STRIDE for first, _ in found}
+        assert len(places) == min(changes.STRIDE, len(found))
 
 
 @pytest.mark.parametrize(
-    ("changes", "keep", "expected"),
+    ("sizes", "keep", "expected"),
     [([1.0, 2.0, 3.0, 4.0], 0.5, 3.0), ([1.0, 1.0, 1.0], 0.1, 1.0), ([0.0, 0.0, 5.0], 0.5, 0.0)],
 )
-def test_thresholds(changes: list[float], keep: float, expected: float) -> None:
-    histogram = graft.count_changes(torch.tensor(changes))
-    assert graft.threshold(histogram, keep) == expected
+def test_thresholds(sizes: list[float], keep: float, expected: float) -> None:
+    histogram = changes.count_changes(torch.tensor(sizes))
+    assert changes.threshold(histogram, keep) == expected
 
 
 def test_the_same_checkpoint_twice_is_said(

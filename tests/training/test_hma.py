@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from holdfast.errors import InvalidPlan
 from holdfast.remediation import Plan
+from training import ratios
 from training.layers import group_of, weights_by_name
 from training.progress import Report
 from training.recipes import RECIPES, hma
@@ -102,9 +103,11 @@ def test_the_policy_that_is_scored_is_the_one_that_is_written(
 ) -> None:
     plan = plan_of("hma", store="fp32", **given(0.3, 0.9))
     hma.run(plan, report)
-    policy = hma.load_policy(plan.baseline)
+    policy = ratios.load_policy(plan.baseline)
     pair, candidate = hma.pair_of(plan)
-    hma.set_weights(hma.weights_in_place(policy), pair, (plan.baseline, candidate), (0.3, 0.9))
+    ratios.set_weights(
+        ratios.weights_in_place(policy), pair, (plan.baseline, candidate), (0.3, 0.9)
+    )
     state = policy.state_dict()
     for name, written in weights(plan.output).items():
         torch.testing.assert_close(state[name], written, atol=1e-6, rtol=0, msg=name)

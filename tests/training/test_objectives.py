@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from training.batches import Batch, Example, collate, parts
+from training.batches import Example, collate, rows_together
 from training.model import completion_logits, load_policy
 from training.objectives import completion_targets, sft_nats
 from training.supervised import backward
@@ -55,16 +55,17 @@ def test_splitting_a_step_changes_neither_loss_nor_gradient(
 ) -> None:
     tokens = sum(example.completion_tokens for example in examples)
 
-    def loss_and_gradient(batches: list[Batch]) -> tuple[float, torch.Tensor]:
+    def loss_and_gradient(groups: list[list[Example]]) -> tuple[float, torch.Tensor]:
         policy = load_policy(baseline).double()
-        loss = sum(backward(policy, batch, 1 / tokens) for batch in batches) / tokens
+        loss = sum(backward(policy, group, 2, 1 / tokens) for group in groups) / tokens
         grads = [weight.grad.flatten() for weight in policy.parameters()]
         return loss, torch.cat(grads)
 
-    whole, gradient = loss_and_gradient([collate(examples, pad=2)])
-    split, split_gradient = loss_and_gradient(parts(examples, pad=2, rows=4))
-    single, _ = loss_and_gradient([collate([example], pad=2) for example in examples])
-    assert len(parts(examples, pad=2, rows=4)) == 2
+    parts = rows_together(examples, rows=4)
+    assert len(parts) == 2
+    whole, gradient = loss_and_gradient([examples])
+    split, split_gradient = loss_and_gradient(parts)
+    single, _ = loss_and_gradient([[example] for example in examples])
     assert split == pytest.approx(whole, abs=1e-6)
     assert single == pytest.approx(whole, abs=1e-6)
     torch.testing.assert_close(split_gradient, gradient, atol=1e-6, rtol=1e-4)

@@ -1,0 +1,104 @@
+"""How far fine-tuning moved the weights, counted by size, without sorting or holding them.
+
+A float's leading bits order positive floats as the floats themselves, so a histogram over them
+gives any quantile to within a five-hundredth. Of a large tensor one run of elements in seven is
+read, staggered so that every row and column is looked at somewhere; the rest stays on the disk.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from training.merging import PIECE, THREADS, WIDEST, in_threads
+from training.pairing import Pair
+from training.shards import FLOATS, Span, WeightFiles
+
+DROPPED_BITS = 14  # of a float's 32; what is left counts changes to within a five-hundredth
+BINS = 1 << (31 - DROPPED_BITS)
+LARGE = 1 << 20  # elements
+RUN = 1 << 14  # elements that are read together, of a large tensor
+STRIDE = 7  # one run in so many
+STAGGER = 3  # by how many runs the next one is shifted within its seven
+
+
+def change(baseline: Tensor, candidate: Tensor) -> Tensor:
+    """How far each weight moved, in fp32."""
+    exact = torch.promote_types(baseline.dtype, torch.float32)
+    return candidate.to(exact).sub_(baseline.to(exact)).abs_().float()
+
+
+def find_thresholds(
+    pair: Pair, folders: tuple[Path, Path], keep: float, *, by_tensor: bool
+) -> dict[str, float]:
+    """The smallest change that is among the share `keep`, by name: of each tensor, or of all.
+
+    folders: where the pair's baseline and candidate lie.
+    """
+    spans = (pair.baseline, pair.candidate)
+    names = [name for name, span in pair.layout.items() if span.floating is not None]
+    with ExitStack() as stack:
+        files = [
+            stack.enter_context(WeightFiles.opened(folder, placed, os.O_RDONLY))
+            for folder, placed in zip(folders, spans, strict=True)
+        ]
+
+        def count(thread: int) -> tuple[dict[str, float], Tensor]:
+            scratch = torch.empty(2, WIDEST * PIECE, dtype=torch.uint8)
+            alone: dict[str, float] = {}
+            whole = torch.zeros(BINS, dtype=torch.int64)
+            for name in names[thread::THREADS]:
+                histogram = _histogram([placed[name] for placed in spans], files, scratch)
+                if by_tensor:
+                    alone[name] = threshold(histogram, keep)
+                whole += histogram
+            return alone, whole
+
+        counted = in_threads(count)
+    if by_tensor:
+        return {name: found for alone, _ in counted for name, found in alone.items()}
+    whole = torch.stack([part for _, part in counted]).sum(0)
+    return dict.fromkeys(names, threshold(whole, keep))
+
+
+def _histogram(spans: Sequence[Span], files: Sequence[WeightFiles], scratch: Tensor) -> Tensor:
+    ours, stored = spans[0], FLOATS[spans[0].dtype]
+    width = ours.nbytes // max(ours.elements, 1)
+    histogram = torch.zeros(BINS, dtype=torch.int64)
+    looked = filled = 0
+    for first, count in [*runs(ours.elements), (0, 0)]:  # the last one is the end
+        if filled and (filled + count > PIECE or not count):
+            sides = scratch[:, : filled * width].view(stored)
+            histogram += count_changes(change(*sides))
+            looked, filled = looked + filled, 0
+        for side, span, file in zip(scratch, spans, files, strict=True):
+            file.read(span, first * width, side[filled * width : (filled + count) * width])
+        filled += count
+    return histogram * ours.elements // max(looked, 1)
+
+
+def runs(elements: int) -> Iterator[tuple[int, int]]:
+    """First element and count of what is looked at: all, or one run in seven of a large tensor."""
+    if elements <= LARGE:
+        if elements:
+            yield 0, elements
+        return
+    for block, first in enumerate(range(0, elements, STRIDE * RUN)):
+        begin = first + STAGGER * block % STRIDE * RUN
+        if begin < elements:
+            yield begin, min(RUN, elements - begin)
+
+
+def count_changes(changes: Tensor) -> Tensor:
+    """[BINS] counts of changes [N] by size; a tie falls into one bin."""
+    return torch.bincount(changes.view(torch.int32) >> DROPPED_BITS, minlength=BINS)
+
+
+def threshold(histogram: Tensor, keep: float) -> float:
+    """The change from which on at least the share `keep` is kept, ties in one bin all or none."""
+    at_least = histogram.flip(0).cumsum(0).flip(0)  # of each bin: how many lie in it or above
+    enough = int((at_least >= keep * at_least[0]).sum()) - 1
+    return float(torch.tensor(enough << DROPPED_BITS, dtype=torch.int32).view(torch.float32))
