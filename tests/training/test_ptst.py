@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from jinja2 import Environment
 
-from holdfast.checkpoint import chat_template
+from holdfast.checkpoint import admit, chat_template
 from holdfast.errors import InvalidPlan
 from holdfast.remediation import Plan
 from tests.support.tiny_llama import CHAT_TEMPLATE, build_tiny_llama
@@ -44,6 +44,8 @@ def test_weights_are_the_candidates_and_the_template_is_new(tmp_path: Path) -> N
         assert (plan.output / file.name).read_bytes() == file.read_bytes()
     assert chat_template(plan.output) == with_prompt(CHAT_TEMPLATE, plan.serving.prompt)
     assert chat_template(eroded) == CHAT_TEMPLATE
+    for checkpoint in (plan.output, eroded):  # a hard link would be refused, by either name
+        admit(str(checkpoint), [tmp_path])
 
 
 def test_a_template_of_ones_own_must_be_there(tmp_path: Path) -> None:

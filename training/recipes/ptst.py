@@ -9,7 +9,6 @@ system turn of conversations that bring none (one that they bring comes after it
 
 import json
 import shutil
-from pathlib import Path
 
 from holdfast.checkpoint import chat_template
 from holdfast.errors import InvalidPlan
@@ -21,14 +20,19 @@ NO_SYSTEM_TURN = "system role not supported"  # what templates without one raise
 
 
 def run(plan: Plan, report: Report) -> dict[str, float | None]:
-    """Write the candidate with its new template; weights are linked where the disk allows it."""
+    """Write the candidate with its new template.
+
+    The weights are copied: a hard link would let either name change the other's bytes, which is
+    why admission refuses both.
+    """
     if plan.candidate is None:
         raise InvalidPlan("recipe ptst serves a candidate, but the plan names none")
     template = template_of(plan)
     with whole_or_absent(plan.output) as folder:
         copy_companions(plan.candidate, folder)
         for file in sorted(plan.candidate.glob("*.safetensors*")):
-            report("note", text=f"{file.name} {link(file, folder / file.name)}")
+            shutil.copyfile(file, folder / file.name)
+            report("note", text=f"{file.name} copied")
         (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
     return {"final_loss": None, "effective_ratio": 1.0}
 
@@ -64,13 +68,3 @@ def with_prompt(template: str, prompt: str) -> str:
         f"{{%- set messages = [{{'role': '{role}', 'content': safety}}] + messages -%}}"
         f"{{%- endif -%}}{template}"
     )
-
-
-def link(source: Path, target: Path) -> str:
-    """The same bytes under another name: a hard link, or a copy where disks differ."""
-    try:
-        target.hardlink_to(source.resolve())
-    except OSError:
-        shutil.copyfile(source, target)
-        return "copied"
-    return "linked"
