@@ -216,7 +216,11 @@ def _spent(tries: Sequence[Try], ground: Ground) -> str | None:
 
 
 def _all_tried(tries: Sequence[Try]) -> str:
-    return f"{_count(tries)}, none passed" if tries else "nothing on the ladder can be tried here"
+    if not tries:
+        return "nothing on the ladder can be tried here"
+    broken = [one for one in tries if one.error is not None]
+    told = f"{_count(tries)}, none passed"
+    return f"{told}; {len(broken)} broke, the first by {broken[0].error}" if broken else told
 
 
 def _count(tries: Sequence[Try]) -> str:

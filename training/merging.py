@@ -131,7 +131,7 @@ def _merge_piece(piece: Piece, files: Sequence[WeightFiles], blend: Blend, scrat
     refuse_nonfinite(piece.name, candidate, "candidate")
     blend(piece.name, baseline, candidate, merged)
     files[2].write(piece.merged, place, merged)
-    return _measured(baseline, candidate, merged)
+    return measured(baseline, candidate, merged)
 
 
 def write_tensors(
@@ -185,8 +185,8 @@ def refuse_nonfinite(name: str, weights: Tensor, who: str) -> None:
         )
 
 
-def _measured(baseline: Tensor, candidate: Tensor, merged: Tensor) -> Move:
-    """The piece's move, from its first eighth if there is any difference in that."""
+def measured(baseline: Tensor, candidate: Tensor, merged: Tensor) -> Move:
+    """How far a piece moved, by its first eighth if there is any difference in that."""
     count = max(len(merged) // MEASURED, min(len(merged), MEASURED_LEAST))
     move = move_of(baseline[:count], candidate[:count], merged[:count])
     if move.apart == 0 and count < len(merged):

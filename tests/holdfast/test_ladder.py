@@ -131,6 +131,11 @@ def test_what_cannot_run_is_skipped_with_its_reason() -> None:
         ),
         ([Try("a", LADDER[0], screen=LOST)], {"candidates": 1}, "budget of 1 candidates"),
         ([], {"built": frozenset()}, "nothing on the ladder can be tried here"),
+        (
+            [Try(rung.name, rung, error=f"no {rung.recipe}") for rung in LADDER],
+            {},
+            f"{len(LADDER)} tries, none passed; {len(LADDER)} broke, the first by no ptst",
+        ),
         ([Try("a", LADDER[0], screen=LOST)], {"candidates": 1}, "harm.direct (1 of 1)"),
     ],
 )

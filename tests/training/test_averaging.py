@@ -296,18 +296,42 @@ def nudged(tmp_path: Path) -> tuple[Path, Path]:
     return ours, theirs
 
 
-@pytest.mark.parametrize(("weight", "ratio"), [(0.8, "1.000"), (0.3, "0.000")])
-def test_a_merge_that_rounding_swallows_is_refused_and_fp32_keeps_it(
-    tmp_path: Path, plan_of: PlanOf, report: Report, weight: float, ratio: str
+@pytest.mark.parametrize("weight", [0.8, 0.6])
+def test_a_merge_that_rounding_would_swallow_is_rounded_by_chance(
+    tmp_path: Path, plan_of: PlanOf, weight: float
 ) -> None:
     ours, theirs = nudged(tmp_path)
     sides = {"baseline": ours, "candidate": theirs, "candidate_weight": weight}
+    notes: list[str] = []
     plan = plan_of("wise_ft", **sides)
-    with pytest.raises(InvalidPlan, match=rf'moves {ratio} of the way.*"store": "fp32"'):
+    outcome = wise_ft.run(plan, lambda _, *, text: notes.append(text))
+    # some 300 norm weights outweigh all others here: two standard errors of so many draws
+    assert outcome["effective_ratio"] == pytest.approx(weight, abs=0.05)
+    assert ["by chance" in note for note in notes] == [True]
+    ends = [tensors(side) for side in (ours, theirs)]
+    for name, merged in tensors(plan.output).items():
+        assert torch.all((merged == ends[0][name]) | (merged == ends[1][name])), name
+    again = plan_of("wise_ft", **sides, output=tmp_path / "again")
+    wise_ft.run(again, lambda *_, **__: None)
+    assert same_bits(tensors(again.output), tensors(plan.output))
+
+
+def test_a_merge_that_is_swallowed_all_the_same_is_refused(
+    tmp_path: Path, plan_of: PlanOf, report: Report
+) -> None:
+    """One weight moves, by one step: chance cannot divide it."""
+    ours = build_tiny_llama(tmp_path / "ours")
+    theirs = changed(
+        build_tiny_llama(tmp_path / "theirs"),
+        lambda weights: weights["model.norm.weight"].view(torch.int16)[:1].add_(1),
+    )
+    sides = {"baseline": ours, "candidate": theirs, "candidate_weight": 0.3}
+    plan = plan_of("wise_ft", **sides)
+    with pytest.raises(InvalidPlan, match=r'moves [01]\.000 of the way.*"store": "fp32"'):
         wise_ft.run(plan, report)
     assert not plan.output.exists()
     outcome = wise_ft.run(plan_of("wise_ft", store="fp32", **sides), report)
-    assert outcome["effective_ratio"] == pytest.approx(weight, rel=1e-4)
+    assert outcome["effective_ratio"] == pytest.approx(0.3, rel=1e-4)
 
 
 def test_a_file_cut_after_its_header_was_read_is_noticed(

@@ -28,7 +28,7 @@ def run(plan: Plan, report: Report) -> dict[str, Any]:
 
         ratios = search(pair, plan, candidate, report)
     weights = weights_by_name(pair.layout, ratios)
-    moved = write_average(pair, plan, candidate, weights)
+    moved = write_average(pair, plan, candidate, weights, report)
     if moved is None:
         report("note", text="baseline and candidate have the same weights; so has the average")
     return {"final_loss": None, "effective_ratio": moved, "ratios": list(ratios)}

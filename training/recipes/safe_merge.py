@@ -45,7 +45,7 @@ def run(plan: Plan, report: Report) -> dict[str, Any]:
         moved = write_projection(pair, plan, triples(plan, candidate, unaligned), strayed)
     else:
         weights = dict.fromkeys(pair.layout, 1.0) | dict.fromkeys(strayed, plan.candidate_weight)
-        moved = write_average(pair, plan, candidate, weights)
+        moved = write_average(pair, plan, candidate, weights, report)
     layers = {"layers": len(cosines), "merged_layers": len(strayed)}
     return {"final_loss": None, "effective_ratio": moved, **layers}
 

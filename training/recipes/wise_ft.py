@@ -15,7 +15,7 @@ def run(plan: Plan, report: Report) -> dict[str, float | None]:
     """Write the average; the effective ratio is how far it moved from baseline to candidate."""
     pair, candidate = pair_of(plan)
     weights = dict.fromkeys(pair.layout, plan.candidate_weight)
-    ratio = write_average(pair, plan, candidate, weights)
+    ratio = write_average(pair, plan, candidate, weights, report)
     if ratio is None:
         report("note", text="baseline and candidate have the same weights; so has the average")
     return {"final_loss": None, "effective_ratio": ratio}
