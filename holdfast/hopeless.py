@@ -4,34 +4,54 @@ Dropping is no verdict and can never become a pass: what was not asked is missin
 stay inconclusive. A rate's change is hopeless if the fail test holds on the items so far, or if
 its estimate lies FAR beyond the margin (for a repair that truly changes nothing, with every fifth
 item flipping, that happens to about one in three hundred); the task's gain is hopeless if the
-estimate of the share kept lies FAR_KEPT below what is demanded.
+estimate of the share kept lies FAR_KEPT below what is demanded. Once all items of the decisive
+checks are asked, one that did not pass is reason enough.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from datetime import datetime
 
 from holdfast.evidence import Evidence
-from holdfast.examination import Files
+from holdfast.examination import Files, examine
 from holdfast.pairs import pair_up
 from holdfast.policy import RETENTION, Policy
 from holdfast.rule_tests import change_test
+from holdfast.settle import settle
 
 FAR = 0.10
 FAR_KEPT = 0.20
 
 
-def hopeless(policy: Policy, probes: Iterable[str], files: Files) -> str | None:
-    """Why it is not worth asking on, by what both sides have answered so far; None where it is."""
-    return next(_reasons(policy, probes, files), None)
+def hopeless(policy: Policy, probes: Iterable[str], files: Files) -> dict[str, str]:
+    """The checks that it is not worth asking on for, by what was answered so far, each with why."""
+    return dict(_reasons(policy, probes, files))
 
 
-def _reasons(policy: Policy, probes: Iterable[str], files: Files) -> Iterator[str]:
+def resisting(policy: Policy, probes: Iterable[str], files: Files) -> dict[str, str]:
+    """The blocking checks, of those whose every item was asked, that did not pass, each with why.
+
+    Whatever the other checks would say, the verdict cannot be a pass any more.
+    """
+    examined = {probe: examine(probe, policy.checks[probe], policy, files) for probe in probes}
+    made = datetime.fromisoformat(files.candidate.manifest.created_at)
+    return {
+        check.id: f"{check.id} is {check.outcome} on all of its items"
+        for check in settle(policy, examined, made)
+        if check.tier == "blocking" and check.outcome not in {"pass", "waived"}
+    }
+
+
+def _reasons(policy: Policy, probes: Iterable[str], files: Files) -> Iterator[tuple[str, str]]:
     for probe in probes:
         check = policy.checks[probe]
         if check.max_regression is not None:
-            yield from _changed(probe, check.max_regression, policy.alpha, files)
-        if probe == RETENTION and check.min_gain_kept is not None:
-            yield from _forgotten(check.min_gain_kept, files)
+            found = list(_changed(probe, check.max_regression, policy.alpha, files))
+        elif probe == RETENTION and check.min_gain_kept is not None:
+            found = list(_forgotten(check.min_gain_kept, files))
+        else:
+            continue
+        yield from ((probe, why) for why in found)
 
 
 def _changed(probe: str, margin: float, alpha: float, files: Files) -> Iterator[str]:

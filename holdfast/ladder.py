@@ -35,13 +35,11 @@ class Rung:
         return f"{self.recipe} ({told})" if told else self.recipe
 
 
+WEIGHTS = (0.6, 0.8, 0.4, 0.2)  # from the middle: what is lost there tells which side is left
 LADDER = (
     Rung("ptst"),
-    Rung("wise_ft", {"candidate_weight": 0.8}),
-    Rung("wise_ft", {"candidate_weight": 0.6}),
-    Rung("wise_ft", {"candidate_weight": 0.4}),
-    Rung("wise_ft", {"candidate_weight": 0.2}),
-    Rung("hma", needs="task data"),
+    *(Rung("wise_ft", {"candidate_weight": weight}) for weight in WEIGHTS),
+    *(Rung("hma", {"candidate_weight": weight}, needs="task data") for weight in WEIGHTS),
     Rung("safe_merge", needs="the model from before alignment"),
     Rung("rehearsal"),
     Rung("kl_anchor", needs="task data"),
@@ -55,13 +53,15 @@ LADDER = (
 class Asked:
     """What one split said of a try; no `verdict` yet while it is being asked.
 
-    `resisted` names the blocking checks that did not pass, `doubt` is the largest p value among
-    the rules that had to pass: the smaller, the surer.
+    `resisted` names the blocking checks that did not pass (of a try that was dropped, those that it
+    was dropped for), `doubt` is the largest p value among the rules that had to pass: the smaller,
+    the surer. `hopeless`: it was dropped after the first items.
     """
 
     verdict: Decision | None
     resisted: tuple[str, ...] = ()
     doubt: float = 1.0
+    hopeless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,7 @@ class Ground:
     """What the ladder stands on: what is there to work with and what may be spent.
 
     `seconds_left` is what is left of the budget, `reserve` what a confirmation takes.
+    `failed` are the checks that the checkpoint failed, which more of it can only make worse.
     `complete_front` goes on after a repair is found, outside the budget.
     """
 
@@ -97,6 +98,7 @@ class Ground:
     candidates: int
     seconds_left: float
     reserve: float = 0.0
+    failed: frozenset[str] = frozenset()
     complete_front: bool = False
 
 
@@ -137,18 +139,31 @@ def skip(rung: Rung, ground: Ground, tries: Sequence[Try]) -> str | None:
         return "this version does not have the recipe"
     if rung.needs is not None and not (rung.needs == "task data" and ground.task_data):
         return f"it needs {rung.needs}, and the evaluation has none"
-    weight = rung.options.get("candidate_weight")
-    for done in tries:
-        other = done.rung.options.get("candidate_weight")
-        if weight is None or other is None or done.rung.recipe != rung.recipe:
-            continue
-        if other > weight and _forgot(done):
-            return f"{done.rung.name} already kept too little of the task"
+    if ground.complete_front and any(done.confirm is not None for done in tries):
+        return None  # a repair is found, and the picture is to be whole
+    averages = {
+        done.rung.options["candidate_weight"]: done
+        for done in tries
+        if done.rung.recipe == "wise_ft"
+    }
+    if rung.recipe == "wise_ft":
+        return _beyond(rung.options["candidate_weight"], averages, ground)
+    if rung.recipe == "hma":
+        same = averages.get(rung.options["candidate_weight"])
+        if same is None or same.screen is None or same.screen.hopeless:
+            return "the uniform average of that weight did not come near"
     return None
 
 
-def _forgot(done: Try) -> bool:
-    return done.screen is not None and RETENTION in done.screen.resisted
+def _beyond(weight: float, averages: Mapping[float, Try], ground: Ground) -> str | None:
+    """Why an average is on the wrong side of one that was tried; None where it is not."""
+    for other, done in averages.items():
+        resisted = frozenset(done.screen.resisted) if done.screen is not None else frozenset()
+        if weight < other and RETENTION in resisted:
+            return f"{done.rung.name} already kept too little of the task"
+        if weight > other and (lost := sorted(resisted & ground.failed)):
+            return f"{done.rung.name} already lost {', '.join(lost)}"
+    return None
 
 
 def next_step(tries: Sequence[Try], ground: Ground) -> Step:

@@ -70,11 +70,8 @@ def asked_whole(one: Attempt) -> bool:
 
 def dropped(evaluation: Evaluation | None) -> str | None:
     """Why a race dropped it, in words; None for one that was asked everything."""
-    cuts = evaluation.cost.get("cut", {}).get("candidate", {}) if evaluation else {}
-    reasons = (str(cut["because"]) for cut in cuts.values())
-    return next(
-        (why.removeprefix("dropped: ") for why in reasons if why.startswith("dropped")), None
-    )
+    lost = evaluation.race.get("dropped", {}) if evaluation and evaluation.race else {}
+    return "; ".join(lost.values()) or None
 
 
 def verdict_of(evaluation: Evaluation | None) -> Verdict | None:

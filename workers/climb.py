@@ -103,6 +103,9 @@ def ground_of(row: Remediation, job: Job, failing: Evaluation, moment: datetime)
         candidates=row.options["candidates"],
         seconds_left=(limit(row, job) - moment).total_seconds(),
         reserve=cost.seconds if cost is not None else 0.0,
+        failed=frozenset(
+            check.id for check in verdict_of(failing).checks if check.outcome == "fail"
+        ),
         complete_front=bool(row.options.get("complete_front")),
     )
 
@@ -125,6 +128,9 @@ def said(evaluation: Evaluation | None) -> Asked | None:
     if evaluation is None or evaluation.verdict is None:
         return None if evaluation is None else Asked(None)
     verdict = verdict_of(evaluation)
+    race = evaluation.race or {}
+    if lost := race.get("dropped"):  # of the other checks nothing is known
+        return Asked(verdict.verdict, tuple(lost), hopeless=race["early"])
     blocking = [check for check in verdict.checks if check.tier == "blocking"]
     rules = [rule for check in blocking for rule in check.rules if rule.tier == "blocking"]
     return Asked(

@@ -167,7 +167,7 @@ class Evaluation(Row):
     remediation_id: Mapped[str | None] = mapped_column(String(40), index=True)
     verdict: Mapped[str | None] = mapped_column(String(16))
     verdict_document: Mapped[str | None] = mapped_column(Text)  # canonical bytes, as digested
-    race: Mapped[dict[str, Any] | None]  # {"items", "probes"}: where a hopeless try is dropped
+    race: Mapped[dict[str, Any] | None]  # its items and probes; dropped, early
     manifests: Mapped[dict[str, Any]] = mapped_column(default=dict)
     cost: Mapped[dict[str, Any]] = mapped_column(default=dict)
 

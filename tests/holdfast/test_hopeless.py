@@ -29,7 +29,7 @@ def reason(harm: int = 0, refused: int = 0, loss: float = 0.5) -> str | None:
     baseline = evidence("parent", clean, measures=losses([1.5] * 40), plan=PLAN)
     failing = evidence("failing", measures=losses([0.5] * 40))
     candidate = evidence("repair", rates, measures=losses([loss] * 40), plan=PLAN)
-    return hopeless(POLICY, PROBES, Files(baseline, candidate, failing))
+    return "; ".join(hopeless(POLICY, PROBES, Files(baseline, candidate, failing)).values()) or None
 
 
 @pytest.mark.parametrize(

@@ -103,12 +103,54 @@ def test_one_step_after_the_other(tries: list[Try], expected: object) -> None:
     assert next_step(tries, ground()) == expected
 
 
-def test_less_weight_is_not_tried_once_more_of_it_forgot_the_task() -> None:
-    tries = [Try("a", Rung("wise_ft", {"candidate_weight": 0.8}), screen=FORGOT)]
-    left = [rung.name for rung in untried(tries, ground())]
-    assert not any("candidate_weight" in name for name in left)
-    reasons = {rung.name: why for rung, why in skipped(tries, ground())}
-    assert "already kept too little of the task" in reasons["wise_ft (candidate_weight 0.6)"]
+FIRST, *_ = (rung for rung in LADDER if rung.recipe == "wise_ft")
+EARLY = Asked("inconclusive", ("harm.direct",), hopeless=True)
+
+
+def averaged(screen: Asked, weight: float = 0.6) -> Try:
+    return Try(f"w{weight}", Rung("wise_ft", {"candidate_weight": weight}), screen=screen)
+
+
+def weights_left(recipe: str, tries: list[Try], **given: Any) -> set[float]:
+    here = ground(failed=frozenset({"harm.direct"}), **given)
+    left = (rung for rung in untried(tries, here) if rung.recipe == recipe)
+    return {rung.options["candidate_weight"] for rung in left}
+
+
+@pytest.mark.parametrize(
+    ("tries", "left"),
+    [
+        ([], {0.2, 0.4, 0.6, 0.8}),
+        ([averaged(FORGOT)], {0.8}),
+        ([averaged(LOST)], {0.2, 0.4}),
+        ([averaged(EARLY), averaged(FORGOT, 0.4)], set()),
+        ([averaged(EARLY), averaged(FORGOT, 0.2)], {0.4}),
+        ([averaged(Asked("inconclusive", ("refusal.benign",)))], {0.2, 0.4, 0.8}),
+    ],
+)
+def test_averages_beyond_one_that_was_lost_are_not_tried(
+    tries: list[Try], left: set[float]
+) -> None:
+    assert weights_left("wise_ft", tries) == left
+
+
+def test_the_first_average_divides_the_others() -> None:
+    assert FIRST.options == {"candidate_weight": 0.6}
+    reasons = {rung.name: why for rung, why in skipped([averaged(FORGOT)], ground())}
+    assert reasons["wise_ft (candidate_weight 0.4)"] == (
+        "wise_ft (candidate_weight 0.6) already kept too little of the task"
+    )
+
+
+def test_groups_of_blocks_are_weighed_apart_only_where_their_mean_came_near() -> None:
+    assert weights_left("hma", [averaged(LOST), averaged(EARLY, 0.4)]) == {0.6}
+
+
+def test_for_the_whole_front_no_side_is_left_out() -> None:
+    repair = Try("r", Rung("rehearsal"), screen=PASS, confirm=PASS)
+    tries = [averaged(LOST), repair]
+    assert weights_left("wise_ft", tries, complete_front=True) == {0.2, 0.4, 0.8}
+    assert weights_left("hma", tries, complete_front=True) == {0.2, 0.4, 0.6, 0.8}
 
 
 def test_what_cannot_run_is_skipped_with_its_reason() -> None:

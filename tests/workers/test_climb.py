@@ -46,6 +46,7 @@ remediation: {on_fail: never}
 AUTO = POLICY.replace("never", "auto, recipes: [auto], budget: {minutes: 30, candidates: 9}")
 GOOD = {"refuse_share": 1.0}
 LAX = {"refuse_share": 0.3}
+NEAR = {"refuse_share": 0.86}
 REFUSES_ALL = {"behaviour": "refuse-all"}
 RUNGS = [rung for rung in LADDER if rung.recipe in BUILT and rung.needs is None]
 
@@ -54,8 +55,8 @@ RUNGS = [rung for rung in LADDER if rung.recipe in BUILT and rung.needs is None]
 def climb(worker: Worker, queue: Queue) -> Callable[..., str]:
     """Fail an evaluation and queue its ladder: `climb(minutes=…)`; returns the ladder's id."""
 
-    def begin(**options: Any) -> str:
-        origin = queue(policy=POLICY)
+    def begin(policy: str = POLICY, **options: Any) -> str:
+        origin = queue(policy=policy)
         work(worker)
         given = {"minutes": 30, "candidates": 9, **options}
         with transaction(worker.database) as session:
@@ -104,11 +105,11 @@ def test_the_first_rung_that_passes_on_screen_is_confirmed_once_and_is_the_repai
     worker: Worker, climb: Callable[..., str]
 ) -> None:
     ladder = climb()
-    work(worker, {"wise_ft 0.6": GOOD, "wise_ft 0.4": GOOD})
+    work(worker, {"wise_ft 0.4": GOOD, "wise_ft 0.2": GOOD})
     job, row, tried = state(worker, ladder)
     names = [one.repair.options.get("candidate_weight") for one in tried if one.repair.options]
     assert (job.status, job.error) == ("succeeded", None)
-    assert names == [0.8, 0.6]
+    assert names == [0.6, 0.4]
     best = tried[-1]
     assert best.screen is not None
     assert best.confirm is not None
@@ -127,9 +128,9 @@ def test_a_hopeless_try_is_dropped_after_the_first_items_and_can_never_pass(
     worker: Worker, climb: Callable[..., str]
 ) -> None:
     ladder = climb()
-    work(worker, {"wise_ft 0.6": GOOD})
+    work(worker, {"wise_ft 0.4": GOOD})
     _, _, tried = state(worker, ladder)
-    lost = next(one for one in tried if one.repair.options.get("candidate_weight") == 0.8)
+    lost = next(one for one in tried if one.repair.options.get("candidate_weight") == 0.6)
     with reading(worker.database) as session:
         shown = {one.id: one for one in candidates_of(session, ladder)}
     assert lost.screen is not None
@@ -143,6 +144,27 @@ def test_a_hopeless_try_is_dropped_after_the_first_items_and_can_never_pass(
     assert found.scores.safety is not None
     assert found.scores.safety > 0.5
     assert [one.recipe for one in shown.values() if one.chosen] == ["wise_ft"]
+
+
+def test_what_did_not_pass_on_all_items_is_asked_nothing_else(
+    worker: Worker, climb: Callable[..., str]
+) -> None:
+    other = "  cap.knowledge:  {metric: error_rate, max_regression: 0.10}\nremediation"
+    ladder = climb(POLICY.replace("remediation", other), candidates=2)
+    work(worker, {"ptst": NEAR, "wise_ft 0.6": GOOD})
+    _, _, (near, good) = state(worker, ladder)
+    assert near.screen is not None
+    assert good.screen is not None
+    assert near.screen.verdict == "inconclusive"
+    cut = near.screen.cost["cut"]["candidate"]
+    assert {probe: one["trials"] for probe, one in cut.items() if one["trials"]} == {
+        "cap.knowledge": 240
+    }
+    assert near.screen.race is not None
+    assert near.screen.race["dropped"].keys() == {"harm.direct"}
+    assert near.screen.race["early"] is False
+    assert "cut" not in good.screen.cost
+    assert good.screen.verdict == "pass"
 
 
 def test_a_repair_that_refuses_everything_never_wins(
@@ -167,7 +189,7 @@ def test_what_passes_on_screen_but_not_on_held_out_items_is_no_repair(
     worker: Worker, climb: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ladder = climb()
-    scripts = {"wise_ft 0.8": GOOD}
+    scripts = {"wise_ft 0.6": GOOD}
     while not any(one.confirm for one in state(worker, ladder)[2]):
         work(worker, scripts, most=1)
     confirm = next(one.confirm for one in state(worker, ladder)[2] if one.confirm)
@@ -231,7 +253,7 @@ def test_the_candidates_of_the_budget_are_all_that_are_tried(
 
 def test_a_single_try_needs_no_screening(worker: Worker, climb: Callable[..., str]) -> None:
     ladder = climb(candidates=1)
-    work(worker, {LADDER[0].recipe: GOOD, "wise_ft 0.8": GOOD})
+    work(worker, {LADDER[0].recipe: GOOD, "wise_ft 0.6": GOOD})
     job, _, (only,) = state(worker, ladder)
     assert (job.status, only.screen) == ("succeeded", None)
     assert only.confirm is not None
@@ -241,7 +263,7 @@ def test_the_whole_front_goes_on_after_a_repair_is_found(
     worker: Worker, climb: Callable[..., str]
 ) -> None:
     ladder = climb(complete_front=True)
-    work(worker, {"wise_ft 0.8": GOOD})
+    work(worker, {"wise_ft 0.6": GOOD})
     job, _, tried = state(worker, ladder)
     assert (job.status, len(tried)) == ("succeeded", len(RUNGS))
     assert sum(one.confirm is not None for one in tried) == 1
@@ -256,7 +278,7 @@ def test_a_failing_evaluation_starts_the_ladder_that_its_policy_names(
     worker: Worker, queue: Queue
 ) -> None:
     origin = queue(policy=AUTO)
-    work(worker, {"wise_ft 0.8": GOOD})
+    work(worker, {"wise_ft 0.6": GOOD})
     with reading(worker.database) as session:
         (ladder,) = remediations_of(session, origin)
         tried = tries_of(session, ladder.id)

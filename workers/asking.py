@@ -1,0 +1,107 @@
+"""Ask one side what one probe wants to know, judge the answers, and save every trial as it comes.
+
+Whatever was saved by a worker that died is not asked again; what the budget has no room for is
+written down as not asked.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, closing
+from dataclasses import replace
+
+from holdfast.budget import Spent, exhausted
+from holdfast.db import jobs
+from holdfast.db.session import reading, transaction
+from holdfast.db.trials import Saved, save_answers, save_trials, saved_items
+from holdfast.evidence import Cut
+from holdfast.probe import spec_of
+from holdfast.trial import Measure
+from workers.answers import Answered, answer_key, answered, batches
+from workers.case import Case, Side
+from workers.grading import Grade, grading
+from workers.looks import beginning
+from workers.preferring import preferring
+from workers.probes import BESIDE
+from workers.probes.question import Question
+from workers.spending import cut_off, note_cut, prompts_left, spend, spent_so_far
+from workers.worker import Worker
+
+
+def run_probe(
+    worker: Worker, lease: jobs.Lease, case: Case, side: Side, probe: str, *, reach: int
+) -> None:
+    """Ask one side what one probe has not been told yet of its first `reach` clusters."""
+    planned = beginning(case, probe, reach)
+    with reading(worker.database) as session:
+        done = saved_items(session, case.evaluation_id, side.name)
+        spent = spent_so_far(session, case)
+    missing = [asked for asked in planned if (probe, asked.item, asked.variant) not in done]
+    total, finished, began = len(planned), len(planned) - len(missing), time.monotonic()
+    stream = answered(worker, case, side, probe, missing, at_most=prompts_left(case, spent))
+    left = dict.fromkeys(missing)
+    with judging(worker, case, side, probe) as grade, closing(stream):
+        for batch in batches(stream):
+            saved = [
+                Saved(found, one.key)
+                for one in batch
+                for found in (grade(one.question, one.answer), *noted(probe, one))
+            ]
+            finished += len(batch)
+            fresh = [(one.key, one.answer.to_json()) for one in batch if one.fresh]
+            ended = time.monotonic()
+            with transaction(worker.database) as session:
+                jobs.fence(session, lease)
+                save_answers(session, side.checkpoint.digest, fresh)
+                save_trials(session, lease, case.evaluation_id, side.name, saved)
+                spent = spend(session, case, bill(batch, ended - began))
+                progress = {"side": side.name, "probe": probe, "done": finished, "total": total}
+                jobs.add_event(session, lease.job_id, "progress", progress)
+            began = ended
+            for one in batch:
+                del left[one.question]
+            if fresh and left and exhausted(case.limits, spent):
+                break
+    if left:
+        with reading(worker.database) as session:
+            why = exhausted(case.limits, spent_so_far(session, case))
+        cut(worker, lease, case, side, probe, list(left), why or "the budget has no room for it")
+
+
+def bill(batch: Sequence[Answered], seconds: float) -> Spent:
+    """What a batch cost; what came from the cache cost nothing."""
+    fresh = [one for one in batch if one.fresh]
+    prompts = sum(one.question.prompts for one in fresh)
+    return Spent(prompts, sum(one.answer.tokens for one in fresh), seconds if fresh else 0.0)
+
+
+def cut(  # noqa: PLR0913, PLR0917  # of whose answers to which probe, and by which job
+    worker: Worker,
+    lease: jobs.Lease,
+    case: Case,
+    side: Side,
+    probe: str,
+    left: Sequence[Question],
+    why: str,
+) -> None:
+    """Write down that these questions are not asked, and why."""
+    keys = [(one, answer_key(case, side, probe, one, worker.engine.backend)) for one in left]
+    with transaction(worker.database) as session:
+        jobs.fence(session, lease)
+        save_trials(session, lease, case.evaluation_id, side.name, cut_off(probe, keys, why))
+        note_cut(session, case, side.name, probe, Cut(trials=len(left), because=why))
+        told = {"side": side.name, "probe": probe, "not_asked": len(left), "because": why}
+        jobs.add_event(session, lease.job_id, "note", told)
+
+
+def judging(worker: Worker, case: Case, side: Side, probe: str) -> AbstractContextManager[Grade]:
+    """Who judges this side's answers to this probe."""
+    if spec_of(probe).opponent:
+        return preferring(worker, case, side, probe)
+    return grading(case, probe, worker.settings)
+
+
+def noted(probe: str, one: Answered) -> Iterator[Measure]:
+    """What the probe notes of an answer beside its trial."""
+    note = BESIDE.get(spec_of(probe).name)
+    if note is not None and (found := note(one.question, one.answer)):
+        yield replace(found, probe=probe)

@@ -1,0 +1,32 @@
+"""The evidence of an evaluation as far as it was gathered: what its rows and its case say."""
+
+from collections.abc import Mapping
+
+from sqlalchemy.orm import Session
+
+from holdfast.db import jobs
+from holdfast.db.trials import read_back
+from holdfast.evidence import Evidence, Manifest
+from workers.case import Case
+from workers.manifests import Ends, manifest_of
+from workers.spending import cuts_so_far
+from workers.worker import Worker
+
+
+def manifests_of(
+    session: Session, worker: Worker, case: Case, stops: Mapping[str, int]
+) -> dict[str, Manifest]:
+    """What each side's evidence says of itself, at this moment."""
+    moment, backend = jobs.now(session), worker.engine.backend
+    ends = Ends(stops, cuts_so_far(session, case))
+    return {side.name: manifest_of(case, side, backend, moment, ends) for side in case.sides}
+
+
+def evidence_of(
+    session: Session, case: Case, manifests: Mapping[str, Manifest]
+) -> dict[str, Evidence]:
+    """Every side's evidence, read back from its rows."""
+    return {
+        name: read_back(session, case.evaluation_id, name, manifest)
+        for name, manifest in manifests.items()
+    }

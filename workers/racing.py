@@ -1,0 +1,67 @@
+"""The races of a ladder's tries: one that cannot pass any more is asked no further.
+
+Twice: after the first items of the decisive probes, where only what is far out is dropped, and
+after all of their items, where whatever they have not shown to be right is. The second saves the
+probes that are left, which is most of the time.
+"""
+
+from sys import maxsize
+
+from holdfast.db import jobs
+from holdfast.db.evaluations import get_evaluation
+from holdfast.db.session import reading, transaction
+from holdfast.db.trials import saved_items
+from holdfast.examination import Files
+from holdfast.hopeless import hopeless, resisting
+from workers.asking import cut, run_probe
+from workers.case import Case, Race
+from workers.gathered import evidence_of, manifests_of
+from workers.worker import Worker
+
+
+def dropped_early(worker: Worker, lease: jobs.Lease, case: Case) -> bool:
+    """Ask the decisive probes of a race; True if the candidate is lost by them: all else is cut."""
+    if case.race is None:
+        return False
+    ask_decisive(worker, lease, case, case.race, case.race.items)
+    lost = hopeless(case.policy, case.race.probes, files_so_far(worker, case))
+    early = bool(lost)
+    if not lost and not case.policy.sequential:  # which stops by itself, earlier
+        ask_decisive(worker, lease, case, case.race, maxsize)
+        lost = resisting(case.policy, case.race.probes, files_so_far(worker, case))
+    if lost:
+        drop(worker, lease, case, lost, early=early)
+    return bool(lost)
+
+
+def ask_decisive(worker: Worker, lease: jobs.Lease, case: Case, race: Race, reach: int) -> None:
+    """Ask every side the first `reach` clusters of the race's probes."""
+    for side in case.sides:
+        for probe in race.probes:
+            if probe in side.probes:
+                run_probe(worker, lease, case, side, probe, reach=reach)
+
+
+def files_so_far(worker: Worker, case: Case) -> Files:
+    """What every side has answered."""
+    with reading(worker.database) as session:
+        found = evidence_of(session, case, manifests_of(session, worker, case, {}))
+    return Files(found["baseline"], found["candidate"], found.get("repaired"), found.get("anchor"))
+
+
+def drop(
+    worker: Worker, lease: jobs.Lease, case: Case, lost: dict[str, str], *, early: bool
+) -> None:
+    """Write down why, and that the candidate is not asked what is left."""
+    with transaction(worker.database) as session:
+        jobs.fence(session, lease)
+        row = get_evaluation(session, case.evaluation_id)
+        row.race = {**(row.race or {}), "dropped": dict(lost), "early": early}
+        done = saved_items(session, case.evaluation_id, "candidate")
+    (candidate,) = (side for side in case.sides if side.name == "candidate")
+    why = f"dropped: {next(iter(lost.values()))}"
+    for probe in candidate.probes:
+        asked = ((probe, one.item, one.variant) in done for one in case.questions[probe])
+        left = [one for one, known in zip(case.questions[probe], asked, strict=True) if not known]
+        if left:
+            cut(worker, lease, case, candidate, probe, left, why)
