@@ -88,6 +88,7 @@ class Try:
 class Ground:
     """What the ladder stands on: what is there to work with and what may be spent.
 
+    `unaligned`: whether the model is known that the baseline was before its alignment.
     `seconds_left` is what is left of the budget, `reserve` what a confirmation takes.
     `failed` are the checks that the checkpoint failed, which more of it can only make worse.
     `complete_front` goes on after a repair is found, outside the budget.
@@ -97,6 +98,7 @@ class Ground:
     task_data: bool
     candidates: int
     seconds_left: float
+    unaligned: bool = False
     reserve: float = 0.0
     failed: frozenset[str] = frozenset()
     complete_front: bool = False
@@ -137,8 +139,10 @@ def skip(rung: Rung, ground: Ground, tries: Sequence[Try]) -> str | None:
     """Why a rung is not tried here; None where it can be."""
     if rung.recipe not in ground.built:
         return "this version does not have the recipe"
-    if rung.needs is not None and not (rung.needs == "task data" and ground.task_data):
-        return f"it needs {rung.needs}, and the evaluation has none"
+    if rung.needs == "task data" and not ground.task_data:
+        return "it needs task data, and the evaluation has none"
+    if rung.needs == "the model from before alignment" and not ground.unaligned:
+        return f"it needs {rung.needs}, and the baseline is registered without a parent"
     if ground.complete_front and any(done.confirm is not None for done in tries):
         return None  # a repair is found, and the picture is to be whole
     averages = {

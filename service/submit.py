@@ -22,6 +22,7 @@ from holdfast.db.catalogue import (
     get_checkpoint,
     get_policy,
     register_checkpoint,
+    require_unaligned,
     save_policy,
 )
 from holdfast.db.evaluations import (
@@ -144,6 +145,8 @@ def submit_remediation(
             f"{body.evaluation} has the verdict {failing.verdict or 'none yet'}; only an "
             "evaluation that failed has something to repair"
         )
+    if body.recipe == "safe_merge":
+        require_unaligned(session, failing.baseline_id)
     policy = parse_policy(get_policy(session, project, failing.policy_id).text, source="policy")
     options = ladder_options(body, policy, options)
     check_quota(session, settings, project)

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from holdfast.budget import Limits, limits_of
 from holdfast.checkpoint import CheckpointRef, admit, chat_template
+from holdfast.db.catalogue import require_unaligned
 from holdfast.db.evaluations import get_evaluation, get_remediation
 from holdfast.db.tables import Checkpoint, Evaluation, PolicyText
 from holdfast.errors import CheckpointRefused, InvalidTaskData, NotFound
@@ -91,6 +92,7 @@ class Repair:
     recipe: str
     options: dict[str, Any]
     task_data: Path | None
+    unaligned: Path | None
     workspace: Path
     output: Path
 
@@ -141,6 +143,10 @@ def load_repair(session: Session, remediation_id: str, settings: Settings) -> Re
     evaluation = get_evaluation(session, row.evaluation_id)
     case = load_case(session, row.evaluation_id, settings)
     sides = {side.name: side for side in case.sides}
+    unaligned = None
+    if row.recipe == "safe_merge":
+        before = require_unaligned(session, evaluation.baseline_id)
+        unaligned = readmit(session, before.id, settings)
     return Repair(
         remediation_id=remediation_id,
         case=case,
@@ -149,6 +155,7 @@ def load_repair(session: Session, remediation_id: str, settings: Settings) -> Re
         recipe=row.recipe,
         options=row.options,
         task_data=Path(evaluation.task_data) if evaluation.task_data else None,
+        unaligned=unaligned.path if unaligned else None,
         workspace=settings.home / "work" / remediation_id,
         output=settings.home / "checkpoints" / remediation_id,
     )

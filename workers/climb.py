@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from holdfast.db import jobs
+from holdfast.db.catalogue import find_unaligned
 from holdfast.db.evaluations import (
     confirmations_of,
     create_evaluation,
@@ -66,7 +67,7 @@ def climb(worker: Worker, lease: jobs.Lease) -> None:
             jobs.finish(session, lease, Status.CANCELED)
             return
         failing = get_evaluation(session, row.evaluation_id)
-        ground = ground_of(row, job, failing, jobs.now(session))
+        ground = ground_of(session, row, job, failing)
         tries = [seen(one) for one in attempts(session, row.id) if one.repair.id != row.id]
         step = next_step(tries, ground)
         told = take(session, worker, row, failing, step)
@@ -94,14 +95,15 @@ def limit(row: Remediation, job: Job, *, hard: bool = False) -> datetime:
     return begun + timedelta(minutes=row.options["minutes"]) + closing
 
 
-def ground_of(row: Remediation, job: Job, failing: Evaluation, moment: datetime) -> Ground:
+def ground_of(session: Session, row: Remediation, job: Job, failing: Evaluation) -> Ground:
     """What there is to work with, and what is left of the budget."""
     cost = verdict_of(failing).cost
     return Ground(
         built=BUILT,
         task_data=failing.task_data is not None,
+        unaligned=find_unaligned(session, failing.baseline_id) is not None,
         candidates=row.options["candidates"],
-        seconds_left=(limit(row, job) - moment).total_seconds(),
+        seconds_left=(limit(row, job) - jobs.now(session)).total_seconds(),
         reserve=cost.seconds if cost is not None else 0.0,
         failed=frozenset(
             check.id for check in verdict_of(failing).checks if check.outcome == "fail"

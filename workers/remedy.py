@@ -116,6 +116,9 @@ def make_plan(worker: Worker, lease: jobs.Lease, job: Repair) -> Plan:
         fields = joint_fields(worker, lease, job, fields)
     if job.recipe == "hma" and job.task_data is not None:
         fields["task_data"] = job.task_data
+    if job.unaligned is not None:
+        given = job.options.get("safe_merge", {})
+        fields["safe_merge"] = {**given, "unaligned": job.unaligned}
     return checked(fields)
 
 

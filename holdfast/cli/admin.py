@@ -12,6 +12,7 @@ from holdfast import wire
 from holdfast.cli.bodies import body
 from holdfast.cli.command import Command, Usage, argument, emit, note
 from holdfast.cli.stack import require_head
+from holdfast.client import Client
 from holdfast.connect import connect, location
 from holdfast.db.keys import create_key, read_pepper
 from holdfast.db.session import open_database, transaction
@@ -67,10 +68,11 @@ def baseline_get(options: argparse.Namespace) -> int:
 
 def baseline_set(options: argparse.Namespace) -> int:
     """Move an alias, unless somebody else moved it meanwhile."""
+    if options.parent is not None and options.checkpoint.startswith("ckpt_"):
+        raise Usage("--parent belongs to a folder that is registered on the way, not to an id")
     with connect() as client:
-        checkpoint = options.checkpoint
-        if not checkpoint.startswith("ckpt_"):
-            checkpoint = client.register_checkpoint(location(checkpoint)).id
+        parent = None if options.parent is None else registered(client, options.parent)
+        checkpoint = registered(client, options.checkpoint, parent=parent)
         seen = options.seen_version
         if seen is None:
             seen = _version(client.baseline, options)
@@ -78,6 +80,13 @@ def baseline_set(options: argparse.Namespace) -> int:
     text = f"{moved.alias} points at {moved.checkpoint} (version {moved.version})"
     emit(options, moved.model_dump(mode="json"), text)
     return 0
+
+
+def registered(client: Client, named: str, *, parent: str | None = None) -> str:
+    """The id of a checkpoint that is named by id, or by a folder which is registered on the way."""
+    if named.startswith("ckpt_"):
+        return named
+    return client.register_checkpoint(location(named), parent=parent).id
 
 
 def baseline_history(options: argparse.Namespace) -> int:
@@ -169,6 +178,7 @@ COMMANDS = (
         (
             ALIAS,
             argument("checkpoint", help="ckpt_..., or a folder to register"),
+            argument("--parent", help="what it was made from (safe_merge reads it)"),
             argument("--seen-version", type=int, help="refuse if the alias is not at this version"),
             PROJECT,
         ),

@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 
 from holdfast.checkpoint import CheckpointRef
 from holdfast.db.jobs import now
-from holdfast.db.tables import BaselineMove, Checkpoint, PolicyText
-from holdfast.errors import NotFound, StaleVersion
+from holdfast.db.tables import BaselineMove, Checkpoint, PolicyText, Remediation
+from holdfast.errors import Conflict, InvalidPlan, NotFound, StaleVersion
 from holdfast.ids import new_id
 from holdfast.policy import Policy
 
@@ -52,6 +52,46 @@ def get_checkpoint(session: Session, project: str, checkpoint_id: str) -> Checkp
     row = session.get(Checkpoint, checkpoint_id)
     if row is None or row.project != project:
         raise NotFound(f"no checkpoint {checkpoint_id} in project {project}")
+    return row
+
+
+def name_parent(session: Session, row: Checkpoint, parent_id: str) -> None:
+    """Write down what a checkpoint was made from, where that was not said when it was registered.
+
+    Raises Conflict where another parent is known: a checkpoint never changes.
+    """
+    session.refresh(row, with_for_update=True)
+    if parent_id == row.id:
+        raise Conflict(f"{row.id} cannot be its own parent: both folders hold the same content")
+    if row.parent_id not in {None, parent_id}:
+        raise Conflict(
+            f"{row.id} is registered with the parent {row.parent_id}, found {parent_id}; "
+            "a checkpoint never changes"
+        )
+    row.parent_id = parent_id
+
+
+def find_unaligned(session: Session, baseline_id: str) -> Checkpoint | None:
+    """The model that a baseline was before its alignment: its registered parent, if it has one.
+
+    The parent of a repair is the checkpoint that failed, which was aligned before: that is none.
+    """
+    repaired = select(Remediation.id).where(Remediation.checkpoint_id == baseline_id).limit(1)
+    row = session.get_one(Checkpoint, baseline_id)
+    if row.parent_id is None or session.scalars(repaired).first() is not None:
+        return None
+    return session.get_one(Checkpoint, row.parent_id)
+
+
+def require_unaligned(session: Session, baseline_id: str) -> Checkpoint:
+    """The same; InvalidPlan says in one sentence what to register where there is none."""
+    row = find_unaligned(session, baseline_id)
+    if row is None:
+        raise InvalidPlan(
+            "recipe safe_merge compares with what alignment changed, and the baseline "
+            f"{baseline_id} is registered without the model from before it; register that one and "
+            "name it as the baseline's `parent`, or choose wise_ft or hma"
+        )
     return row
 
 

@@ -10,7 +10,10 @@ from holdfast.wire.body import Alias, CheckpointId, Location, Name, Plain, Reply
 
 
 class NewCheckpoint(Request):
-    """A folder under one of the server's checkpoint roots, as a path or file:// URI."""
+    """A folder under one of the server's checkpoint roots, as a path or file:// URI.
+
+    `parent` is what it was made from; that of a baseline is the model from before its alignment.
+    """
 
     uri: Location
     parent: CheckpointId | None = None

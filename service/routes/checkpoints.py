@@ -23,9 +23,14 @@ def register(
     settings: SettingsDep,
     response: Response,
 ) -> wire.Checkpoint:
-    """Admit and register a folder; the same content is the same checkpoint."""
+    """Admit and register a folder; the same content is the same checkpoint.
+
+    A `parent` may be told later; one that is known stays.
+    """
     ref = admit(body.uri, settings.roots)
     row = catalogue.register_checkpoint(session, caller.project, ref, parent_id=body.parent)
+    if body.parent is not None:
+        catalogue.name_parent(session, row, body.parent)
     response.headers["Location"] = f"/v1/checkpoints/{row.id}"
     return schemas.checkpoint(row)
 

@@ -162,6 +162,16 @@ def test_what_cannot_run_is_skipped_with_its_reason() -> None:
     assert reasons["hma"] == "this version does not have the recipe"
 
 
+@pytest.mark.parametrize("unaligned", [True, False])
+def test_safe_merge_is_climbed_where_the_model_from_before_alignment_is_known(
+    *, unaligned: bool
+) -> None:
+    here = ground(unaligned=unaligned, task_data=False)
+    assert any(rung.recipe == "safe_merge" for rung in untried([], here)) == unaligned
+    reasons = {rung.recipe: why for rung, why in skipped([], here)}
+    assert ("registered without a parent" in reasons.get("safe_merge", "")) != unaligned
+
+
 @pytest.mark.parametrize(
     ("tries", "given", "sentence"),
     [

@@ -10,7 +10,12 @@ from sqlalchemy import Engine
 
 from holdfast.checkpoint import admit
 from holdfast.db import jobs
-from holdfast.db.catalogue import register_checkpoint, save_policy
+from holdfast.db.catalogue import (
+    get_checkpoint,
+    name_parent,
+    register_checkpoint,
+    save_policy,
+)
 from holdfast.db.evaluations import NewEvaluation, create_evaluation
 from holdfast.db.session import transaction
 from holdfast.policy_text import parse_policy
@@ -89,13 +94,18 @@ def queue(worker: Worker, models: Path) -> Queue:
         policy: str = POLICY,
         repairs: str | None = None,
         anchor: str | None = None,
+        unaligned: str | None = None,
         **also: Any,
     ) -> str:
         refs = [admit(str(models / name), worker.settings.roots) for name in (candidate, baseline)]
         failing = admit(str(models / repairs), worker.settings.roots) if repairs else None
         pinned = admit(str(models / anchor), worker.settings.roots) if anchor else None
+        before = admit(str(models / unaligned), worker.settings.roots) if unaligned else None
         with transaction(worker.database) as session:
             ids = [register_checkpoint(session, "p", ref).id for ref in refs]
+            if before is not None:
+                aligned = get_checkpoint(session, "p", ids[1])
+                name_parent(session, aligned, register_checkpoint(session, "p", before).id)
             new = NewEvaluation(
                 project="p",
                 queue="cpu",

@@ -6,6 +6,7 @@ one that was lost, so a test decides what every rung makes.
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,8 +56,8 @@ RUNGS = [rung for rung in LADDER if rung.recipe in BUILT and rung.needs is None]
 def climb(worker: Worker, queue: Queue) -> Callable[..., str]:
     """Fail an evaluation and queue its ladder: `climb(minutes=…)`; returns the ladder's id."""
 
-    def begin(policy: str = POLICY, **options: Any) -> str:
-        origin = queue(policy=policy)
+    def begin(policy: str = POLICY, unaligned: str | None = None, **options: Any) -> str:
+        origin = queue(policy=policy, unaligned=unaligned)
         work(worker)
         given = {"minutes": 30, "candidates": 9, **options}
         with transaction(worker.database) as session:
@@ -122,6 +123,16 @@ def test_the_first_rung_that_passes_on_screen_is_confirmed_once_and_is_the_repai
     assert row.progress["confirmations"] == 1
     skipped = {one["recipe"] for one in row.progress["skipped"]}
     assert {"kl_anchor", "alright", "maxright"} <= skipped
+
+
+def test_safe_merge_is_a_rung_where_the_baseline_has_a_parent(
+    worker: Worker, climb: Callable[..., str], models: Path
+) -> None:
+    scripted_checkpoint(models / "before", 5.0)
+    ladder = climb(unaligned="before")
+    work(worker, {"safe_merge": GOOD})
+    job, _, tried = state(worker, ladder)
+    assert (job.status, tried[-1].repair.recipe) == ("succeeded", "safe_merge")
 
 
 def test_a_hopeless_try_is_dropped_after_the_first_items_and_can_never_pass(

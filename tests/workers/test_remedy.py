@@ -98,6 +98,22 @@ def test_an_anchored_repair_without_task_data_is_refused_before_anything_is_aske
     assert not worker.engine.alive
 
 
+def test_safe_merge_reads_the_parent_of_the_baseline_as_the_model_from_before_alignment(
+    worker: Worker, remedy: Remedy, models: Path
+) -> None:
+    scripted_checkpoint(models / "before", 2.0)
+    options = {"safe_merge": {"threshold": 0.5}}
+    plan = planned(worker, remedy("safe_merge", options, unaligned="before"))
+    assert (plan.safe_merge.unaligned, plan.safe_merge.threshold) == (models / "before", 0.5)
+
+
+def test_safe_merge_without_a_parent_of_the_baseline_ends_in_one_sentence(
+    worker: Worker, remedy: Remedy
+) -> None:
+    with pytest.raises(InvalidPlan, match="is registered without the model from before it"):
+        planned(worker, remedy("safe_merge", {}))
+
+
 def test_the_shares_without_a_task_keep_their_proportion() -> None:
     assert without_task(Mix(task=0.5, refusals=0.1, answers=0.4)) == Mix(
         task=0, refusals=0.2, answers=0.8

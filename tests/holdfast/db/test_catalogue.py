@@ -8,8 +8,14 @@ from sqlalchemy import Engine
 
 from holdfast.checkpoint import CheckpointRef, admit
 from holdfast.db import catalogue
+from holdfast.db.evaluations import (
+    NewEvaluation,
+    create_evaluation,
+    create_remediation,
+    get_remediation,
+)
 from holdfast.db.session import transaction
-from holdfast.errors import NotFound, StaleVersion
+from holdfast.errors import Conflict, InvalidPlan, NotFound, StaleVersion
 from holdfast.policy_text import load_policy
 from tests.support.folders import write_checkpoint
 
@@ -33,6 +39,53 @@ def test_the_same_content_is_the_same_checkpoint(
             catalogue.get_checkpoint(session, "q", first.id)
         with pytest.raises(NotFound):
             catalogue.register_checkpoint(session, "q", ref, parent_id=first.id)
+
+
+def test_a_parent_may_be_told_later_and_is_never_another(
+    database: Engine, home: Path, ref: CheckpointRef
+) -> None:
+    folders = [write_checkpoint(home / "models" / str(i), value=i) for i in (1, 2)]
+    with transaction(database) as session:
+        row = catalogue.register_checkpoint(session, "p", ref)
+        first, second = (
+            catalogue.register_checkpoint(session, "p", admit(str(folder), [home]))
+            for folder in folders
+        )
+        assert catalogue.find_unaligned(session, row.id) is None
+        with pytest.raises(InvalidPlan, match="name it as the baseline's `parent`"):
+            catalogue.require_unaligned(session, row.id)
+        for _ in range(2):
+            catalogue.name_parent(session, row, first.id)
+            assert catalogue.find_unaligned(session, row.id) == first
+        for wrong in (second, row):
+            with pytest.raises(Conflict):
+                catalogue.name_parent(session, row, wrong.id)
+        assert row.parent_id == first.id
+
+
+def test_the_parent_of_a_repair_is_no_model_from_before_alignment(
+    database: Engine, home: Path, ref: CheckpointRef
+) -> None:
+    failed = admit(str(write_checkpoint(home / "models" / "failed", value=1.0)), [home])
+    with transaction(database) as session:
+        failing = catalogue.register_checkpoint(session, "p", failed).id
+        policy = catalogue.save_policy(session, "p", load_policy("demo"), "text").id
+        origin = create_evaluation(
+            session,
+            NewEvaluation(
+                project="p",
+                queue="cpu",
+                candidate_id=failing,
+                baseline_id=failing,
+                policy_id=policy,
+                tier="demo",
+            ),
+        )
+        made = create_remediation(session, origin, recipe="wise_ft", options={})
+        repaired = catalogue.register_checkpoint(session, "p", ref, parent_id=failing)
+        assert catalogue.find_unaligned(session, repaired.id) is not None
+        get_remediation(session, made).checkpoint_id = repaired.id
+        assert catalogue.find_unaligned(session, repaired.id) is None
 
 
 def test_policies_by_what_they_mean(database: Engine) -> None:
