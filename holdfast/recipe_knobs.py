@@ -12,6 +12,8 @@ Divergence = Literal["forward_kl", "reverse_kl"]
 Controller = Literal["doubling", "pid", "ziegler"]
 Fisher = Literal["true", "empirical"]
 
+KNOBS = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
 
 class Anchor(BaseModel):
     """Of recipe `kl_anchor`: how far the policy may move from the baseline on rehearsal rows.
@@ -23,7 +25,7 @@ class Anchor(BaseModel):
     they take more, the baseline itself stays in memory and is asked again.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = KNOBS
 
     divergence: Divergence = "forward_kl"
     bound: float | None = Field(default=0.05, ge=0)
@@ -41,7 +43,7 @@ class Penalty(BaseModel):
     takes those of the rehearsal rows (empirical); of `fisher_rows` rows.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = KNOBS
 
     l2: float = Field(default=1.0, ge=0)
     l1: float = Field(default=1e-4, ge=0)
@@ -57,7 +59,7 @@ class Constrained(BaseModel):
     The larger, the less a token is learnt beyond what the baseline thought of it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = KNOBS
 
     first: float = Field(default=0.5, gt=0)
     early: float = Field(default=2.0, gt=0)
@@ -71,26 +73,30 @@ class Graft(BaseModel):
     Most of the whole model, or of every tensor by itself.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = KNOBS
 
     keep: float = Field(default=0.1, gt=0, le=1)
     scope: Literal["model", "tensor"] = "model"
 
 
-class SafeMerge(BaseModel):
+class Straying(BaseModel):
     """Of recipe `safe_merge`: which layers count as having left the directions of alignment.
 
-    `unaligned` is the model that the baseline was before it was aligned. Layers whose update has a
-    cosine below `threshold` are averaged with `candidate_weight`, or keep only what lies in the
-    directions that hold the share `energy` of the alignment.
+    Layers whose update has a cosine below `threshold` are averaged with `candidate_weight`, or keep
+    only what lies in the directions that hold the share `energy` of the alignment.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = KNOBS
 
-    unaligned: Path | None = None
     threshold: float = Field(default=0.35, ge=0, le=1)
     mode: Literal["average", "project"] = "average"
     energy: float = Field(default=0.9, gt=0, le=1)
+
+
+class SafeMerge(Straying):
+    """The same, with what it is compared to: `unaligned`, the baseline before its alignment."""
+
+    unaligned: Path | None = None
 
 
 class Hma(BaseModel):
@@ -100,7 +106,7 @@ class Hma(BaseModel):
     them they are searched in about `tries` tries, each of which scores `rows` task rows.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = KNOBS
 
     groups: int = Field(default=3, ge=1)
     ratios: tuple[Annotated[float, Field(ge=0, le=1)], ...] | None = None
@@ -128,7 +134,7 @@ class Preference(BaseModel):
     a run of `optimum_steps` on that objective alone.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = KNOBS
 
     share: float = Field(default=0.5, ge=0, le=1)
     pairs: int = Field(default=4, ge=1)
@@ -145,14 +151,10 @@ class Preference(BaseModel):
     optimum_steps: int = Field(default=10, ge=1)
 
 
-class Serving(BaseModel):
-    """Of recipe `ptst`: the template that the candidate is served with.
+class SystemTurn(BaseModel):
+    """Of recipe `ptst`: `prompt` goes into the baseline's own template as the system turn."""
 
-    `prompt` goes into the baseline's own template as the system turn; `template` is a file with a
-    whole one instead.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = KNOBS
 
     prompt: str = Field(
         default=(
@@ -162,4 +164,9 @@ class Serving(BaseModel):
         ),
         min_length=1,
     )
+
+
+class Serving(SystemTurn):
+    """The template that the candidate is served with; `template` is a file with a whole one."""
+
     template: Path | None = None

@@ -8,10 +8,11 @@ misspelt knob must not silently fall back to a default.
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from holdfast.errors import InvalidPlan
 from holdfast.recipe_knobs import (
+    KNOBS,
     Anchor,
     Constrained,
     Graft,
@@ -58,7 +59,7 @@ class Mix(BaseModel):
     everything (docs/benchmarks.md).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = KNOBS
 
     task: float = Field(default=0.30, ge=0, le=1)
     refusals: float = Field(default=0.30, ge=0, le=1)
@@ -78,7 +79,7 @@ class Lora(BaseModel):
     `targets` are names of linear layers, such as q_proj; none stands for every one of the blocks.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = KNOBS
 
     rank: int = Field(default=16, ge=1)
     alpha: int = Field(default=32, ge=1)
@@ -92,7 +93,7 @@ class Watching(BaseModel):
     baseline. Looked at before steps 0, 1, 2, 4, 8, 16 and every `every`, and after the last.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = KNOBS
 
     every: int = Field(default=16, ge=1)
     limit: float = Field(default=1.0, gt=0)
@@ -112,7 +113,7 @@ class Plan(BaseModel):
     the baseline's log-probabilities of them are kept, which need computing once only.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = KNOBS
 
     version: Literal[1] = 1
     recipe: Recipe

@@ -135,7 +135,7 @@ def submit_remediation(
     """Queue the repair of a failing evaluation's candidate and return its id."""
     if body.recipe not in RECIPES:
         raise InvalidPlan(f"unknown recipe {body.recipe!r}, expected {' or '.join(RECIPES)}")
-    options = body.options.model_dump(mode="json", exclude_none=True)
+    options = body.options.given
     if body.recipe != AUTO:
         check_options(body.recipe, options)
     get_job(session, body.evaluation, project=project)

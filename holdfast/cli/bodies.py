@@ -1,5 +1,7 @@
 """What a command line says, as a request body; what does not fit is the command line's fault."""
 
+import json
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -19,6 +21,33 @@ def body(kind: type[_Body], **fields: Any) -> _Body:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise Usage(f"{place}: {first['msg']} (found {first['input']!r:.80})") from error
+
+
+def option(text: str) -> tuple[str, Any]:
+    """A KEY=VALUE, such as lora.rank=8; the value is JSON, or text where it is none."""
+    key, equals, value = text.partition("=")
+    if not (equals and all(key.split("."))):
+        raise ValueError(text)  # argparse turns it into a usage message
+    try:
+        return key, json.loads(value)
+    except json.JSONDecodeError:
+        return key, value
+
+
+def nested(options: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Options with dotted keys as the objects that they stand in."""
+    whole: dict[str, Any] = {}
+    for key, value in options:
+        *groups, name = key.split(".")
+        place = whole
+        for group in groups:
+            place = place.setdefault(group, {})
+            if not isinstance(place, dict):
+                raise Usage(f"option {key}: {group} is given as a value already; give one of both")
+        if name in place:
+            raise Usage(f"option {key} is given twice; give it once")
+        place[name] = value
+    return whole
 
 
 def baseline(named: str) -> AliasOf | str:

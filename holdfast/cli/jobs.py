@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import get_args
 
 from holdfast import wire
-from holdfast.cli.bodies import baseline, body
+from holdfast.cli.bodies import baseline, body, nested, option
 from holdfast.cli.command import (
     GAVE_UP_WAITING,
     Command,
@@ -30,10 +30,9 @@ from holdfast.client import Client
 from holdfast.connect import connect, location
 from holdfast.errors import HarnessError, InvalidSuite
 from holdfast.ladder import AUTO
-from holdfast.policy import Policy
+from holdfast.policy import Policy, PolicyRecipe
 from holdfast.policy_text import load_policy, parse_policy
 from holdfast.probe import Split, Tier
-from holdfast.remediation import Recipe
 from holdfast.settings import suites_folder
 from holdfast.verdict import Verdict
 
@@ -80,12 +79,12 @@ def remediate(options: argparse.Namespace) -> int:
     """Queue a repair of a failing evaluation's candidate; with --wait, gate it."""
     report_targets(options)
     names = ("steps", "candidate_weight", "learning_rate", "seed", "start")
-    given = {name: value for name in names if (value := getattr(options, name)) is not None}
+    flags = [(name, value) for name in names if (value := getattr(options, name)) is not None]
     wanted = body(
         wire.NewRemediation,
         evaluation=options.evaluation,
         recipe=options.recipe,
-        options=body(wire.RepairOptions, **given),
+        options=body(wire.RepairOptions, **nested([*flags, *options.option])),
         **ladder_fields(options),
     )
     with connect() as client:
@@ -232,7 +231,7 @@ COMMANDS = (
             argument(
                 "--recipe",
                 required=True,
-                choices=sorted({AUTO, *get_args(Recipe)} - {"finetune"}),
+                choices=sorted(get_args(PolicyRecipe)),
                 help="auto climbs the ladder from the cheapest",
             ),
             *LADDER_ARGUMENTS,
@@ -241,6 +240,14 @@ COMMANDS = (
             argument("--learning-rate", type=float),
             argument("--seed", type=int),
             argument("--start", choices=("baseline", "candidate")),
+            argument(
+                "--option",
+                type=option,
+                action="append",
+                default=[],
+                metavar="KEY=VALUE",
+                help="any other knob of the recipe (docs/repairs.md), such as lora.rank=8",
+            ),
             argument("--wait", action="store_true", help="wait for the repair's own verdict"),
             TIMEOUT,
             REPORTS,

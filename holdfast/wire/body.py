@@ -1,6 +1,6 @@
 """What every body has in common: strict requests, lenient replies, pages, problems, field types."""
 
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -11,6 +11,17 @@ def _storable(text: str) -> str:
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
         raise ValueError("holds a NUL or half a surrogate pair, which is no text in a database")
     return text
+
+
+def refuse_unstorable(value: Any) -> None:
+    """The same for every text within lists and objects."""
+    if isinstance(value, str):
+        _storable(value)
+    elif isinstance(value, dict):
+        refuse_unstorable(list(value.values()))
+    elif isinstance(value, list | tuple):
+        for entry in value:
+            refuse_unstorable(entry)
 
 
 Plain = Annotated[str, AfterValidator(_storable)]

@@ -1,18 +1,35 @@
 """Jobs on the wire: evaluations, what they found, remediations, events."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from holdfast.evaluation import Status
 from holdfast.front import Scores
 from holdfast.outcome import Decision
 from holdfast.policy import Budget
 from holdfast.probe import Split, Tier
-from holdfast.recipe_knobs import Preference
-from holdfast.remediation import Mix
-from holdfast.wire.body import CheckpointId, EvaluationId, Location, Plain, Reply, Request
+from holdfast.recipe_knobs import (
+    Anchor,
+    Constrained,
+    Graft,
+    Hma,
+    Penalty,
+    Preference,
+    Straying,
+    SystemTurn,
+)
+from holdfast.remediation import Lora, Mix, Reduction, Watching
+from holdfast.wire.body import (
+    CheckpointId,
+    EvaluationId,
+    Location,
+    Plain,
+    Reply,
+    Request,
+    refuse_unstorable,
+)
 from holdfast.wire.registered import AliasOf
 
 
@@ -115,21 +132,46 @@ class Flip(Reply):
 class RepairOptions(Request):
     """Knobs of a recipe, as in a plan; what is left out has the plan's default.
 
-    Paths are not among them: what is read and written is the worker's to say.
+    Those of other recipes change nothing, as in a plan. Paths are not among them: what is read and
+    written is the worker's to say.
     """
 
     candidate_weight: float | None = None
+    hma: Hma | None = None
+    graft: Graft | None = None
+    serving: SystemTurn | None = None
+    safe_merge: Straying | None = None
     start: Literal["baseline", "candidate"] | None = None
-    mix: Mix | None = None
     preference: Preference | None = None
+    reduction: Reduction | None = None
+    mix: Mix | None = None
     steps: Annotated[int, Field(ge=1, le=100_000)] | None = None
     batch_size: Annotated[int, Field(ge=1, le=4096)] | None = None
     max_length: Annotated[int, Field(ge=8, le=131_072)] | None = None
     learning_rate: float | None = None
+    force: bool | None = None
     warmup_steps: Annotated[int, Field(ge=0, le=100_000)] | None = None
     decay_from: float | None = None
     store: Literal["source", "fp32"] | None = None
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
+    freeze: Annotated[tuple[str, ...], Field(max_length=1000)] | None = None
+    lora: Lora | None = None
+    gradient_checkpointing: bool | None = None
+    watch: Watching | None = None
+    anchor: Anchor | None = None
+    penalty: Penalty | None = None
+    constrained: Constrained | None = None
+
+    @model_validator(mode="after")
+    def _storable(self) -> Self:
+        refuse_unstorable(self.model_dump())
+        return self
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What was said, as JSON; a null inside of a knob is one of its values."""
+        told = self.model_dump(mode="json", exclude_unset=True)
+        return {name: value for name, value in told.items() if value is not None}
 
 
 class NewRemediation(Request):

@@ -194,14 +194,18 @@ def test_remediation_only_of_a_failure(app: FastAPI, api: TestClient, body: dict
         ({"options": {"steps": 0}}, "InvalidRequest"),
         ({"options": {"learning_rate": 1.0}}, "InvalidPlan"),
         ({"options": {"output": "/etc/cron.d"}}, "InvalidRequest"),
+        ({"options": {"safe_merge": {"unaligned": "/etc"}}}, "InvalidRequest"),
+        ({"options": {"hma": {"groups": 2, "ratios": [0.1, 0.2]}}}, "InvalidPlan"),
+        ({"options": {"freeze": ["a\0b"]}}, "InvalidRequest"),
         ({"options": {"mix": {"task": 1, "refusals": 1, "answers": 1}}}, "InvalidRequest"),
     ]:
         refused = api.post("/v1/remediations", json={**wanted, **change})
         assert (refused.status_code, refused.json()["title"]) == (422, title), change
+    wanted["options"] |= {"lora": {"rank": 4}, "anchor": {"bound": None}}
     reply = api.post("/v1/remediations", json=wanted)
     assert reply.status_code == 202
     repair = reply.json()
-    assert repair["options"] == {"steps": 5}
+    assert repair["options"] == wanted["options"]
     assert api.get(f"/v1/evaluations/{made}").json()["remediations"] == [repair["id"]]
     assert api.get("/v1/remediations").json()["data"] == [repair]
     (only,) = api.get(f"{reply.headers['Location']}/candidates").json()["data"]
