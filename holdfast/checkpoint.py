@@ -28,6 +28,8 @@ from holdfast.errors import CheckpointRefused, NotBuilt
 from holdfast.weights import TensorSpan, read_header
 
 WEIGHTS = "model.safetensors"
+ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER = "+adapter/"  # before the paths of an adapter's files; no file's own name has a plus
 INDEX = "model.safetensors.index.json"
 MODEL_TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -51,7 +53,8 @@ class CheckpointRef:
     `digest` is `sha256:` and the SHA-256 of the manifest: one line of JSON `[path, size, sha256]`
     a file, sorted by path. `template_sha256` is that of the chat template's UTF-8 bytes, and of no
     bytes at all where there is none. `stamps` (one a file, same order) belongs to this machine and
-    moment; two refs are equal without it.
+    moment; two refs are equal without it. `adapter` is the folder of an adapter whose base lies at
+    `path`; its files are among `files`, with ADAPTER before their paths.
     """
 
     name: str
@@ -60,20 +63,16 @@ class CheckpointRef:
     files: tuple[FileEntry, ...]
     template_sha256: str
     stamps: tuple[Stamp, ...] = field(compare=False, repr=False)
+    adapter: Path | None = None
 
 
 def admit(uri: str, roots: Sequence[Path]) -> CheckpointRef:
     """Check and hash the checkpoint at a plain path or `file://` URI under one of `roots`.
 
     Raises CheckpointRefused with one sentence about the first thing that is wrong, and NotBuilt
-    for sources and adapters that this version does not load.
+    for sources that this version does not load.
     """
-    folder = _local_path(uri)
-    try:
-        with opened_folder(folder, roots) as descriptor:
-            admitted = admitted_files(descriptor)
-    except OSError as error:
-        raise CheckpointRefused(f"checkpoint {uri} cannot be read: {error.strerror}") from error
+    folder, admitted = admitted_folder(uri, roots)
     by_path = {file.path: file for file in admitted}
     _check_config(by_path)
     _check_weights(by_path)
@@ -88,6 +87,16 @@ def admit(uri: str, roots: Sequence[Path]) -> CheckpointRef:
     )
 
 
+def admitted_folder(uri: str, roots: Sequence[Path]) -> tuple[Path, list[AdmittedFile]]:
+    """A folder and its files, each checked by itself and hashed; not as a model."""
+    folder = _local_path(uri)
+    try:
+        with opened_folder(folder, roots) as descriptor:
+            return folder, admitted_files(descriptor)
+    except OSError as error:
+        raise CheckpointRefused(f"checkpoint {uri} cannot be read: {error.strerror}") from error
+
+
 def manifest_digest(files: Sequence[FileEntry]) -> str:
     """The digest `sha256:<64 hex>` of a set of files, whatever their order."""
     lines = "".join(json.dumps(list(entry)) + "\n" for entry in sorted(files))
@@ -99,11 +108,9 @@ def verify_unchanged(ref: CheckpointRef) -> None:
 
     Compares names, sizes, modification times and inodes; reads no file.
     """
-    found = {
-        path.relative_to(ref.path).as_posix(): path
-        for path in ref.path.rglob("*")
-        if path.is_symlink() or not path.is_dir()
-    }
+    found = _files_below(ref.path)
+    if ref.adapter is not None:
+        found |= {f"{ADAPTER}{name}": path for name, path in _files_below(ref.adapter).items()}
     expected = {entry.path: stamp for entry, stamp in zip(ref.files, ref.stamps, strict=True)}
     changed = sorted(found.keys() ^ expected.keys()) or [
         name for name, path in found.items() if stamp_of(os.lstat(path)) != expected[name]
@@ -113,6 +120,14 @@ def verify_unchanged(ref: CheckpointRef) -> None:
             f"checkpoint {ref.path} changed after it was admitted ({changed[0]}), so nothing "
             f"measured on it belongs to {ref.digest}; submit it again"
         )
+
+
+def _files_below(folder: Path) -> dict[str, Path]:
+    return {
+        path.relative_to(folder).as_posix(): path
+        for path in folder.rglob("*")
+        if path.is_symlink() or not path.is_dir()
+    }
 
 
 def chat_template(path: Path) -> str | None:
@@ -197,10 +212,10 @@ def _local_path(uri: str) -> Path:
 
 
 def _check_config(files: dict[str, AdmittedFile]) -> None:
-    if "adapter_config.json" in files:
-        raise NotBuilt(
-            "adapter_config.json makes this an adapter, which this version does not load; "
-            "merge it into its base model and submit the merged folder"
+    if ADAPTER_CONFIG in files:
+        raise CheckpointRefused(
+            f"{ADAPTER_CONFIG} makes this an adapter, which is no checkpoint without its base; "
+            "give the base's folder, and this one as its `adapter`"
         )
     if "config.json" not in files:
         raise CheckpointRefused("no config.json; expected the folder of a transformers checkpoint")

@@ -71,9 +71,11 @@ class Client:
 
     # --- checkpoints, baselines, policies
 
-    def register_checkpoint(self, uri: str, *, parent: str | None = None) -> wire.Checkpoint:
+    def register_checkpoint(
+        self, uri: str, *, parent: str | None = None, adapter: str | None = None
+    ) -> wire.Checkpoint:
         """Have a folder admitted, hashed and registered."""
-        body = wire.NewCheckpoint(uri=uri, parent=parent)
+        body = wire.NewCheckpoint(uri=uri, parent=parent, adapter=adapter)
         return self._post(wire.Checkpoint, "/v1/checkpoints", body)
 
     def checkpoint(self, checkpoint_id: str) -> wire.Checkpoint:

@@ -45,7 +45,7 @@ RepairRecipe = Literal[
     "alright",
     "maxright",
 ]
-Recipe = Literal["finetune", RepairRecipe]  # the first is what is to be repaired
+Recipe = Literal["finetune", "merge_adapter", RepairRecipe]  # the first two make what is judged
 Reduction = Literal["token_mean_global", "token_mean_batch", "seq_sum_mean"]
 
 MAX_LEARNING_RATE = 1e-3  # beyond it a full fine-tune of an aligned model is a mistake
@@ -109,6 +109,7 @@ class Plan(BaseModel):
     from `start`. `store` is the dtype on disk: the start checkpoint's own, or fp32 where rounding
     to bf16 would swallow the repair. `freeze` are shell patterns of parameter names. `resume` is a
     folder in which a run that is killed leaves what it needs to go on; the same plan goes on there.
+    `adapter` is what `merge_adapter` adds to the baseline.
     `preference_data` is JSON Lines of {"prompt", "chosen", "rejected"}; `reference_cache` is where
     the baseline's log-probabilities of them are kept, which need computing once only.
     """
@@ -119,6 +120,7 @@ class Plan(BaseModel):
     recipe: Recipe
     baseline: Path
     candidate: Path | None = None
+    adapter: Path | None = None
     output: Path
     seed: int = Field(default=0, ge=0)
 

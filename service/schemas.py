@@ -46,6 +46,7 @@ def checkpoint(row: tables.Checkpoint) -> wire.Checkpoint:
         digest=row.digest,
         template_sha256=row.template_sha256,
         files=tuple(files),
+        adapter=row.adapter,
         parent=row.parent_id,
         created_at=row.created_at,
     )

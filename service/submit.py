@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from holdfast import wire
-from holdfast.checkpoint import CheckpointRef, admit
+from holdfast.adapter import admitted
+from holdfast.checkpoint import CheckpointRef
 from holdfast.db.browse import count_unfinished
 from holdfast.db.catalogue import (
     find_baseline,
@@ -33,6 +34,7 @@ from holdfast.db.evaluations import (
     get_job,
 )
 from holdfast.errors import (
+    CheckpointRefused,
     Conflict,
     InvalidPlan,
     InvalidPolicy,
@@ -73,7 +75,7 @@ def submit_evaluation(
             "a template of one's own is not available in this version; expected baseline or "
             "candidate, whose own chat template then renders both sides"
         )
-    candidate = checkpoint_named(body.candidate, settings)
+    candidate = checkpoint_named(body.candidate, settings, adapter=body.adapter)
     baseline = checkpoint_named(body.baseline, settings)
     policy = policy_named(body.policy, settings)
     pinned = checkpoint_named(body.anchor, settings) if body.anchor else None
@@ -183,14 +185,20 @@ def check_options(recipe: str, options: dict[str, Any]) -> None:
         raise InvalidPlan(f"remediation option {place}: {first['msg']}") from error
 
 
-def checkpoint_named(named: str | wire.AliasOf, settings: Settings) -> Lookup:
+def checkpoint_named(
+    named: str | wire.AliasOf, settings: Settings, *, adapter: str | None = None
+) -> Lookup:
     """A checkpoint by alias, id or folder; a folder is admitted at once, registered later."""
     if isinstance(named, wire.AliasOf):
         alias = named.alias
         return lambda session, project: get_baseline(session, project, alias).checkpoint_id
     if CHECKPOINT_ID.fullmatch(named):
+        if adapter is not None:
+            raise CheckpointRefused(
+                f"an adapter is given with the folder of its base, found {named}; give that folder"
+            )
         return lambda session, project: get_checkpoint(session, project, named).id
-    ref: CheckpointRef = admit(named, settings.roots)
+    ref: CheckpointRef = admitted(named, adapter, settings.roots)
     return lambda session, project: register_checkpoint(session, project, ref).id
 
 

@@ -196,6 +196,7 @@ def measured(baseline: Tensor, candidate: Tensor, merged: Tensor) -> Move:
 
 
 def move_of(baseline: Tensor, candidate: Tensor, merged: Tensor) -> Move:
+    """How far `merged` moved; `candidate` is overwritten if it is exact already."""
     exact = torch.promote_types(merged.dtype, torch.float32)
     ours = baseline.to(exact)
     apart = candidate.to(exact).sub_(ours)

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy.orm import Session
-
+from holdfast.adapter import admitted
 from holdfast.budget import Limits, limits_of
-from holdfast.checkpoint import CheckpointRef, admit, chat_template
+from holdfast.checkpoint import CheckpointRef, chat_template
 from holdfast.db.catalogue import require_unaligned
 from holdfast.db.evaluations import get_evaluation, get_remediation
+from holdfast.db.session import reading
 from holdfast.db.tables import Checkpoint, Evaluation, PolicyText
-from holdfast.errors import CheckpointRefused, InvalidTaskData, NotFound
+from holdfast.errors import CheckpointRefused, InvalidTaskData
 from holdfast.judge_endpoint import endpoint_of
 from holdfast.judges import JUDGES
 from holdfast.judges.leak import personal
@@ -29,11 +29,13 @@ from holdfast.probe import MAX_TOKENS, Split, Tier, spec_of
 from holdfast.settings import Settings
 from holdfast.suites import select, suite_for
 from holdfast.task_data import Row, digest_of, held_out, read_task_data, rows_digest
+from workers.adapters import whole
 from workers.attacks.from_file import read_texts, texts_digest
 from workers.engine import Sampling
 from workers.harness.child import plan_task
 from workers.probes import COMPARED, PROBES, memory
 from workers.probes.question import Question
+from workers.worker import Worker
 
 RETENTION = "task.retention"
 DEPLOYED = "deployed"  # the template of a repair that changes it: the candidate's own for itself
@@ -97,21 +99,28 @@ class Repair:
     output: Path
 
 
-def load_case(session: Session, evaluation_id: str, settings: Settings) -> Case:
-    """Read the row, admit the checkpoints again (they may have changed on disk), plan the items."""
-    row = get_evaluation(session, evaluation_id)
-    text = session.get_one(PolicyText, row.policy_id)
+def load_case(worker: Worker, evaluation_id: str) -> Case:
+    """Read the rows, admit the checkpoints again (they may have changed on disk), plan the items.
+
+    Hashing takes a while, so no session is open meanwhile.
+    """
+    settings = worker.settings
+    with reading(worker.database) as session:
+        row = get_evaluation(session, evaluation_id)
+        text = session.get_one(PolicyText, row.policy_id)
+        ids = (row.baseline_id, row.candidate_id, row.anchor_id, row.repairs_id)
+        known = {name: session.get_one(Checkpoint, name) for name in ids if name is not None}
     policy = parse_policy(text.text, source=text.name)
-    baseline = readmit(session, row.baseline_id, settings)
-    candidate = readmit(session, row.candidate_id, settings)
+    found = {name: readmit(worker, checkpoint) for name, checkpoint in known.items()}
+    baseline, candidate = found[row.baseline_id], found[row.candidate_id]
     probes = policy.probes(repair=row.repairs_id is not None)
     sides = [Side("baseline", baseline, probes), Side("candidate", candidate, probes)]
     if row.anchor_id is not None:
-        anchor = readmit(session, row.anchor_id, settings)
-        sides.insert(1, Side("anchor", anchor, tuple(p for p in probes if p != RETENTION)))
+        asked = tuple(p for p in probes if p != RETENTION)
+        sides.insert(1, Side("anchor", found[row.anchor_id], asked))
     repairs = None
     if row.repairs_id is not None:
-        failing = readmit(session, row.repairs_id, settings)
+        failing = found[row.repairs_id]
         sides.append(Side("repaired", failing, tuple(p for p in probes if p == RETENTION)))
         repairs = failing.digest
     tier: Tier = row.tier  # type: ignore[assignment]  # a CHECKed column
@@ -137,16 +146,16 @@ def load_case(session: Session, evaluation_id: str, settings: Settings) -> Case:
     )
 
 
-def load_repair(session: Session, remediation_id: str, settings: Settings) -> Repair:
-    """Read the rows and admit both checkpoints again."""
-    row = get_remediation(session, remediation_id)
-    evaluation = get_evaluation(session, row.evaluation_id)
-    case = load_case(session, row.evaluation_id, settings)
+def load_repair(worker: Worker, remediation_id: str) -> Repair:
+    """Read the rows and admit the checkpoints again."""
+    with reading(worker.database) as session:
+        row = get_remediation(session, remediation_id)
+        evaluation = get_evaluation(session, row.evaluation_id)
+        merging = row.recipe == "safe_merge"
+        before = require_unaligned(session, evaluation.baseline_id) if merging else None
+    case = load_case(worker, row.evaluation_id)
     sides = {side.name: side for side in case.sides}
-    unaligned = None
-    if row.recipe == "safe_merge":
-        before = require_unaligned(session, evaluation.baseline_id)
-        unaligned = readmit(session, before.id, settings)
+    home = worker.settings.home
     return Repair(
         remediation_id=remediation_id,
         case=case,
@@ -155,24 +164,24 @@ def load_repair(session: Session, remediation_id: str, settings: Settings) -> Re
         recipe=row.recipe,
         options=row.options,
         task_data=Path(evaluation.task_data) if evaluation.task_data else None,
-        unaligned=unaligned.path if unaligned else None,
-        workspace=settings.home / "work" / remediation_id,
-        output=settings.home / "checkpoints" / remediation_id,
+        unaligned=None if before is None else readmit(worker, before).path,
+        workspace=home / "work" / remediation_id,
+        output=home / "checkpoints" / remediation_id,
     )
 
 
-def readmit(session: Session, checkpoint_id: str, settings: Settings) -> CheckpointRef:
-    """Admit a registered checkpoint again; refused when its content is no longer the same."""
-    row = session.get(Checkpoint, checkpoint_id)
-    if row is None:
-        raise NotFound(f"no checkpoint {checkpoint_id}")
-    found = admit(row.path, settings.roots)
+def readmit(worker: Worker, row: Checkpoint) -> CheckpointRef:
+    """Admit a registered checkpoint again; refused when its content is no longer the same.
+
+    One that is a base and an adapter is merged, and whole from here on.
+    """
+    found = admitted(row.path, row.adapter, worker.settings.roots)
     if found.digest != row.digest:
         raise CheckpointRefused(
             f"{row.path} holds {found.digest}, registered as {row.digest}: "
             "a checkpoint never changes; register the new content as a checkpoint of its own"
         )
-    return found
+    return found if found.adapter is None else whole(worker, found)
 
 
 def plan(

@@ -40,8 +40,7 @@ from workers.worker import Worker
 def evaluate(worker: Worker, lease: jobs.Lease) -> None:
     """Bring an evaluation from its row to its verdict."""
     started = time.monotonic()
-    with reading(worker.database) as session:
-        case = load_case(session, lease.job_id, worker.settings)
+    case = load_case(worker, lease.job_id)
     stops: dict[str, int] = {}
     if not dropped_early(worker, lease, case):
         stops = ask_all(worker, lease, case)

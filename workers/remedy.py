@@ -27,7 +27,7 @@ from holdfast.db.evaluations import (
     get_job,
     get_remediation,
 )
-from holdfast.db.session import after_commit, reading, transaction
+from holdfast.db.session import after_commit, transaction
 from holdfast.db.tables import Evaluation, Job, Remediation
 from holdfast.errors import InvalidPlan
 from holdfast.evaluation import Status
@@ -58,8 +58,7 @@ WEIGHTS_ALONE = {"wise_ft", "safe_merge", "graft", "ptst"}  # no device is neede
 
 def repair(worker: Worker, lease: jobs.Lease) -> None:
     """Bring a remediation from its row to a repaired checkpoint and its evaluation."""
-    with reading(worker.database) as session:
-        job = load_repair(session, lease.job_id, worker.settings)
+    job = load_repair(worker, lease.job_id)
     if not job.output.exists():  # a whole checkpoint is there after a worker died past training
         for folder in (job.workspace, job.output.parent):
             folder.mkdir(parents=True, exist_ok=True)

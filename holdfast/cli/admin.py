@@ -68,11 +68,13 @@ def baseline_get(options: argparse.Namespace) -> int:
 
 def baseline_set(options: argparse.Namespace) -> int:
     """Move an alias, unless somebody else moved it meanwhile."""
-    if options.parent is not None and options.checkpoint.startswith("ckpt_"):
-        raise Usage("--parent belongs to a folder that is registered on the way, not to an id")
+    told = options.parent is not None or options.adapter is not None
+    if told and options.checkpoint.startswith("ckpt_"):
+        raise Usage("--parent and --adapter belong to a folder that is registered, not to an id")
     with connect() as client:
         parent = None if options.parent is None else registered(client, options.parent)
-        checkpoint = registered(client, options.checkpoint, parent=parent)
+        adapter = None if options.adapter is None else location(options.adapter)
+        checkpoint = registered(client, options.checkpoint, parent=parent, adapter=adapter)
         seen = options.seen_version
         if seen is None:
             seen = _version(client.baseline, options)
@@ -82,11 +84,11 @@ def baseline_set(options: argparse.Namespace) -> int:
     return 0
 
 
-def registered(client: Client, named: str, *, parent: str | None = None) -> str:
+def registered(client: Client, named: str, **also: str | None) -> str:
     """The id of a checkpoint that is named by id, or by a folder which is registered on the way."""
     if named.startswith("ckpt_"):
         return named
-    return client.register_checkpoint(location(named), parent=parent).id
+    return client.register_checkpoint(location(named), **also).id
 
 
 def baseline_history(options: argparse.Namespace) -> int:
@@ -178,6 +180,9 @@ COMMANDS = (
         (
             ALIAS,
             argument("checkpoint", help="ckpt_..., or a folder to register"),
+            argument(
+                "--adapter", metavar="DIR", help="a LoRA adapter, of which the folder is the base"
+            ),
             argument("--parent", help="what it was made from (safe_merge reads it)"),
             argument("--seen-version", type=int, help="refuse if the alias is not at this version"),
             PROJECT,

@@ -78,7 +78,7 @@ def own_settings(home: Path, options: argparse.Namespace) -> Settings:
     settings = read_settings(
         {**environment, "HOLDFAST_HOME": str(home), "HOLDFAST_SUITES": str(suites)}
     )
-    words = (options.candidate, options.baseline, options.anchor)
+    words = (options.candidate, options.adapter, options.baseline, options.anchor)
     named = [Path(word).absolute() for word in words if word is not None]
     roots = [folder.parent for folder in named if folder.is_dir()]
     if options.task_data is not None:

@@ -103,6 +103,7 @@ def request(options: argparse.Namespace, policy: str) -> wire.NewEvaluation:
     return body(
         wire.NewEvaluation,
         candidate=location(options.candidate),
+        adapter=None if options.adapter is None else location(options.adapter),
         baseline=baseline(options.baseline),
         anchor=None if options.anchor is None else baseline(options.anchor),
         policy=policy,
@@ -197,6 +198,7 @@ def _seconds(text: str) -> float:
 TIMEOUT = argument("--timeout", type=_seconds, metavar="SECONDS", help="exit 5 after this long")
 EVALUATION = (
     argument("candidate", help="a checkpoint folder, or ckpt_..."),
+    argument("--adapter", metavar="DIR", help="a LoRA adapter, of which the candidate is the base"),
     argument("--baseline", required=True, help="a folder, ckpt_..., or alias:NAME"),
     argument("--anchor", help="a second baseline, pinned; default: alias:anchor if it is set"),
     argument("--task-data", metavar="FILE", help="JSON Lines of prompt and completion"),

@@ -39,11 +39,12 @@ def register_checkpoint(
         digest=ref.digest,
         template_sha256=ref.template_sha256,
         files=[list(entry) for entry in ref.files],
+        adapter=None if ref.adapter is None else str(ref.adapter),
         parent_id=parent_id,
         created_at=now(session),
     )
     row = _insert_or_find(session, fresh)
-    row.path = str(ref.path)
+    row.path, row.adapter = str(ref.path), None if ref.adapter is None else str(ref.adapter)
     return row
 
 

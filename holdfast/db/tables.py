@@ -86,6 +86,7 @@ class Checkpoint(Row):
     digest: Mapped[str] = mapped_column(String(71))
     template_sha256: Mapped[str] = mapped_column(String(64))
     files: Mapped[list[Any]]
+    adapter: Mapped[str | None] = mapped_column(Text)
     parent_id: Mapped[str | None] = mapped_column(ForeignKey("checkpoints.id"))
     created_at: Mapped[datetime]
 

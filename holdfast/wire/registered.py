@@ -12,10 +12,12 @@ from holdfast.wire.body import Alias, CheckpointId, Location, Name, Plain, Reply
 class NewCheckpoint(Request):
     """A folder under one of the server's checkpoint roots, as a path or file:// URI.
 
-    `parent` is what it was made from; that of a baseline is the model from before its alignment.
+    `adapter` is the folder of a LoRA adapter (as peft saves it) whose base `uri` is. `parent` is
+    what it was made from; that of a baseline is the model from before its alignment.
     """
 
     uri: Location
+    adapter: Location | None = None
     parent: CheckpointId | None = None
 
 
@@ -37,6 +39,7 @@ class Checkpoint(Reply):
     digest: str
     template_sha256: str
     files: tuple[File, ...]
+    adapter: str | None = None
     parent: str | None
     created_at: datetime
 

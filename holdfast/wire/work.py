@@ -36,13 +36,15 @@ from holdfast.wire.registered import AliasOf
 class NewEvaluation(Request):
     """What to compare.
 
-    `candidate` and `baseline` are checkpoint ids, or folders that are registered on the way;
+    `candidate` and `baseline` are checkpoint ids, or folders that are registered on the way, the
+    candidate with the LoRA `adapter` whose base it is, if one is given;
     `policy` is a shipped policy's name, a policy id, or YAML text. `template` is the chat template
     that both sides are rendered with: the baseline's, or the candidate's. `anchor` is a second
     baseline, pinned; left out, it is the project's alias `anchor` where there is one.
     """
 
     candidate: Location
+    adapter: Location | None = None
     baseline: AliasOf | Location
     anchor: AliasOf | Location | None = None
     policy: Annotated[Plain, Field(min_length=1, max_length=200_000)]

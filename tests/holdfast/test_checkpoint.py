@@ -184,7 +184,7 @@ FILES: list[tuple[str, bytes | Callable[[Path], None], str]] = [
     ("bomb.json", b"[" * 1_000_000, "nested deeper than 64"),
     ("digits.json", b"9" * 5_000, "digits"),
     ("huge.json", b" " * 32_000_001, "32000001 bytes of JSON"),
-    ("adapter_config.json", b"{}", "merge it into its base model"),
+    ("adapter_config.json", b"{}", "this one as its `adapter`"),
     ("config.json", b"{}", "model_type is None"),
     ("config.json", b"[]", "model_type is None"),
     ("config.json", b'{"model_type": "../x"}', "model_type is '../x'"),

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from holdfast.db.session import reading, transaction
+from holdfast.db.session import transaction
 from holdfast.db.trials import save_answers
 from workers import answers
 from workers.answers import Answered, answer_key, answered, batches
@@ -28,8 +28,7 @@ HARM = "harm.direct"
 
 @pytest.fixture
 def case(worker: Worker, queue: Callable[..., str]) -> Case:
-    with reading(worker.database) as session:
-        return load_case(session, queue(), worker.settings)
+    return load_case(worker, queue())
 
 
 def test_the_key_hangs_on_everything_that_reaches_the_model(case: Case, worker: Worker) -> None:

@@ -38,8 +38,7 @@ def real(worker: Worker, models: Path) -> Worker:
 
 
 def asked(worker: Worker, evaluation: str, lease: jobs.Lease) -> list[TrialRow]:
-    with reading(worker.database) as session:
-        case = load_case(session, evaluation, worker.settings)
+    case = load_case(worker, evaluation)
     measure_drift(worker, lease, case)
     with reading(worker.database) as session:
         return list(trial_rows(session, evaluation, "candidate"))

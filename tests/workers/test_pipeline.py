@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -69,13 +70,13 @@ def test_an_evaluation_ends_in_a_verdict_that_its_evidence_gives_again(
     assert counts(worker, evaluation) == {"baseline": ITEMS, "candidate": ITEMS}
     with reading(worker.database) as session:
         row = get_evaluation(session, evaluation)
-        case = load_case(session, evaluation, worker.settings)
         job = session.get_one(Job, evaluation)
         sides = {
             side: read_back(session, evaluation, side, Manifest.model_validate(manifest))
             for side, manifest in row.manifests.items()
         }
     assert (job.status, job.error, row.verdict) == ("succeeded", None, "fail")
+    case = load_case(worker, evaluation)
     assert decide(case.policy, sides["baseline"], sides["candidate"]).digest == verdict.digest
     for side in sides.values():
         assert side.manifest.complete
@@ -187,10 +188,10 @@ def test_an_operators_templates_are_asked_at_full_and_stand_in_the_evidence(
     cases = {}
     for tier in ("standard", "full"):
         evaluation = queue(policy=JAILBREAK, tier=tier)
-        with reading(worker.database) as session:
-            cases[tier] = [
-                load_case(session, evaluation, settings) for settings in (worker.settings, brought)
-            ]
+        cases[tier] = [
+            load_case(replace(worker, settings=settings), evaluation)
+            for settings in (worker.settings, brought)
+        ]
     assert cases["standard"][0] == cases["standard"][1]
     without, with_file = cases["full"]
     added = set(with_file.questions["harm.jailbreak"]) - set(without.questions["harm.jailbreak"])
@@ -331,8 +332,8 @@ def test_what_follows_a_verdict(
         made = [create_remediation(session, origin, recipe=one, options={}) for one in tried]
     if made:
         current = queue("aligned", policy=policy, remediation_id=made[-1])
+    case = load_case(worker, current)
     with transaction(worker.database) as session:
-        case = load_case(session, current, worker.settings)
         sides = Verdict.model_construct(verdict=verdict)
         wanted = follow_up(session, case, sides)
     with reading(worker.database) as session:
@@ -346,8 +347,8 @@ def test_what_follows_a_verdict(
 
 def test_a_repair_has_the_budget_of_its_policy(worker: Worker, queue: Queue) -> None:
     origin = queue(policy=harm("auto", 2))
+    case = load_case(worker, origin)
     with transaction(worker.database) as session:
-        case = load_case(session, origin, worker.settings)
         assert follow_up(session, case, Verdict.model_construct(verdict="fail"))
     with reading(worker.database) as session:
         (repair,) = remediations_of(session, origin)

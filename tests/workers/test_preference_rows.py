@@ -36,8 +36,7 @@ def begin(worker: Worker, queue: Queue, claim: Claim) -> Begin:
         with transaction(worker.database) as session:
             create_remediation(session, evaluation, recipe="alright", options=options)
         lease = claim()
-        with reading(worker.database) as session:
-            found = load_repair(session, lease.job_id, worker.settings)
+        found = load_repair(worker, lease.job_id)
         found.workspace.mkdir(parents=True)
         return lease, found
 

@@ -8,7 +8,7 @@ import pytest
 
 from holdfast.db import jobs
 from holdfast.db.evaluations import create_remediation
-from holdfast.db.session import reading, transaction
+from holdfast.db.session import transaction
 from holdfast.errors import TrainingFailed
 from holdfast.remediation import Mix, Plan, rows_drawn
 from holdfast.suites import Request, load_suite
@@ -71,8 +71,7 @@ def lease(worker: Worker, queue: Queue, claim: Claim) -> jobs.Lease:
 
 @pytest.fixture
 def repair(worker: Worker, lease: jobs.Lease) -> Repair:
-    with reading(worker.database) as session:
-        found = load_repair(session, lease.job_id, worker.settings)
+    found = load_repair(worker, lease.job_id)
     found.workspace.mkdir(parents=True)
     return found
 
@@ -122,7 +121,6 @@ def test_a_baseline_that_refuses_nothing_cannot_be_rehearsed(
     with transaction(worker.database) as session:
         create_remediation(session, evaluation, recipe="rehearsal", options={})
     lease = claim()
-    with reading(worker.database) as session:
-        found = load_repair(session, lease.job_id, worker.settings)
+    found = load_repair(worker, lease.job_id)
     with pytest.raises(TrainingFailed, match="no refusal that the judge agrees with"):
         write_rehearsal(worker, lease, found, plan())

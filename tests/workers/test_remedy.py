@@ -45,8 +45,7 @@ def remedy(worker: Worker, queue: Queue, claim: Claim) -> Remedy:
 
 
 def planned(worker: Worker, lease: jobs.Lease) -> Any:
-    with reading(worker.database) as session:
-        job = load_repair(session, lease.job_id, worker.settings)
+    job = load_repair(worker, lease.job_id)
     job.workspace.mkdir(parents=True)
     return make_plan(worker, lease, job)
 

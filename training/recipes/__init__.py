@@ -28,6 +28,7 @@ def _of(module: str, function: str = "run") -> Run:
 
 RECIPES: dict[Recipe, Run] = {
     "finetune": _of("finetune"),
+    "merge_adapter": _of("merge_adapter"),
     "ptst": _of("ptst"),
     "wise_ft": _of("wise_ft"),
     "hma": _of("hma"),

@@ -1,0 +1,117 @@
+"""A base and its adapter are merged once, by a child, and whole from then on."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from holdfast.adapter import admit_adapted
+from holdfast.checkpoint import CheckpointRef, admit
+from holdfast.db import jobs
+from holdfast.db.catalogue import register_checkpoint
+from holdfast.db.evaluations import get_evaluation
+from holdfast.db.session import reading, transaction
+from holdfast.errors import CheckpointRefused
+from tests.holdfast.test_adapter import BASE, CONFIG, FACTORS
+from tests.support.folders import write_tensors
+from workers.adapters import FOLDER, cached, whole
+from workers.case import load_case
+from workers.pipeline import evaluate
+from workers.worker import Worker
+
+Queue = Callable[..., str]
+
+
+@pytest.fixture
+def tuned(models: Path) -> Path:
+    """A base that the scripted engine plays, and an adapter of it in `lora`."""
+    folder = models / "tuned"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "llama"}')
+    (folder / "tokenizer_config.json").write_text('{"chat_template": "{{ messages }}"}')
+    (folder / "scripted.json").write_text(json.dumps({"refuse_share": 0.1}))
+    write_tensors(folder / "model.safetensors", BASE)
+    adapter = models / "lora"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text(json.dumps(CONFIG))
+    write_tensors(adapter / "adapter_model.safetensors", FACTORS)
+    return folder
+
+
+@pytest.fixture
+def ref(tuned: Path, worker: Worker) -> CheckpointRef:
+    return admit_adapted(str(tuned), str(tuned.parent / "lora"), worker.settings.roots)
+
+
+@pytest.fixture
+def children(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The plans that training children were started with."""
+    started: list[Path] = []
+    run = worker.training.run
+
+    def counted(plan: Path) -> Iterator[dict[str, object]]:
+        started.append(plan)
+        return run(plan)
+
+    monkeypatch.setattr(worker.training, "run", counted)
+    return started
+
+
+def test_it_is_merged_once_and_again_only_if_the_cache_was_touched(
+    worker: Worker, ref: CheckpointRef, children: list[Path]
+) -> None:
+    first = whole(worker, ref)
+    assert (first.digest, first.name, first.adapter) == (ref.digest, "tuned+lora", None)
+    assert first.path.parent == worker.settings.home / FOLDER
+    assert admit(str(first.path), [first.path.parent]).digest != ref.digest
+    assert whole(worker, ref) == first
+    assert len(children) == 1
+    (first.path / "config.json").write_text('{"model_type": "gpt2"}')
+    assert whole(worker, ref) == first
+    assert len(children) == 2
+    kept = first.path.with_suffix(".digest").read_text()
+    assert cached(first.path, kept) is not None
+    assert cached(first.path, "") is None  # killed before it was written down
+    (first.path / "model.safetensors").unlink()
+    assert cached(first.path, kept) is None
+
+
+def test_what_changed_while_it_was_merged_is_no_checkpoint(
+    worker: Worker, ref: CheckpointRef
+) -> None:
+    (ref.path / "scripted.json").write_text("{}")
+    with pytest.raises(CheckpointRefused, match="changed after it was admitted"):
+        whole(worker, ref)
+
+
+def test_an_evaluation_sees_a_whole_checkpoint_of_the_registered_digest(
+    worker: Worker, queue: Queue, claim: Callable[[], jobs.Lease], ref: CheckpointRef
+) -> None:
+    evaluation = queue()
+    with transaction(worker.database) as session:
+        row = register_checkpoint(session, "p", ref)
+        assert row.adapter == str(ref.adapter)
+        get_evaluation(session, evaluation).candidate_id = row.id
+    case = load_case(worker, evaluation)
+    candidate = next(side.checkpoint for side in case.sides if side.name == "candidate")
+    assert candidate.digest == ref.digest
+    assert candidate.path.is_relative_to(worker.settings.home / FOLDER)
+    evaluate(worker, claim())
+    with reading(worker.database) as session:
+        ended = get_evaluation(session, evaluation)
+    assert ended.verdict == "fail"
+    assert ended.manifests["candidate"]["checkpoint"]["digest"] == ref.digest
+
+
+def test_an_adapter_that_changed_since_it_was_registered_is_refused(
+    worker: Worker, queue: Queue, ref: CheckpointRef
+) -> None:
+    evaluation = queue()
+    with transaction(worker.database) as session:
+        row = register_checkpoint(session, "p", ref)
+        get_evaluation(session, evaluation).candidate_id = row.id
+    assert ref.adapter is not None
+    (ref.adapter / "adapter_config.json").write_text(json.dumps(CONFIG | {"lora_alpha": 1}))
+    with pytest.raises(CheckpointRefused, match="never changes"):
+        load_case(worker, evaluation)
