@@ -77,6 +77,7 @@ class Lora(BaseModel):
     """A low-rank adapter, trained in place of the weights and merged into them in the end.
 
     `targets` are names of linear layers, such as q_proj; none stands for every one of the blocks.
+    `keep` leaves the adapter too, as a folder that peft loads, in OUTPUT-adapter.
     """
 
     model_config = KNOBS
@@ -84,6 +85,7 @@ class Lora(BaseModel):
     rank: int = Field(default=16, ge=1)
     alpha: int = Field(default=32, ge=1)
     targets: tuple[str, ...] = ()
+    keep: bool = False
 
 
 class Watching(BaseModel):
@@ -176,6 +178,21 @@ class Plan(BaseModel):
                     f"{self.candidate_weight:g}; set both to the same"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _an_adapter_that_is_shipped(self) -> "Plan":
+        if self.lora is not None and self.lora.keep and self.recipe == "kl_anchor":
+            raise ValueError(
+                "lora.keep: kl_anchor moves the merged weights back until they are within its "
+                "bound, so what it ships is not its adapter; leave out keep"
+            )
+        return self
+
+    @property
+    def kept_adapter(self) -> Path | None:
+        """Where the run leaves its adapter, beside the checkpoint; None if it is not to."""
+        wanted = self.lora is not None and self.lora.keep
+        return self.output.with_name(f"{self.output.name}-adapter") if wanted else None
 
     @property
     def start_checkpoint(self) -> Path:

@@ -43,6 +43,8 @@ def run(arguments: list[str]) -> None:
     with company(plan):
         added = RECIPES[plan.recipe](plan, report)
     seconds = time.monotonic() - began
+    if plan.kept_adapter is not None and plan.kept_adapter.is_dir():
+        added["adapter"] = str(plan.kept_adapter)
     if world() > 1:
         added["processes"] = world()
     report("done", output=str(plan.output), recipe=plan.recipe, seconds=seconds, **added)

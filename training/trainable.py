@@ -2,23 +2,26 @@
 
 Dropout stays off in every case, also where gradient checkpointing needs the model in training mode:
 a policy with dropout could not be compared with its reference. An adapter is merged back before
-anything is written, so every repair is a whole checkpoint.
+anything is written, so every repair is a whole checkpoint; beside it the adapter may be kept.
 """
 
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 from torch import nn
 
 from holdfast.errors import InvalidPlan
 from holdfast.remediation import Lora, Plan
 from training.model import save_weights, stored_weights
-from training.output import whole_checkpoint
+from training.output import refuse_existing, whole_checkpoint, whole_or_absent
 from training.parallel import shard
 from training.processes import rank
 
 
 def trainable(policy: nn.Module, plan: Plan) -> nn.Module:
     """The policy with the plan's options applied: what `train` and `save_checkpoint` are given."""
+    if plan.kept_adapter is not None:
+        refuse_existing(plan.kept_adapter)
     freeze(policy, plan.freeze)
     wrapped = policy if plan.lora is None else with_adapter(policy, plan.lora)
     if plan.gradient_checkpointing:
@@ -35,12 +38,22 @@ def without_adapter(policy: nn.Module) -> nn.Module:
 
 
 def save_checkpoint(policy: nn.Module, plan: Plan) -> None:
-    """Write `plan.output`, whole or not at all."""
+    """Write `plan.output`, whole or not at all; before it the adapter, if that is to be kept."""
+    if plan.kept_adapter is not None:
+        with whole_or_absent(plan.kept_adapter) as folder:
+            save_adapter(policy, plan, folder)
     state = stored_weights(without_adapter(policy))
     if rank() > 0:
         return
     with whole_checkpoint(plan) as folder:
         save_weights(state, plan.start_checkpoint, folder, fp32=plan.store == "fp32")
+
+
+def save_adapter(policy: nn.Module, plan: Plan, folder: Path) -> None:
+    """Write the adapter as peft does; its base is the checkpoint that the run started from."""
+    for config in policy.peft_config.values():  # type: ignore[union-attr,operator]  # what peft wraps
+        config.base_model_name_or_path = str(plan.start_checkpoint)
+    policy.save_pretrained(folder, save_embedding_layers=False)  # type: ignore[operator]
 
 
 def freeze(policy: nn.Module, patterns: tuple[str, ...]) -> None:

@@ -1,10 +1,13 @@
 """Frozen means bit for bit, an adapter is merged, checkpointed gradients are the same ones."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from peft import PeftModel
+from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from holdfast.errors import InvalidPlan
@@ -61,6 +64,45 @@ def test_an_adapters_default_is_every_linear_layer_of_the_blocks(
     assert changed == {
         *("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
     }
+
+
+@pytest.mark.parametrize("recipe", ["finetune", "sma"])
+def test_a_kept_adapter_makes_of_its_base_what_was_merged(
+    plan_of: PlanOf, report: Report, recipe: str, tmp_path: Path
+) -> None:
+    plan = plan_of(recipe, lora={"rank": 2, "keep": True}, store="fp32")
+    RECIPES[recipe](plan, report)
+    adapter = tmp_path / "output-adapter"
+    assert plan.kept_adapter == adapter
+    base = json.loads((adapter / "adapter_config.json").read_text())["base_model_name_or_path"]
+    assert Path(base) == plan.baseline
+    theirs = PeftModel.from_pretrained(load_policy(Path(base)), adapter)  # type: ignore[arg-type]
+    ids = torch.arange(5, 45)[None]
+    with torch.no_grad():
+        logits = [model(input_ids=ids).logits for model in (theirs, load_policy(plan.output))]
+        untouched = load_policy(plan.baseline)(input_ids=ids).logits
+    torch.testing.assert_close(logits[0], logits[1], atol=1e-5, rtol=0)
+    assert (logits[0] - untouched).abs().max() > 1e-3
+    merged = {"baseline": base, "adapter": adapter, "output": tmp_path / "merged"}
+    RECIPES["merge_adapter"](Plan(recipe="merge_adapter", store="fp32", **merged), report)
+    again, ours = (load_file(f / "model.safetensors") for f in (tmp_path / "merged", plan.output))
+    for name, weight in ours.items():
+        torch.testing.assert_close(again[name], weight, atol=1e-6, rtol=0, msg=name)
+
+
+def test_an_adapters_folder_that_is_there_is_not_overwritten(
+    plan_of: PlanOf, report: Report, tmp_path: Path
+) -> None:
+    (tmp_path / "output-adapter").mkdir()
+    with pytest.raises(InvalidPlan, match="output-adapter exists"):
+        RECIPES["finetune"](plan_of("finetune", lora={"keep": True}), report)
+    assert not (tmp_path / "output").exists()
+
+
+def test_kl_anchor_has_no_adapter_to_keep(plan_of: PlanOf) -> None:
+    plan_of("kl_anchor", lora={})
+    with pytest.raises(ValidationError, match=r"lora\.keep: kl_anchor"):
+        plan_of("kl_anchor", lora={"keep": True})
 
 
 def test_an_adapter_on_layers_that_are_not_there_is_refused(
