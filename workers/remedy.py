@@ -7,6 +7,7 @@ everything in `plan.json`, and its memory dies with it. The repaired checkpoint 
 other, on the `confirm` split, which is opened here and nowhere earlier.
 """
 
+import shutil
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -41,6 +42,7 @@ from workers.worker import Worker
 
 JOINT = ("sequential", "mix", "alright", "maxright")
 PROGRESS_SECONDS = 1.0
+STATE = "state"  # the folder in a workspace from which a killed run goes on
 REHEARSING = (
     "rehearsal",
     "sma",
@@ -62,14 +64,30 @@ def repair(worker: Worker, lease: jobs.Lease) -> None:
     if not job.output.exists():  # a whole checkpoint is there after a worker died past training
         for folder in (job.workspace, job.output.parent):
             folder.mkdir(parents=True, exist_ok=True)
+        clear_partial(worker.settings.home, job.remediation_id)
         try:
             make_checkpoint(worker, lease, job)
         finally:
             pairs_file(job).unlink(missing_ok=True)  # it holds the candidate's bad answers
+        clear_state(worker.settings.home, job.remediation_id)
     repaired = admit(str(job.output), worker.settings.roots)
     with transaction(worker.database) as session:
         jobs.fence(session, lease)
         conclude(session, worker, lease, repaired)
+
+
+def clear_partial(home: Path, remediation_id: str) -> None:
+    """Remove what a child that was killed left beside a checkpoint that never came to be."""
+    made = home / "checkpoints"
+    if not (made / remediation_id).exists():
+        left = [*made.glob(f".{remediation_id}*.partial"), made / f"{remediation_id}-adapter"]
+        for folder in left:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def clear_state(home: Path, remediation_id: str) -> None:
+    """Remove what a run keeps to go on with after a kill: it has ended."""
+    shutil.rmtree(home / "work" / remediation_id / STATE, ignore_errors=True)
 
 
 def make_checkpoint(worker: Worker, lease: jobs.Lease, job: Repair) -> None:
@@ -113,6 +131,8 @@ def make_plan(worker: Worker, lease: jobs.Lease, job: Repair) -> Plan:
         fields["rehearsal_data"] = write_rehearsal(worker, lease, job, draft)
     if job.recipe in JOINT:
         fields = joint_fields(worker, lease, job, fields)
+    if job.recipe in (*REHEARSING, *JOINT):
+        fields["resume"] = job.workspace / STATE
     if job.recipe == "hma" and job.task_data is not None:
         fields["task_data"] = job.task_data
     if job.unaligned is not None:

@@ -24,12 +24,13 @@ from holdfast.db import jobs
 from holdfast.db.evaluations import get_job, origin_of
 from holdfast.db.session import after_commit, open_database, transaction
 from holdfast.errors import CallerError, HoldfastError, LeaseLost, Transient
-from holdfast.evaluation import MAX_ATTEMPTS, JobKind, Status
+from holdfast.evaluation import FINISHED, MAX_ATTEMPTS, JobKind, Status
 from holdfast.queue import POKE, hint
 from workers import climb, pipeline
 from workers.heartbeat import Heartbeat, Loss
 from workers.ladder import ladder_of, next_repair
 from workers.main import app, settings
+from workers.remedy import clear_partial, clear_state
 from workers.sessions import reap_leftovers
 from workers.supervisor import RunnerEngine
 from workers.training_child import TrainingChild
@@ -105,8 +106,12 @@ def end(worker: Worker, lease: jobs.Lease, error: Exception, lost: Loss | None) 
                 jobs.finish(session, lease, ENDS[lost])
             else:
                 settle(session, lease, error, worker.settings.retry_seconds)
+            over = get_job(session, lease.job_id).status in FINISHED
             if go_on(session, lease):
                 after_commit(session, partial(hint, worker.broker, worker.settings.queue))
+        if over and lease.kind is JobKind.REMEDIATION:
+            clear_partial(worker.settings.home, lease.job_id)
+            clear_state(worker.settings.home, lease.job_id)
     except LeaseLost as late:
         log.warning("job=%s stopped: %s", lease.job_id, late)
 

@@ -1,7 +1,8 @@
 """The story of a repair up to its plan, and from its checkpoint on; the training itself is e2e."""
 
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,14 @@ from holdfast.db.evaluations import (
 )
 from holdfast.db.session import reading, transaction
 from holdfast.db.tables import Checkpoint, Job
-from holdfast.errors import InvalidPlan
+from holdfast.errors import InvalidPlan, TrainingFailed
 from holdfast.remediation import Mix, rows_drawn
 from holdfast.task_data import digest_of
 from tests.support.stack import scripted_checkpoint
+from tests.support.tiny_llama import build_tiny_llama
+from workers import tasks
 from workers.case import load_repair
-from workers.remedy import checked, make_plan, repair, without_task
+from workers.remedy import STATE, checked, make_plan, repair, without_task
 from workers.worker import Worker
 
 Queue = Callable[..., str]
@@ -148,6 +151,57 @@ def test_a_checkpoint_that_a_lost_worker_left_is_registered_and_gated_not_made_a
     assert (child.repairs_id, child.remediation_id) == (failing.candidate_id, lease.job_id)
     assert (child.split, child.template, child.tier) == ("confirm", "candidate", "demo")
     assert (child_job.status, child_job.queue, child_job.project) == ("queued", "cpu", "p")
+
+
+def test_a_training_that_was_killed_goes_on_where_it_was(
+    worker: Worker, remedy: Remedy, models: Path, task_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(models / "aligned")
+    build_tiny_llama(models / "aligned")
+    (models / "aligned" / "scripted.json").write_text('{"refuse_share": 1.0, "loss": 1.5}')
+    short = {"steps": 9, "batch_size": 2, "max_length": 512, "save_seconds": 0}
+    given = {"task_data": str(task_data), "task_data_sha256": digest_of(task_data)}
+    lease = remedy("rehearsal", {**short, "lora": {"keep": True}}, **given)
+    run, made = worker.training.run, worker.settings.home / "checkpoints"
+
+    def killed(plan: Path) -> Iterator[dict[str, Any]]:
+        for line in run(plan):
+            yield line
+            if line.get("step") == 3:
+                (made / f".{lease.job_id}.x.partial").mkdir()
+                (made / f"{lease.job_id}-adapter").mkdir()
+                worker.training.kill()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(worker.training, "run", killed)
+        with pytest.raises(TrainingFailed):
+            repair(worker, lease)
+    workspace = worker.settings.home / "work" / lease.job_id
+    assert (workspace / STATE / "state.pt").is_file()
+    repair(worker, lease)
+    with reading(worker.database) as session:
+        told = [event.document for event in events_after(session, lease.job_id, 0)]
+        ended = get_remediation(session, lease.job_id).progress
+    notes = [one["text"] for one in told if one.get("event") == "note"]
+    assert any("going on after step" in text for text in notes), notes
+    assert ended["adapter"] == str(made / f"{lease.job_id}-adapter")
+    assert sorted(one.name for one in made.iterdir()) == [lease.job_id, f"{lease.job_id}-adapter"]
+    assert not (workspace / STATE).exists()
+
+
+def test_what_a_kill_left_is_removed_once_the_repair_has_ended(
+    worker: Worker, remedy: Remedy
+) -> None:
+    lease = remedy("kl_anchor", {})  # refused: there is no task data
+    partial = worker.settings.home / "checkpoints" / f".{lease.job_id}.x.partial"
+    state = worker.settings.home / "work" / lease.job_id / STATE
+    for folder in (partial, state):
+        folder.mkdir(parents=True)
+    tasks.run(worker, lease)
+    with reading(worker.database) as session:
+        assert session.get_one(Job, lease.job_id).status == "failed"
+    assert not partial.exists()
+    assert not state.exists()
 
 
 def test_a_plan_stands_in_the_row_and_beside_its_data_and_a_child_carries_it_out(
