@@ -137,12 +137,8 @@ Step = Make | Confirm | Wait | End
 
 def skip(rung: Rung, ground: Ground, tries: Sequence[Try]) -> str | None:
     """Why a rung is not tried here; None where it can be."""
-    if rung.recipe not in ground.built:
-        return "this version does not have the recipe"
-    if rung.needs == "task data" and not ground.task_data:
-        return "it needs task data, and the evaluation has none"
-    if rung.needs == "the model from before alignment" and not ground.unaligned:
-        return f"it needs {rung.needs}, and the baseline is registered without a parent"
+    if (lacking := _lacking(rung, ground)) is not None:
+        return lacking
     if ground.complete_front and any(done.confirm is not None for done in tries):
         return None  # a repair is found, and the picture is to be whole
     averages = {
@@ -156,6 +152,17 @@ def skip(rung: Rung, ground: Ground, tries: Sequence[Try]) -> str | None:
         same = averages.get(rung.options["candidate_weight"])
         if same is None or same.screen is None or same.screen.hopeless:
             return "the uniform average of that weight did not come near"
+    return None
+
+
+def _lacking(rung: Rung, ground: Ground) -> str | None:
+    """What the rung needs and this ground has not."""
+    if rung.recipe not in ground.built:
+        return "this version does not have the recipe"
+    if rung.needs == "task data" and not ground.task_data:
+        return "it needs task data, and the evaluation has none"
+    if rung.needs == "the model from before alignment" and not ground.unaligned:
+        return f"it needs {rung.needs}, and the baseline is registered without a parent"
     return None
 
 
