@@ -135,7 +135,7 @@ def rank_and_scale(config: Any) -> tuple[int, float]:
                 f"{INSTEAD}"
             )
     rank, alpha = config.get("r"), config.get("lora_alpha")
-    if type(rank) is not int or rank < 1 or type(alpha) not in {int, float}:
+    if type(rank) is not int or rank < 1 or not isinstance(alpha, int | float):
         raise CheckpointRefused(
             f"{ADAPTER_CONFIG}: r is {rank!r} and lora_alpha {alpha!r}; expected a rank of at "
             "least 1 and a number"

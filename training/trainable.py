@@ -51,7 +51,7 @@ def save_checkpoint(policy: nn.Module, plan: Plan) -> None:
 
 def save_adapter(policy: nn.Module, plan: Plan, folder: Path) -> None:
     """Write the adapter as peft does; its base is the checkpoint that the run started from."""
-    for config in policy.peft_config.values():  # type: ignore[union-attr,operator]  # what peft wraps
+    for config in policy.peft_config.values():  # type: ignore[operator]  # what peft wraps
         config.base_model_name_or_path = str(plan.start_checkpoint)
     policy.save_pretrained(folder, save_embedding_layers=False)  # type: ignore[operator]
 

@@ -89,7 +89,7 @@ def test_a_repair_is_found_confirmed_once_and_shown_among_the_candidates(
     first, second = fleet.client.candidates(ladder.id)
     assert (first.recipe, first.chosen, first.confirmed) == ("ptst", False, None)
     assert first.dropped is not None
-    assert (second.recipe, second.options) == ("wise_ft", {"candidate_weight": 0.8})
+    assert (second.recipe, second.options) == ("wise_ft", {"candidate_weight": 0.6})
     assert (second.verdict, second.confirmed, second.chosen) == ("pass", "pass", True)
     assert second.pareto
     assert second.checkpoint == ladder.checkpoint
