@@ -79,15 +79,27 @@ def test_shards_stay_shards_and_what_is_not_adapted_stays_byte_for_byte(
     assert not list(plan.output.glob("adapter*"))
 
 
-def test_an_adapter_that_rounding_would_swallow_is_refused_and_fp32_keeps_it(
+def test_an_adapter_smaller_than_the_dtype_resolves_is_kept_on_average(
+    tmp_path: Path, baseline: Path, report: Report, events: Events
+) -> None:
+    adapter = write_adapter(baseline, tmp_path / "adapter", scale=1e-3)
+    plan = plan_for(baseline, adapter, store="source")
+    assert merge_adapter.run(plan, report)["effective_ratio"] == pytest.approx(1.0, abs=0.03)
+    assert "14 weights are changed by less" in events[-1]["text"]
+    again = plan_for(baseline, adapter, store="source", output=tmp_path / "again")
+    merge_adapter.run(again, report)
+    ours, theirs = ((one.output / "model.safetensors").read_bytes() for one in (plan, again))
+    assert ours == theirs
+
+
+def test_an_adapter_that_rounding_swallows_is_refused_and_leaves_nothing(
     tmp_path: Path, baseline: Path, report: Report
 ) -> None:
-    adapter = write_adapter(baseline, tmp_path / "adapter", scale=2e-5)
+    adapter = write_adapter(baseline, tmp_path / "adapter", scale=1e-8)
     plan = plan_for(baseline, adapter, store="source")
     with pytest.raises(InvalidPlan, match="of the adapter's change is left"):
         merge_adapter.run(plan, report)
     assert list(tmp_path.iterdir()) == [adapter]
-    assert merge_adapter.run(plan_for(baseline, adapter), report)["effective_ratio"] is not None
 
 
 def test_an_adapter_that_adds_nothing_is_its_base(

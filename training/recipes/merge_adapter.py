@@ -3,10 +3,11 @@
 Every adapted weight becomes W + scale * B A (https://arxiv.org/abs/2106.09685), summed in fp32 and
 rounded once to the stored dtype; all else is the base's, byte for byte. Knobs: `store`. Which
 adapters are such a sum, and which are refused, `holdfast.adapter` says. Rounding can swallow a
-small adapter, so what is left of it after the cast is measured, and a tenth less is refused.
+small adapter: a weight to which that happens is rounded by chance, as in an average, and if what is
+left of the whole after the cast is off by more than a tenth, the merge is refused.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -16,11 +17,12 @@ from torch import Tensor
 from holdfast.adapter import ADAPTER_WEIGHTS, PlainLora, read_lora
 from holdfast.errors import CheckpointRefused, InvalidPlan
 from holdfast.remediation import Plan
-from training.averaging import RATIO_TOLERANCE
+from training.averaging import RATIO_TOLERANCE, swallowed
 from training.merging import Move, move_of, read_alike, refuse_nonfinite, write_tensors
 from training.output import refuse_existing, whole_checkpoint
 from training.progress import Report
-from training.shards import Span, read_object, read_spans
+from training.rounding import DROPPED_BITS, round_by_chance
+from training.shards import read_object, read_spans
 
 
 def run(plan: Plan, report: Report) -> dict[str, float | None]:
@@ -31,14 +33,16 @@ def run(plan: Plan, report: Report) -> dict[str, float | None]:
         raise CheckpointRefused(
             "the base is quantised, and nothing can be added to codes; give its bf16 weights"
         )
-    lora, spans = read_lora(plan.baseline, adapter), read_spans(plan.baseline)
-    moves: list[Move] = []
     with whole_checkpoint(plan) as folder:
-        sums = summed(plan, spans, lora, load_file(adapter / ADAPTER_WEIGHTS), moves)
-        write_tensors(spans, folder, sums, fp32=plan.store == "fp32")
-        total = sum(moves, Move())
-        ratio = total.kept / total.apart if total.apart else None
+        moves, by_chance = write_sums(plan, adapter, folder)
+        ratio = moves.kept / moves.apart if moves.apart else None
         check_left(ratio)
+    if by_chance:
+        report(
+            "note",
+            text=f"{by_chance} weights are changed by less than their dtype resolves; there the "
+            "sum was rounded up or down by chance",
+        )
     if ratio is None:
         report("note", text="the adapter adds nothing to any weight; this is its base")
     return {"final_loss": None, "effective_ratio": ratio}
@@ -53,26 +57,45 @@ def adapter_of(plan: Plan) -> Path:
     return plan.adapter
 
 
-def summed(
-    plan: Plan,
-    spans: dict[str, Span],
-    lora: PlainLora,
-    factors: dict[str, Tensor],
-    moves: list[Move],
-) -> Iterator[tuple[str, Tensor]]:
-    """Every tensor by name, one at a time; how far each adapted one moved joins `moves`."""
-    for name, (base,) in read_alike((plan.baseline,), (spans,)):
-        if name not in lora.factors:
-            yield name, base
-            continue
-        a, b = (factors[side].float() for side in lora.factors[name])
-        exact = torch.promote_types(base.dtype, torch.float32)
-        sum_ = base.to(exact) + lora.scale * (b @ a).to(exact)
-        refuse_nonfinite(name, sum_, "sum of base and adapter")
-        kept = torch.float32 if plan.store == "fp32" else base.dtype
-        stored = sum_.to(kept, copy=True)  # measuring overwrites what it compares with
-        moves.append(move_of(base.reshape(-1), sum_.reshape(-1), stored.reshape(-1)))
-        yield name, stored
+def write_sums(plan: Plan, adapter: Path, folder: Path) -> tuple[Move, int]:
+    """Write the weight files into `folder`, one tensor in memory at a time.
+
+    Returns how far the adapted weights moved, and how many of them were rounded by chance.
+    """
+    lora, spans = read_lora(plan.baseline, adapter), read_spans(plan.baseline)
+    factors = load_file(adapter / ADAPTER_WEIGHTS)
+    moves: list[Move] = []
+    by_chance: list[str] = []
+
+    def tensors() -> Iterator[tuple[str, Tensor]]:
+        for name, (base,) in read_alike((plan.baseline,), (spans,)):
+            if name not in lora.factors:
+                yield name, base
+                continue
+            found = added(name, base, lora, factors)
+            stored = found.to(torch.float32 if plan.store == "fp32" else base.dtype, copy=True)
+            if stored.dtype in DROPPED_BITS and swallowed(moved(base, found, stored), 1.0):
+                by_chance.append(name)
+                round_by_chance(found.reshape(-1).clone(), stored.view(-1), f"{plan.seed}:{name}")
+            moves.append(moved(base, found, stored))
+            yield name, stored
+
+    write_tensors(spans, folder, tensors(), fp32=plan.store == "fp32")
+    return sum(moves, Move()), len(by_chance)
+
+
+def added(name: str, base: Tensor, lora: PlainLora, factors: Mapping[str, Tensor]) -> Tensor:
+    """W + scale * B A [out, in] in fp32, or in fp64 for a base that is; refused if not finite."""
+    a, b = (factors[side].float() for side in lora.factors[name])
+    exact = torch.promote_types(base.dtype, torch.float32)
+    found = base.to(exact) + lora.scale * (b @ a).to(exact)
+    refuse_nonfinite(name, found, "sum of base and adapter")
+    return found
+
+
+def moved(base: Tensor, found: Tensor, stored: Tensor) -> Move:
+    """How far the stored weight went of the way from the base to the sum."""
+    return move_of(base.reshape(-1), found.reshape(-1).clone(), stored.reshape(-1))
 
 
 def check_left(ratio: float | None) -> None:
