@@ -172,3 +172,18 @@ def test_a_worker_that_is_killed_in_mid_try_costs_nothing_that_was_finished(
         assert kinds.count("repaired") == kinds.count("succeeded") == 1
     assert fleet.client.remediation(tries[0].id).attempts == 2
     assert left_beside(fleet) == []
+
+
+def test_knobs_on_the_command_line_reach_the_plan(fleet: Fleet, failed: str) -> None:
+    knobs = ("--candidate-weight", "0.5", "--option", "store=fp32", "--option", "graft.keep=0.2")
+    code, made, said = command(fleet, "remediate", failed, "--recipe", "wise_ft", *knobs)
+    assert (code, made["verdict"]) == (5, None), said
+    repair = ended(fleet, made["id"])
+    assert repair.options == {"candidate_weight": 0.5, "store": "fp32", "graft": {"keep": 0.2}}
+    assert repair.plan is not None
+    assert (repair.plan["store"], repair.plan["graft"]["keep"]) == ("fp32", 0.2)
+    code, problem, _ = command(
+        fleet, "remediate", failed, "--recipe", "wise_ft", "--option", "learning_rate=0.5"
+    )
+    assert code == 2
+    assert "set force to do it nevertheless" in problem["error"]["message"]
