@@ -7,7 +7,7 @@ DIR is a demo's folder, with the aligned and the eroded checkpoint and the maths
 (`make demo`; .holdfast/demo). Runs on record for the same machine are not run again, and after
 `--minutes` none is begun: call it again until it shows everything.
 
-Cost: every round trains each recipe 21 steps (8 rows, or 4 pairs) in a process of its own, in
+Cost: every round trains each recipe 21 steps (4 rows, or 2 pairs) in a process of its own, in
 turns; the first step is left out. A step of either objective costs something else and each recipe
 takes another share of them, so they are given at equal shares: the mean of both objectives'
 medians, and what the steps that also look at the neglected side take beyond that. The pairs are
@@ -41,9 +41,9 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 FOLDER = REPOSITORY / ".holdfast" / "bench"
 RECORD = FOLDER / "joint.json"
 COST_STEPS = 21  # the first is left out, and two of the others look at the neglected side
-COST: dict[str, Any] = {"steps": COST_STEPS, "warmup_steps": 2}
+COST: dict[str, Any] = {"steps": COST_STEPS, "batch_size": 4, "warmup_steps": 2}
 QUALITY: dict[str, Any] = {"steps": 32, "batch_size": 4, "max_length": 64, "warmup_steps": 2}
-QUALITY_PAIRS = 2  # a step
+STEP_PAIRS = 2
 LOOKS_EVERY = 10  # steps
 RECIPES = ("sequential", "alright", "maxright", "mix")
 COMPARED = ("sequential", "maxright", "alright")
@@ -223,14 +223,14 @@ class Pieces:
 
 
 def cost(pieces: Pieces, chain: Path, rounds: int) -> None:
-    optima = {"task_optimum": 0.0, "preference_optimum": 0.0}
+    knobs = {"task_optimum": 0.0, "preference_optimum": 0.0, "pairs": STEP_PAIRS}
     with tempfile.TemporaryDirectory() as folder:
         data = tame_data(Path(folder), chain)
         for number in range(rounds):
             for k in range(len(RECIPES)):
                 recipe = RECIPES[(number + k) % len(RECIPES)]
                 key = f"cost {recipe} {number}"
-                pieces.run(key, recipe, chain, data, **COST, preference=optima)
+                pieces.run(key, recipe, chain, data, **COST, preference=knobs)
 
 
 def quality(pieces: Pieces, chain: Path, seed: int) -> None:
@@ -240,13 +240,13 @@ def quality(pieces: Pieces, chain: Path, seed: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = made_data(Path(folder), chain)
         for objective, share in ALONE.items():
-            preference = {"share": share, "pairs": QUALITY_PAIRS}
+            preference = {"share": share, "pairs": STEP_PAIRS}
             knobs = {**QUALITY, "seed": seed, "preference": preference}
             pieces.run(f"alone {objective} {seed}", "sequential", chain, data, **knobs)
         if not all(f"alone {objective} {seed}" in record for objective in ALONE):
             return
         preference = {
-            "pairs": QUALITY_PAIRS,
+            "pairs": STEP_PAIRS,
             "task_optimum": record[f"alone task {seed}"]["ended"][0],
             "preference_optimum": record[f"alone preference {seed}"]["ended"][1],
         }

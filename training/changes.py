@@ -1,8 +1,8 @@
 """How far fine-tuning moved the weights, counted by size, without sorting or holding them.
 
 A float's leading bits order positive floats as the floats themselves, so a histogram over them
-gives any quantile to within a five-hundredth. Of a large tensor one run of elements in seven is
-read, staggered so that every row and column is looked at somewhere; the rest stays on the disk.
+gives any quantile to within a five-hundredth. Of a large tensor one run of elements in sixteen is
+read, staggered so that no row or column is always passed over; the rest stays on the disk.
 """
 
 import os
@@ -20,9 +20,9 @@ from training.shards import FLOATS, Span, WeightFiles
 DROPPED_BITS = 14  # of a float's 32; what is left counts changes to within a five-hundredth
 BINS = 1 << (31 - DROPPED_BITS)
 LARGE = 1 << 20  # elements
-RUN = 1 << 14  # elements that are read together, of a large tensor
-STRIDE = 7  # one run in so many
-STAGGER = 3  # by how many runs the next one is shifted within its seven
+RUN = 1 << 13  # elements that are read together, of a large tensor
+STRIDE = 16  # one run in so many
+STAGGER = 5  # by how many runs the next one is shifted within its sixteen
 
 
 def change(baseline: Tensor, candidate: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ def _histogram(spans: Sequence[Span], files: Sequence[WeightFiles], scratch: Ten
 
 
 def runs(elements: int) -> Iterator[tuple[int, int]]:
-    """First element and count of what is looked at: all, or one run in seven of a large tensor."""
+    """First element and count of what is read: all, or one run in sixteen of a large tensor."""
     if elements <= LARGE:
         if elements:
             yield 0, elements

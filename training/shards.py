@@ -28,6 +28,7 @@ FLOATS: dict[str, torch.dtype] = {
     "F32": torch.float32,
     "F64": torch.float64,
 }
+EARLY = 1 << 20  # bytes from which on a piece is worth telling the disk of
 EXACT = frozenset({"BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64"})  # never averaged
 
 
@@ -197,9 +198,15 @@ class WeightFiles:
             )
 
     def write(self, span: Span, offset: int, tensor: torch.Tensor) -> None:
-        """Write the contiguous `tensor` over the bytes of `span` from byte `offset` on."""
+        """Write the contiguous `tensor` over the bytes of `span` from byte `offset` on.
+
+        The disk begins with it at once, or it would wait for the sync at the end to have work.
+        """
         view = tensor.reshape(-1).view(torch.uint8).numpy().data
         done = 0
         while done < len(view):  # one call writes at most 2 GiB
             start = span.begin + offset + done
             done += os.pwrite(self._descriptors[span.file], view[done:], start)
+        if done >= EARLY:  # Linux starts writing what it is told to drop; dirty pages stay
+            begin = span.begin + offset
+            os.posix_fadvise(self._descriptors[span.file], begin, done, os.POSIX_FADV_DONTNEED)

@@ -61,6 +61,15 @@ def test_a_large_tensor_is_counted_by_a_sample(
     assert len(kept) / (len(kept) + len(left)) == pytest.approx(0.1, rel=0.3)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_a_weight_is_picked_from_either_side(dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(0)
+    ours, theirs = torch.randn(2, 999, generator=generator).to(dtype)
+    where = torch.rand(999, generator=generator) < 0.3
+    expected = torch.where(where, theirs, ours)
+    assert torch.equal(graft.picked(where, theirs, ours), expected)
+
+
 @pytest.mark.parametrize("elements", [0, 1, 5000, changes.LARGE, changes.LARGE + 1, 9_000_001])
 def test_runs_are_within_a_tensor_and_do_not_overlap(elements: int) -> None:
     found = list(changes.runs(elements))
