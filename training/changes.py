@@ -28,7 +28,7 @@ STAGGER = 5  # by how many runs the next one is shifted within its sixteen
 def change(baseline: Tensor, candidate: Tensor) -> Tensor:
     """How far each weight moved, in fp32."""
     exact = torch.promote_types(baseline.dtype, torch.float32)
-    return candidate.to(exact).sub_(baseline.to(exact)).abs_().float()
+    return candidate.to(exact, copy=True).sub_(baseline.to(exact)).abs_().float()
 
 
 def find_thresholds(
@@ -49,12 +49,14 @@ def find_thresholds(
         def count(thread: int) -> tuple[dict[str, float], Tensor]:
             scratch = torch.empty(2, WIDEST * PIECE, dtype=torch.uint8)
             alone: dict[str, float] = {}
-            whole = torch.zeros(BINS, dtype=torch.int64)
+            whole = torch.zeros(BINS, dtype=torch.float64)
             for name in names[thread::THREADS]:
-                histogram = _histogram([placed[name] for placed in spans], files, scratch)
+                counts = _counts([placed[name] for placed in spans], files, scratch)
                 if by_tensor:
-                    alone[name] = threshold(histogram, keep)
-                whole += histogram
+                    alone[name] = threshold(counts, keep)
+                else:
+                    looked = max(int(counts.sum()), 1)
+                    whole.add_(counts, alpha=spans[0][name].elements / looked)
             return alone, whole
 
         counted = in_threads(count)
@@ -64,20 +66,21 @@ def find_thresholds(
     return dict.fromkeys(names, threshold(whole, keep))
 
 
-def _histogram(spans: Sequence[Span], files: Sequence[WeightFiles], scratch: Tensor) -> Tensor:
+def _counts(spans: Sequence[Span], files: Sequence[WeightFiles], scratch: Tensor) -> Tensor:
+    """[BINS] counts by size of the changes of one tensor that are looked at."""
     ours, stored = spans[0], FLOATS[spans[0].dtype]
     width = ours.nbytes // max(ours.elements, 1)
-    histogram = torch.zeros(BINS, dtype=torch.int64)
-    looked = filled = 0
+    counts = torch.zeros(BINS, dtype=torch.int64)
+    filled = 0
     for first, count in [*runs(ours.elements), (0, 0)]:  # the last one is the end
         if filled and (filled + count > PIECE or not count):
             sides = scratch[:, : filled * width].view(stored)
-            histogram += count_changes(change(*sides))
-            looked, filled = looked + filled, 0
+            counts += count_changes(change(*sides))
+            filled = 0
         for side, span, file in zip(scratch, spans, files, strict=True):
             file.read(span, first * width, side[filled * width : (filled + count) * width])
         filled += count
-    return histogram * ours.elements // max(looked, 1)
+    return counts
 
 
 def runs(elements: int) -> Iterator[tuple[int, int]]:

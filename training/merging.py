@@ -199,6 +199,6 @@ def move_of(baseline: Tensor, candidate: Tensor, merged: Tensor) -> Move:
     """How far `merged` moved; `candidate` is overwritten if it is exact already."""
     exact = torch.promote_types(merged.dtype, torch.float32)
     ours = baseline.to(exact)
-    apart = candidate.to(exact).sub_(ours)
+    apart = candidate.to(exact, copy=True).sub_(ours)
     moved = merged.to(exact).sub(ours)
     return Move(torch.dot(moved, apart).item(), torch.dot(apart, apart).item())

@@ -62,12 +62,15 @@ def test_a_large_tensor_is_counted_by_a_sample(
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
-def test_a_weight_is_picked_from_either_side(dtype: torch.dtype) -> None:
+def test_a_weight_is_that_of_either_side(dtype: torch.dtype) -> None:
     generator = torch.Generator().manual_seed(0)
     ours, theirs = torch.randn(2, 999, generator=generator).to(dtype)
-    where = torch.rand(999, generator=generator) < 0.3
-    expected = torch.where(where, theirs, ours)
-    assert torch.equal(graft.picked(where, theirs, ours), expected)
+    read = theirs.clone()
+    out = torch.empty_like(ours)
+    graft.keep_changes(ours, theirs, 0.7, out)
+    moved = (read.float() - ours.float()).abs() >= 0.7
+    assert torch.equal(out, torch.where(moved, read, ours))
+    assert torch.equal(theirs, read)
 
 
 @pytest.mark.parametrize("elements", [0, 1, 5000, changes.LARGE, changes.LARGE + 1, 9_000_001])
