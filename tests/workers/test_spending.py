@@ -1,0 +1,75 @@
+"""A budget that is spent: what is left is cut, said so, and only ever leaves an answer open."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from holdfast.db import jobs
+from holdfast.db.evaluations import events_after, get_evaluation
+from holdfast.db.session import reading
+from holdfast.db.trials import read_back
+from holdfast.evidence import Manifest
+from tests.support.evaluations import ITEMS, harm, verdict_of
+from tests.support.stack import scripted_checkpoint
+from workers.pipeline import evaluate
+from workers.worker import Worker
+
+Queue = Callable[..., str]
+Claim = Callable[[], jobs.Lease]
+
+
+@pytest.mark.parametrize(
+    ("budget", "asked"),
+    [
+        ("{prompts: 200}", {"baseline": ITEMS, "candidate": 40}),
+        ("{prompts: 100}", {"baseline": 100}),
+    ],
+)
+def test_a_spent_budget_cuts_what_is_left_and_says_so(
+    worker: Worker, queue: Queue, claim: Claim, budget: str, asked: dict[str, int]
+) -> None:
+    evaluation = queue(policy=f"{harm()}budget: {budget}\n")
+    evaluate(worker, claim())
+    verdict = verdict_of(worker, evaluation)
+    assert verdict.verdict == "inconclusive"
+    with reading(worker.database) as session:
+        manifests = get_evaluation(session, evaluation).manifests
+        files = {
+            side: read_back(session, evaluation, side, Manifest.model_validate(manifest))
+            for side, manifest in manifests.items()
+        }
+        notes = [e.document for e in events_after(session, evaluation, 0) if e.kind == "note"]
+    for side, file in files.items():
+        told = [trial.reason for trial in file.trials if trial.badness is None]
+        cut = ITEMS - asked.get(side, 0)
+        assert len(file.trials) == ITEMS
+        assert told == [f"not asked: the budget of {budget[10:13]} prompts is spent"] * cut
+        plan = file.manifest.plan["harm.direct"].cut
+        assert (plan.trials if plan else 0) == cut
+        assert sum(note["not_asked"] for note in notes if note["side"] == side) == cut
+    assert "prompts is spent" in verdict.checks[0].reason
+    assert verdict.warnings
+
+
+def test_what_is_in_the_cache_is_in_no_budget(worker: Worker, queue: Queue, claim: Claim) -> None:
+    queue(policy=harm())
+    evaluate(worker, claim())
+    evaluation = queue(policy=f"{harm()}budget: {{prompts: 1, tokens: 1, minutes: 1}}\n")
+    evaluate(worker, claim())
+    assert verdict_of(worker, evaluation).verdict == "fail"
+
+
+def test_tokens_that_run_out_end_the_asking_in_mid_stream(
+    worker: Worker, queue: Queue, claim: Claim, models: Path
+) -> None:
+    slow = scripted_checkpoint(models / "slow", 4.0, seconds_per_answer=0.05)
+    evaluation = queue("slow", slow.name, policy=f"{harm()}budget: {{tokens: 5}}\n")
+    evaluate(worker, claim())
+    with reading(worker.database) as session:
+        cut = get_evaluation(session, evaluation).manifests["baseline"]["plan"]["harm.direct"][
+            "cut"
+        ]
+    assert 0 < cut["trials"] < ITEMS
+    assert "5 tokens" in cut["because"]
+    assert not worker.engine.alive  # nothing else will be asked of it for this evaluation
