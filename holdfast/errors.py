@@ -10,6 +10,7 @@
     │   ├── TaskRefused
     │   ├── InvalidLabels
     │   ├── InvalidPlan
+    │   ├── RepairImpossible   carried out as planned, it comes to nothing, however often
     │   ├── InvalidSettings
     │   ├── CheckpointRefused
     │   ├── NotBuilt           named in the design, not available in this version
@@ -92,6 +93,10 @@ class InvalidLabels(CallerError):
 
 class InvalidPlan(CallerError):
     """A training plan asks for something that no recipe does."""
+
+
+class RepairImpossible(CallerError):
+    """The plan was carried out and comes to no checkpoint; the same plan would again."""
 
 
 class InvalidSettings(CallerError):

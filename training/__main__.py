@@ -1,8 +1,8 @@
 """`python -m training plan.json`: run one plan in a process of its own.
 
 Progress and the end go to standard output as JSON lines (training/progress.py). Exit 0 with a
-whole checkpoint at `plan.output`; 65 if the plan or what it names cannot be used; 70 if the run
-failed; in both cases nothing is left at `output`.
+whole checkpoint at `plan.output`; 65 if the plan, or what it names, cannot lead to one; 70 if the
+run failed; in both cases nothing is left at `output`.
 """
 
 import json
@@ -12,6 +12,7 @@ import sys
 import time
 import traceback
 from contextlib import AbstractContextManager, nullcontext
+from math import isfinite
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -30,8 +31,14 @@ def report(event: str, /, **fields: Any) -> None:
     """Write one event as a line, at once; of several processes the first one speaks for all."""
     if rank() > 0:
         return
-    sys.stdout.write(json.dumps({"event": event, **fields}) + "\n")
+    said = {name: None if unspeakable(value) else value for name, value in fields.items()}
+    sys.stdout.write(json.dumps({"event": event, **said}, allow_nan=False) + "\n")
     sys.stdout.flush()
+
+
+def unspeakable(value: Any) -> bool:
+    """Whether it is a number that JSON has no word for, and that no database takes as such."""
+    return isinstance(value, float) and not isfinite(value)
 
 
 def run(arguments: list[str]) -> None:

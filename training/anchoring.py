@@ -5,9 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from holdfast.checkpoint import same_architecture
 from holdfast.errors import InvalidPlan
-from holdfast.remediation import Plan
 from training.batches import Example, rows_together
 from training.divergences import sequence_weights
 from training.trusted import Reference, logits_of
@@ -57,12 +55,3 @@ def pull(
             (scale * mean).backward()
         total += mean.item()
     return total
-
-
-def refuse_another_architecture(plan: Plan) -> None:
-    """Raise InvalidPlan if what training starts from is not shaped as the baseline is."""
-    if not same_architecture(plan.baseline, plan.start_checkpoint):
-        raise InvalidPlan(
-            f"recipe {plan.recipe} holds the policy to the baseline, but {plan.start_checkpoint} "
-            "is of another architecture; give the baseline that the candidate was tuned from"
-        )

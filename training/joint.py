@@ -20,6 +20,7 @@ from training.batches import Example, draw_steps
 from training.loop import Gradient, seed_everything
 from training.model import load_policy, load_tokenizer
 from training.output import refuse_existing
+from training.pairing import refuse_another_architecture
 from training.preference import (
     Contest,
     Preferring,
@@ -87,6 +88,7 @@ def two_sides(plan: Plan, report: Report) -> Sides:
     refuse_existing(plan.output)
     if plan.preference_data is None:
         raise InvalidPlan(f"recipe {plan.recipe} needs preference_data, but the plan names none")
+    refuse_another_architecture(plan)
     pairs = read_preferences(plan.preference_data)
     counts = rows_drawn(without_refusals(plan.mix), plan.steps * plan.batch_size)
     rows = read_sources(plan, {kind for kind, count in counts.items() if count})

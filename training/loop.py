@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn.utils import clip_grad_norm_
 
-from holdfast.errors import TrainingFailed
+from holdfast.errors import RepairImpossible
 from holdfast.remediation import Plan
 from training.parallel import gathered
 from training.progress import Report
@@ -75,7 +75,7 @@ def train(
         norm = gathered(clip_grad_norm_(trained, MAX_GRADIENT_NORM)).item()
         loss = figures["loss"]
         if not (isfinite(loss) and isfinite(norm)):
-            raise TrainingFailed(
+            raise RepairImpossible(
                 f"step {step + 1}: loss {loss}, gradient norm {norm}; expected finite numbers: "
                 "lower the learning rate, or check the start checkpoint's weights"
             )
@@ -108,7 +108,7 @@ def fitting(
             return gradient(step, rows), rows
         except torch.OutOfMemoryError as error:
             if rows == 1:
-                raise TrainingFailed(
+                raise RepairImpossible(
                     f"step {step + 1}: not even one row fits into the device's memory; "
                     "lower max_length, or train a lora"
                 ) from error

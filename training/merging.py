@@ -196,7 +196,7 @@ def measured(baseline: Tensor, candidate: Tensor, merged: Tensor) -> Move:
 
 
 def move_of(baseline: Tensor, candidate: Tensor, merged: Tensor) -> Move:
-    """How far `merged` moved; `candidate` is overwritten if it is exact already."""
+    """How far `merged` moved from baseline to candidate; all of one shape."""
     exact = torch.promote_types(merged.dtype, torch.float32)
     ours = baseline.to(exact)
     apart = candidate.to(exact, copy=True).sub_(ours)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.core_model_loading import revert_weight_conversion
 
-from holdfast.errors import CheckpointRefused, NotBuilt, TrainingFailed
+from holdfast.errors import CheckpointRefused, NotBuilt, RepairImpossible
 from training.batches import Batch
 from training.parallel import whole_state
 from training.shards import Span, WeightFiles, lay_out, read_spans
@@ -149,5 +149,8 @@ def save_weights(state: Mapping[str, Tensor], start: Path, folder: Path, *, fp32
             if span.floating is not None:
                 tensor = tensor.to(span.floating)
                 if not torch.isfinite(tensor).all():
-                    raise TrainingFailed(f"tensor {name!r} is not finite in {span.dtype}")
+                    raise RepairImpossible(
+                        f"tensor {name!r} is not finite in {span.dtype} and nothing is written; "
+                        "check the start checkpoint's weights, or store fp32"
+                    )
             files.write(span, 0, tensor.contiguous())

@@ -42,7 +42,7 @@ def whole_or_absent(output: Path) -> Iterator[Path]:
         tempfile.mkdtemp(prefix=f".{output.name}.", suffix=".partial", dir=output.parent)
     )
     try:
-        with _room_on(output):
+        with room_on(output):
             yield partial
             partial.chmod(0o755)  # mkdtemp's 0700 would hide it from the service's other users
             for file in partial.iterdir():
@@ -56,16 +56,31 @@ def whole_or_absent(output: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _room_on(output: Path) -> Iterator[None]:
+def room_on(place: Path) -> Iterator[None]:
+    """Say in one sentence that the disk of `place` is full, where that ends the block."""
     try:
         yield
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
         raise TrainingFailed(
-            f"{output} could not be written ({error.strerror}) and nothing of it is kept; make "
+            f"{place} could not be written ({error.strerror}) and nothing of it is kept; make "
             "room on its disk, or name another place"
         ) from error
+
+
+@contextmanager
+def replaced(place: Path) -> Iterator[Path]:
+    """A file to write into, which takes `place` when the block ends without an exception."""
+    partial = place.with_suffix(".partial")
+    try:
+        with room_on(place):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            yield partial
+            _sync(partial)
+            partial.rename(place)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 @contextmanager

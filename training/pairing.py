@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from holdfast.checkpoint import same_architecture
 from holdfast.errors import CheckpointRefused, InvalidPlan
 from holdfast.remediation import Plan
 from training.shards import Span, read_object, read_spans
+from training.vocabulary import refuse_another_vocabulary
 
 HEADS = ("lm_head.weight", "embed_out.weight")
 EMBEDDINGS = ("model.embed_tokens.weight", "transformer.wte.weight", "gpt_neox.embed_in.weight")
@@ -44,6 +46,7 @@ def pair_up(baseline: Path, candidate: Path, start: Path) -> Pair:
     """
     configs = [read_object(folder / "config.json") for folder in (baseline, candidate)]
     _check_configs(*configs)
+    refuse_another_vocabulary(baseline, candidate)
     spans = {folder: read_spans(folder) for folder in {baseline, candidate}}
     layout = dict(spans[start])
     if all(config.get("tie_word_embeddings", False) for config in configs):
@@ -51,6 +54,21 @@ def pair_up(baseline: Path, candidate: Path, start: Path) -> Pair:
             _retie(found, layout)
     _check_match(spans[baseline], spans[candidate])
     return Pair(spans[baseline], spans[candidate], layout)
+
+
+def refuse_another_architecture(plan: Plan) -> None:
+    """Raise InvalidPlan if what training starts from is not shaped as the baseline is.
+
+    CheckpointRefused if it is, and numbers its tokens otherwise.
+    """
+    for folder in (plan.baseline, plan.start_checkpoint):
+        read_object(folder / "config.json")  # says what is wrong with a folder that is none
+    if not same_architecture(plan.baseline, plan.start_checkpoint):
+        raise InvalidPlan(
+            f"recipe {plan.recipe} holds the policy to the baseline, but {plan.start_checkpoint} "
+            "is of another architecture; give the baseline that the candidate was tuned from"
+        )
+    refuse_another_vocabulary(plan.baseline, plan.start_checkpoint)
 
 
 def _check_configs(baseline: Mapping[str, object], candidate: Mapping[str, object]) -> None:

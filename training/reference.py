@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from holdfast.checkpoint import admit
 from holdfast.errors import InvalidTaskData
 from training.model import attention_of, has_bf16_arithmetic
+from training.output import replaced
 from training.preference import PAIRS, Contest, pair_logprobs, pair_parts
 
 
@@ -83,7 +84,5 @@ def _read(cache: Path) -> dict[str, list[float]]:
 
 
 def _write(cache: Path, known: dict[str, list[float]]) -> None:
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    partial = cache.with_suffix(".partial")
-    partial.write_text(json.dumps(known))
-    partial.rename(cache)
+    with replaced(cache) as partial:
+        partial.write_text(json.dumps(known))

@@ -7,7 +7,6 @@ one that another plan wrote is refused, because its steps would mean something e
 """
 
 import hashlib
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from torch import nn
 from holdfast.errors import InvalidPlan
 from holdfast.remediation import Plan
 from training.model import trained_weights
+from training.output import replaced
 from training.progress import Report
 
 STATE = "state.pt"
@@ -70,18 +70,24 @@ class Resume:
             "optimizer": self._optimizer.state_dict(),
             "memory": self._memory,
         }
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".partial")
-        with partial.open("wb") as opened:
-            torch.save(kept, opened)
-            opened.flush()
-            os.fsync(opened.fileno())
-        partial.rename(file)
+        with replaced(file) as partial:
+            write_state(kept, partial)
         self._saved = time.monotonic()
 
     @property
     def _file(self) -> Path | None:
         return None if self._plan.resume is None else self._plan.resume / STATE
+
+
+def write_state(state: dict[str, Any], path: Path) -> None:
+    """torch.save; where the disk refuses, the error is the system's and not torch's own."""
+    with path.open("wb") as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def goes_on(plan: Plan) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from holdfast.db import jobs
 from holdfast.db.session import transaction
-from holdfast.errors import TrainingFailed
+from holdfast.errors import RepairImpossible
 from holdfast.judges.refusal import judge_refusal
 from holdfast.remediation import Plan
 from holdfast.suites import load_suite
@@ -37,7 +37,7 @@ def pairs_file(repair: Repair) -> Path:
 def write_pairs(worker: Worker, lease: jobs.Lease, repair: Repair, plan: Plan) -> Path:
     """Have both answer as many requests as the steps need; readable by this user alone.
 
-    Raises TrainingFailed if there is no request that one refuses and the other answers.
+    Raises RepairImpossible if there is no request that one refuses and the other answers.
     """
     needed = min(MOST, plan.steps * plan.preference.pairs)
     asked = pool(repair.case, "harmful", math.ceil(needed * SPARE))
@@ -55,7 +55,7 @@ def write_pairs(worker: Worker, lease: jobs.Lease, repair: Repair, plan: Plan) -
         if row["prompt"] in complied
     ]
     if not lines:
-        raise TrainingFailed(
+        raise RepairImpossible(
             f"of {len(asked)} harmful requests the baseline refused {len(refused)} and the "
             "candidate complied with none of those, so there is nothing to prefer; "
             "another recipe may help"

@@ -14,7 +14,7 @@ from pathlib import Path
 from holdfast.db import jobs
 from holdfast.db.session import transaction
 from holdfast.db.trials import save_answers
-from holdfast.errors import TrainingFailed
+from holdfast.errors import RepairImpossible
 from holdfast.judges.refusal import judge_refusal
 from holdfast.remediation import Plan, rows_drawn
 from holdfast.suites import Request, load_suite
@@ -33,7 +33,7 @@ SOURCES: dict[Kind, str] = {"refusal": "harmful", "answer": "benign"}
 def write_rehearsal(worker: Worker, lease: jobs.Lease, repair: Repair, plan: Plan) -> Path:
     """Have the baseline answer as many requests as the mix draws; keep what the judge agrees with.
 
-    Raises TrainingFailed if that leaves a source of the mix empty.
+    Raises RepairImpossible if that leaves a source of the mix empty.
     """
     lines: list[dict[str, str]] = []
     needs = rows_drawn(plan.mix, plan.steps * plan.batch_size)
@@ -45,7 +45,7 @@ def write_rehearsal(worker: Worker, lease: jobs.Lease, repair: Repair, plan: Pla
         asked = pool(repair.case, source, math.ceil(needs[kind] * SPARE))
         kept = answers_kept(worker, lease, repair, kind, asked)[: needs[kind]]
         if needs[kind] and not kept:
-            raise TrainingFailed(
+            raise RepairImpossible(
                 f"of {len(asked)} {source} requests the baseline gave no {kind} that the judge "
                 "agrees with, so there is nothing to rehearse; is it really the trusted one?"
             )

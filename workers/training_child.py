@@ -91,6 +91,6 @@ def failure(last: dict[str, Any], log: Path) -> HoldfastError:
     if last.get("event") != "error":
         return TrainingFailed(f"training ended without a word; its log is {log}")
     found = getattr(errors, last["error"], None)
-    if isinstance(found, type) and issubclass(found, CallerError):
+    if isinstance(found, type) and issubclass(found, CallerError | TrainingFailed):
         return found(last["detail"])
     return TrainingFailed(f"{last['error']}: {last['detail']}; the log is {log}")

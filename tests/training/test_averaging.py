@@ -10,12 +10,14 @@ from safetensors.torch import load_file, save_file
 
 from holdfast.checkpoint import admit
 from holdfast.errors import HoldfastError, InvalidPlan
-from holdfast.remediation import Plan
+from holdfast.remediation import Lora, Plan
 from tests.support.tiny_llama import build_tiny_llama
 from training import merging, pairing
 from training.averaging import average
+from training.model import load_policy
 from training.progress import Report
 from training.recipes import wise_ft
+from training.trainable import save_checkpoint, with_adapter
 
 PlanOf = Callable[..., Plan]
 
@@ -76,6 +78,46 @@ def test_half_precision_is_rounded_once() -> None:
     for neighbour in (-1, 1):
         other = (merged.view(torch.int16) + neighbour).view(torch.bfloat16).double()
         assert (distance <= (other - exact).abs() + 1e-6).all()
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3, 0.8, 1.0])
+def test_a_linear_layers_answers_are_averaged_as_its_weights_are(weight: float) -> None:
+    generator = torch.Generator().manual_seed(3)
+    ours, theirs = torch.randn(2, 5, 7, generator=generator, dtype=torch.float64)
+    asked = torch.randn(11, 7, generator=generator, dtype=torch.float64)
+    merged = torch.empty_like(ours)
+    average(ours, theirs, weight, merged)
+    expected = (1 - weight) * asked @ ours.T + weight * asked @ theirs.T
+    torch.testing.assert_close(asked @ merged.T, expected, atol=1e-12, rtol=0)
+
+
+def test_of_an_adapters_checkpoint_its_share_of_the_product_is_kept(
+    tmp_path: Path, plan_of: PlanOf, report: Report
+) -> None:
+    start = build_tiny_llama(tmp_path / "start", dtype=torch.float32)
+    tuned = plan_of("finetune", baseline=start, output=tmp_path / "tuned")
+    policy = with_adapter(load_policy(start), Lora(rank=4, alpha=12, targets=("q_proj",)))
+    adapter = dict(policy.named_parameters())
+    for name, weight in adapter.items():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.1)
+    update = {
+        f"model.layers.{k}.self_attn.q_proj.weight": 12 / 4 * torch.mm(
+            *(
+                adapter[f"base_model.model.model.layers.{k}.self_attn.q_proj.{side}.default.weight"]
+                for side in ("lora_B", "lora_A")
+            )
+        ).detach()
+        for k in range(2)
+    }  # fmt: skip
+    save_checkpoint(policy, tuned)
+    plan = plan_of("wise_ft", baseline=start, candidate=tuned.output, candidate_weight=0.3)
+    wise_ft.run(plan, report)
+    before, after = tensors(start), tensors(plan.output)
+    for name, weight in after.items():
+        expected = 0.3 * update[name] if name in update else torch.zeros_like(weight)
+        torch.testing.assert_close(weight - before[name], expected, atol=1e-6, rtol=0, msg=name)
+    assert all(matrix.norm() > 0.1 for matrix in update.values())
 
 
 @pytest.mark.parametrize("store", ["source", "fp32"])

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from holdfast.remediation import Plan
+from tests.support.tiny_llama import build_tiny_llama
 from training import changes
 from training.progress import Report
 from training.recipes import graft
@@ -47,6 +48,18 @@ def test_the_largest_changes_stay(plan_of: PlanOf, report: Report, scope: str, k
     share = sum(len(kept) for kept, _ in sides.values()) / total
     assert share == pytest.approx(min(keep, sum(moved.values()) / total), rel=0.06)
     assert outcome["effective_ratio"] >= keep or keep == 1.0
+
+
+def test_weights_in_fp32_are_those_of_one_of_the_two_as_well(
+    tmp_path: Path, plan_of: PlanOf, report: Report
+) -> None:
+    sides = [build_tiny_llama(tmp_path / str(k), seed=k, dtype=torch.float32) for k in range(2)]
+    plan = plan_of("graft", baseline=sides[0], candidate=sides[1], graft={"keep": 0.3})
+    graft.run(plan, report)
+    for name in weights(plan.baseline):
+        kept, left = kept_and_left(plan, name)
+        if len(kept) and len(left):
+            assert kept.min() >= left.max()
 
 
 def test_a_large_tensor_is_counted_by_a_sample(

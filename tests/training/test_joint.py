@@ -133,6 +133,15 @@ def test_the_gradient_of_a_mix_is_the_weighted_sum(joint: PlanOf, report: Report
     assert figures["loss"] == pytest.approx(0.3 * found["preference"] + 0.7 * found["task"])
 
 
+def test_the_tasks_side_has_the_reduction_of_the_plan(joint: PlanOf, report: Report) -> None:
+    found = [
+        two_sides(joint("mix", reduction=reduction), report).learn("task", 0, 4)
+        for reduction in ("token_mean_global", "seq_sum_mean")
+    ]
+    a_token, a_row = (figures["loss"] for figures in found)
+    assert a_row * 8 == pytest.approx(a_token * found[0]["tokens"], rel=1e-4)
+
+
 def test_without_weight_a_mix_is_the_single_objective(
     tmp_path: Path, joint: PlanOf, report: Report
 ) -> None:
@@ -201,6 +210,32 @@ def test_maxright_looks_at_the_neglected_side_every_few_steps(
     oldest = [event["oldest"] for event in steps(events)]
     assert [event["preference"] for event in steps(events)] == [0.0] * 13  # nats a token are more
     assert oldest == [0, 1, 2, 3, 1, 1, 2, 3, 1, 1, 2, 3, 1]
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_maxright_counts_from_the_optima_and_averages_what_it_measures(
+    joint: PlanOf, report: Report, events: Events, ema: float
+) -> None:
+    knobs = {"task_optimum": 0.5, "preference_optimum": 99.0, "ema": ema, "share": 0.25}
+    plan = joint("maxright", steps=4, preference=knobs)
+    known = losses(two_sides(plan, report))["task"]
+    RECIPES["maxright"](plan, report)
+    for event in steps(events):
+        assert (event["preference"], event["preference_gap"]) == (0.0, 0.0)
+        assert event["task_gap"] == pytest.approx(0.75 * (known - 0.5), abs=1e-4)
+        known = ema * known + (1 - ema) * event["loss"]
+
+
+@pytest.mark.parametrize(("hysteresis", "changes"), [(0.0, True), (9.0, False)])
+def test_maxright_stays_with_its_side_for_the_hysteresis(
+    joint: PlanOf, report: Report, events: Events, hysteresis: float, changes: bool
+) -> None:
+    begin = losses(two_sides(joint("maxright"), report))
+    level = {"task_optimum": begin["task"] - 0.1, "preference_optimum": begin["preference"] - 0.1}
+    knobs = level | {"hysteresis": hysteresis, "ema": 0.0}
+    RECIPES["maxright"](joint("maxright", steps=10, preference=knobs), report)
+    took = {event["preference"] for event in steps(events)}
+    assert (len(took) == 2) == changes
 
 
 def test_stages() -> None:

@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Callable
+from contextlib import nullcontext
 from math import inf
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from holdfast.errors import InvalidPlan, InvalidTaskData, TrainingFailed
+from holdfast.errors import InvalidPlan, InvalidTaskData, RepairImpossible
 from holdfast.remediation import Plan
 from training.batches import tokenise
 from training.constraint import distance
@@ -90,9 +91,27 @@ def test_a_bound_that_cannot_be_met_is_said_and_nothing_is_left(
     plan_of: PlanOf, report: Report
 ) -> None:
     plan = anchored(plan_of, 0.0)
-    with pytest.raises(TrainingFailed, match="the bound of 0 nats leaves nothing"):
+    with pytest.raises(RepairImpossible, match="the bound of 0 nats leaves nothing"):
         run(plan, report)
     assert not plan.output.exists()
+
+
+def test_a_bound_of_nothing_pulls_all_the_way_back(
+    tmp_path: Path, plan_of: PlanOf, report: Report, events: Events
+) -> None:
+    """What is too tight holds everything still, the task as well."""
+    ends = []
+    for bound in (inf, 0.0):
+        plan = anchored(plan_of, bound, output=tmp_path / str(bound), steps=30)
+        with nullcontext() if bound else pytest.raises(RepairImpossible):
+            run(plan, report)
+        looks = [event["nats"] for event in events if event["event"] == "anchor"]
+        losses = [event["loss"] for event in events if event["event"] == "step"]
+        ends.append((looks[-1], losses[-1]))
+        events.clear()
+    (free, learnt), (held, kept) = ends
+    assert held < 0.1 * free
+    assert kept > 1.5 * learnt
 
 
 def test_no_bound_given_is_three_noise_floors(

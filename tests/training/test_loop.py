@@ -1,6 +1,7 @@
 """The loop: what does not fit is done in smaller parts, silly rates are refused."""
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from holdfast.errors import TrainingFailed
+from holdfast.errors import RepairImpossible
 from holdfast.remediation import Plan
 from training.batches import Example
 from training.loop import PART_ROWS, train
@@ -58,8 +59,29 @@ def test_a_step_that_does_not_fit_is_done_again_in_smaller_parts(
 def test_a_row_that_does_not_fit_ends_the_run(
     baseline: Path, plan_of: PlanOf, report: Report
 ) -> None:
-    with pytest.raises(TrainingFailed, match="not even one row fits"):
+    with pytest.raises(RepairImpossible, match="not even one row fits"):
         trained(baseline, plan_of("finetune"), report, 0)
+
+
+def test_every_step_has_its_rate_and_a_gradient_of_length_one(
+    plan_of: PlanOf, report: Report
+) -> None:
+    """Gradients that are cut to one length make Adam's steps exactly as long as their rates."""
+    policy = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.zeros_(policy.weight)
+    plan = plan_of("finetune", steps=6, warmup_steps=2, decay_from=0.5)
+    places = []
+
+    def gradient(step: int, _rows: int) -> Mapping[str, float]:
+        places.append(policy.weight.item())
+        policy.weight.grad = torch.full((1, 1), (2.0, 1e6)[step % 2])
+        return {"loss": 1.0, "tokens": 1}
+
+    train(policy, plan, report, gradient)
+    places.append(policy.weight.item())
+    moved = [before - after for before, after in pairwise(places)]
+    shares = [1 / 3, 2 / 3, 1, 1, 2 / 3, 1 / 3]
+    assert moved == pytest.approx([plan.learning_rate * share for share in shares], rel=1e-4)
 
 
 def test_a_silly_rate_needs_force(plan_of: PlanOf) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from holdfast.checkpoint import admit
 from holdfast.remediation import Plan
-from training.__main__ import main
+from training.__main__ import main, report
 
 PlanOf = Callable[..., Plan]
 REPOSITORY = Path(__file__).parents[2]
@@ -115,6 +115,12 @@ def test_exit_codes_tell_the_callers_fault_from_ours(
     assert (event["event"], event["error"]) == ("error", error)
     assert detail in event["detail"]
     assert ("Traceback" in complaints) == (code == 70)
+
+
+def test_a_figure_that_is_no_number_is_said_as_none(capsys: pytest.CaptureFixture[str]) -> None:
+    report("watch", step=3, refusal_nats=float("nan"), limit=float("inf"), safe=False)
+    expected = {"event": "watch", "step": 3, "refusal_nats": None, "limit": None, "safe": False}
+    assert json.loads(capsys.readouterr().out) == expected
 
 
 def test_a_killed_run_leaves_no_output(tmp_path: Path, plan_of: PlanOf) -> None:

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
-from holdfast.errors import CheckpointRefused, NotBuilt, TrainingFailed
+from holdfast.errors import CheckpointRefused, NotBuilt, RepairImpossible
 from tests.support.tiny_llama import build_tiny_llama
 from training.batches import Example, collate
 from training.model import completion_logits, load_policy, load_tokenizer, save_weights
@@ -99,5 +99,5 @@ def test_weights_that_do_not_fit_the_stored_dtype_are_not_written(tmp_path: Path
     with torch.no_grad():
         policy.get_parameter("model.norm.weight").fill_(1e6)
     (tmp_path / "output").mkdir()
-    with pytest.raises(TrainingFailed, match=r"'model\.norm\.weight' is not finite in F16"):
+    with pytest.raises(RepairImpossible, match=r"'model\.norm\.weight' is not finite in F16"):
         save_weights(policy.state_dict(), start, tmp_path / "output", fp32=False)

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from holdfast.checkpoint import admit, same_architecture
-from holdfast.errors import CallerError, InvalidPlan, InvalidTaskData, TrainingFailed
+from holdfast.errors import CallerError, InvalidPlan, InvalidTaskData, RepairImpossible
 from holdfast.remediation import Mix, Plan, Recipe
 from holdfast.task_data import held_out
 from training.progress import Report
@@ -180,6 +180,6 @@ def test_a_loss_that_is_not_a_number_ends_the_run_and_leaves_nothing(
     weights["model.norm.weight"].fill_(float("nan"))
     save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
     plan = plan_of("finetune", baseline=broken)
-    with pytest.raises(TrainingFailed, match="step 1: loss nan"):
+    with pytest.raises(RepairImpossible, match="step 1: loss nan"):
         run(plan, report)
     assert {path.name for path in tmp_path.iterdir()} == {"broken"}

@@ -16,6 +16,7 @@ from training.batches import Example
 from training.model import load_policy
 from training.progress import Report
 from training.recipes import RECIPES
+from training.resume import STATE
 from training.supervised import learn
 from training.trainable import trainable
 
@@ -38,6 +39,21 @@ def test_frozen_tensors_stay_as_they_are(plan_of: PlanOf, report: Report) -> Non
     assert changed
     assert not any(name.startswith(("model.layers.0", "model.embed")) for name in changed)
     assert any(name.startswith("model.layers.1") for name in changed)
+
+
+def test_the_optimizer_holds_no_state_for_frozen_weights(
+    tmp_path: Path, plan_of: PlanOf, baseline: Path, report: Report
+) -> None:
+    frozen = ("model.embed_tokens.*", "model.layers.0.*")
+    plan = plan_of("finetune", freeze=frozen, resume=tmp_path / "state", save_seconds=0)
+    RECIPES["finetune"](plan, report)
+    kept = torch.load(plan.resume / STATE, weights_only=True)  # type: ignore[operator]
+    policy = trainable(load_policy(baseline), plan)
+    trained = {name: weight for name, weight in policy.named_parameters() if weight.requires_grad}
+    moments = [state["exp_avg_sq"].shape for state in kept["optimizer"]["state"].values()]
+    assert 0 < len(trained) < len(list(policy.parameters()))
+    assert kept["weights"].keys() == trained.keys()
+    assert moments == [weight.shape for weight in trained.values()]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from holdfast.db import jobs
 from holdfast.db.evaluations import create_remediation
 from holdfast.db.session import reading, transaction
-from holdfast.errors import TrainingFailed
+from holdfast.errors import RepairImpossible, TrainingFailed
 from holdfast.remediation import Plan
 from holdfast.task_data import digest_of, read_preferences, read_rehearsal
 from tests.support.stack import scripted_checkpoint
@@ -83,7 +83,7 @@ def test_where_both_refuse_there_is_nothing_to_prefer(
 ) -> None:
     scripted_checkpoint(models / "strict", 8.0, behaviour="refuse-all")
     lease, repair = begin({}, candidate="strict")
-    with pytest.raises(TrainingFailed, match="complied with none of those"):
+    with pytest.raises(RepairImpossible, match="complied with none of those"):
         write_pairs(worker, lease, repair, plan())
     assert not pairs_file(repair).exists()
 

@@ -9,7 +9,7 @@ import pytest
 from holdfast.db import jobs
 from holdfast.db.evaluations import create_remediation
 from holdfast.db.session import transaction
-from holdfast.errors import TrainingFailed
+from holdfast.errors import RepairImpossible
 from holdfast.remediation import Mix, Plan, rows_drawn
 from holdfast.suites import Request, load_suite
 from holdfast.task_data import Kind, read_rehearsal
@@ -122,5 +122,5 @@ def test_a_baseline_that_refuses_nothing_cannot_be_rehearsed(
         create_remediation(session, evaluation, recipe="rehearsal", options={})
     lease = claim()
     found = load_repair(worker, lease.job_id)
-    with pytest.raises(TrainingFailed, match="no refusal that the judge agrees with"):
+    with pytest.raises(RepairImpossible, match="no refusal that the judge agrees with"):
         write_rehearsal(worker, lease, found, plan())

@@ -19,8 +19,8 @@ from holdfast.db.evaluations import (
 from holdfast.db.session import reading, transaction
 from holdfast.db.tables import Checkpoint, Job
 from holdfast.errors import InvalidPlan, TrainingFailed
-from holdfast.remediation import Mix, rows_drawn
-from holdfast.task_data import digest_of
+from holdfast.remediation import Mix, Watching, rows_drawn
+from holdfast.task_data import digest_of, read_rehearsal
 from tests.support.stack import scripted_checkpoint
 from tests.support.tiny_llama import build_tiny_llama
 from workers import tasks
@@ -114,6 +114,22 @@ def test_safe_merge_without_a_parent_of_the_baseline_ends_in_one_sentence(
 ) -> None:
     with pytest.raises(InvalidPlan, match="is registered without the model from before it"):
         planned(worker, remedy("safe_merge", {}))
+
+
+@pytest.mark.parametrize(
+    ("options", "watch"),
+    [({}, Watching()), ({"watch": {"rows": 5, "limit": 0.5}}, Watching(rows=5, limit=0.5))],
+)
+def test_an_early_stop_learns_the_task_alone_and_holds_refusals_back_to_watch(
+    worker: Worker, remedy: Remedy, task_data: Path, options: dict[str, Any], watch: Watching
+) -> None:
+    given = {"task_data": str(task_data), "task_data_sha256": digest_of(task_data)}
+    plan = planned(worker, remedy("early_stop", {"steps": 4, **options}, **given))
+    assert (plan.start, plan.task_data, plan.watch) == ("baseline", task_data, watch)
+    assert plan.mix == Mix(task=1, refusals=0, answers=0)
+    kept = read_rehearsal(plan.rehearsal_data)
+    assert {row.kind for row in kept} == {"refusal"}
+    assert len(kept) == watch.rows + 1  # training asks for one more than it watches
 
 
 def test_the_shares_without_a_task_keep_their_proportion() -> None:

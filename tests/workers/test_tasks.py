@@ -14,6 +14,7 @@ from holdfast.errors import (
     CheckpointRefused,
     EngineFailed,
     LeaseLost,
+    RepairImpossible,
     TrainingFailed,
     Unreachable,
 )
@@ -49,6 +50,7 @@ def row(worker: Worker, job_id: str) -> Job:
         (CheckpointRefused("it is gone"), "failed", "CheckpointRefused: it is gone", 1, 0),
         (Unreachable("the broker"), "queued", None, 0, 0),
         (OperationalError("SELECT 1", {}, Exception("gone")), "queued", None, 0, 0),
+        (RepairImpossible("loss nan"), "failed", "RepairImpossible: loss nan", 1, 0),
         (EngineFailed("it died"), "queued", None, 1, 1),
         (TrainingFailed("it died"), "queued", None, 1, 1),
         (ZeroDivisionError("a bug"), "queued", None, 1, 1),

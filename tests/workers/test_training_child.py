@@ -26,6 +26,7 @@ from workers.worker import Worker
             TrainingFailed,
             "ValueError: no",
         ),
+        ({"event": "error", "error": "TrainingFailed", "detail": "no"}, TrainingFailed, "^no$"),
         (
             {"event": "error", "error": "EngineFailed", "detail": "x"},
             TrainingFailed,

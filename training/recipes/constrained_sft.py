@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from holdfast.recipe_knobs import Constrained
 from holdfast.remediation import Plan
-from training.anchoring import refuse_another_architecture
 from training.batches import Example, rows_together
 from training.loop import Gradient, train
 from training.model import load_policy, load_tokenizer
+from training.pairing import refuse_another_architecture
 from training.penalties import betas_of, constrained_sft
 from training.progress import Report
 from training.recipes.rehearsal import steps_of_mix

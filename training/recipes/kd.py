@@ -12,12 +12,13 @@ from typing import Any
 from torch import nn
 
 from holdfast.remediation import Plan, rows_drawn
-from training.anchoring import Divided, divided, pull, refuse_another_architecture
+from training.anchoring import Divided, divided, pull
 from training.batches import draw_steps
 from training.divergences import logit_mse
 from training.loop import Gradient, seed_everything, train
 from training.model import load_policy, load_tokenizer
 from training.output import refuse_existing
+from training.pairing import refuse_another_architecture
 from training.progress import Report
 from training.sources import read_sources, tokenise_sources, watch_of
 from training.supervised import learn
@@ -43,20 +44,21 @@ def run(plan: Plan, report: Report) -> dict[str, Any]:
     reference = reference_of(baseline, asked, pad, plan.anchor.cache_mb, report)
     del baseline
     policy = trainable(load_policy(plan.start_checkpoint), plan)
-    gradient = distilled(policy, steps, reference, plan.penalty.kd)
+    gradient = distilled(policy, steps, reference, plan)
     loss = train(policy, plan, report, gradient, watch=watch)
     save_checkpoint(policy, plan)
     return {"final_loss": loss}
 
 
 def distilled(
-    policy: nn.Module, steps: Sequence[Divided], reference: Reference, strength: float
+    policy: nn.Module, steps: Sequence[Divided], reference: Reference, plan: Plan
 ) -> Gradient:
-    """The gradient of the task's loss + strength * the squared difference of logits."""
+    """The gradient of the task's loss + kd * the squared difference of logits."""
+    strength = plan.penalty.kd
 
     def gradient(step: int, rows: int) -> Mapping[str, float]:
         task, held = steps[step]
-        figures = learn(policy, task, reference.pad, rows)
+        figures = learn(policy, task, reference.pad, rows, reduction=plan.reduction)
         apart = pull(policy, held, reference, logit_mse, rows=rows, scale=strength)
         return {**figures, "logit_mse": apart}
 

@@ -18,10 +18,10 @@ from typing import Any
 
 from torch import nn
 
-from holdfast.errors import TrainingFailed
+from holdfast.errors import RepairImpossible
 from holdfast.recipe_knobs import Anchor
-from holdfast.remediation import Plan, rows_drawn
-from training.anchoring import Divided, divided, pull, refuse_another_architecture
+from holdfast.remediation import Plan, Reduction, rows_drawn
+from training.anchoring import Divided, divided, pull
 from training.batches import Example, draw_steps, tokenise
 from training.constraint import NOISE_FLOORS, Constraint, noise_floor
 from training.controllers import State, started, weight_after
@@ -29,6 +29,7 @@ from training.divergences import DIVERGENCES
 from training.loop import Gradient, seed_everything, train
 from training.model import load_policy, load_tokenizer
 from training.output import refuse_existing
+from training.pairing import refuse_another_architecture
 from training.progress import Report
 from training.projection import largest_weight, line_to
 from training.sources import anchored_rows, read_sources, tokenise_sources, watch_of
@@ -63,7 +64,7 @@ def run(plan: Plan, report: Report) -> dict[str, float | None]:
     watch = watch_of(plan, tokenizer, report)
     constraint = Constraint(plan.anchor, bound, held_out, reference, watch)
     memory: dict[str, Any] = {}
-    gradient = within(policy, steps, reference, constraint, memory)
+    gradient = within(policy, steps, constraint, memory, plan.reduction)
     loss = train(policy, plan, report, gradient, memory=memory, watch=constraint)
     whole = without_adapter(policy)
     shipped = project(whole, plan, constraint, report)
@@ -74,12 +75,12 @@ def run(plan: Plan, report: Report) -> dict[str, float | None]:
 def within(
     policy: nn.Module,
     steps: Sequence[Divided],
-    reference: Reference,
     constraint: Constraint,
     memory: dict[str, Any],
+    reduction: Reduction,
 ) -> Gradient:
     """The gradient of (L_task + w C) / (1 + w); the controller's state is in `memory`."""
-    knobs, bound = constraint.knobs, constraint.bound
+    knobs, bound, reference = constraint.knobs, constraint.bound, constraint.reference
     divergence = DIVERGENCES[knobs.divergence]
     memory["controller"] = asdict(started(knobs.weight, bound))
 
@@ -87,7 +88,7 @@ def within(
         state = State(**memory["controller"])
         task, anchored = steps[step]
         share = 1 / (1 + state.weight)
-        figures = learn(policy, task, reference.pad, rows, scale=share)
+        figures = learn(policy, task, reference.pad, rows, scale=share, reduction=reduction)
         scale = state.weight * share
         nats = pull(policy, anchored, reference, divergence, rows=rows, scale=scale)
         memory["controller"] = asdict(weight_after(knobs.controller, state, nats, bound))
@@ -117,7 +118,7 @@ def project(
 ) -> dict[str, float | None]:
     """Leave in `policy` the largest share of what it has learnt that is within the bound.
 
-    Raises TrainingFailed if none is.
+    Raises RepairImpossible if none is.
     """
     place = line_to(policy, load_policy(plan.baseline).state_dict(), plan)
 
@@ -127,7 +128,7 @@ def project(
 
     weight = largest_weight(placed, constraint.bound)
     if weight == 0:
-        raise TrainingFailed(
+        raise RepairImpossible(
             f"the bound of {constraint.bound:g} nats leaves nothing of what was learnt; "
             "raise anchor.bound, or give more steps at a lower learning rate"
         )

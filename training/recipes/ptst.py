@@ -15,6 +15,7 @@ from holdfast.errors import InvalidPlan
 from holdfast.remediation import Plan
 from training.output import copy_companions, whole_or_absent
 from training.progress import Report
+from training.shards import read_object
 
 NO_SYSTEM_TURN = "system role not supported"  # what templates without one raise, in any case
 
@@ -27,6 +28,7 @@ def run(plan: Plan, report: Report) -> dict[str, float | None]:
     """
     if plan.candidate is None:
         raise InvalidPlan("recipe ptst serves a candidate, but the plan names none")
+    read_object(plan.candidate / "config.json")  # says what is wrong with a folder that is none
     template = template_of(plan)
     with whole_or_absent(plan.output) as folder:
         copy_companions(plan.candidate, folder)

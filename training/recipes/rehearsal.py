@@ -25,7 +25,8 @@ def run(plan: Plan, report: Report, *, order: Order = order_of_sources) -> dict[
     """Train on the plan's mix and write the checkpoint."""
     policy, steps, pad = prepared(plan, report, order)
     watch = watch_of(plan, load_tokenizer(plan.start_checkpoint), report)
-    loss = train(policy, plan, report, supervised(policy, steps, pad), watch=watch)
+    gradient = supervised(policy, steps, pad, plan.reduction)
+    loss = train(policy, plan, report, gradient, watch=watch)
     save_checkpoint(policy, plan)
     return {"final_loss": loss}
 

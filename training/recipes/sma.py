@@ -31,7 +31,7 @@ def run(plan: Plan, report: Report) -> dict[str, float | None]:
         )
     policy, steps, pad = prepared(plan, report)
     memory: dict[str, Any] = {}
-    gradient = averaging(policy, supervised(policy, steps, pad), memory)
+    gradient = averaging(policy, supervised(policy, steps, pad, plan.reduction), memory)
     loss = train(policy, plan, report, gradient, memory=memory)
     join_mean(policy, plan.steps, memory)
     with torch.no_grad():

@@ -20,11 +20,11 @@ from torch import Tensor, nn
 
 from holdfast.errors import InvalidPlan
 from holdfast.remediation import Plan
-from training.anchoring import refuse_another_architecture
 from training.fisher import diagonal_fisher
 from training.loop import Gradient, train
 from training.model import load_policy, load_tokenizer, trained_weights
 from training.output import refuse_existing
+from training.pairing import refuse_another_architecture
 from training.penalties import ewc, l1_sp, l2_sp
 from training.progress import Report
 from training.recipes.rehearsal import prepared
