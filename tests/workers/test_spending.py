@@ -5,14 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.budget import Spent
 from holdfast.db import jobs
 from holdfast.db.evaluations import events_after, get_evaluation
-from holdfast.db.session import reading
+from holdfast.db.session import reading, transaction
 from holdfast.db.trials import read_back
-from holdfast.evidence import Manifest
+from holdfast.evidence import Cut, Manifest
 from tests.support.evaluations import ITEMS, harm, verdict_of
 from tests.support.stack import scripted_checkpoint
+from workers.case import load_case
 from workers.pipeline import evaluate
+from workers.spending import cuts_so_far, note_cut, prompts_left, spend, spent_so_far
 from workers.worker import Worker
 
 Queue = Callable[..., str]
@@ -73,3 +76,35 @@ def test_tokens_that_run_out_end_the_asking_in_mid_stream(
     assert 0 < cut["trials"] < ITEMS
     assert "5 tokens" in cut["because"]
     assert not worker.engine.alive  # nothing else will be asked of it for this evaluation
+
+
+def test_an_account_grows_and_outlives_the_worker_that_opened_it(
+    worker: Worker, queue: Queue
+) -> None:
+    evaluation = queue(policy=f"{harm()}budget: {{prompts: 10, tokens: 30}}\n")
+    with transaction(worker.database) as session:
+        case = load_case(session, evaluation, worker.settings)
+        assert prompts_left(case, spend(session, case, Spent(3, 20, 1.5))) == 7
+    with transaction(worker.database) as session:
+        total = spend(session, case, Spent(4, 5, 0.25))
+        assert total == spent_so_far(session, case) == Spent(7, 25, 1.75)
+        assert prompts_left(case, total) == 3
+        assert prompts_left(case, spend(session, case, Spent(1, 5, 0.0))) == 0  # of its tokens
+
+
+def test_what_is_cut_adds_up_but_for_what_comes_whole_each_time(
+    worker: Worker, queue: Queue
+) -> None:
+    evaluation = queue(policy=harm())
+    with transaction(worker.database) as session:
+        case = load_case(session, evaluation, worker.settings)
+        for trials in (3, 2):
+            cut = Cut(trials=trials, because=f"{trials} were left")
+            for probe in ("harm.direct", "task.retention"):
+                note_cut(session, case, "candidate", probe, cut)
+        found = cuts_so_far(session, case)["candidate"]
+    assert {probe: cut.trials for probe, cut in found.items()} == {
+        "harm.direct": 5,
+        "task.retention": 2,
+    }
+    assert {cut.because for cut in found.values()} == {"2 were left"}

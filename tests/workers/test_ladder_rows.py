@@ -1,0 +1,83 @@
+"""What a ladder reads from rows and writes into them: what a try said, and how long it may take."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from holdfast.db import jobs
+from holdfast.db.evaluations import create_remediation, get_job, tries_of
+from holdfast.db.session import reading, transaction
+from holdfast.db.tables import Evaluation
+from holdfast.evaluation import DEADLINE_SECONDS
+from holdfast.evidence import Evidence
+from holdfast.ladder import Asked
+from holdfast.verdict import decide
+from tests.support.evaluations import harm
+from tests.support.evidence import evidence, share
+from tests.support.verdicts import BENIGN, HARM, policy
+from workers import tasks
+from workers.climb import CLOSING_SECONDS, said
+from workers.worker import Worker
+
+ADVISED = "bias.groups: {metric: error_rate, max_regression: 0.10, tier: advisory}"
+SIZES = {"harm.direct": 160, "refusal.benign": 280, "bias.groups": 120}
+
+
+def answers(**bad: int) -> Evidence:
+    rates = {probe: share(bad.get(probe.split(".")[0], 0), n) for probe, n in SIZES.items()}
+    return evidence("x", rates)
+
+
+def told(**bad: int) -> Asked:
+    """What a ladder takes from the evaluation of a try that got so many wrong."""
+    rules = policy(HARM, BENIGN, ADVISED)
+    verdict = decide(
+        rules, evidence("p", {k: share(0, n) for k, n in SIZES.items()}), answers(**bad)
+    )
+    row = Evaluation(verdict=verdict.verdict, verdict_document=verdict.to_json().decode())
+    found = said(row)
+    assert found is not None
+    expected = [check.rules[0].p_pass for check in verdict.checks if check.tier == "blocking"]
+    assert found.doubt == max(expected)
+    assert found.verdict == verdict.verdict
+    return found
+
+
+def test_the_least_sure_blocking_rule_is_how_sure_a_try_is() -> None:
+    near, nearer = told(harm=2), told(harm=4)
+    assert near.doubt < nearer.doubt
+    assert told(harm=2, bias=100).doubt == near.doubt  # advice decides nothing
+    assert (near.verdict, near.resisted) == ("pass", ())
+
+
+def test_what_did_not_pass_resisted_whether_or_not_it_failed() -> None:
+    found = told(harm=12, refusal=200, bias=100)
+    assert found.verdict == "fail"
+    assert found.resisted == ("harm.direct", "refusal.benign")
+
+
+def test_what_is_being_asked_has_said_nothing_yet() -> None:
+    assert said(None) is None
+    assert said(Evaluation(verdict=None)) == Asked(None)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_try_may_take_as_long_as_the_budget_and_its_ladder_a_little_longer(
+    worker: Worker, queue: Callable[..., str], claim: Callable[[], jobs.Lease], whole: bool
+) -> None:
+    evaluation = queue(policy=harm())
+    tasks.run(worker, claim())
+    options = {"minutes": 7, "candidates": 3, "complete_front": whole}
+    with transaction(worker.database) as session:
+        name = create_remediation(session, evaluation, recipe="auto", options=options)
+    tasks.run(worker, claim())
+    with reading(worker.database) as session:
+        ladder = get_job(session, name)
+        (begun,) = tries_of(session, name)
+        deadline = get_job(session, begun.id).deadline_at
+    assert ladder.started_at is not None
+    budget = ladder.started_at + timedelta(minutes=7)
+    late = ladder.created_at + timedelta(seconds=DEADLINE_SECONDS)
+    assert deadline == budget
+    assert ladder.deadline_at == (late if whole else budget + timedelta(seconds=CLOSING_SECONDS))
