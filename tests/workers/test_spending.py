@@ -82,8 +82,8 @@ def test_an_account_grows_and_outlives_the_worker_that_opened_it(
     worker: Worker, queue: Queue
 ) -> None:
     evaluation = queue(policy=f"{harm()}budget: {{prompts: 10, tokens: 30}}\n")
+    case = load_case(worker, evaluation)
     with transaction(worker.database) as session:
-        case = load_case(session, evaluation, worker.settings)
         assert prompts_left(case, spend(session, case, Spent(3, 20, 1.5))) == 7
     with transaction(worker.database) as session:
         total = spend(session, case, Spent(4, 5, 0.25))
@@ -96,8 +96,8 @@ def test_what_is_cut_adds_up_but_for_what_comes_whole_each_time(
     worker: Worker, queue: Queue
 ) -> None:
     evaluation = queue(policy=harm())
+    case = load_case(worker, evaluation)
     with transaction(worker.database) as session:
-        case = load_case(session, evaluation, worker.settings)
         for trials in (3, 2):
             cut = Cut(trials=trials, because=f"{trials} were left")
             for probe in ("harm.direct", "task.retention"):
