@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from holdfast.remediation import Plan
 from tests.support.tiny_llama import build_tiny_llama
@@ -48,6 +48,24 @@ def test_the_largest_changes_stay(plan_of: PlanOf, report: Report, scope: str, k
     share = sum(len(kept) for kept, _ in sides.values()) / total
     assert share == pytest.approx(min(keep, sum(moved.values()) / total), rel=0.06)
     assert outcome["effective_ratio"] >= keep or keep == 1.0
+
+
+@pytest.mark.parametrize(("scope", "low", "high"), [("model", 0.0, 1.0), ("tensor", 0.1, 0.1)])
+def test_a_tensor_that_moved_more_has_the_share_of_all_or_its_own(
+    tmp_path: Path, plan_of: PlanOf, report: Report, scope: str, low: float, high: float
+) -> None:
+    candidate = build_tiny_llama(tmp_path / "candidate", seed=1)
+    moved, still = (f"model.layers.{k}.mlp.up_proj.weight" for k in range(2))
+    content = weights(candidate)
+    content[moved] *= 100
+    save_file(content, candidate / "model.safetensors", metadata={"format": "pt"})
+    plan = plan_of("graft", candidate=candidate, graft={"keep": 0.1, "scope": scope})
+    graft.run(plan, report)
+    shares = []
+    for name in (still, moved):
+        kept, left = kept_and_left(plan, name)
+        shares.append(len(kept) / (len(kept) + len(left)))
+    assert shares == pytest.approx([low, high], abs=0.1 if scope == "model" else 0.01)
 
 
 def test_weights_in_fp32_are_those_of_one_of_the_two_as_well(

@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from holdfast.errors import InvalidTaskData
 from holdfast.remediation import Plan
+from training.batches import Example
+from training.model import load_policy
 from training.progress import Report
 from training.recipes import RECIPES
 from training.sources import read_sources, watched_rows
+from training.watch import Watch, first_tokens, mean_nats
 
 PlanOf = Callable[..., Plan]
 Events = list[dict[str, Any]]
@@ -58,6 +62,26 @@ def test_an_alarm_puts_the_last_safe_step_back(
         (plan_of("finetune").baseline / "model.safetensors").read_bytes()
     ).hexdigest()
     assert (stopped == start) == (back == 0)
+
+
+def test_what_is_put_back_is_as_it_was_whatever_was_trained_since(
+    baseline: Path, candidate: Path, report: Report, events: Events
+) -> None:
+    refusals = [Example(tuple(range(20 + k, 40 + k)), prompt_tokens=8) for k in range(4)]
+    sides = sorted(
+        (load_policy(folder) for folder in (baseline, candidate)),
+        key=lambda policy: mean_nats(policy, [first_tokens(row) for row in refusals], 2),
+    )
+    policy, worse = sides
+    safe = {name: weight.clone() for name, weight in policy.state_dict().items()}
+    limit = mean_nats(policy, [first_tokens(row) for row in refusals], 2) + 1e-6
+    watch, memory = Watch(refusals, 2, every=5, limit=limit), dict[str, Any]()
+    assert not watch.alarmed(policy, 4, memory, report)
+    policy.load_state_dict(worse.state_dict())
+    assert not watch.alarmed(policy, 6, memory, report)  # not the time to look
+    assert watch.alarmed(policy, 8, memory, report)
+    assert events[-1]["text"] == "refusals are gone at step 8; back to step 4"
+    assert all(torch.equal(weight, safe[name]) for name, weight in policy.state_dict().items())
 
 
 def test_what_was_never_safe_goes_on(plan_of: PlanOf, report: Report, events: Events) -> None:
