@@ -53,6 +53,23 @@ class Penalty(BaseModel):
     fisher_rows: int = Field(default=64, ge=1)
 
 
+class Steering(BaseModel):
+    """Of recipe `rehearsal`: how the share of safety rows follows what is lost of the refusals.
+
+    Before every `every`-th step the first tokens of `rows` refusals of the baseline are scored,
+    which no step trains on. Above `limit`, in nats a token, the share of refusals and answers
+    together grows by a half, to `most` at most; else it falls by a tenth, back to that of the mix.
+    How many of them are answers stays as it is: refusals alone would teach to refuse everything.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    every: int = Field(default=5, ge=1)
+    limit: float = Field(default=0.5, gt=0)
+    rows: int = Field(default=16, ge=1)
+    most: float = Field(default=0.9, gt=0, le=1)
+
+
 class Constrained(BaseModel):
     """Of recipe `constrained_sft`: beta of an answer's first token, of the next, of all later ones.
 

@@ -21,6 +21,7 @@ from holdfast.recipe_knobs import (
     Preference,
     SafeMerge,
     Serving,
+    Steering,
 )
 from holdfast.task_data import Kind
 
@@ -153,6 +154,7 @@ class Plan(BaseModel):
     lora: Lora | None = None
     gradient_checkpointing: bool = False
     watch: Watching | None = None
+    steer: Steering | None = None
     anchor: Anchor = Anchor()
     penalty: Penalty = Penalty()
     constrained: Constrained = Constrained()
@@ -188,11 +190,30 @@ class Plan(BaseModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _room_to_steer(self) -> "Plan":
+        if self.steer is None:
+            return self
+        if self.recipe != "rehearsal":
+            raise ValueError(f"recipe {self.recipe} has no mix to steer; leave out steer")
+        share = self.mix.refusals + self.mix.answers
+        if not 0 < share <= self.steer.most:
+            raise ValueError(
+                f"the mix holds {share:.3g} safety rows, and steer.most is {self.steer.most:g}: "
+                "there must be some, and no more than that"
+            )
+        return self
+
     @property
     def kept_adapter(self) -> Path | None:
         """Where the run leaves its adapter, beside the checkpoint; None if it is not to."""
         wanted = self.lora is not None and self.lora.keep
         return self.output.with_name(f"{self.output.name}-adapter") if wanted else None
+
+    @property
+    def refusals_kept(self) -> int:
+        """How many refusals are looked at while it trains, and train nothing."""
+        return max((one.rows for one in (self.watch, self.steer) if one is not None), default=0)
 
     @property
     def start_checkpoint(self) -> Path:

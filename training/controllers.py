@@ -84,6 +84,18 @@ def pid(state: State, cost: float, limit: float = 1.0, *, gains: Gains | None = 
 SHORT_RUN = Gains(proportional=1.0, integral=0.1, derivative=1.0, smoothing=0.8, delay=5)
 
 
+RISE, FALL = 1.5, 0.9
+
+
+def share_after(share: float, cost: float, limit: float, *, bounds: tuple[float, float]) -> float:
+    """The share of safety rows after one more look at what the policy has lost: within `bounds`.
+
+    Half as much again while the cost is above its limit, a tenth less else.
+    """
+    least, most = bounds
+    return min(max(share * (RISE if cost > limit else FALL), least), most)
+
+
 def _short_pid(state: State, cost: float) -> State:
     return pid(state, cost, gains=SHORT_RUN)
 

@@ -39,17 +39,17 @@ def read_sources(plan: Plan, wanted: set[Kind]) -> dict[Kind, tuple[Path, list[R
 
 
 def watched_rows(plan: Plan) -> list[Row]:
-    """The last refusals of the rehearsal data, which are watched and never trained on."""
-    if plan.watch is None:
+    """The last refusals of the rehearsal data: looked at (`watch`, `steer`), never trained on."""
+    if not plan.refusals_kept:
         return []
     path = _named(plan.rehearsal_data, "rehearsal_data", plan)
     refusals = [row for row in read_rehearsal(path) if row.kind == "refusal"]
-    if len(refusals) <= plan.watch.rows:
+    if len(refusals) <= plan.refusals_kept:
         raise InvalidTaskData(
-            f"{path} holds {len(refusals)} refusals; watching {plan.watch.rows} of them leaves "
-            "none to train on: give more, or lower watch.rows"
+            f"{path} holds {len(refusals)} refusals; watching {plan.refusals_kept} of them leaves "
+            "none to train on: give more, or lower watch.rows and steer.rows"
         )
-    return refusals[-plan.watch.rows :]
+    return refusals[-plan.refusals_kept :]
 
 
 def anchored_rows(plan: Plan) -> list[Row]:
@@ -78,13 +78,21 @@ def watch_of(plan: Plan, tokenizer: PreTrainedTokenizerBase, report: Report) -> 
     """The watch that the plan asks for."""
     if plan.watch is None:
         return None
-    rows = watched_rows(plan)
+    examples = watched_examples(plan, plan.watch.rows, tokenizer, report)
+    pad = tokenizer.pad_token_id or 0
+    return Watch(examples, pad, every=plan.watch.every, limit=plan.watch.limit)
+
+
+def watched_examples(
+    plan: Plan, count: int, tokenizer: PreTrainedTokenizerBase, report: Report
+) -> list[Example]:
+    """The last `count` of those refusals, tokenised; a note says which were too long."""
+    rows = watched_rows(plan)[-count:]
     path = _named(plan.rehearsal_data, "rehearsal_data", plan)
     examples = tokenise(rows, tokenizer, plan.max_length, path)
     if len(examples) < len(rows):
         report("note", text=f"{len(rows) - len(examples)} watched refusals are too long to score")
-    pad = tokenizer.pad_token_id or 0
-    return Watch(examples, pad, every=plan.watch.every, limit=plan.watch.limit)
+    return examples
 
 
 def _named(path: Path | None, key: str, plan: Plan) -> Path:

@@ -39,8 +39,8 @@ def write_rehearsal(worker: Worker, lease: jobs.Lease, repair: Repair, plan: Pla
     needs = rows_drawn(plan.mix, plan.steps * plan.batch_size)
     if plan.recipe == "kl_anchor":  # and some on which its bound is checked
         needs = {kind: needs[kind] + math.ceil(plan.anchor.rows / 2) for kind in needs}
-    if plan.watch is not None:  # which holds its refusals back
-        needs["refusal"] += plan.watch.rows + 1
+    if plan.refusals_kept:  # which train nothing
+        needs["refusal"] += plan.refusals_kept + 1
     for kind, source in SOURCES.items():
         asked = pool(repair.case, source, math.ceil(needs[kind] * SPARE))
         kept = answers_kept(worker, lease, repair, kind, asked)[: needs[kind]]

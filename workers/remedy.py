@@ -36,6 +36,7 @@ from holdfast.queue import hint
 from holdfast.remediation import Mix, Plan, Watching, without_refusals
 from workers.case import DEPLOYED, Repair, load_repair
 from workers.ladder import race_of
+from workers.leaks import refuse_leaks
 from workers.preference_rows import pairs_file, write_pairs
 from workers.rehearsal_rows import write_rehearsal
 from workers.worker import Worker
@@ -117,6 +118,8 @@ def make_plan(worker: Worker, lease: jobs.Lease, job: Repair) -> Plan:
     }
     if job.recipe == "early_stop":
         fields = {"mix": Mix(task=1, refusals=0, answers=0), "watch": Watching(), **fields}
+    if job.recipe in (*REHEARSING, *JOINT):
+        refuse_leaks(job, worker.settings.installed_suites)
     if job.recipe in REHEARSING:
         if job.task_data is not None:
             fields["task_data"] = job.task_data

@@ -40,8 +40,9 @@ def text_of(row: Row) -> str:
 def near_duplicates(texts: Sequence[str], others: Mapping[str, Iterable[str]]) -> list[str | None]:
     """For each text the first of the named others that holds a near-duplicate of it, or None."""
     known = [(name, words(text)) for name, own in others.items() for text in own]
-    bags = [words(text) for text in texts]
-    seen = Counter(word for bag in (*bags, *(bag for _, bag in known)) for word in bag)
+    # any order of words will do, as long as it is one; this one is made of the smaller side
+    seen = Counter(word for _, bag in known for word in bag)
+    largest = max((len(bag) for _, bag in known), default=0)
     places: defaultdict[str, list[int]] = defaultdict(list)  # of each word, by size of its bag
     for place in sorted(range(len(known)), key=lambda at: len(known[at][1])):
         for word in _rarest(known[place][1], seen):
@@ -49,6 +50,8 @@ def near_duplicates(texts: Sequence[str], others: Mapping[str, Iterable[str]]) -
 
     def first_near(bag: frozenset[str]) -> str | None:
         least, most = floor(NEAR * len(bag)), ceil(len(bag) / NEAR)  # one wide of the exact sizes
+        if least > largest:
+            return None
         found: set[int] = set()
         for word in _rarest(bag, seen):
             if own := places.get(word):
@@ -57,7 +60,7 @@ def near_duplicates(texts: Sequence[str], others: Mapping[str, Iterable[str]]) -
                 found.update(own[start:end])
         return next((known[at][0] for at in sorted(found) if _alike(bag, known[at][1])), None)
 
-    return [first_near(bag) for bag in bags]
+    return [first_near(words(text)) for text in texts]
 
 
 def _rarest(bag: frozenset[str], seen: Mapping[str, int]) -> list[str]:

@@ -80,6 +80,19 @@ def test_without_task_data_it_starts_from_the_candidate_on_safety_rows_alone(
     assert plan.mix.refusals / plan.mix.answers == pytest.approx(usual.refusals / usual.answers)
 
 
+def test_a_third_stage_goes_on_from_the_candidate_with_some_task_rows(
+    worker: Worker, remedy: Remedy, task_data: Path
+) -> None:
+    given = {"task_data": str(task_data), "task_data_sha256": digest_of(task_data)}
+    mix = {"task": 0.2, "refusals": 0.35, "answers": 0.45}
+    options = {"start": "candidate", "steps": 5, "mix": mix, "steer": {"rows": 3}}
+    plan = planned(worker, remedy("rehearsal", options, **given))
+    assert (plan.start_checkpoint.name, plan.task_data) == ("eroded", task_data)
+    assert rows_drawn(plan.mix, 40) == {"task": 8, "refusal": 14, "answer": 18}
+    kinds = [row.kind for row in read_rehearsal(plan.rehearsal_data)]
+    assert (kinds.count("refusal"), kinds.count("answer")) == (14 + 4, 18)
+
+
 def test_an_anchored_repair_learns_the_task_and_needs_rows_for_its_bound(
     worker: Worker, remedy: Remedy, task_data: Path
 ) -> None:

@@ -4,31 +4,59 @@ Rehearsal after Bianchi et al. 2023, https://arxiv.org/abs/2309.07875, with one 
 decides: harmless look-alikes that are answered must outnumber the refusals, or the model "repairs"
 itself by refusing everything. Knobs: `mix` (30 % task, 30 % refusals, 40 % answers), `start` (the
 baseline, from which the task is learnt anew; from the candidate as many steps are too few),
-`steps` (60), `learning_rate` (5e-5; at twice that the same mix loses refusals). Measured in
-docs/benchmarks.md.
+`steps` (60), `learning_rate` (5e-5; at twice that the same mix loses refusals), `steer` (off: more
+safety rows for as long as refusals go, training/steering.py). Measured in docs/benchmarks.md.
 """
+
+from collections.abc import Sequence
+from typing import Any
 
 from torch import nn
 
+from holdfast.recipe_knobs import Steering
 from holdfast.remediation import Plan, rows_drawn
+from holdfast.task_data import Kind
 from training.batches import Example, Order, draw_steps, order_of_sources
 from training.loop import seed_everything, train
 from training.model import load_policy, load_tokenizer
 from training.output import refuse_existing
 from training.progress import Report
-from training.sources import read_sources, tokenise_sources, watch_of
+from training.sources import read_sources, tokenise_sources, watch_of, watched_examples
+from training.steering import Steered, realised, shares, steered
 from training.supervised import supervised
 from training.trainable import save_checkpoint, trainable
 
 
-def run(plan: Plan, report: Report, *, order: Order = order_of_sources) -> dict[str, float | None]:
+def run(plan: Plan, report: Report, *, order: Order = order_of_sources) -> dict[str, Any]:
     """Train on the plan's mix and write the checkpoint."""
+    if plan.steer is not None:
+        return run_steered(plan, plan.steer, report)
     policy, steps, pad = prepared(plan, report, order)
     watch = watch_of(plan, load_tokenizer(plan.start_checkpoint), report)
     gradient = supervised(policy, steps, pad, plan.reduction)
     loss = train(policy, plan, report, gradient, watch=watch)
     save_checkpoint(policy, plan)
     return {"final_loss": loss}
+
+
+def run_steered(plan: Plan, steer: Steering, report: Report) -> dict[str, Any]:
+    """The same, on a mix that follows what is lost of the refusals."""
+    given = shares(plan.mix, plan.mix.refusals + plan.mix.answers)
+    sources, pad = sources_of(plan, {kind for kind, share in given.items() if share}, report)
+    tokenizer = load_tokenizer(plan.start_checkpoint)
+    looks = Steered(
+        steer,
+        least=plan.mix.refusals + plan.mix.answers,
+        refusals=watched_examples(plan, steer.rows, tokenizer, report),
+        pad=pad,
+        watch=watch_of(plan, tokenizer, report),
+    )
+    policy = trainable(load_policy(plan.start_checkpoint), plan)
+    memory: dict[str, Any] = {}
+    gradient = steered(policy, plan, sources, pad, memory)
+    loss = train(policy, plan, report, gradient, memory=memory, watch=looks)
+    save_checkpoint(policy, plan)
+    return {"final_loss": loss, "mix": realised(memory)}
 
 
 def prepared(
@@ -43,12 +71,19 @@ def steps_of_mix(
     plan: Plan, report: Report, order: Order = order_of_sources
 ) -> tuple[list[list[Example]], int]:
     """The examples of every step of the plan's mix, and the padding token; no model is loaded."""
-    refuse_existing(plan.output)
     counts = rows_drawn(plan.mix, plan.steps * plan.batch_size)
-    rows = read_sources(plan, {kind for kind, count in counts.items() if count})
+    sources, pad = sources_of(plan, {kind for kind, count in counts.items() if count}, report)
+    size, seed = plan.batch_size, plan.seed
+    return draw_steps(sources, counts, batch_size=size, seed=seed, order=order), pad
+
+
+def sources_of(
+    plan: Plan, wanted: set[Kind], report: Report
+) -> tuple[dict[Kind, Sequence[Example]], int]:
+    """The examples of every source that is wanted, and the padding token."""
+    refuse_existing(plan.output)
+    rows = read_sources(plan, wanted)
     seed_everything(plan.seed)
     tokenizer = load_tokenizer(plan.start_checkpoint)
     sources = tokenise_sources(rows, tokenizer, plan.max_length, report)
-    size, seed = plan.batch_size, plan.seed
-    steps = draw_steps(sources, counts, batch_size=size, seed=seed, order=order)
-    return steps, tokenizer.pad_token_id or 0
+    return sources, tokenizer.pad_token_id or 0

@@ -1,0 +1,117 @@
+"""No repair trains on what its gate asks: looked at before a plan is written.
+
+A row that says almost the same as an item of the gate would teach the test, and the repair would
+pass for having seen it. Both splits count, since the one picks repairs and the other confirms them.
+What is compared are the prompts, by the words that they share (holdfast/suites/duplicates.py); what
+of the task data is held out trains nothing and may say what it likes.
+
+Refusals name ids and lines, never texts: what the gate asks does not belong into a log.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from holdfast.errors import InvalidPlan, InvalidTaskData
+from holdfast.probe import spec_of
+from holdfast.suites import Choice, Request, Row, load_suite, suite_for
+from holdfast.suites.duplicates import near_duplicates, text_of
+from holdfast.task_data import held_out, read_task_data
+from workers.case import Case, Repair
+
+POOL = "rehearsal"
+SHOWN = 5  # leaks that a refusal names
+
+_NUMBER = re.compile(r"\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Gated:
+    """What an item of the gate asks; `name` is suite and id.
+
+    Where the answer is a `number`, other numbers make another item: the same form is practice.
+    """
+
+    name: str
+    texts: tuple[str, ...]
+    number: bool = False
+
+
+def refuse_leaks(repair: Repair, installed: Path) -> None:
+    """Raise where the rehearsal pool, or what is trained of the task data, overlaps the gate.
+
+    InvalidPlan for the pool, InvalidTaskData for the user's rows.
+    """
+    gate = gated(repair.case, installed)
+    pool = load_suite(POOL).items
+    for item, name in zip(pool, leaks([text_of(item) for item in pool], gate), strict=True):
+        if name is not None:
+            raise InvalidPlan(
+                f"{item.id} of the rehearsal pool says almost the same as {name}, which this "
+                "policy asks: training on it would teach the test; leave that suite out of the "
+                "policy, or choose a recipe that trains on no rows"
+            )
+    if repair.task_data is not None:
+        refuse_leaking_rows(repair.task_data, gate)
+
+
+def refuse_leaking_rows(path: Path, gate: Sequence[Gated]) -> None:
+    """Raise InvalidTaskData if any row that would be trained on says what the gate asks."""
+    rows = [row for row in read_task_data(path) if not held_out(row.prompt)]
+    near = leaks([row.prompt for row in rows], gate)
+    found = [(row.line, name) for row, name in zip(rows, near, strict=True) if name is not None]
+    if not found:
+        return
+    shown = ", ".join(f"line {line} as {name}" for line, name in found[:SHOWN])
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    raise InvalidTaskData(
+        f"{path}: {len(found)} of {len(rows)} rows to train on say almost the same as what the "
+        f"gate asks ({shown}{more}): a repair that learnt them would pass for that; remove them "
+        "and submit again, or choose a recipe that trains on no rows"
+    )
+
+
+def gated(case: Case, installed: Path) -> list[Gated]:
+    """Every item, of both splits, that a probe of the policy may ask, and each once.
+
+    What is asked of the task data itself is left out: those rows are held out by their prompts.
+    """
+    found: dict[str, Gated] = {}
+    for probe, questions in case.questions.items():
+        spec = spec_of(probe)
+        if spec.task is not None:
+            for one in questions:
+                name = f"{probe}:{one.item}"
+                found[name] = Gated(name, (one.prompt_text,))
+        elif spec.suite is not None:
+            suite = suite_for(spec, installed)
+            found |= {f"{suite.name}:{one.id}": asked(suite.name, one) for one in suite.items}
+    return list(found.values())
+
+
+def asked(suite: str, item: Row) -> Gated:
+    """An item as it may stand in somebody's rows: a question with its options, and without."""
+    texts = (text_of(item),)
+    if isinstance(item, Choice) and item.question:
+        texts += (f"{item.context} {item.question}",)
+    return Gated(f"{suite}:{item.id}", texts, isinstance(item, Request) and item.answer is not None)
+
+
+def leaks(texts: Sequence[str], gate: Sequence[Gated]) -> list[str | None]:
+    """For each text the name of an item that says almost the same, or None."""
+    worded = {one.name: one.texts for one in gate if not one.number}
+    found = near_duplicates(texts, worded)
+    sums: defaultdict[frozenset[str], dict[str, tuple[str, ...]]] = defaultdict(dict)
+    for one in gate:
+        if one.number:
+            sums[_numbers(one.texts[0])][one.name] = one.texts
+    return [
+        name or near_duplicates([text], sums.get(_numbers(text), {}))[0]
+        for text, name in zip(texts, found, strict=True)
+    ]
+
+
+def _numbers(text: str) -> frozenset[str]:
+    return frozenset(_NUMBER.findall(text))
