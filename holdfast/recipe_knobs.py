@@ -62,7 +62,7 @@ class Steering(BaseModel):
     How many of them are answers stays as it is: refusals alone would teach to refuse everything.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = KNOBS
 
     every: int = Field(default=5, ge=1)
     limit: float = Field(default=0.5, gt=0)
@@ -94,6 +94,17 @@ class Graft(BaseModel):
 
     keep: float = Field(default=0.1, gt=0, le=1)
     scope: Literal["model", "tensor"] = "model"
+
+
+class Sma(BaseModel):
+    """Of recipe `sma`: folders of checkpoints to average, where no new trajectory is to be trained.
+
+    Each counts as often as it is named; the start checkpoint counts only where it is.
+    """
+
+    model_config = KNOBS
+
+    checkpoints: tuple[Path, ...] = ()
 
 
 class Straying(BaseModel):
@@ -146,9 +157,11 @@ class Preference(BaseModel):
 
     `first` is what `sequential` begins with. The others are `maxright`'s: a loss is measured again
     when it is older than `every` steps; measurements are averaged with weight `ema` a step; it
-    changes sides only for a gap that is `hysteresis` larger. The optima are the least losses that
-    either objective reaches alone (nats a token, nats a pair); one that is not given is measured by
-    a run of `optimum_steps` on that objective alone.
+    changes sides only for a gap that is `hysteresis` larger. With a `slice`, so many rows and pairs
+    train nothing, and the losses are those on them, both measured every `every` steps and never
+    averaged. The optima are the least losses that either objective reaches alone (nats a token,
+    nats a pair); one that is not given is measured by a run of `optimum_steps` on that objective
+    alone.
     """
 
     model_config = KNOBS
@@ -162,6 +175,7 @@ class Preference(BaseModel):
 
     every: int = Field(default=10, ge=1)
     ema: float = Field(default=0.9, ge=0, lt=1)
+    slice: int | None = Field(default=None, ge=1)
     hysteresis: float = Field(default=0.0, ge=0)
     task_optimum: float | None = Field(default=None, ge=0)
     preference_optimum: float | None = Field(default=None, ge=0)

@@ -21,6 +21,7 @@ from holdfast.recipe_knobs import (
     Preference,
     SafeMerge,
     Serving,
+    Sma,
     Steering,
 )
 from holdfast.task_data import Kind
@@ -130,6 +131,7 @@ class Plan(BaseModel):
     candidate_weight: float = Field(default=0.8, ge=0, le=1)
     hma: Hma = Hma()
     graft: Graft = Graft()
+    sma: Sma = Sma()
     serving: Serving = Serving()
     safe_merge: SafeMerge = SafeMerge()
 

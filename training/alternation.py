@@ -3,7 +3,8 @@
 ALRIGHT draws, MAXRIGHT takes the one with the larger weighted gap (https://arxiv.org/abs/2410.15483).
 MAXRIGHT is a min-max rule: it levels the two weighted gaps, it does not minimise their sum, so the
 same weight means another compromise than it does for ALRIGHT. Its losses are allowed to be old:
-the objective that is trained is measured by its own step, the other one every k steps.
+the objective that is trained is measured by its own step, the other one every k steps. Or both are
+every k steps, on rows that nothing trains on: what a step says of its own batch is then no measure.
 """
 
 import hashlib
@@ -36,13 +37,17 @@ def band(share: float, steps: int) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """MAXRIGHT's: the optima are the least losses reached alone; see `Preference` for the rest."""
+    """MAXRIGHT's: the optima are the least losses reached alone; see `Preference` for the rest.
+
+    `fixed`: whether losses are those on a fixed slice.
+    """
 
     share: float
     optima: Mapping[Objective, float]
     every: int = 10
     ema: float = 0.0
     hysteresis: float = 0.0
+    fixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +69,19 @@ NOTHING = Known({}, {})
 def to_measure(rule: Rule, known: Known, step: int) -> tuple[Objective, ...]:
     """The objectives whose loss is to be measured, without training, before `step`.
 
-    Every k steps, those whose loss is not of the step before; with k = 1 both, at every step, which
-    is the exact rule.
+    Every k steps, those whose loss is not of the step before, and both on a fixed slice; with k = 1
+    both, at every step, which is the exact rule.
     """
     missing = tuple(one for one in OBJECTIVES if one not in known.losses)
     if step % rule.every:
         return missing
-    allowed = 0 if rule.every == 1 else 1
+    allowed = 0 if rule.every == 1 or rule.fixed else 1
     return tuple(one for one in OBJECTIVES if one in missing or known.ages[one] > allowed)
 
 
 def measured(rule: Rule, known: Known, objective: Objective, loss: float) -> Known:
     """With a fresh loss; the older the value that it replaces, the less that one counts."""
-    if objective in known.losses:
+    if objective in known.losses and not rule.fixed:
         weight = rule.ema ** max(1, known.ages[objective])
         loss = weight * known.losses[objective] + (1 - weight) * loss
     return replace(
@@ -109,6 +114,7 @@ def chosen(rule: Rule, known: Known) -> Objective:
     return "preference" if ahead >= 0 else "task"
 
 
-def trained(known: Known, objective: Objective) -> Known:
-    """After a step on `objective`: every value is a step older."""
+def trained(rule: Rule, known: Known, objective: Objective, loss: float) -> Known:
+    """After a step on `objective` whose own loss was `loss`: every value is a step older."""
+    known = known if rule.fixed else measured(rule, known, objective, loss)
     return replace(known, last=objective, ages={one: age + 1 for one, age in known.ages.items()})

@@ -7,14 +7,14 @@ what a killed run remembers; nothing else needs to be.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from holdfast.errors import InvalidPlan
+from holdfast.errors import InvalidPlan, InvalidTaskData
 from holdfast.remediation import Plan, Reduction, rows_drawn, without_refusals
-from holdfast.task_data import read_preferences
+from holdfast.task_data import Kind, read_preferences
 from training.alternation import Objective
 from training.batches import Example, draw_steps
 from training.loop import Gradient, seed_everything
@@ -37,6 +37,16 @@ from training.trainable import trainable
 from training.watch import Watch, mean_nats
 
 Memory = dict[str, Any]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """What nothing trains on, and both losses are measured on. reference: [P, 2] of `contests`."""
+
+    rows: Sequence[Example]
+    contests: Sequence[Contest]
+    reference: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +65,7 @@ class Sides:
     how: Preferring
     reduction: Reduction
     watch: Watch | None
+    slice: Slice | None = None
 
     def learn(
         self, objective: Objective, turn: int, rows: int, *, scale: float = 1.0
@@ -69,7 +80,15 @@ class Sides:
         return prefer(self.policy, contests, reference, self.how, rows, scale=scale)
 
     def measure(self, objective: Objective, turn: int) -> float:
-        """The loss of an objective's turn, without a gradient; nats a token, or nats a pair."""
+        """The loss of an objective, without a gradient; nats a token, or nats a pair.
+
+        On the slice, or where there is none on the turn's own batch.
+        """
+        if self.slice is not None:
+            if objective == "task":
+                return mean_nats(self.policy, self.slice.rows, self.how.pad)
+            kept = self.slice
+            return preference_mean(self.policy, kept.contests, kept.reference, self.how)
         if objective == "task":
             return mean_nats(self.policy, self.tasks[turn % len(self.tasks)], self.how.pad)
         return preference_mean(self.policy, *self.drawn(turn), self.how)
@@ -103,9 +122,13 @@ def two_sides(plan: Plan, report: Report) -> Sides:
             f"preference.gamma asks for margins, and {plan.preference_data} has pairs without one"
         )
     sources = tokenise_sources(rows, tokenizer, plan.max_length, report)
+    contests, kept_contests = held_back(contests, sliced(plan), "pairs")
+    sources, kept_rows = sources_held_back(sources, plan)
     watch = watch_of(plan, tokenizer, report)
     policy = load_policy(plan.start_checkpoint)
-    reference = baseline_logprobs(plan, policy, contests, how.pad)
+    asked = [*contests, *kept_contests]
+    reference = baseline_logprobs(plan, policy, asked, how.pad)
+    reference, kept_reference = reference.split([len(contests), len(kept_contests)])
     return Sides(
         policy=trainable(policy, plan),
         tasks=draw_steps(sources, counts, batch_size=plan.batch_size, seed=plan.seed),
@@ -117,7 +140,36 @@ def two_sides(plan: Plan, report: Report) -> Sides:
         how=how,
         reduction=plan.reduction,
         watch=watch,
+        slice=Slice(kept_rows, kept_contests, kept_reference) if sliced(plan) else None,
     )
+
+
+def sliced(plan: Plan) -> int:
+    """How many rows, and how many pairs, are measured and never trained on; only maxright asks."""
+    return plan.preference.slice or 0 if plan.recipe == "maxright" else 0
+
+
+def held_back(found: Sequence[T], count: int, what: str) -> tuple[list[T], list[T]]:
+    """All but the last `count`, and those; InvalidTaskData if that leaves none to train on."""
+    if len(found) <= count:
+        raise InvalidTaskData(
+            f"preference.slice holds {count} {what} back and there are {len(found)}, which leaves "
+            "none to train on; give more, or lower it"
+        )
+    return list(found[: len(found) - count]), list(found[len(found) - count :])
+
+
+def sources_held_back(
+    sources: Mapping[Kind, Sequence[Example]], plan: Plan
+) -> tuple[dict[Kind, Sequence[Example]], list[Example]]:
+    """What is left of each source, and the slice's rows: of each as many as the mix has it."""
+    counts = rows_drawn(without_refusals(plan.mix), sliced(plan))
+    left: dict[Kind, Sequence[Example]] = {}
+    kept: list[Example] = []
+    for kind, examples in sources.items():
+        left[kind], own = held_back(examples, counts[kind], f"{kind} rows")
+        kept += own
+    return left, kept
 
 
 def baseline_logprobs(

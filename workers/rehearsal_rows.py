@@ -41,6 +41,9 @@ def write_rehearsal(worker: Worker, lease: jobs.Lease, repair: Repair, plan: Pla
         needs = {kind: needs[kind] + math.ceil(plan.anchor.rows / 2) for kind in needs}
     if plan.refusals_kept:  # which train nothing
         needs["refusal"] += plan.refusals_kept + 1
+    if plan.recipe == "maxright" and plan.preference.slice is not None:
+        for kind, count in rows_drawn(plan.mix, plan.preference.slice).items():
+            needs[kind] += count
     for kind, source in SOURCES.items():
         asked = pool(repair.case, source, math.ceil(needs[kind] * SPARE))
         kept = answers_kept(worker, lease, repair, kind, asked)[: needs[kind]]

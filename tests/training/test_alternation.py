@@ -53,7 +53,7 @@ def maxright(rule: Rule) -> Callable[[int, float], Objective]:
         for one in to_measure(rule, known, step):
             known = measured(rule, known, one, loss(one, x))
         objective = chosen(rule, known)
-        known = trained(measured(rule, known, objective, loss(objective, x)), objective)
+        known = trained(rule, known, objective, loss(objective, x))
         return objective
 
     return choose
@@ -74,8 +74,9 @@ def test_alright_converges_to_the_optimum_of_the_mixture() -> None:
     assert path[-1] == pytest.approx(-0.5, abs=0.02)  # λ = .75 of f2: 1 - 2 λ
 
 
-def test_maxright_levels_the_weighted_gaps_and_does_not_minimise_their_sum() -> None:
-    path = descend(maxright(Rule(0.75, ZERO, every=1)), diminishing)
+@pytest.mark.parametrize("fixed", [False, True])
+def test_maxright_levels_the_weighted_gaps_and_does_not_minimise_their_sum(fixed: bool) -> None:
+    path = descend(maxright(Rule(0.75, ZERO, every=1, fixed=fixed)), diminishing)
     expected = (1 - sqrt(3)) / (1 + sqrt(3))
     assert path[-1] == pytest.approx(expected, abs=1e-2)
     assert abs(path[-1] - -0.5) > 0.2
@@ -173,13 +174,37 @@ def test_the_state_machine_over_a_scripted_table() -> None:
         for one in asked:
             known = measured(rule, known, one, losses[one])
         objective = chosen(rule, known)
-        known = trained(measured(rule, known, objective, losses[objective]), objective)
+        known = trained(rule, known, objective, losses[objective])
         looked.append(asked)
         took.append(objective)
     assert looked == [("task", "preference"), (), (), ("task",), ()]
     assert took == ["preference", "preference", "preference", "task", "task"]
     assert known.losses == {"task": 0.5, "preference": 1.2}
     assert known.ages == {"task": 1, "preference": 3}
+
+
+def test_a_fixed_slice_is_measured_whole_and_by_nothing_else() -> None:
+    """k = 2: both at steps 0 and 2; what the steps say of their own batches changes nothing."""
+    rule = Rule(0.5, ZERO, every=2, ema=0.9, fixed=True)
+    table: list[dict[Objective, float]] = [
+        {"task": 1.0, "preference": 2.0},
+        {"task": 5.0, "preference": 0.1},
+        {"task": 0.7, "preference": 0.6},
+        {"task": 0.1, "preference": 0.2},
+    ]
+    known, looked, took = NOTHING, [], []
+    for step, losses in enumerate(table):
+        asked = to_measure(rule, known, step)
+        for one in asked:
+            known = measured(rule, known, one, losses[one])
+        objective = chosen(rule, known)
+        known = trained(rule, known, objective, 77.0)
+        looked.append(asked)
+        took.append(objective)
+    assert looked == [OBJECTIVES, (), OBJECTIVES, ()]
+    assert took == ["preference", "preference", "task", "task"]
+    assert known.losses == {"task": 0.7, "preference": 0.6}
+    assert known.ages == {"task": 2, "preference": 2}
 
 
 def test_the_older_a_value_the_less_it_counts() -> None:

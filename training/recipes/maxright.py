@@ -4,10 +4,11 @@ MAXRIGHT (https://arxiv.org/abs/2410.15483): the larger of λ (f_pref - f*_pref)
 (1 - λ) (f_task - f*_task) is trained. In the lean form the trained side is measured by its own step
 and the other only every k steps, on the batch that it would be given next, so a step costs a
 thirtieth more than a plain one. One batch is noisy: measurements are averaged, an old value
-counting the less the older it is.
+counting the less the older it is. Or both losses are those on a slice that nothing trains on, which
+costs a pass over it every k steps and is what the optimality gap is about.
 
-Knobs, all of `preference`: `share` λ (.5), `every` k (10), `ema` (.9), `hysteresis` (0), the optima
-(measured by short runs on one objective alone where they are not given).
+Knobs, all of `preference`: `share` λ (.5), `every` k (10), `ema` (.9), `slice` (none), `hysteresis`
+(0), the optima (measured by short runs on one objective alone where they are not given).
 """
 
 from collections.abc import Mapping
@@ -65,15 +66,21 @@ def levelling(sides: Sides, plan: Plan, memory: Memory) -> Gradient:
     knobs = plan.preference
 
     def gradient(step: int, rows: int) -> Mapping[str, float]:
-        rule = Rule(knobs.share, memory["optima"], knobs.every, knobs.ema, knobs.hysteresis)
+        rule = Rule(
+            knobs.share,
+            memory["optima"],
+            knobs.every,
+            knobs.ema,
+            knobs.hysteresis,
+            fixed=sides.slice is not None,
+        )
         known = Known(**memory["known"]) if "known" in memory else NOTHING
         for one in to_measure(rule, known, step):
             known = measured(rule, known, one, sides.measure(one, memory.get(one, 0)))
         objective = chosen(rule, known)
         gaps, oldest = weighted_gaps(rule, known), max(known.ages.values())
         figures = take_turn(sides, objective, rows, memory)
-        known = measured(rule, known, objective, figures["loss"])
-        memory["known"] = trained(known, objective).to_plain()
+        memory["known"] = trained(rule, known, objective, figures["loss"]).to_plain()
         names = {f"{one}_gap": gap for one, gap in gaps.items()}
         return {**figures, **names, "oldest": oldest}
 
@@ -93,7 +100,10 @@ def optima(sides: Sides, plan: Plan, report: Report) -> dict[Objective, float]:
 
 
 def reached_alone(sides: Sides, plan: Plan, report: Report, objective: Objective) -> float:
-    """The mean loss of the last turns of a short run on one objective; the policy is put back."""
+    """The loss after a short run on one objective; the policy is put back.
+
+    On the slice, or where there is none the mean of the last turns.
+    """
     start = kept_weights(sides.policy)
     losses: list[float] = []
 
@@ -105,7 +115,9 @@ def reached_alone(sides: Sides, plan: Plan, report: Report, objective: Objective
         update={"steps": plan.preference.optimum_steps, "warmup_steps": 0, "resume": None}
     )
     train(sides.policy, short, keep, alternating(sides, lambda _: objective, {}))
-    put_back(sides.policy, start)
     found = sum(losses[-LAST:]) / len(losses[-LAST:])
+    if sides.slice is not None:
+        found = sides.measure(objective, 0)
+    put_back(sides.policy, start)
     report("note", text=f"{objective} alone reaches a loss of {found:.4g} in {short.steps} steps")
     return found

@@ -5,9 +5,13 @@ weights (https://arxiv.org/abs/2309.06256 compares with it). Knobs are those of 
 which it differs in the last line alone. The mean is kept in fp32 and begins with the start's own
 weights; a killed run goes on with it. Not with `watch`: a step that a watch takes back would stay
 in the mean.
+
+Where `sma.checkpoints` names folders, they are the trajectory, and nothing is trained: their mean
+is streamed, a tensor of each at a time, summed in fp32 and rounded once. Rounding can undo it where
+they hardly differ from the start, which is refused as it is for every merge.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -15,16 +19,22 @@ from torch import Tensor, nn
 
 from holdfast.errors import InvalidPlan
 from holdfast.remediation import Plan
+from training.averaging import check_ratio
 from training.loop import Gradient, train
+from training.merging import Move, move_of, read_alike, write_tensors
 from training.model import trained_weights
+from training.output import refuse_existing, whole_checkpoint
+from training.pairing import pair_up
 from training.progress import Report
 from training.recipes.rehearsal import prepared
 from training.supervised import supervised
 from training.trainable import save_checkpoint
 
 
-def run(plan: Plan, report: Report) -> dict[str, float | None]:
-    """Train on the plan's mix and write the mean of the trajectory."""
+def run(plan: Plan, report: Report) -> dict[str, Any]:
+    """Train on the plan's mix, unless it names a trajectory, and write the mean."""
+    if plan.sma.checkpoints:
+        return average_of(plan, report)
     if plan.watch is not None:
         raise InvalidPlan(
             "recipe sma averages every step and cannot take one back; leave out watch"
@@ -62,3 +72,42 @@ def join_mean(policy: nn.Module, step: int, memory: dict[str, Any]) -> None:
     for name, weight in weights.items():
         mean[name].lerp_(weight.to(mean[name]), 1 / (step + 1))
     memory["joined"] = step
+
+
+def average_of(plan: Plan, report: Report) -> dict[str, Any]:
+    """Write the mean of the checkpoints that the plan names, laid out as its start checkpoint."""
+    refuse_existing(plan.output)
+    if len(plan.sma.checkpoints) < 2:
+        raise InvalidPlan("sma.checkpoints names one checkpoint; a mean takes two at least")
+    start = plan.start_checkpoint
+    pairs = [pair_up(start, folder, start) for folder in plan.sma.checkpoints]
+    layout, moves = pairs[0].layout, Move()
+
+    def means() -> Iterator[tuple[str, Tensor]]:
+        nonlocal moves
+        folders = (start, *plan.sma.checkpoints)
+        spans = (pairs[0].baseline, *(pair.candidate for pair in pairs))
+        for name, (ours, *theirs) in read_alike(folders, spans):
+            if not ours.is_floating_point():
+                yield name, theirs[-1]
+                continue
+            exact = mean_of(theirs)
+            stored = exact.to(torch.float32 if plan.store == "fp32" else ours.dtype)
+            moves += move_of(ours.reshape(-1), exact.reshape(-1), stored.reshape(-1))
+            yield name, stored
+
+    with whole_checkpoint(plan) as folder:
+        write_tensors(layout, folder, means(), fp32=plan.store == "fp32")
+        check_ratio(moves, 1.0)
+    report("note", text=f"the mean of {len(pairs)} checkpoints")
+    ratio = moves.kept / moves.apart if moves.apart else None
+    return {"final_loss": None, "effective_ratio": ratio, "checkpoints": len(pairs)}
+
+
+def mean_of(tensors: list[Tensor]) -> Tensor:
+    """The mean of tensors of one shape, in fp32, or in fp64 where they are."""
+    exact = torch.promote_types(tensors[0].dtype, torch.float32)
+    total = tensors[0].to(exact, copy=True)
+    for tensor in tensors[1:]:
+        total += tensor.to(exact)
+    return total.div_(len(tensors))
