@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from holdfast.errors import InvalidPlan
 from training.batches import Example, rows_together
 from training.divergences import sequence_weights
+from training.parallel import share, total
+from training.processes import world
 from training.trusted import Reference, logits_of
 
 Divided = tuple[list[Example], list[Example]]
@@ -44,14 +46,16 @@ def pull(
 
     That is the mean over rows of the mean over their tokens. At a scale of 0 it is only measured.
     """
-    total = 0.0
-    for group in rows_together(examples, rows):
+    nats = 0.0
+    for group in rows_together(share(examples), rows):
+        counted = [example for example in group if example.completion_tokens]
         with torch.set_grad_enabled(scale > 0):
             logits, _ = logits_of(policy, group, reference.pad)
-            values = divergence(logits, reference.logits(group, logits.device))
-            lengths = [example.completion_tokens for example in group]
-            mean = values @ sequence_weights(lengths, len(examples)).to(values.device)
+            said = reference.logits(counted, logits.device) if counted else logits.detach()
+            lengths = [example.completion_tokens for example in counted]
+            weights = sequence_weights(lengths, len(examples)).to(logits.device)
+            mean = divergence(logits, said) @ weights
         if scale > 0:
-            (scale * mean).backward()
-        total += mean.item()
-    return total
+            (scale * world() * mean).backward()
+        nats += mean.item()
+    return total(nats)

@@ -4,7 +4,8 @@ A recipe gives `gradient`, which adds one step's gradient to the policy and says
 rest is the same for all of them. AdamW without weight decay (a short repair is not to shrink what
 it does not touch), gradients clipped to norm 1. A loss or gradient that is not a number ends the
 run: the weights after it would be worthless, and nothing has been written yet. A step that does not
-fit into memory is done again in smaller parts, which changes nothing but its time.
+fit into memory is done again in smaller parts, which changes nothing but its time; of several
+processes one that did so alone would meet the others at another place, so there the run ends.
 """
 
 import random
@@ -20,6 +21,7 @@ from torch.nn.utils import clip_grad_norm_
 from holdfast.errors import RepairImpossible
 from holdfast.remediation import Plan
 from training.parallel import gathered
+from training.processes import world
 from training.progress import Report
 from training.resume import Resume
 from training.schedule import rate_factor
@@ -107,9 +109,10 @@ def fitting(
         try:
             return gradient(step, rows), rows
         except torch.OutOfMemoryError as error:
-            if rows == 1:
+            if rows == 1 or world() > 1:
+                what = "not even one row fits" if rows == 1 else "a process's rows do not fit"
                 raise RepairImpossible(
-                    f"step {step + 1}: not even one row fits into the device's memory; "
+                    f"step {step + 1}: {what} into the device's memory; "
                     "lower max_length, or train a lora"
                 ) from error
         rows //= 2

@@ -24,6 +24,8 @@ from training.objectives import (
     preference_figures,
     preference_loss,
 )
+from training.parallel import agreed, own_places, together_again, total
+from training.processes import world
 
 PAIRS = 8  # that are scored together
 
@@ -132,17 +134,19 @@ def prefer(
 
     `rows` are answers that go through the model together: two make one pair, the least there is.
     """
-    total, sums = 0.0, []
-    for places in pair_parts(contests, max(1, rows // 2)):
-        part = [contests[place] for place in places]
-        loss, found = preferring(policy, part, reference[places], how)
-        (loss.sum() * (scale / len(contests))).backward()
-        total += loss.sum().item() / len(contests)
-        sums.append((places, found.detach().cpu()))
+    mine, counted = own_places(len(contests))
+    own, theirs = [contests[place] for place in mine], reference[mine]
+    mean, sums = 0.0, []
+    for part in pair_parts(own, max(1, rows // 2)):
+        loss, found = preferring(policy, [own[place] for place in part], theirs[part], how)
+        learnt = loss[[place < counted for place in part]].sum()
+        (learnt * (scale * world() / len(contests))).backward()
+        mean += learnt.item() / len(contests)
+        sums.append((part, found.detach().cpu()))
     return {
-        "loss": total,
+        "loss": total(mean),
         "tokens": sum(len(one.chosen) + len(one.rejected) for one in contests),
-        **preference_figures(_in_order(sums), reference, how.beta),
+        **preference_figures(together_again(_in_order(sums), len(contests)), reference, how.beta),
     }
 
 
@@ -150,12 +154,12 @@ def preference_mean(
     policy: nn.Module, contests: Sequence[Contest], reference: Tensor, how: Preferring
 ) -> float:
     """The contests' mean loss in nats a pair, measured without a gradient."""
-    total = 0.0
+    nats = 0.0
     with torch.no_grad():
-        for places in pair_parts(contests, PAIRS):
-            part = [contests[place] for place in places]
-            total += preferring(policy, part, reference[places], how)[0].sum().item()
-    return total / len(contests)
+        for part in pair_parts(contests, PAIRS):
+            pairs = [contests[place] for place in part]
+            nats += preferring(policy, pairs, reference[part], how)[0].sum().item()
+    return agreed(nats / len(contests))
 
 
 def pair_parts(contests: Sequence[Contest], pairs: int) -> Iterator[list[int]]:

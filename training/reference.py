@@ -20,6 +20,7 @@ from holdfast.errors import InvalidTaskData
 from training.model import attention_of, has_bf16_arithmetic
 from training.output import replaced
 from training.preference import PAIRS, Contest, pair_logprobs, pair_parts
+from training.processes import rank
 
 
 def reference_logprobs(
@@ -37,7 +38,7 @@ def reference_logprobs(
     }
     if missing:
         known |= _computed(reference, missing, pad)
-        if cache is not None:
+        if cache is not None and rank() == 0:
             _write(cache, known)
     return torch.tensor([known[key] for key in keys], dtype=torch.float32)
 

@@ -3,21 +3,26 @@
 Everything that a step changes is kept: weights that are trained, the optimizer's moments, what the
 recipe and the watch remember. Which rows a step sees and what it draws hang
 on the seed and the step alone, so they need no keeping. The file is replaced whole, by a rename;
-one that another plan wrote is refused, because its steps would mean something else.
+one that another plan wrote is refused, because its steps would mean something else. Of several
+processes the first one gathers and writes it, so it does not matter how many go on with it; to the
+same bytes, as many as there were.
 """
 
 import hashlib
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from holdfast.errors import InvalidPlan
 from holdfast.remediation import Plan
 from training.model import trained_weights
 from training.output import replaced
+from training.parallel import agreed, placed, placed_like, whole
+from training.processes import rank, world
 from training.progress import Report
 
 STATE = "state.pt"
@@ -39,9 +44,10 @@ class Resume:
     def first_step(self, report: Report) -> int:
         """Bring back what was kept; the step to go on with, 0 if there is nothing."""
         file = self._file
-        if file is None or not file.exists():
+        if file is None or not kept_by_all(file):
             return 0
-        kept = torch.load(file, weights_only=True, map_location="cpu")
+        # several would hold as many copies of it, and each needs its share alone
+        kept = torch.load(file, weights_only=True, map_location="cpu", mmap=world() > 1)
         if kept["plan"] != plan_digest(self._plan):
             raise InvalidPlan(
                 f"{file} was kept by another plan; remove it to begin anew, or give the plan that "
@@ -50,10 +56,10 @@ class Resume:
         trained = dict(trained_weights(self._policy))
         with torch.no_grad():
             for name, weight in kept["weights"].items():
-                trained[name].copy_(weight)
-        self._optimizer.load_state_dict(kept["optimizer"])
+                trained[name].copy_(placed(weight, trained[name]))
+        self._optimizer.load_state_dict(moments_placed(kept["optimizer"], list(trained.values())))
         self._memory.clear()
-        self._memory.update(kept["memory"])
+        self._memory.update(placed_like(kept["memory"], trained))
         step: int = kept["step"]
         report("note", text=f"going on after step {step}")
         return step
@@ -61,15 +67,18 @@ class Resume:
     def save(self, done: int) -> None:
         """Keep the state after `done` steps, if the last one kept is old enough."""
         file = self._file
-        if file is None or time.monotonic() - self._saved < self._plan.save_seconds:
+        if file is None or agreed(time.monotonic() - self._saved) < self._plan.save_seconds:
             return
+        self._saved = time.monotonic()
         kept = {
             "plan": plan_digest(self._plan),
             "step": done,
-            "weights": dict(trained_weights(self._policy)),
-            "optimizer": self._optimizer.state_dict(),
-            "memory": self._memory,
+            "weights": whole(dict(trained_weights(self._policy))),
+            "optimizer": whole(self._optimizer.state_dict()),
+            "memory": whole(self._memory),
         }
+        if rank() > 0:
+            return
         with replaced(file) as partial:
             write_state(kept, partial)
         self._saved = time.monotonic()
@@ -90,9 +99,29 @@ def write_state(state: dict[str, Any], path: Path) -> None:
             raise
 
 
+def kept_by_all(file: Path) -> bool:
+    """Whether there is a state; InvalidPlan where not every process sees the same."""
+    found = file.exists()
+    if agreed(found) != found:
+        raise InvalidPlan(f"{file} is not seen by every process; name a folder that all share")
+    return found
+
+
+def moments_placed(state: dict[str, Any], weights: Sequence[Tensor]) -> dict[str, Any]:
+    """An optimizer's state with whatever is shaped as its weight lying as that does."""
+    moments = {
+        place: {
+            name: placed(value, weights[place]) if value.shape == weights[place].shape else value
+            for name, value in own.items()
+        }
+        for place, own in state["state"].items()
+    }
+    return {**state, "state": moments}
+
+
 def goes_on(plan: Plan) -> bool:
     """Whether a killed run of the plan left a state, so that its `memory` will be brought back."""
-    return plan.resume is not None and (plan.resume / STATE).exists()
+    return plan.resume is not None and kept_by_all(plan.resume / STATE)
 
 
 def plan_digest(plan: Plan) -> str:

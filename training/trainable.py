@@ -5,29 +5,36 @@ a policy with dropout could not be compared with its reference. An adapter is me
 anything is written, so every repair is a whole checkpoint; beside it the adapter may be kept.
 """
 
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from holdfast.errors import InvalidPlan
 from holdfast.remediation import Lora, Plan
-from training.model import save_weights, stored_weights
+from training.model import load_policy, save_weights, stored_weights, trained_weights
 from training.output import refuse_existing, whole_checkpoint, whole_or_absent
-from training.parallel import shard
-from training.processes import rank
+from training.parallel import shard, whole
+from training.processes import rank, world
 
 
 def trainable(policy: nn.Module, plan: Plan) -> nn.Module:
     """The policy with the plan's options applied: what `train` and `save_checkpoint` are given."""
     if plan.kept_adapter is not None:
         refuse_existing(plan.kept_adapter)
-    freeze(policy, plan.freeze)
-    wrapped = policy if plan.lora is None else with_adapter(policy, plan.lora)
+    wrapped = adapted(policy, plan)
     if plan.gradient_checkpointing:
         without_dropout(wrapped).train()
         wrapped.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
     return shard(wrapped)
+
+
+def adapted(policy: nn.Module, plan: Plan) -> nn.Module:
+    """The policy with what is frozen frozen, and with the adapter if the plan asks for one."""
+    freeze(policy, plan.freeze)
+    return policy if plan.lora is None else with_adapter(policy, plan.lora)
 
 
 def without_adapter(policy: nn.Module) -> nn.Module:
@@ -39,6 +46,11 @@ def without_adapter(policy: nn.Module) -> nn.Module:
 
 def save_checkpoint(policy: nn.Module, plan: Plan) -> None:
     """Write `plan.output`, whole or not at all; before it the adapter, if that is to be kept."""
+    if plan.lora is not None and world() > 1:
+        adapter = whole(dict(trained_weights(policy)))
+        if rank() > 0:
+            return
+        policy = with_weights(plan, adapter)  # merged as by one process
     if plan.kept_adapter is not None:
         with whole_or_absent(plan.kept_adapter) as folder:
             save_adapter(policy, plan, folder)
@@ -54,6 +66,15 @@ def save_adapter(policy: nn.Module, plan: Plan, folder: Path) -> None:
     for config in policy.peft_config.values():  # type: ignore[operator]  # what peft wraps
         config.base_model_name_or_path = str(plan.start_checkpoint)
     policy.save_pretrained(folder, save_embedding_layers=False)  # type: ignore[operator]
+
+
+def with_weights(plan: Plan, adapter: Mapping[str, Tensor]) -> nn.Module:
+    """The start checkpoint again, whole, with an adapter that was trained in shards."""
+    policy = adapted(load_policy(plan.start_checkpoint), plan)
+    with torch.no_grad():
+        for name, weight in trained_weights(policy):
+            weight.copy_(adapter[name])
+    return policy
 
 
 def freeze(policy: nn.Module, patterns: tuple[str, ...]) -> None:

@@ -18,6 +18,7 @@ from training.answers import answer_logits
 from training.batches import Example, rows_together
 from training.model import trained_weights
 from training.objectives import sft_nats
+from training.parallel import agreed
 from training.progress import Report
 
 EARLY = frozenset({0, 1, 2, 4, 8, 16})
@@ -75,4 +76,4 @@ def mean_nats(policy: nn.Module, examples: Sequence[Example], pad: int) -> float
             logits, targets = answer_logits(policy, [[example] for example in rows], pad)
             nats += sft_nats(logits, targets).item()
             tokens += len(targets)
-    return nats / tokens
+    return agreed(nats / tokens)

@@ -118,11 +118,6 @@ def make_plan(worker: Worker, lease: jobs.Lease, job: Repair) -> Plan:
     }
     if job.recipe == "early_stop":
         fields = {"mix": Mix(task=1, refusals=0, answers=0), "watch": Watching(), **fields}
-    if "sma" in job.options:
-        raise InvalidPlan(
-            "sma.checkpoints names folders, which only a plan by hand may: write one, and run it "
-            "with `python -m training plan.json`"
-        )
     if job.recipe in (*REHEARSING, *JOINT):
         refuse_leaks(job, worker.settings.installed_suites)
     if job.recipe in REHEARSING:

@@ -17,6 +17,7 @@ from holdfast.recipe_knobs import (
     Hma,
     Penalty,
     Preference,
+    Steering,
     Straying,
     SystemTurn,
 )
@@ -160,6 +161,7 @@ class RepairOptions(Request):
     lora: Lora | None = None
     gradient_checkpointing: bool | None = None
     watch: Watching | None = None
+    steer: Steering | None = None
     anchor: Anchor | None = None
     penalty: Penalty | None = None
     constrained: Constrained | None = None

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -54,6 +54,7 @@ def test_refusals_and_answers_grow_together() -> None:
     assert found == pytest.approx({"task": 0.5, "refusal": 0.2, "answer": 0.3})
 
 
+@settings(max_examples=30)
 @given(st.integers(1, 9), st.integers(0, 10), st.integers(0, 10))
 def test_a_thousand_steps_have_the_mix_to_the_row(size: int, refusals: int, answers: int) -> None:
     wanted: dict[Kind, float] = {
@@ -86,8 +87,8 @@ def test_while_refusals_are_unlikely_more_safety_rows_are_drawn(
 ) -> None:
     _, ended = run(steered(plan_of), report)
     looks = [event for event in events if event["event"] == "steer"]
-    assert [look["step"] for look in looks] == [0, 2, 4, 6, 8, 10]
-    assert [look["safety"] for look in looks] == pytest.approx([0.3, 0.45, 0.5, 0.5, 0.5, 0.5])
+    assert [look["step"] for look in looks] == [0, 2, 4, 6, 8, 10, 12]
+    assert [look["safety"] for look in looks] == pytest.approx([0.3, 0.45, *[0.5] * 5])
     steps = [event["safety"] for event in events if event["event"] == "step"]
     assert steps == pytest.approx([0.3, 0.3, 0.45, 0.45, *[0.5] * 8])
     expected = sum(8 * share for share in steps) / 96
@@ -99,7 +100,7 @@ def test_while_they_are_likely_the_given_mix_is_drawn(
     plan_of: PlanOf, report: Report, events: Events
 ) -> None:
     _, ended = run(steered(plan_of, steer={"limit": 99.0}), report)
-    assert {event["safety"] for event in events if event["event"] == "step"} == {pytest.approx(0.2)}
+    assert all(event["safety"] == pytest.approx(0.2) for event in events)
     assert ended["mix"] == pytest.approx({"task": 0.8, "refusals": 0.1, "answers": 0.1}, abs=0.02)
 
 
@@ -117,7 +118,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
         run(steered(plan_of, **kept), killing)
     events.clear()
     assert run(steered(plan_of, **kept), report) == (whole, ended)
-    assert [event["step"] for event in events if event["event"] == "step"] == [*range(6, 13)]
+    assert [event["step"] for event in events if event["event"] == "step"] == [*range(5, 13)]
 
 
 def test_a_step_that_is_done_again_draws_the_same_rows(

@@ -21,7 +21,9 @@ from training.batches import Example, rows_together
 from training.loop import Gradient, train
 from training.model import load_policy, load_tokenizer
 from training.pairing import refuse_another_architecture
+from training.parallel import share, total
 from training.penalties import betas_of, constrained_sft
+from training.processes import world
 from training.progress import Report
 from training.recipes.rehearsal import steps_of_mix
 from training.sources import watch_of
@@ -57,15 +59,16 @@ def constrained(
     def gradient(step: int, rows: int) -> Mapping[str, float]:
         tokens = sum(example.completion_tokens for example in steps[step])
         nats = bent = 0.0
-        for group in rows_together(steps[step], rows):
+        for group in rows_together(share(steps[step]), rows):
             logits, targets = logits_of(policy, group, pad)
             ours = logits.float().log_softmax(-1).gather(-1, targets[:, None])[:, 0]
-            theirs = torch.cat([believed[example] for example in group]).to(ours.device)
+            counted = [example for example in group if example.completion_tokens]
+            theirs = torch.cat([ours.new_empty(0), *(believed[one].to(ours) for one in counted)])
             betas = betas_of([example.completion_tokens for example in group], knobs)
             loss = constrained_sft(ours, theirs, betas.to(ours.device)).sum() / tokens
-            loss.backward()
+            (world() * loss).backward()
             bent += loss.item()
             nats -= ours.sum().item()
-        return {"loss": nats / tokens, "constrained": bent, "tokens": tokens}
+        return {"loss": total(nats) / tokens, "constrained": total(bent), "tokens": tokens}
 
     return gradient

@@ -14,6 +14,7 @@ have weights of their own and nothing to be pulled to; they are refused.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -25,6 +26,7 @@ from training.loop import Gradient, train
 from training.model import load_policy, load_tokenizer, trained_weights
 from training.output import refuse_existing
 from training.pairing import refuse_another_architecture
+from training.parallel import local, placed, total
 from training.penalties import ewc, l1_sp, l2_sp
 from training.progress import Report
 from training.recipes.rehearsal import prepared
@@ -32,27 +34,30 @@ from training.sources import read_sources, tokenise_sources, watch_of
 from training.supervised import supervised
 from training.trainable import freeze, save_checkpoint
 
-Penalty = Callable[[str, Tensor], Tensor]
-"""What one weight costs, by its name, as a scalar."""
+Penalty = Callable[..., Tensor]
+"""What one weight costs, a scalar, from it and from what of it each of the references holds."""
+
+References = list[dict[str, Tensor]]  # each by the name of the weight
 
 
 def l2_anchor(plan: Plan, report: Report) -> dict[str, Any]:
     """Train with L2-SP and write the checkpoint."""
     start, strength = starting_weights(plan), plan.penalty.l2
-    return _run(plan, report, lambda name, weight: l2_sp(weight, start[name], strength))
+    return _run(plan, report, [start], lambda weight, ours: l2_sp(weight, ours, strength))
 
 
 def l1_anchor(plan: Plan, report: Report) -> dict[str, Any]:
     """Train with the sum of absolute moves and write the checkpoint."""
     start, strength = starting_weights(plan), plan.penalty.l1
-    return _run(plan, report, lambda name, weight: l1_sp(weight, start[name], strength))
+    return _run(plan, report, [start], lambda weight, ours: l1_sp(weight, ours, strength))
 
 
 def elastic(plan: Plan, report: Report) -> dict[str, Any]:
     """Train with EWC and write the checkpoint."""
     start, strength = starting_weights(plan), plan.penalty.ewc
     fisher = fisher_of(plan, report)
-    return _run(plan, report, lambda name, weight: ewc(weight, start[name], fisher[name], strength))
+    penalty = partial(ewc, strength=strength)
+    return _run(plan, report, [start, fisher], penalty)
 
 
 def starting_weights(plan: Plan) -> dict[str, Tensor]:
@@ -85,26 +90,35 @@ def fisher_of(plan: Plan, report: Report) -> dict[str, Tensor]:
     return fisher
 
 
-def _run(plan: Plan, report: Report, penalty: Penalty) -> dict[str, Any]:
+def _run(plan: Plan, report: Report, references: References, penalty: Penalty) -> dict[str, Any]:
     policy, steps, pad = prepared(plan, report)
     watch = watch_of(plan, load_tokenizer(plan.start_checkpoint), report)
-    gradient = penalised(policy, supervised(policy, steps, pad, plan.reduction), penalty)
+    for name, weight in trained_weights(policy):
+        for reference in references:
+            reference[name] = local(placed(reference[name], weight))
+    plain = supervised(policy, steps, pad, plan.reduction)
+    gradient = penalised(policy, plain, references, penalty)
     loss = train(policy, plan, report, gradient, watch=watch)
     save_checkpoint(policy, plan)
     return {"final_loss": loss}
 
 
-def penalised(policy: nn.Module, gradient: Gradient, penalty: Penalty) -> Gradient:
-    """The gradient with the penalty of every trained weight added, one weight at a time."""
+def penalised(
+    policy: nn.Module, gradient: Gradient, references: References, penalty: Penalty
+) -> Gradient:
+    """The gradient with the penalty of every trained weight added, one weight at a time.
+
+    Of weights in shards each process adds that of its own part, to the part's own gradient.
+    """
 
     def both(step: int, rows: int) -> Mapping[str, float]:
         figures = gradient(step, rows)
-        total = 0.0
+        costs = 0.0
         for name, weight in policy.named_parameters():
             if weight.requires_grad:
-                cost = penalty(name, weight)
+                cost = penalty(local(weight), *(reference[name] for reference in references))
                 cost.backward()
-                total += cost.item()
-        return {**figures, "penalty": total}
+                costs += cost.item()
+        return {**figures, "penalty": total(costs)}
 
     return both
