@@ -93,7 +93,7 @@ def gated(case: Case, installed: Path) -> list[Gated]:
 
 def asked(suite: str, item: Row) -> Gated:
     """An item as it may stand in somebody's rows: a question with its options, and without."""
-    texts = (text_of(item),)
+    texts: tuple[str, ...] = (text_of(item),)
     if isinstance(item, Choice) and item.question:
         texts += (f"{item.context} {item.question}",)
     return Gated(f"{suite}:{item.id}", texts, isinstance(item, Request) and item.answer is not None)

@@ -31,13 +31,10 @@ FIGURES = ("loss", "tokens", "refusal_nats", "penalty", "logit_mse", "constraine
            "margin", "chosen_reward", "task_gap", "safety")  # fmt: skip
 
 EVEN = {"mix": {"task": 0.4, "refusals": 0.2, "answers": 0.4}}
-ADAPTER = {"lora": {"rank": 2}, "learning_rate": 0.01, "force": True}
 RUNS: dict[str, dict[str, Any]] = {  # five rows a step, so one of two has nothing to learn from one
     "rehearsal": {"watch": {"rows": 3, "limit": 99.0}},
     "rehearsal, steered": {"steer": {"rows": 3, "every": 2, "limit": 1e-3}},
-    "rehearsal, frozen": {"freeze": ["model.embed_tokens.*", "model.layers.0.*"]},
-    "rehearsal, lora": ADAPTER,
-    "alright, lora": ADAPTER,
+    "alright, lora": {"lora": {"rank": 2}, "learning_rate": 0.01, "force": True},
     "early_stop": {"watch": {"rows": 3, "limit": 99.0}},
     "early_stop, too late": {
         "watch": {"rows": 3, "limit": 5.76, "every": 2},
@@ -60,10 +57,13 @@ RUNS: dict[str, dict[str, Any]] = {  # five rows a step, so one of two has nothi
     "maxright, slice": {"preference": {"pairs": 1, "every": 2, "optimum_steps": 2, "slice": 4}},
 }
 KILLED: dict[str, dict[str, Any]] = {
-    "rehearsal": {"watch": {"rows": 3, "limit": 99.0}, "steer": {"rows": 3, "every": 2}},
+    "rehearsal": {
+        "watch": {"rows": 3, "limit": 99.0},
+        "steer": {"rows": 3, "every": 2},
+        "lora": {"rank": 2, "keep": True},
+    },
     "maxright": {"preference": {"every": 2, "optimum_steps": 2}},
     "sma": {"freeze": ["model.layers.0.*"]},
-    "alright": {"lora": {"rank": 2, "keep": True}},
 }
 
 

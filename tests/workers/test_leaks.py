@@ -10,7 +10,7 @@ import pytest
 
 from holdfast.db import jobs
 from holdfast.db.evaluations import create_remediation
-from holdfast.db.session import reading, transaction
+from holdfast.db.session import transaction
 from holdfast.errors import InvalidPlan, InvalidTaskData
 from holdfast.suites import BUILT_IN, Request, load_suite
 from holdfast.suites.duplicates import text_of
@@ -78,8 +78,7 @@ def begin(worker: Worker, queue: Queue, claim: Claim) -> Begin:
         with transaction(worker.database) as session:
             create_remediation(session, evaluation, recipe=recipe, options={})
         lease = claim()
-        with reading(worker.database) as session:
-            found = load_repair(session, lease.job_id, worker.settings)
+        found = load_repair(worker, lease.job_id)
         found.workspace.mkdir(parents=True)
         return lease, found
 
