@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from math import ceil
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
@@ -31,8 +31,6 @@ SHARED = frozenset(
         *("l2_anchor", "l1_anchor", "ewc", "sequential", "mix", "alright", "maxright"),
     }
 )  # recipes that are the loop and a gradient a step; the others go through whole weights
-
-T = TypeVar("T")
 
 
 @contextmanager
@@ -141,11 +139,11 @@ def local(tensor: Tensor) -> Tensor:
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
-def placed(whole: Tensor, like: Tensor) -> Tensor:
+def placed(tensor: Tensor, like: Tensor) -> Tensor:
     """A whole tensor, which every process has, in shards as `like` is, where that is."""
     if not isinstance(like, DTensor):
-        return whole
-    here = whole.to(like.device)
+        return tensor
+    here = tensor.to(like.device)
     return distribute_tensor(here, like.device_mesh, like.placements, src_data_rank=None)
 
 
