@@ -12,7 +12,7 @@ from torch import Tensor
 from holdfast.errors import CallerError, InvalidPlan, InvalidTaskData
 from holdfast.remediation import Mix, Plan, without_refusals
 from tests.training.conftest import write_rows
-from training.alternation import OBJECTIVES, drawn
+from training.alternation import drawn
 from training.joint import Sides, two_sides
 from training.progress import Report
 from training.recipes import RECIPES
@@ -86,13 +86,11 @@ def test_same_seed_same_bytes(tmp_path: Path, joint: PlanOf, report: Report, rec
     assert digests[0] == digests[1] != digests[2]
 
 
-@pytest.mark.parametrize(
-    ("recipe", "own"), [*((recipe, {}) for recipe in JOINT), ("maxright", {"slice": 5})]
-)
+@pytest.mark.parametrize("recipe", JOINT)
 def test_a_killed_run_goes_on_to_the_same_bytes(
-    tmp_path: Path, joint: PlanOf, report: Report, events: Events, recipe: str, own: dict[str, Any]
+    tmp_path: Path, joint: PlanOf, report: Report, events: Events, recipe: str
 ) -> None:
-    knobs = {"steps": 8, "preference": {"every": 3, "optimum_steps": 2} | own}
+    knobs = {"steps": 8, "preference": {"every": 3, "optimum_steps": 2}}
     whole = joint(recipe, output=tmp_path / "whole", **knobs)
     RECIPES[recipe](whole, report)
     expected, trained = digest(whole), steps(events)
@@ -238,36 +236,6 @@ def test_maxright_stays_with_its_side_for_the_hysteresis(
     RECIPES["maxright"](joint("maxright", steps=10, preference=knobs), report)
     took = {event["preference"] for event in steps(events)}
     assert (len(took) == 2) == changes
-
-
-def test_maxright_measures_on_a_slice_that_nothing_trains_on(
-    tmp_path: Path, joint: PlanOf, report: Report, events: Events
-) -> None:
-    knobs = {"every": 4, "slice": 7, "optimum_steps": 2, "share": 0.5}
-    plan = joint("maxright", steps=9, preference=knobs, output=tmp_path / "whole")
-    sides = two_sides(plan, report)
-    kept = sides.slice
-    assert kept is not None
-    assert (len(kept.rows), len(kept.contests), len(kept.reference)) == (7, 7, 7)
-    assert not {row for turn in sides.tasks for row in turn} & set(kept.rows)
-    assert not set(kept.contests) & set(sides.contests)
-    assert len(sides.contests) == 12 - 7
-    before = {one: sides.measure(one, 3) for one in OBJECTIVES}
-    assert before == {one: sides.measure(one, 0) for one in OBJECTIVES}
-    ended = RECIPES["maxright"](plan, report)
-    first = steps(events)[0]
-    assert first["task_gap"] == pytest.approx(0.5 * (before["task"] - ended["task_optimum"]))
-    assert [event["oldest"] for event in steps(events)] == [0, 1, 2, 3, 0, 1, 2, 3, 0]
-    gaps = [(event["task_gap"], event["preference_gap"]) for event in steps(events)]
-    assert gaps[0] == gaps[3] != gaps[4] == gaps[7]
-
-
-@pytest.mark.parametrize("size", [12, 50])
-def test_a_slice_that_leaves_nothing_to_train_on_is_refused(
-    joint: PlanOf, report: Report, size: int
-) -> None:
-    with pytest.raises(InvalidTaskData, match=f"holds {size} pairs back and there are 12"):
-        RECIPES["maxright"](joint("maxright", preference={"slice": size}), report)
 
 
 def test_stages() -> None:

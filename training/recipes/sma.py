@@ -92,8 +92,7 @@ def average_of(plan: Plan, report: Report) -> dict[str, Any]:
                 yield name, theirs[-1]
                 continue
             exact = mean_of(theirs)
-            kept = torch.float32 if plan.store == "fp32" else ours.dtype
-            stored = exact.to(kept, copy=True)  # measuring overwrites `exact`
+            stored = exact.to(torch.float32 if plan.store == "fp32" else ours.dtype)
             moves += move_of(ours.reshape(-1), exact.reshape(-1), stored.reshape(-1))
             yield name, stored
 
