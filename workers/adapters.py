@@ -2,32 +2,39 @@
 
 The engine, the evidence and every repair see a folder with the weights' sums and the registered
 digest, which covers base and adapter. A training child merges, as it carries out every plan. The
-folder is a cache of ours: whatever stands there without being what was merged is made again.
+folder is a cache of ours: whatever stands there without being what was merged is made again, and
+what nobody has used for longer than any job may take is removed when the next one is merged.
 """
 
 import fcntl
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 from holdfast.checkpoint import CheckpointRef, admit, verify_unchanged
 from holdfast.errors import CheckpointRefused
+from holdfast.evaluation import DEADLINE_SECONDS
 from holdfast.remediation import Plan
 from workers.worker import Worker
 
 FOLDER = "merged"
+UNUSED_SECONDS = 2 * DEADLINE_SECONDS
 
 
 def whole(worker: Worker, ref: CheckpointRef) -> CheckpointRef:
     """The merged folder of a base and its adapter, under their own name and digest."""
     folder = worker.settings.home / FOLDER / ref.digest.removeprefix("sha256:")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with locked(folder.with_suffix(".digest")) as kept:
+    record = folder.with_suffix(".digest")
+    with locked(record) as kept:
+        record.touch()
         found = cached(folder, kept.read())
         if found is None:
+            forget_unused(folder.parent, time.time() - UNUSED_SECONDS)
             shutil.rmtree(folder, ignore_errors=True)
             found = merged(worker, ref, folder)
             kept.seek(0)
@@ -43,6 +50,17 @@ def locked(path: Path) -> Iterator[IO[str]]:
         fcntl.flock(opened, fcntl.LOCK_EX)
         opened.seek(0)
         yield opened
+
+
+def forget_unused(parent: Path, before: float) -> None:
+    """Remove the merged folders that no worker has asked for since `before`, a time in seconds."""
+    for record in parent.glob("*.digest"):
+        if record.stat().st_mtime >= before:
+            continue
+        with record.open("a", encoding="utf-8") as opened, suppress(BlockingIOError):
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            opened.truncate(0)
+            shutil.rmtree(record.with_suffix(""), ignore_errors=True)
 
 
 def cached(folder: Path, digest: str) -> CheckpointRef | None:

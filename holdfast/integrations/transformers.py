@@ -20,7 +20,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from holdfast import wire
 from holdfast.client import Client
 from holdfast.connect import connect, trusted
-from holdfast.errors import HoldfastError
+from holdfast.errors import CheckpointRefused, HoldfastError
 from holdfast.evaluation import FINISHED
 from holdfast.outcome import Decision
 from holdfast.verdict import Verdict
@@ -36,7 +36,8 @@ class HoldfastCallback(TrainerCallback):
 
     `baseline` is a folder, ckpt_... or alias:NAME; `folder`, which the server must be able to read,
     takes the saves; those of an alarm are kept, of the others the last one. `log` may be set to the
-    trainer's own `log`, so that verdicts reach its trackers as well as `state.log_history`.
+    trainer's own `log`, so that verdicts reach its trackers as well as `state.log_history`. Of a
+    LoRA the adapter is saved, and judged with the folder that its base was loaded from.
     """
 
     def __init__(
@@ -113,18 +114,20 @@ class HoldfastCallback(TrainerCallback):
 
     def _submit(self, step: int, args: TrainingArguments, **kwargs: Any) -> None:
         model = kwargs["model"]
-        if hasattr(model, "peft_config") or args.fsdp or args.deepspeed:
-            log.warning("step %d is not judged: adapters and sharded models are not built", step)
+        if args.fsdp or args.deepspeed:
+            log.warning("step %d is not judged: sharded models are not built", step)
             return
+        base = base_of(model)
         folder = self._folder / f"step-{step}"
         shutil.rmtree(folder, ignore_errors=True)
         model.save_pretrained(folder)
         tokenizer = kwargs.get("processing_class") or kwargs.get("tokenizer")
-        if tokenizer is not None:
+        if tokenizer is not None and base is None:
             tokenizer.save_pretrained(folder)
         made = self._server().submit(
             wire.NewEvaluation(
-                candidate=str(folder),
+                candidate=str(base or folder),
+                adapter=str(folder) if base else None,
                 baseline=trusted(self._baseline),
                 policy=self._policy,
                 tier="canary",
@@ -167,3 +170,16 @@ class HoldfastCallback(TrainerCallback):
         if self._client is None:
             self._client = connect()
         return self._client
+
+
+def base_of(model: Any) -> Path | None:
+    """The folder of the model that an adapter adapts; None for a whole model."""
+    if not hasattr(model, "peft_config"):
+        return None
+    named = next(iter(model.peft_config.values())).base_model_name_or_path
+    if named is None or not Path(named).is_dir():
+        raise CheckpointRefused(
+            f"the adapter's base is {named}, which is no folder here; load the model from a folder "
+            "that the server can read"
+        )
+    return Path(named).absolute()

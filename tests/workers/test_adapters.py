@@ -1,6 +1,7 @@
 """A base and its adapter are merged once, by a child, and whole from then on."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from holdfast.db.session import reading, transaction
 from holdfast.errors import CheckpointRefused
 from tests.holdfast.test_adapter import BASE, CONFIG, FACTORS
 from tests.support.folders import write_tensors
-from workers.adapters import FOLDER, cached, whole
+from workers.adapters import FOLDER, cached, forget_unused, locked, whole
 from workers.case import load_case
 from workers.pipeline import evaluate
 from workers.worker import Worker
@@ -75,6 +76,20 @@ def test_it_is_merged_once_and_again_only_if_the_cache_was_touched(
     assert cached(first.path, "") is None  # killed before it was written down
     (first.path / "model.safetensors").unlink()
     assert cached(first.path, kept) is None
+
+
+def test_what_nobody_uses_any_more_is_forgotten(tmp_path: Path) -> None:
+    for name, age in (("old", 100.0), ("busy", 100.0), ("new", 0.0)):
+        (tmp_path / name).mkdir()
+        record = tmp_path / f"{name}.digest"
+        record.write_text("sha256:…")
+        os.utime(record, (1000.0 - age, 1000.0 - age))
+    with locked(tmp_path / "busy.digest"):
+        forget_unused(tmp_path, before=950.0)
+    left = {path.name for path in tmp_path.iterdir() if path.is_dir()}
+    assert left == {"busy", "new"}
+    assert (tmp_path / "old.digest").read_text() == ""
+    assert (tmp_path / "busy.digest").read_text() != ""
 
 
 def test_what_changed_while_it_was_merged_is_no_checkpoint(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainingArguments
 
 from holdfast.client import Client
@@ -46,8 +47,15 @@ def home(models: Path) -> Iterator[Path]:
         yield folder
 
 
-def train(models: Path, callback: HoldfastCallback, steps: int) -> Trainer:
+def train(
+    models: Path, callback: HoldfastCallback, steps: int, lora: LoraConfig | None = None
+) -> Trainer:
     model = AutoModelForCausalLM.from_pretrained(models / "base")
+    if lora is not None:
+        named = lora.base_model_name_or_path
+        model = get_peft_model(model, lora)
+        if named is not None:
+            model.peft_config["default"].base_model_name_or_path = named
     rows: list[dict[str, Any]] = [
         {"input_ids": torch.tensor([1, 5, 9]), "labels": torch.tensor([1, 5, 9])}
     ] * steps
@@ -85,6 +93,27 @@ def test_saves_are_judged_from_the_first_steps_and_reach_the_log(
     assert {row["step"]: row["holdfast/alarm"] for row in said} == {1: 0.0, 2: 0.0, 3: 0.0}
     assert all(0 <= row["holdfast/harm.direct"] <= 1 for row in said)
     assert list((models / "quiet").iterdir()) == [], "what raised no alarm is not kept"
+
+
+def test_an_adapter_is_judged_with_its_base(
+    models: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOLDFAST_HOME", str(home))
+    callback = HoldfastCallback(str(models / "base"), models / "lora", policy=ALARM, every=100_000)
+    train(models, callback, 1, LoraConfig(r=4, target_modules=["q_proj"], task_type="CAUSAL_LM"))
+    assert callback.verdicts == {1: "fail"}
+    assert (models / "lora" / "step-1" / "adapter_config.json").is_file()
+    assert len(list((home / "merged").glob("*/config.json"))) == 1
+
+
+def test_an_adapter_whose_base_is_no_folder_is_not_judged_and_says_so(
+    models: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    callback = HoldfastCallback(str(models / "base"), models / "lost")
+    lora = LoraConfig(r=4, target_modules=["q_proj"], base_model_name_or_path="somebody/a-model")
+    train(models, callback, 1, lora)
+    assert callback.verdicts == {}
+    assert "somebody/a-model, which is no folder" in caplog.text
 
 
 def test_an_alarm_can_stop_the_training_and_keeps_its_checkpoint(
