@@ -24,6 +24,7 @@ IDS = torch.arange(5, 45)[None]
 def write_adapter(base: Path, folder: Path, scale: float = 1.0, **changes: Any) -> Path:
     """A random adapter of `base`, saved by peft."""
     config: dict[str, Any] = {"r": 4, "lora_alpha": 8, "target_modules": "all-linear"}
+    torch.manual_seed(0)
     model = get_peft_model(
         load_policy(base),  # type: ignore[arg-type]
         LoraConfig(task_type="CAUSAL_LM", init_lora_weights=False, **config | changes),

@@ -48,14 +48,13 @@ def home(models: Path) -> Iterator[Path]:
 
 
 def train(
-    models: Path, callback: HoldfastCallback, steps: int, lora: LoraConfig | None = None
+    models: Path, callback: HoldfastCallback, steps: int, *, base_of_lora: str | None = None
 ) -> Trainer:
     model = AutoModelForCausalLM.from_pretrained(models / "base")
-    if lora is not None:
-        named = lora.base_model_name_or_path
-        model = get_peft_model(model, lora)
-        if named is not None:
-            model.peft_config["default"].base_model_name_or_path = named
+    if base_of_lora is not None:
+        model = get_peft_model(model, LoraConfig(r=4, target_modules=["q_proj"]))
+        assert Path(str(model.peft_config["default"].base_model_name_or_path)) == models / "base"
+        model.peft_config["default"].base_model_name_or_path = base_of_lora
     rows: list[dict[str, Any]] = [
         {"input_ids": torch.tensor([1, 5, 9]), "labels": torch.tensor([1, 5, 9])}
     ] * steps
@@ -100,7 +99,7 @@ def test_an_adapter_is_judged_with_its_base(
 ) -> None:
     monkeypatch.setenv("HOLDFAST_HOME", str(home))
     callback = HoldfastCallback(str(models / "base"), models / "lora", policy=ALARM, every=100_000)
-    train(models, callback, 1, LoraConfig(r=4, target_modules=["q_proj"], task_type="CAUSAL_LM"))
+    train(models, callback, 1, base_of_lora=str(models / "base"))
     assert callback.verdicts == {1: "fail"}
     assert (models / "lora" / "step-1" / "adapter_config.json").is_file()
     assert len(list((home / "merged").glob("*/config.json"))) == 1
@@ -110,8 +109,7 @@ def test_an_adapter_whose_base_is_no_folder_is_not_judged_and_says_so(
     models: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     callback = HoldfastCallback(str(models / "base"), models / "lost")
-    lora = LoraConfig(r=4, target_modules=["q_proj"], base_model_name_or_path="somebody/a-model")
-    train(models, callback, 1, lora)
+    train(models, callback, 1, base_of_lora="somebody/a-model")
     assert callback.verdicts == {}
     assert "somebody/a-model, which is no folder" in caplog.text
 
