@@ -95,7 +95,7 @@ def added(name: str, base: Tensor, lora: PlainLora, factors: Mapping[str, Tensor
 
 def moved(base: Tensor, found: Tensor, stored: Tensor) -> Move:
     """How far the stored weight went of the way from the base to the sum."""
-    return move_of(base.reshape(-1), found.reshape(-1).clone(), stored.reshape(-1))
+    return move_of(base.reshape(-1), found.reshape(-1), stored.reshape(-1))
 
 
 def check_left(ratio: float | None) -> None:
