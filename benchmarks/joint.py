@@ -290,13 +290,15 @@ def show(record: Recorded, rounds: int, seeds: list[int]) -> None:
             )
         print()
     for seed in seeds:
-        if not all(f"quality {recipe} {seed}" in record for recipe in COMPARED):
+        if not all(f"quality {recipe} {seed}" in record for recipe in COMPARED[:2]):
             continue
         optima = tuple(
             record[f"alone {one} {seed}"]["ended"][k]
             for k, one in enumerate(("task", "preference"))
         )
         for recipe in COMPARED:
+            if f"quality {recipe} {seed}" not in record:
+                continue
             found = record[f"quality {recipe} {seed}"]
             began, ended = tuple(found["began"]), tuple(found["ended"])
             print(

@@ -19,7 +19,7 @@ from training.shards import FLOATS, Span, WeightFiles
 
 DROPPED_BITS = 14  # of a float's 32; what is left counts changes to within a five-hundredth
 BINS = 1 << (31 - DROPPED_BITS)
-LARGE = 1 << 20  # elements
+LARGE = 1 << 19  # elements
 RUN = 1 << 13  # elements that are read together, of a large tensor
 STRIDE = 16  # one run in so many
 STAGGER = 5  # by how many runs the next one is shifted within its sixteen
