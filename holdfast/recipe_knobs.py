@@ -174,7 +174,7 @@ class Preference(BaseModel):
     first: Literal["task", "preference"] = "task"
 
     every: int = Field(default=10, ge=1)
-    ema: float = Field(default=0.9, ge=0, lt=1)
+    ema: float = Field(default=0.0, ge=0, lt=1)
     slice: int | None = Field(default=None, ge=1)
     hysteresis: float = Field(default=0.0, ge=0)
     task_optimum: float | None = Field(default=None, ge=0)

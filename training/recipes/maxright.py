@@ -3,11 +3,12 @@
 MAXRIGHT (https://arxiv.org/abs/2410.15483): the larger of λ (f_pref - f*_pref) and
 (1 - λ) (f_task - f*_task) is trained. In the lean form the trained side is measured by its own step
 and the other only every k steps, on the batch that it would be given next, so a step costs a
-thirtieth more than a plain one. One batch is noisy: measurements are averaged, an old value
-counting the less the older it is. Or both losses are those on a slice that nothing trains on, which
-costs a pass over it every k steps and is what the optimality gap is about.
+thirtieth more than a plain one. One batch is noisy, so measurements may be averaged, an old value
+counting the less the older it is; but an average outlives what it measured. Or both losses are
+those on a slice that nothing trains on, which costs a pass over it every k steps and is what the
+optimality gap is about.
 
-Knobs, all of `preference`: `share` λ (.5), `every` k (10), `ema` (.9), `slice` (none), `hysteresis`
+Knobs, all of `preference`: `share` λ (.5), `every` k (10), `ema` (0), `slice` (none), `hysteresis`
 (0), the optima (measured by short runs on one objective alone where they are not given).
 """
 
