@@ -33,9 +33,12 @@ def weights(plan: Plan) -> str:
 
 
 def anchored(plan_of: PlanOf, bound: float | None, /, **changes: Any) -> Plan:
-    knobs = {"bound": bound, "rows": 6, "every": 3, **changes.pop("anchor", {})}
+    knobs = {"rows": 6, "every": 3, **changes.pop("anchor", {})}
     fast = {"learning_rate": 5e-3, "force": True, "warmup_steps": 0, "mix": HALVES, "steps": 12}
-    return plan_of("kl_anchor", anchor=knobs, **fast | changes)
+    plan = plan_of("kl_anchor", anchor=knobs, **fast | changes)
+    # a file or a request cannot say infinity, and that none is a bound like any other is tested
+    anchor = plan.anchor.model_copy(update={"bound": bound})
+    return plan.model_copy(update={"anchor": anchor})
 
 
 def shipped_distance(plan: Plan, report: Report) -> float:
