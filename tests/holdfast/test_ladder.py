@@ -153,6 +153,14 @@ def test_for_the_whole_front_no_side_is_left_out() -> None:
     assert weights_left("hma", tries, complete_front=True) == {0.2, 0.4, 0.6, 0.8}
 
 
+def test_of_several_that_pass_the_surest_is_confirmed() -> None:
+    tries = [
+        Try(name, rung, screen=Asked("pass", doubt=doubt))
+        for name, rung, doubt in zip("abc", LADDER, (0.03, 0.01, 0.04), strict=False)
+    ]
+    assert next_step(tries, ground()) == Confirm("b")
+
+
 def test_what_cannot_run_is_skipped_with_its_reason() -> None:
     reasons = {
         rung.recipe: why
