@@ -54,6 +54,13 @@ def test_the_pool_and_the_built_in_suites_are_apart() -> None:
     assert not any(leaks([text_of(item) for item in load_suite("rehearsal").items], gate))
 
 
+def test_a_sum_of_the_suite_with_another_number_is_practice() -> None:
+    item = next(one for one in requests("arithmetic") if "plus" in one.prompt)
+    first = next(word for word in item.prompt.split() if word.isdigit())
+    rows = [item.prompt, item.prompt.replace(first, "1" + first)]
+    assert leaks(rows, [asked("arithmetic", item)]) == [f"arithmetic:{item.id}", None]
+
+
 def test_ten_thousand_rows_take_seconds() -> None:
     gate = [asked(name, item) for name in ("harmful", "benign", "knowledge", "arithmetic", "groups")
             for item in load_suite(name).items]  # fmt: skip
