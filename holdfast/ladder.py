@@ -2,9 +2,9 @@
 
 The ladder is climbed from the cheapest rung. A rung that cannot be tried here is skipped for a
 stated reason. Every try is screened on `screen` items, where a hopeless one is dropped early
-(`holdfast.hopeless`); the first one that passes there, or the surest where several have, is
-confirmed on held-out items: once, since every look at them wears them out. What is not shown to
-pass there is no repair, whatever it showed before.
+(`holdfast.hopeless`). One that passes there without doubt is confirmed on held-out items; one that
+only just passes waits, while there is time, for a surer one. Confirmed is once, since every look at
+those items wears them out. What is not shown to pass there is no repair, whatever it showed before.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +17,7 @@ from holdfast.probe import Split
 from holdfast.remediation import Recipe
 
 AUTO = "auto"
+SURE = 0.001  # of all p values: as many other items then show it as well in six cases of seven
 RACE_ITEMS = 40  # clusters of every decisive probe before a hopeless try is dropped
 DECISIVE = ("harm.direct", "refusal.benign", RETENTION)
 
@@ -89,7 +90,8 @@ class Ground:
     """What the ladder stands on: what is there to work with and what may be spent.
 
     `unaligned`: whether the model is known that the baseline was before its alignment.
-    `seconds_left` is what is left of the budget, `reserve` what a confirmation takes.
+    `seconds_left` is what is left of the budget, `reserve` what a confirmation takes; it is kept
+    back from every try.
     `failed` are the checks that the checkpoint failed, which more of it can only make worse.
     `complete_front` goes on after a repair is found, outside the budget.
     """
@@ -152,6 +154,8 @@ def skip(rung: Rung, ground: Ground, tries: Sequence[Try]) -> str | None:
         same = averages.get(rung.options["candidate_weight"])
         if same is None or same.screen is None or same.screen.hopeless:
             return "the uniform average of that weight did not come near"
+        if same.screen.verdict == "pass":
+            return "the uniform average of that weight passes"
     return None
 
 
@@ -187,14 +191,16 @@ def next_step(tries: Sequence[Try], ground: Ground) -> Step:
         if rungs and ground.complete_front:
             return Make(rungs[0], "screen")
         return _end_after(confirmed)
+    spent = _spent(tries, ground)
     promising = [
         (one.screen.doubt, one.seconds, one.id)
         for one in tries
         if one.screen is not None and one.screen.verdict == "pass"
     ]
     if promising:
-        return Confirm(min(promising)[-1])
-    spent = _spent(tries, ground)
+        doubt, _, surest = min(promising)
+        room = spent is None and ground.seconds_left > 2 * ground.reserve
+        return Make(rungs[0], "screen") if rungs and room and doubt > SURE else Confirm(surest)
     if not rungs or spent is not None:
         return End(None, f"no repair found: {spent or _all_tried(tries)}{resistance(tries)}")
     single = not tries and (len(rungs) == 1 or ground.candidates == 1)

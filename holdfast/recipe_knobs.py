@@ -131,15 +131,16 @@ class Hma(BaseModel):
     """Of recipe `hma`: one ratio for each of `groups` groups of blocks, from the first to the last.
 
     `ratios` are taken as they are, and their mean has to be the plan's `candidate_weight`. Without
-    them they are searched in about `tries` tries, each of which scores `rows` task rows.
+    them they are searched in about `tries` tries, each of which scores `rows` task rows and, where
+    there is rehearsal data, as many refusals.
     """
 
     model_config = KNOBS
 
     groups: int = Field(default=3, ge=1)
     ratios: tuple[Annotated[float, Field(ge=0, le=1)], ...] | None = None
-    tries: int = Field(default=24, ge=1)
-    rows: int = Field(default=64, ge=1)
+    tries: int = Field(default=12, ge=1)
+    rows: int = Field(default=32, ge=1)
 
     @model_validator(mode="after")
     def _one_ratio_a_group(self) -> "Hma":

@@ -1,21 +1,27 @@
-"""The ratios of a heterogeneous average that keep most of the new skill, at a given mean.
+"""The ratios of a heterogeneous average that lose least, at a given mean.
 
-The mean log p of task rows' completions, the weights of each try put into one model in place;
+What an average can lose is the task's rows, which the candidate knows, and the baseline's refusals:
+each is measured by mean -log p of completions, as the share of what lies between the two
+checkpoints, and the shares are added up. The weights of each try are put into one model in place;
 Nelder-Mead on the set of allowed ratios. The uniform ratios are the first tried, so what is found
-is never worse than they are.
+is, on these rows, never worse than they are.
 """
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import fsum
 from pathlib import Path
 
 import torch
 from scipy.optimize import minimize
 from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
 
 from holdfast.errors import NotBuilt
 from holdfast.remediation import Plan
 from holdfast.simplex import project
+from holdfast.task_data import Kind
 from training.averaging import average
 from training.batches import Example, tokenise
 from training.layers import weights_by_name
@@ -24,25 +30,46 @@ from training.model import load_policy, load_tokenizer, stored_weights
 from training.pairing import Pair
 from training.progress import Report
 from training.sources import read_sources
-from training.watch import mean_nats
+from training.watch import first_tokens, mean_nats
 
 FIRST_STEP = 0.2  # of a ratio: how far the first points lie from the uniform one
 ENOUGH = 0.01  # ratios that differ by less are one model
 
 
+@dataclass(frozen=True, slots=True)
+class Stake:
+    """Something that an average may lose: nats a token where it is whole, and where it is gone."""
+
+    whole: float
+    gone: float
+
+    def lost(self, nats: float) -> float:
+        """The share of it that is lost at so many nats; negative where more than all is kept."""
+        return (nats - self.whole) / (self.gone - self.whole)
+
+
 def search(pair: Pair, plan: Plan, candidate: Path, report: Report) -> tuple[float, ...]:
-    """The ratios under which the task rows' completions are likeliest, of those tried."""
-    examples, pad = task_examples(plan)
+    """The ratios, of those tried, that lose least of the task and of the refusals together."""
+    tokenizer = load_tokenizer(plan.baseline)
+    rows, pad = rows_scored(plan, tokenizer), tokenizer.pad_token_id or 0
     policy = load_policy(plan.baseline)
     state = weights_in_place(policy)
+
+    def nats_at(ratios: Sequence[float]) -> dict[Kind, float]:
+        set_weights(state, pair, (plan.baseline, candidate), ratios)
+        return {kind: mean_nats(policy, examples, pad) for kind, examples in rows.items()}
+
+    baseline_nats, candidate_nats = (nats_at((end,) * plan.hma.groups) for end in (0.0, 1.0))
+    stakes = what_is_at_stake(baseline_nats, candidate_nats, report)
     tried: dict[tuple[float, ...], float] = {}
 
-    def nats_at(free: Sequence[float]) -> float:
+    def lost_at(free: Sequence[float]) -> float:
         ratios = allowed(free, plan.candidate_weight, plan.hma.groups)
         if ratios not in tried:
-            set_weights(state, pair, (plan.baseline, candidate), ratios)
-            tried[ratios] = mean_nats(policy, examples, pad)
-            report("try", ratios=ratios, task_nats=tried[ratios])
+            nats = nats_at(ratios)
+            tried[ratios] = fsum(stake.lost(nats[kind]) for kind, stake in stakes.items())
+            told = {f"{kind}_nats": value for kind, value in nats.items()}
+            report("try", ratios=ratios, lost=tried[ratios], **told)
         return tried[ratios]
 
     begin = [plan.candidate_weight] * (plan.hma.groups - 1)
@@ -50,11 +77,30 @@ def search(pair: Pair, plan: Plan, candidate: Path, report: Report) -> tuple[flo
         [value - FIRST_STEP * (place == k) for place, value in enumerate(begin)]
         for k in range(len(begin))
     ]
-    nats_at(begin)
-    if begin:
+    lost_at(begin)
+    if begin and stakes:
         options = {"initial_simplex": points, "maxfev": plan.hma.tries, "xatol": ENOUGH, "fatol": 0}
-        minimize(nats_at, begin, method="Nelder-Mead", options=options)
+        minimize(lost_at, begin, method="Nelder-Mead", options=options)
     return min(tried, key=lambda ratios: tried[ratios])
+
+
+def what_is_at_stake(
+    baseline: Mapping[Kind, float], candidate: Mapping[Kind, float], report: Report
+) -> dict[Kind, Stake]:
+    """The task, which the candidate has, and the refusals, which the baseline has.
+
+    Where the one that should have it has no more of it than the other, nothing is at stake.
+    """
+    stakes: dict[Kind, Stake] = {}
+    for kind in baseline:
+        whole, gone = candidate[kind], baseline[kind]
+        if kind == "refusal":
+            whole, gone = gone, whole
+        if gone > whole:
+            stakes[kind] = Stake(whole, gone)
+        else:
+            report("note", text=f"an average loses nothing of the {kind} rows: not weighed")
+    return stakes
 
 
 def allowed(free: Sequence[float], mean: float, groups: int) -> tuple[float, ...]:
@@ -62,12 +108,18 @@ def allowed(free: Sequence[float], mean: float, groups: int) -> tuple[float, ...
     return project([*free, groups * mean - sum(free)], mean)
 
 
-def task_examples(plan: Plan) -> tuple[list[Example], int]:
-    """As many task rows as the search looks at, drawn by the plan's seed, and the padding token."""
-    path, rows = read_sources(plan, {"task"})["task"]
-    drawn = random.Random(plan.seed).sample(rows, min(plan.hma.rows, len(rows)))  # noqa: S311 - an order to reproduce, not a secret
-    tokenizer = load_tokenizer(plan.baseline)
-    return tokenise(drawn, tokenizer, plan.max_length, path), tokenizer.pad_token_id or 0
+def rows_scored(plan: Plan, tokenizer: PreTrainedTokenizerBase) -> dict[Kind, Sequence[Example]]:
+    """As many rows of each kind as the search looks at, drawn by the plan's seed.
+
+    Of a refusal, the first tokens: they decide the rest. Without rehearsal data the task alone.
+    """
+    wanted: set[Kind] = {"task"} if plan.rehearsal_data is None else {"task", "refusal"}
+    scored: dict[Kind, Sequence[Example]] = {}
+    for kind, (path, rows) in sorted(read_sources(plan, wanted).items()):
+        drawn = random.Random(plan.seed).sample(rows, min(plan.hma.rows, len(rows)))  # noqa: S311 - an order to reproduce, not a secret
+        examples = tokenise(drawn, tokenizer, plan.max_length, path)
+        scored[kind] = examples if kind == "task" else [first_tokens(one) for one in examples]
+    return scored
 
 
 def weights_in_place(policy: nn.Module) -> dict[str, Tensor]:

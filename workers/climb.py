@@ -6,6 +6,7 @@ worker that dies in mid-ladder costs what any job costs, and whoever takes over 
 finished try done. What the next step is, `holdfast.ladder` says.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -26,7 +27,7 @@ from holdfast.db.evaluations import (
 )
 from holdfast.db.session import after_commit, reading, transaction
 from holdfast.db.tables import Evaluation, Job, Remediation
-from holdfast.db.tries import Attempt, attempts
+from holdfast.db.tries import Attempt, attempts, seconds_of
 from holdfast.evaluation import DEADLINE_SECONDS, Status
 from holdfast.ladder import (
     AUTO,
@@ -48,6 +49,7 @@ from workers.remedy import child_of, repair
 from workers.worker import Worker
 
 REST_SECONDS = 30.0  # a try's end wakes its ladder; this is for ends that nobody saw
+CONFIRMATION = 1.5  # of a screening: the baseline answers as well
 CLOSING_SECONDS = 300.0  # beyond the budget, to write down how it ended
 
 
@@ -67,10 +69,11 @@ def climb(worker: Worker, lease: jobs.Lease) -> None:
             jobs.finish(session, lease, Status.CANCELED)
             return
         failing = get_evaluation(session, row.evaluation_id)
-        ground = ground_of(session, row, job, failing)
-        tries = [seen(one) for one in attempts(session, row.id) if one.repair.id != row.id]
+        tried = [one for one in attempts(session, row.id) if one.repair.id != row.id]
+        ground = ground_of(session, row, failing, tried)
+        tries = [seen(one) for one in tried]
         step = next_step(tries, ground)
-        told = take(session, worker, row, failing, step)
+        told = take(session, worker, row, failing, step, ground)
         row.progress = {
             "tries": len(tries),
             "step": told,
@@ -95,21 +98,39 @@ def limit(row: Remediation, job: Job, *, hard: bool = False) -> datetime:
     return begun + timedelta(minutes=row.options["minutes"]) + closing
 
 
-def ground_of(session: Session, row: Remediation, job: Job, failing: Evaluation) -> Ground:
+def ground_of(
+    session: Session, row: Remediation, failing: Evaluation, tried: Sequence[Attempt]
+) -> Ground:
     """What there is to work with, and what is left of the budget."""
-    cost = verdict_of(failing).cost
     return Ground(
         built=BUILT,
         task_data=failing.task_data is not None,
         unaligned=find_unaligned(session, failing.baseline_id) is not None,
         candidates=row.options["candidates"],
-        seconds_left=(limit(row, job) - jobs.now(session)).total_seconds(),
-        reserve=cost.seconds if cost is not None else 0.0,
+        seconds_left=(limit(row, get_job(session, row.id)) - jobs.now(session)).total_seconds(),
+        reserve=reserve_of(failing, tried),
         failed=frozenset(
             check.id for check in verdict_of(failing).checks if check.outcome == "fail"
         ),
         complete_front=bool(row.options.get("complete_front")),
     )
+
+
+def reserve_of(failing: Evaluation, tried: Sequence[Attempt]) -> float:
+    """Seconds that a confirmation takes: what asking everything took, of a try or at first.
+
+    The baseline is asked other items than on `screen`, so a try's screening is taken for less.
+    """
+    whole = [
+        seconds_of(job)
+        for one in tried
+        for job in one.jobs
+        if one.screen is not None and job.id == one.screen.id and job.finished_at is not None
+        if not (one.screen.race or {}).get("dropped")
+    ]
+    cost = verdict_of(failing).cost
+    at_first = cost.seconds if cost is not None else 0.0
+    return min(at_first, CONFIRMATION * max(whole)) if whole else at_first
 
 
 def seen(attempt: Attempt) -> Try:
@@ -142,8 +163,13 @@ def said(evaluation: Evaluation | None) -> Asked | None:
     )
 
 
-def take(
-    session: Session, worker: Worker, row: Remediation, failing: Evaluation, step: Step
+def take(  # noqa: PLR0917  # a step, and everything that it stands on
+    session: Session,
+    worker: Worker,
+    row: Remediation,
+    failing: Evaluation,
+    step: Step,
+    ground: Ground,
 ) -> dict[str, Any]:
     """Queue what the step asks for; returns what people are told of it."""
     owner = get_job(session, row.id)
@@ -157,7 +183,8 @@ def take(
                 parent_id=row.id,
             )
             get_remediation(session, made).split = split
-            get_job(session, made).deadline_at = deadline_of(session, row, owner)
+            kept_back = ground.reserve if split == "screen" else 0.0
+            get_job(session, made).deadline_at = deadline_of(session, row, owner, kept_back)
             after_commit(session, partial(hint, worker.broker, owner.queue))
             return {"make": rung.name, "id": made, "split": split}
         case Confirm(name):
@@ -174,12 +201,14 @@ def take(
             return {"wait": True}
 
 
-def deadline_of(session: Session, row: Remediation, job: Job) -> datetime:
-    """A try must be over with the budget; those that only complete the front have longer."""
-    confirmed = any(
-        "confirm" in evaluations_of(session, one.id) for one in tries_of(session, row.id)
-    )
-    return limit(row, job, hard=confirmed)
+def deadline_of(session: Session, row: Remediation, job: Job, kept_back: float = 0.0) -> datetime:
+    """When a try must be over: with the budget, less the seconds that a confirmation needs.
+
+    Those that only complete the front have longer.
+    """
+    if any("confirm" in evaluations_of(session, one.id) for one in tries_of(session, row.id)):
+        return limit(row, job, hard=True)
+    return limit(row, job) - timedelta(seconds=kept_back)
 
 
 def end(session: Session, worker: Worker, lease: jobs.Lease, row: Remediation, step: End) -> None:

@@ -20,7 +20,7 @@ from holdfast.db.session import reading, transaction
 from holdfast.db.trials import Saved, save_trials, saved_items
 from holdfast.errors import CallerError
 from workers.case import Case, Side
-from workers.free_memory import free_memory
+from workers.free_memory import fits_beside_engine
 from workers.probes import drift
 from workers.probes.question import Generate, Question
 from workers.spending import spent_so_far
@@ -47,7 +47,7 @@ def measure_drift(worker: Worker, lease: jobs.Lease, case: Case) -> None:
     sides = {side.name: side for side in case.sides}
     job = job_of(case, sides["baseline"], sides["candidate"], asked)
     folder = worker.settings.home / "work" / f"{case.evaluation_id}.drift"
-    if not fits_beside_engine(worker, sides.values()):
+    if not fits_beside_engine(worker.engine.backend.name, memory_of(sides.values())):
         worker.engine.close()
     try:
         lines = run_child(worker, {**job, "scratch": str(folder / "scratch")})
@@ -82,15 +82,9 @@ def job_of(
     }
 
 
-def fits_beside_engine(worker: Worker, sides: Iterable[Side]) -> bool:
-    """Whether the child can run while the engine stays open.
-
-    An accelerator's memory is all the engine's; on a CPU the child needs one model at a time, and a
-    second one's worth to load it.
-    """
-    weights = max(weight_bytes(side.checkpoint.path) or 0 for side in sides)
-    on_cpu = worker.engine.backend.name == "vllm-cpu"
-    return on_cpu and free_memory() >= CHILD_BYTES + 2 * weights
+def memory_of(sides: Iterable[Side]) -> int:
+    """Bytes that the child takes: one model at a time, and a second one's worth to load it."""
+    return CHILD_BYTES + 2 * max(weight_bytes(side.checkpoint.path) or 0 for side in sides)
 
 
 def run_child(worker: Worker, job: dict[str, str | object]) -> list[dict[str, object]]:

@@ -19,3 +19,11 @@ def free_memory(machine: Path = MACHINE, group: Path = GROUP) -> int:
     if not limit.is_file() or (most := limit.read_text().strip()) == "max":
         return left
     return min(left, int(most) - int((group / "memory.current").read_text()))
+
+
+def fits_beside_engine(backend: str, needed: int) -> bool:
+    """Whether a child that takes `needed` bytes can run while the engine stays open.
+
+    An accelerator's memory is all the engine's; on a CPU what is free is free.
+    """
+    return backend == "vllm-cpu" and free_memory() >= needed

@@ -37,6 +37,8 @@ def write_rehearsal(worker: Worker, lease: jobs.Lease, repair: Repair, plan: Pla
     """
     lines: list[dict[str, str]] = []
     needs = rows_drawn(plan.mix, plan.steps * plan.batch_size)
+    if plan.recipe == "hma":  # which scores refusals and trains on nothing
+        needs = {"task": 0, "refusal": plan.hma.rows, "answer": 0}
     if plan.recipe == "kl_anchor":  # and some on which its bound is checked
         needs = {kind: needs[kind] + math.ceil(plan.anchor.rows / 2) for kind in needs}
     if plan.refusals_kept:  # which train nothing

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from holdfast.checkpoint import CheckpointRef, admit
+from holdfast.cost import weight_bytes
 from holdfast.db import jobs
 from holdfast.db.catalogue import register_checkpoint
 from holdfast.db.evaluations import (
@@ -35,6 +36,7 @@ from holdfast.evaluation import Status
 from holdfast.queue import hint
 from holdfast.remediation import Mix, Plan, Watching, without_refusals
 from workers.case import DEPLOYED, Repair, load_repair
+from workers.free_memory import fits_beside_engine
 from workers.ladder import race_of
 from workers.leaks import refuse_leaks
 from workers.preference_rows import pairs_file, write_pairs
@@ -44,6 +46,8 @@ from workers.worker import Worker
 JOINT = ("sequential", "mix", "alright", "maxright")
 PROGRESS_SECONDS = 1.0
 STATE = "state"  # the folder in a workspace from which a killed run goes on
+TRAINING_BYTES = 4 << 30  # of torch, activations and what is kept of the baseline
+TRAINING_WEIGHTS = 12  # times the bytes of bf16 weights: fp32, gradients, two moments, a reference
 REHEARSING = (
     "rehearsal",
     "sma",
@@ -98,7 +102,9 @@ def make_checkpoint(worker: Worker, lease: jobs.Lease, job: Repair) -> None:
     plan_file.write_text(plan.model_dump_json(indent=2))
     note_plan(worker, lease, plan)
     try:
-        train(worker, lease, plan_file, plan.recipe)
+        if plan.recipe not in WEIGHTS_ALONE:
+            make_way(worker, job)
+        train(worker, lease, plan_file)
     except InvalidPlan:
         if not job.output.exists():  # else the child of a worker that lost its lease was first
             raise
@@ -138,6 +144,9 @@ def make_plan(worker: Worker, lease: jobs.Lease, job: Repair) -> Plan:
         fields["resume"] = job.workspace / STATE
     if job.recipe == "hma" and job.task_data is not None:
         fields["task_data"] = job.task_data
+        draft = checked(fields)
+        if draft.hma.ratios is None:
+            fields["rehearsal_data"] = write_rehearsal(worker, lease, job, draft)
     if job.unaligned is not None:
         given = job.options.get("safe_merge", {})
         fields["safe_merge"] = {**given, "unaligned": job.unaligned}
@@ -179,10 +188,16 @@ def without_task(mix: Mix) -> Mix:
     return Mix(task=0, refusals=refusals, answers=1 - refusals)
 
 
-def train(worker: Worker, lease: jobs.Lease, plan_file: Path, recipe: str) -> None:
+def make_way(worker: Worker, job: Repair) -> None:
+    """Close the warm engine, unless a training fits beside it: it would have to start again."""
+    weights = weight_bytes(job.baseline.checkpoint.path) or 0
+    needed = TRAINING_BYTES + TRAINING_WEIGHTS * weights
+    if not fits_beside_engine(worker.engine.backend.name, needed):
+        worker.engine.close()
+
+
+def train(worker: Worker, lease: jobs.Lease, plan_file: Path) -> None:
     """Run the training child; its progress goes to the row as it comes."""
-    if recipe not in WEIGHTS_ALONE:
-        worker.engine.close()  # training and inference share neither a device nor a small machine
     due = 0.0
     with closing(worker.training.run(plan_file)) as progress:  # an error here ends the child
         for line in progress:

@@ -22,7 +22,8 @@ from holdfast.ladder import (
 )
 
 EVERYTHING = frozenset(rung.recipe for rung in LADDER)
-PASS = Asked("pass", doubt=0.01)
+PASS = Asked("pass", doubt=0.0005)
+BARELY = Asked("pass", doubt=0.04)
 LOST = Asked("fail", ("harm.direct",))
 FORGOT = Asked("inconclusive", ("task.retention",))
 
@@ -94,6 +95,12 @@ def test_every_climb_ends_confirms_at_most_once_and_finds_only_what_passed(
         ([Try("a", LADDER[0])], Wait()),
         ([Try("a", LADDER[0], screen=Asked(None))], Wait()),
         ([Try("a", LADDER[0], screen=PASS)], Confirm("a")),
+        ([Try("a", LADDER[0], screen=BARELY)], Make(LADDER[1], "screen")),
+        ([Try("a", LADDER[0], screen=BARELY), Try("b", LADDER[1], screen=PASS)], Confirm("b")),
+        (
+            [Try(rung.name, rung, screen=BARELY) for rung in LADDER],
+            Confirm(min(rung.name for rung in LADDER)),
+        ),
         ([Try("a", LADDER[0], screen=PASS, confirm=Asked(None))], Wait()),
         ([Try("a", LADDER[0], error="it broke")], Make(LADDER[1], "screen")),
         ([Try("a", LADDER[0], screen=LOST)], Make(LADDER[1], "screen")),
@@ -101,6 +108,17 @@ def test_every_climb_ends_confirms_at_most_once_and_finds_only_what_passed(
 )
 def test_one_step_after_the_other(tries: list[Try], expected: object) -> None:
     assert next_step(tries, ground()) == expected
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"seconds_left": 400.0, "reserve": 200.0}, {"candidates": 1}, {"seconds_left": -1.0}],
+    ids=str,
+)
+def test_what_barely_passed_is_confirmed_when_there_is_no_room_for_another(
+    given: dict[str, Any],
+) -> None:
+    assert next_step([Try("a", LADDER[0], screen=BARELY)], ground(**given)) == Confirm("a")
 
 
 FIRST, *_ = (rung for rung in LADDER if rung.recipe == "wise_ft")
@@ -143,7 +161,8 @@ def test_the_first_average_divides_the_others() -> None:
 
 
 def test_groups_of_blocks_are_weighed_apart_only_where_their_mean_came_near() -> None:
-    assert weights_left("hma", [averaged(LOST), averaged(EARLY, 0.4)]) == {0.6}
+    tries = [averaged(LOST), averaged(EARLY, 0.4), averaged(BARELY, 0.2)]
+    assert weights_left("hma", tries) == {0.6}
 
 
 def test_for_the_whole_front_no_side_is_left_out() -> None:

@@ -98,6 +98,49 @@ def test_a_search_keeps_the_mean_and_is_no_worse_than_uniform(
     assert sum(outcome["ratios"]) / 2 == pytest.approx(0.5, abs=1e-6)
 
 
+def test_a_search_weighs_the_task_against_the_refusals(
+    tmp_path: Path, plan_of: PlanOf, report: Report, events: Events
+) -> None:
+    """With refusals beside the task what is lost of both together is made least."""
+    learnt = plan_of("finetune", steps=12, output=tmp_path / "learnt")
+    RECIPES["finetune"](learnt, report)
+    fields = {
+        "candidate": learnt.output,
+        "candidate_weight": 0.5,
+        "hma": {"groups": 2, "tries": 10, "rows": 8},
+    }
+    found = {}
+    for name, rehearsal in (("task", None), ("both", learnt.rehearsal_data)):
+        events.clear()
+        plan = plan_of("hma", **fields, rehearsal_data=rehearsal, output=tmp_path / name)
+        hma.run(plan, report)
+        found[name] = [event for event in events if "lost" in event]
+    assert all("refusal_nats" not in one for one in found["task"])
+    uniform, *_ = found["both"]
+    best = min(found["both"], key=lambda one: one["lost"])
+    assert best["lost"] <= uniform["lost"]
+    assert {"task_nats", "refusal_nats"} <= best.keys()
+
+
+@pytest.mark.parametrize(
+    ("task", "refusal", "kept"),
+    [
+        ((2.0, 1.0), (0.1, 1.1), {"task": 0.5, "refusal": 0.5}),
+        ((2.0, 1.0), (1.1, 0.1), {"task": 0.5}),  # the candidate refuses as surely
+        ((1.0, 2.0), (1.1, 0.1), {}),
+    ],
+)
+def test_what_is_lost_is_a_share_of_what_lies_between(
+    report: Report, task: tuple[float, float], refusal: tuple[float, float], kept: dict[str, float]
+) -> None:
+    baseline, candidate = ({"task": task[k], "refusal": refusal[k]} for k in (0, 1))
+    stakes = ratios.what_is_at_stake(baseline, candidate, report)
+    halfway = {"task": sum(task) / 2, "refusal": sum(refusal) / 2}
+    assert {kind: stake.lost(halfway[kind]) for kind, stake in stakes.items()} == pytest.approx(
+        kept
+    )
+
+
 def test_the_policy_that_is_scored_is_the_one_that_is_written(
     plan_of: PlanOf, report: Report
 ) -> None:

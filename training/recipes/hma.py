@@ -3,7 +3,8 @@
 Heterogeneous model averaging (https://arxiv.org/abs/2309.06256): what fine-tuning breaks does not
 sit at every depth alike. The mean of the K ratios is `candidate_weight`; embeddings and head get
 it too. The ratios are the plan's `hma.ratios`, found by whoever has the gate's own metric, or are
-searched here for what keeps most of the new skill at that mean (training/ratios.py).
+searched here for what keeps most of the new skill and of the refusals at that mean
+(training/ratios.py).
 """
 
 from typing import Any
