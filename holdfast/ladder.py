@@ -55,8 +55,8 @@ class Asked:
     """What one split said of a try; no `verdict` yet while it is being asked.
 
     `resisted` names the blocking checks that did not pass (of a try that was dropped, those that it
-    was dropped for), `doubt` is the largest p value among the rules that had to pass: the smaller,
-    the surer. `hopeless`: it was dropped after the first items.
+    was dropped for), `doubt` is the largest p value among the rules that had to pass and were
+    tested: the smaller, the surer. `hopeless`: it was dropped after the first items.
     """
 
     verdict: Decision | None
@@ -151,12 +151,20 @@ def skip(rung: Rung, ground: Ground, tries: Sequence[Try]) -> str | None:
     if rung.recipe == "wise_ft":
         return _beyond(rung.options["candidate_weight"], averages, ground)
     if rung.recipe == "hma":
-        same = averages.get(rung.options["candidate_weight"])
-        if same is None or same.screen is None or same.screen.hopeless:
-            return "the uniform average of that weight did not come near"
-        if same.screen.verdict == "pass":
-            return "the uniform average of that weight passes"
+        return _apart(rung.options["candidate_weight"], averages)
     return None
+
+
+def _apart(weight: float, averages: Mapping[float, Try]) -> str | None:
+    """Why groups of blocks are not weighed apart at this mean: it is worth one try, the nearest."""
+    screens = {weight: done.screen for weight, done in averages.items() if done.screen is not None}
+    if any(screen.verdict == "pass" for screen in screens.values()):
+        return "a uniform average passes"
+    near = {weight: screen.doubt for weight, screen in screens.items() if not screen.hopeless}
+    if not near:
+        return "no uniform average came near"
+    nearest = min(near, key=lambda weight: near[weight])
+    return None if weight == nearest else f"the uniform average of {nearest:g} came nearer"
 
 
 def _lacking(rung: Rung, ground: Ground) -> str | None:

@@ -151,15 +151,15 @@ def said(evaluation: Evaluation | None) -> Asked | None:
     if evaluation is None or evaluation.verdict is None:
         return None if evaluation is None else Asked(None)
     verdict = verdict_of(evaluation)
-    race = evaluation.race or {}
-    if lost := race.get("dropped"):  # of the other checks nothing is known
-        return Asked(verdict.verdict, tuple(lost), hopeless=race["early"])
     blocking = [check for check in verdict.checks if check.tier == "blocking"]
     rules = [rule for check in blocking for rule in check.rules if rule.tier == "blocking"]
+    resisted = (check.id for check in blocking if check.outcome not in {"pass", "waived"})
+    race = evaluation.race or {}
     return Asked(
         verdict.verdict,
-        tuple(check.id for check in blocking if check.outcome not in {"pass", "waived"}),
+        tuple(race.get("dropped", resisted)),  # of checks that were not asked nothing is known
         max((rule.p_pass for rule in rules), default=1.0),
+        hopeless=race.get("early", False),
     )
 
 

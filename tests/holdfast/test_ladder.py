@@ -1,5 +1,6 @@
 """The ladder's next step, over every history that tries can have."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -160,9 +161,19 @@ def test_the_first_average_divides_the_others() -> None:
     )
 
 
-def test_groups_of_blocks_are_weighed_apart_only_where_their_mean_came_near() -> None:
-    tries = [averaged(LOST), averaged(EARLY, 0.4), averaged(BARELY, 0.2)]
-    assert weights_left("hma", tries) == {0.6}
+@pytest.mark.parametrize(
+    ("tries", "left"),
+    [
+        ([], set()),
+        ([averaged(EARLY, 0.4)], set()),
+        ([averaged(replace(LOST, doubt=0.9)), averaged(replace(LOST, doubt=0.2), 0.4)], {0.4}),
+        ([averaged(LOST), averaged(BARELY, 0.2)], set()),
+    ],
+)
+def test_groups_of_blocks_are_weighed_apart_only_where_their_mean_came_nearest(
+    tries: list[Try], left: set[float]
+) -> None:
+    assert weights_left("hma", tries) == left
 
 
 def test_for_the_whole_front_no_side_is_left_out() -> None:
