@@ -13,9 +13,7 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from holdfast.checkpoint import CheckpointRef, admit
@@ -34,32 +32,17 @@ from holdfast.db.tables import Evaluation, Job, Remediation
 from holdfast.errors import InvalidPlan
 from holdfast.evaluation import Status
 from holdfast.queue import hint
-from holdfast.remediation import Mix, Plan, Watching, without_refusals
+from holdfast.remediation import Plan
 from workers.case import DEPLOYED, Repair, load_repair
 from workers.free_memory import fits_beside_engine
 from workers.ladder import race_of
-from workers.leaks import refuse_leaks
-from workers.preference_rows import pairs_file, write_pairs
-from workers.rehearsal_rows import write_rehearsal
+from workers.planning import STATE, make_plan
+from workers.preference_rows import pairs_file
 from workers.worker import Worker
 
-JOINT = ("sequential", "mix", "alright", "maxright")
 PROGRESS_SECONDS = 1.0
-STATE = "state"  # the folder in a workspace from which a killed run goes on
 TRAINING_BYTES = 4 << 30  # of torch, activations and what is kept of the baseline
 TRAINING_WEIGHTS = 12  # times the bytes of bf16 weights: fp32, gradients, two moments, a reference
-REHEARSING = (
-    "rehearsal",
-    "sma",
-    "early_stop",
-    "reorder",
-    "kl_anchor",
-    "l2_anchor",
-    "l1_anchor",
-    "ewc",
-    "kd",
-    "constrained_sft",
-)
 WEIGHTS_ALONE = {"wise_ft", "safe_merge", "graft", "ptst"}  # no device is needed
 
 
@@ -108,84 +91,6 @@ def make_checkpoint(worker: Worker, lease: jobs.Lease, job: Repair) -> None:
     except InvalidPlan:
         if not job.output.exists():  # else the child of a worker that lost its lease was first
             raise
-
-
-def make_plan(worker: Worker, lease: jobs.Lease, job: Repair) -> Plan:
-    """The plan of this recipe, with the data that it draws from written beside it.
-
-    Without task data a rehearsal can only start from the candidate and train on safety rows.
-    """
-    fields: dict[str, Any] = {
-        "recipe": job.recipe,
-        "baseline": job.baseline.checkpoint.path,
-        "candidate": job.candidate.checkpoint.path,
-        "output": job.output,
-        **job.options,
-    }
-    if job.recipe == "early_stop":
-        fields = {"mix": Mix(task=1, refusals=0, answers=0), "watch": Watching(), **fields}
-    if job.recipe in (*REHEARSING, *JOINT):
-        refuse_leaks(job, worker.settings.installed_suites)
-    if job.recipe in REHEARSING:
-        if job.task_data is not None:
-            fields["task_data"] = job.task_data
-        elif job.recipe != "rehearsal":
-            raise InvalidPlan(
-                f"recipe {job.recipe} learns the task within limits, and the evaluation names no "
-                "task_data; give it, or use rehearsal"
-            )
-        else:
-            fields = {"start": "candidate", "mix": without_task(Mix()), **fields}
-        draft = checked(fields)
-        fields["rehearsal_data"] = write_rehearsal(worker, lease, job, draft)
-    if job.recipe in JOINT:
-        fields = joint_fields(worker, lease, job, fields)
-    if job.recipe in (*REHEARSING, *JOINT):
-        fields["resume"] = job.workspace / STATE
-    if job.recipe == "hma" and job.task_data is not None:
-        fields["task_data"] = job.task_data
-        draft = checked(fields)
-        if draft.hma.ratios is None:
-            fields["rehearsal_data"] = write_rehearsal(worker, lease, job, draft)
-    if job.unaligned is not None:
-        given = job.options.get("safe_merge", {})
-        fields["safe_merge"] = {**given, "unaligned": job.unaligned}
-    return checked(fields)
-
-
-def joint_fields(
-    worker: Worker, lease: jobs.Lease, job: Repair, fields: dict[str, Any]
-) -> dict[str, Any]:
-    """What the recipes with two objectives need: task rows and answered look-alikes, and pairs.
-
-    Refusals come in by the pairs; without look-alikes beside them a model learns to refuse those.
-    """
-    if job.task_data is None:
-        fields = {"start": "candidate", "mix": Mix(task=0, refusals=0, answers=1), **fields}
-    else:
-        fields["task_data"] = job.task_data
-    draft = checked(fields)
-    answered = draft.model_copy(update={"mix": without_refusals(draft.mix)})
-    fields["rehearsal_data"] = write_rehearsal(worker, lease, job, answered)
-    fields["preference_data"] = write_pairs(worker, lease, job, draft)
-    fields["reference_cache"] = job.workspace / "reference"
-    return fields
-
-
-def checked(fields: dict[str, Any]) -> Plan:
-    """A plan, or one sentence about the option that is wrong."""
-    try:
-        return Plan.model_validate(fields)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the options"
-        raise InvalidPlan(f"remediation option {place}: {first['msg']}") from error
-
-
-def without_task(mix: Mix) -> Mix:
-    """The same proportion of refusals to answers, with no task rows beside them."""
-    refusals = mix.refusals / (mix.refusals + mix.answers)
-    return Mix(task=0, refusals=refusals, answers=1 - refusals)
 
 
 def make_way(worker: Worker, job: Repair) -> None:

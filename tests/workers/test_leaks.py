@@ -17,7 +17,7 @@ from holdfast.suites.duplicates import text_of
 from holdfast.task_data import digest_of, held_out
 from workers.case import Repair, load_repair
 from workers.leaks import Gated, asked, gated, leaks, refuse_leaking_rows, refuse_leaks
-from workers.remedy import make_plan
+from workers.planning import make_plan
 from workers.worker import Worker
 
 Queue = Callable[..., str]

@@ -15,7 +15,7 @@ from holdfast.errors import RepairImpossible, TrainingFailed
 from holdfast.remediation import Plan
 from holdfast.task_data import digest_of, read_preferences, read_rehearsal
 from tests.support.stack import scripted_checkpoint
-from workers import remedy
+from workers import planning, remedy
 from workers.case import Repair, load_repair
 from workers.preference_rows import pairs_file, write_pairs
 from workers.rehearsal_rows import rehearsal_row
@@ -93,7 +93,7 @@ def test_the_plan_names_task_look_alikes_and_pairs(
 ) -> None:
     given = {"task_data": str(task_data), "task_data_sha256": digest_of(task_data)}
     lease, repair = begin({"steps": 3, "preference": {"share": 0.25}}, **given)
-    made = remedy.make_plan(worker, lease, repair)
+    made = planning.make_plan(worker, lease, repair)
     assert (made.start, made.task_data, made.preference.share) == ("baseline", task_data, 0.25)
     assert made.preference_data == pairs_file(repair)
     assert made.rehearsal_data is not None
@@ -102,7 +102,7 @@ def test_the_plan_names_task_look_alikes_and_pairs(
 
 def test_without_task_data_it_starts_from_the_candidate(worker: Worker, begin: Begin) -> None:
     lease, repair = begin({"steps": 3})
-    made = remedy.make_plan(worker, lease, repair)
+    made = planning.make_plan(worker, lease, repair)
     assert (made.start, made.task_data) == ("candidate", None)
     assert (made.mix.task, made.mix.answers) == (0, 1)
 
@@ -115,10 +115,10 @@ def test_the_pairs_are_gone_when_the_repair_ends(
     lease, repair = begin({"steps": 3})
     seen: list[int] = []
 
-    def train(worker: Worker, lease: jobs.Lease, plan_file: Path, recipe: str) -> None:
-        assert recipe == "alright"
-        named = json.loads(plan_file.read_text())["preference_data"]
-        seen.append(len(read_preferences(Path(named))))
+    def train(worker: Worker, lease: jobs.Lease, plan_file: Path) -> None:
+        plan = json.loads(plan_file.read_text())
+        assert plan["recipe"] == "alright"
+        seen.append(len(read_preferences(Path(plan["preference_data"]))))
         if broken:
             raise TrainingFailed("step 1: broken")
         scripted_checkpoint(repair.output, 9.0)

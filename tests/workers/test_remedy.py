@@ -25,7 +25,8 @@ from tests.support.stack import scripted_checkpoint
 from tests.support.tiny_llama import build_tiny_llama
 from workers import tasks
 from workers.case import load_repair
-from workers.remedy import STATE, checked, make_plan, repair, without_task
+from workers.planning import STATE, checked, make_plan, without_task
+from workers.remedy import repair
 from workers.worker import Worker
 
 Queue = Callable[..., str]
