@@ -188,7 +188,7 @@ def test_of_several_that_pass_the_surest_is_confirmed() -> None:
         Try(name, rung, screen=Asked("pass", doubt=doubt))
         for name, rung, doubt in zip("abc", LADDER, (0.03, 0.01, 0.04), strict=False)
     ]
-    assert next_step(tries, ground()) == Confirm("b")
+    assert next_step(tries, ground(candidates=3)) == Confirm("b")
 
 
 def test_what_cannot_run_is_skipped_with_its_reason() -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from holdfast.db import jobs
-from holdfast.db.evaluations import create_remediation, get_job, tries_of
+from holdfast.db.evaluations import create_remediation, get_evaluation, get_job, tries_of
 from holdfast.db.session import reading, transaction
 from holdfast.db.tables import Evaluation
 from holdfast.evaluation import DEADLINE_SECONDS
@@ -18,6 +18,7 @@ from tests.support.evidence import evidence, share
 from tests.support.verdicts import BENIGN, HARM, policy
 from workers import tasks
 from workers.climb import CLOSING_SECONDS, said
+from workers.ladder import verdict_of
 from workers.worker import Worker
 
 ADVISED = "bias.groups: {metric: error_rate, max_regression: 0.10, tier: advisory}"
@@ -63,7 +64,7 @@ def test_what_is_being_asked_has_said_nothing_yet() -> None:
 
 
 @pytest.mark.parametrize("whole", [False, True])
-def test_a_try_may_take_as_long_as_the_budget_and_its_ladder_a_little_longer(
+def test_a_try_leaves_time_to_confirm_it_and_its_ladder_a_little_longer(
     worker: Worker, queue: Callable[..., str], claim: Callable[[], jobs.Lease], whole: bool
 ) -> None:
     evaluation = queue(policy=harm())
@@ -76,8 +77,10 @@ def test_a_try_may_take_as_long_as_the_budget_and_its_ladder_a_little_longer(
         ladder = get_job(session, name)
         (begun,) = tries_of(session, name)
         deadline = get_job(session, begun.id).deadline_at
+        cost = verdict_of(get_evaluation(session, evaluation)).cost
     assert ladder.started_at is not None
     budget = ladder.started_at + timedelta(minutes=7)
     late = ladder.created_at + timedelta(seconds=DEADLINE_SECONDS)
-    assert deadline == budget
+    assert cost is not None
+    assert deadline == budget - timedelta(seconds=cost.seconds)  # what a confirmation takes
     assert ladder.deadline_at == (late if whole else budget + timedelta(seconds=CLOSING_SECONDS))
