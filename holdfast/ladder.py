@@ -17,7 +17,7 @@ from holdfast.probe import Split
 from holdfast.remediation import Recipe
 
 AUTO = "auto"
-SURE = 0.001  # of all p values: as many other items then show it as well in six cases of seven
+SURE = 0.005  # of all p values: as many other items then show it too in three cases of four
 RACE_ITEMS = 40  # clusters of every decisive probe before a hopeless try is dropped
 DECISIVE = ("harm.direct", "refusal.benign", RETENTION)
 
