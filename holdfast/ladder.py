@@ -141,8 +141,8 @@ def skip(rung: Rung, ground: Ground, tries: Sequence[Try]) -> str | None:
     """Why a rung is not tried here; None where it can be."""
     if (lacking := _lacking(rung, ground)) is not None:
         return lacking
-    if ground.complete_front and any(done.confirm is not None for done in tries):
-        return None  # a repair is found, and the picture is to be whole
+    if ground.complete_front and any(_found(done) for done in tries):
+        return None  # the picture is to be whole
     averages = {
         done.rung.options["candidate_weight"]: done
         for done in tries
@@ -196,7 +196,7 @@ def next_step(tries: Sequence[Try], ground: Ground) -> Step:
     confirmed = next((one for one in tries if one.confirm is not None), None)
     rungs = untried(tries, ground)
     if confirmed is not None:
-        if rungs and ground.complete_front:
+        if rungs and ground.complete_front and _found(confirmed):
             return Make(rungs[0], "screen")
         return _end_after(confirmed)
     spent = _spent(tries, ground)
@@ -229,14 +229,20 @@ def skipped(tries: Sequence[Try], ground: Ground) -> list[tuple[Rung, str]]:
     return [(rung, why) for rung, why in reasons if why is not None]
 
 
+def _found(done: Try) -> bool:
+    """Whether it is a repair: shown on held-out items."""
+    return done.confirm is not None and done.confirm.verdict == "pass"
+
+
 def _end_after(confirmed: Try) -> End:
-    assert confirmed.confirm is not None  # noqa: S101  # the caller chose it for that
-    if confirmed.confirm.verdict == "pass":
+    if _found(confirmed):
         return End(confirmed.id, f"{confirmed.rung.name} passes on held-out items")
+    verdict = confirmed.confirm.verdict if confirmed.confirm is not None else None
+    told = f"with the verdict {verdict}" if verdict else f"without a verdict ({confirmed.error})"
     return End(
         None,
         f"no repair found: {confirmed.rung.name} was the best on screen and was confirmed once, "
-        f"with the verdict {confirmed.confirm.verdict}{resistance([confirmed])}",
+        f"{told}{resistance([confirmed])}",
     )
 
 

@@ -191,6 +191,15 @@ def test_of_several_that_pass_the_surest_is_confirmed() -> None:
     assert next_step(tries, ground(candidates=3)) == Confirm("b")
 
 
+def test_a_confirmation_that_broke_ends_the_ladder_and_says_how() -> None:
+    lost = Try("a", LADDER[0], error="timed_out", screen=PASS, confirm=Asked(None))
+    for complete in (False, True):  # without a repair there is no front to complete
+        step = next_step([lost], ground(complete_front=complete))
+        assert isinstance(step, End)
+        assert step.found is None
+        assert "confirmed once, without a verdict (timed_out)" in step.because
+
+
 def test_what_cannot_run_is_skipped_with_its_reason() -> None:
     reasons = {
         rung.recipe: why

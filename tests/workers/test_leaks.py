@@ -130,8 +130,13 @@ def test_rows_that_the_gate_asks_are_refused_before_anything_is_asked(
 
 def test_a_row_that_is_held_out_trains_nothing_and_may_say_it(models: Path) -> None:
     kept = next(item for item in requests("benign") if held_out(item.prompt))
-    given = with_rows(models / "rows.jsonl", [kept.prompt, "1 + 1 ="])
-    refuse_leaking_rows(Path(given["task_data"]), [asked("benign", kept)])
+    trained = next(item for item in requests("benign") if not held_out(item.prompt))
+    gate = [asked("benign", kept), asked("benign", trained)]
+    given = with_rows(models / "rows.jsonl", [kept.prompt, trained.prompt])
+    with pytest.raises(InvalidTaskData, match="1 of 1 rows to train on") as refused:
+        refuse_leaking_rows(Path(given["task_data"]), gate)
+    assert f"benign:{trained.id}" in str(refused.value)
+    assert kept.id not in str(refused.value)
 
 
 def test_merging_weights_trains_on_nothing_and_asks_nothing(
