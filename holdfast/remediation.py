@@ -26,12 +26,8 @@ from holdfast.recipe_knobs import (
 )
 from holdfast.task_data import Kind
 
-RepairRecipe = Literal[
-    "ptst",
-    "wise_ft",
-    "hma",
-    "safe_merge",
-    "graft",
+MergingRecipe = Literal["ptst", "wise_ft", "hma", "safe_merge", "graft"]
+RehearsingRecipe = Literal[
     "rehearsal",
     "sma",
     "early_stop",
@@ -42,11 +38,9 @@ RepairRecipe = Literal[
     "ewc",
     "kd",
     "constrained_sft",
-    "sequential",
-    "mix",
-    "alright",
-    "maxright",
 ]
+JointRecipe = Literal["sequential", "mix", "alright", "maxright"]
+RepairRecipe = Literal[MergingRecipe, RehearsingRecipe, JointRecipe]
 Recipe = Literal["finetune", "merge_adapter", RepairRecipe]  # the first two make what is judged
 Reduction = Literal["token_mean_global", "token_mean_batch", "seq_sum_mean"]
 

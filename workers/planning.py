@@ -5,13 +5,20 @@ options that somebody asked for are among those from the start, so a family's ow
 replace them.
 """
 
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
 from holdfast.db import jobs
 from holdfast.errors import InvalidPlan
-from holdfast.remediation import Mix, Plan, Watching, without_refusals
+from holdfast.remediation import (
+    JointRecipe,
+    Mix,
+    Plan,
+    RehearsingRecipe,
+    Watching,
+    without_refusals,
+)
 from workers.case import Repair
 from workers.leaks import refuse_leaks
 from workers.preference_rows import write_pairs
@@ -20,19 +27,8 @@ from workers.worker import Worker
 
 Fields = dict[str, Any]
 
-JOINT = ("sequential", "mix", "alright", "maxright")
-REHEARSING = (
-    "rehearsal",
-    "sma",
-    "early_stop",
-    "reorder",
-    "kl_anchor",
-    "l2_anchor",
-    "l1_anchor",
-    "ewc",
-    "kd",
-    "constrained_sft",
-)
+JOINT: frozenset[str] = frozenset(get_args(JointRecipe))
+REHEARSING: frozenset[str] = frozenset(get_args(RehearsingRecipe))
 STATE = "state"  # the folder in a workspace from which a killed run goes on
 
 
@@ -45,7 +41,7 @@ def make_plan(worker: Worker, lease: jobs.Lease, job: Repair) -> Plan:
         "output": job.output,
         **job.options,
     }
-    if job.recipe in (*REHEARSING, *JOINT):
+    if job.recipe in REHEARSING | JOINT:
         refuse_leaks(job, worker.settings.installed_suites)
         family = rehearsal_fields if job.recipe in REHEARSING else joint_fields
         fields = {**family(worker, lease, job, fields), "resume": job.workspace / STATE}
