@@ -8,133 +8,18 @@ those items wears them out. What is not shown to pass there is no repair, whatev
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from math import inf
+from statistics import fmean
+from typing import get_args
 
-from holdfast.outcome import Decision
 from holdfast.policy import RETENTION
-from holdfast.probe import Split
+from holdfast.ratio_search import next_ratios
 from holdfast.remediation import Recipe
+from holdfast.rungs import LADDER, Confirm, End, Ground, Make, Rung, Step, Try, Wait
 
-AUTO = "auto"
 SURE = 0.005  # of all p values: as many other items then show it too in three cases of four
 RACE_ITEMS = 40  # clusters of every decisive probe before a hopeless try is dropped
 DECISIVE = ("harm.direct", "refusal.benign", RETENTION)
-
-
-@dataclass(frozen=True, slots=True)
-class Rung:
-    """One thing to try: a recipe with its options, and what it needs beside the two checkpoints."""
-
-    recipe: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    needs: Literal["task data", "the model from before alignment"] | None = None
-
-    @property
-    def name(self) -> str:
-        told = ", ".join(f"{name} {value}" for name, value in self.options.items())
-        return f"{self.recipe} ({told})" if told else self.recipe
-
-
-WEIGHTS = (0.6, 0.8, 0.4, 0.2)  # from the middle: what is lost there tells which side is left
-LADDER = (
-    Rung("ptst"),
-    *(Rung("wise_ft", {"candidate_weight": weight}) for weight in WEIGHTS),
-    *(Rung("hma", {"candidate_weight": weight}, needs="task data") for weight in WEIGHTS),
-    Rung("safe_merge", needs="the model from before alignment"),
-    Rung("rehearsal"),
-    Rung("kl_anchor", needs="task data"),
-    Rung("alright", needs="task data"),
-    Rung("maxright", needs="task data"),
-    Rung("reorder", needs="task data"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What one split said of a try; no `verdict` yet while it is being asked.
-
-    `resisted` names the blocking checks that did not pass (of a try that was dropped, those that it
-    was dropped for), `doubt` is the largest p value among the rules that had to pass and were
-    tested: the smaller, the surer. `hopeless`: it was dropped after the first items.
-    """
-
-    verdict: Decision | None
-    resisted: tuple[str, ...] = ()
-    doubt: float = 1.0
-    hopeless: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Try:
-    """A rung that was begun. `error` says why nothing came out of it."""
-
-    id: str
-    rung: Rung
-    seconds: float = 0.0
-    error: str | None = None
-    screen: Asked | None = None
-    confirm: Asked | None = None
-
-    @property
-    def pending(self) -> bool:
-        """Whether something of it is still being made or asked."""
-        if self.error is not None:
-            return False
-        asked = [one for one in (self.screen, self.confirm) if one is not None]
-        return not asked or any(one.verdict is None for one in asked)
-
-
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """What the ladder stands on: what is there to work with and what may be spent.
-
-    `unaligned`: whether the model is known that the baseline was before its alignment.
-    `seconds_left` is what is left of the budget, `reserve` what a confirmation takes; it is kept
-    back from every try.
-    `failed` are the checks that the checkpoint failed, which more of it can only make worse.
-    `complete_front` goes on after a repair is found, outside the budget.
-    """
-
-    built: frozenset[str]
-    task_data: bool
-    candidates: int
-    seconds_left: float
-    unaligned: bool = False
-    reserve: float = 0.0
-    failed: frozenset[str] = frozenset()
-    complete_front: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Make:
-    """Make what this rung makes, and ask it these items."""
-
-    rung: Rung
-    split: Split
-
-
-@dataclass(frozen=True, slots=True)
-class Confirm:
-    """Open the held-out items for this try."""
-
-    id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Something is being made or asked."""
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """The ladder ends: with this try as the repair, or with none; `because` is a sentence."""
-
-    found: str | None
-    because: str
-
-
-Step = Make | Confirm | Wait | End
 
 
 def skip(rung: Rung, ground: Ground, tries: Sequence[Try]) -> str | None:
@@ -143,12 +28,13 @@ def skip(rung: Rung, ground: Ground, tries: Sequence[Try]) -> str | None:
         return lacking
     if ground.complete_front and any(_found(done) for done in tries):
         return None  # the picture is to be whole
+    bracketed = "hma" if ground.only == {"hma"} else "wise_ft"
     averages = {
         done.rung.options["candidate_weight"]: done
         for done in tries
-        if done.rung.recipe == "wise_ft"
+        if done.rung.recipe == bracketed
     }
-    if rung.recipe == "wise_ft":
+    if rung.recipe == bracketed:
         return _beyond(rung.options["candidate_weight"], averages, ground)
     if rung.recipe == "hma":
         return _apart(rung.options["candidate_weight"], averages)
@@ -169,6 +55,8 @@ def _apart(weight: float, averages: Mapping[float, Try]) -> str | None:
 
 def _lacking(rung: Rung, ground: Ground) -> str | None:
     """What the rung needs and this ground has not."""
+    if ground.only and rung.recipe not in ground.only:
+        return "it is not among those asked for"
     if rung.recipe not in ground.built:
         return "this version does not have the recipe"
     if rung.needs == "task data" and not ground.task_data:
@@ -216,10 +104,28 @@ def next_step(tries: Sequence[Try], ground: Ground) -> Step:
 
 
 def untried(tries: Sequence[Try], ground: Ground) -> list[Rung]:
-    """The rungs that are left to try, cheapest first."""
+    """The rungs that are left to try, cheapest first; after all of them, ratios to search."""
     begun = {one.rung.name for one in tries}
     left = (rung for rung in LADDER if rung.name not in begun)
-    return [rung for rung in left if skip(rung, ground, tries) is None]
+    listed = [rung for rung in left if skip(rung, ground, tries) is None]
+    return listed or searched(tries, ground)
+
+
+def searched(tries: Sequence[Try], ground: Ground) -> list[Rung]:
+    """The ratios that the search asks the gate next, where it was asked for: `hma` in `only`."""
+    if "hma" not in ground.only:
+        return []
+    doubts = {one.ratios: _doubt(one) for one in tries if one.ratios is not None}
+    ratios = next_ratios(doubts)
+    if ratios is None:
+        return []
+    knobs = {"groups": len(ratios), "ratios": list(ratios)}
+    return [Rung("hma", {"candidate_weight": round(fmean(ratios), 6), "hma": knobs})]
+
+
+def _doubt(done: Try) -> float:
+    """What the gate said of a try; nothing is worse than one that broke or was dropped at once."""
+    return inf if done.screen is None or done.screen.hopeless else done.screen.doubt
 
 
 def skipped(tries: Sequence[Try], ground: Ground) -> list[tuple[Rung, str]]:

@@ -7,7 +7,7 @@ from holdfast.db.evaluations import get_remediation
 from holdfast.db.tables import Evaluation
 from holdfast.db.tries import Attempt, attempts
 from holdfast.front import Scores, front, scores_of
-from holdfast.ladder import AUTO
+from holdfast.rungs import AUTO
 from holdfast.verdict import Verdict
 
 

@@ -42,10 +42,10 @@ from holdfast.errors import (
     NotBuilt,
     QueueFull,
 )
-from holdfast.ladder import AUTO
 from holdfast.policy import Policy, PolicyRecipe
 from holdfast.policy_text import SHIPPED, parse_policy
 from holdfast.remediation import Plan
+from holdfast.rungs import AUTO, LADDER
 from holdfast.settings import Settings
 from holdfast.suites import require_suites
 from holdfast.task_data import digest_of, read_task_data
@@ -160,9 +160,14 @@ def ladder_options(
 ) -> dict[str, Any]:
     """A ladder's budget, the policy's where none is given; any other recipe's own options."""
     if body.recipe != AUTO:
-        if body.budget is not None or body.complete_front:
-            raise InvalidPlan(f"budget and complete_front belong to {AUTO}, not to {body.recipe}")
+        if body.budget is not None or body.complete_front or body.only:
+            raise InvalidPlan(
+                f"budget, complete_front and only belong to {AUTO}, not to {body.recipe}"
+            )
         return options
+    rungs = {rung.recipe: None for rung in LADDER}
+    if strange := [recipe for recipe in body.only if recipe not in rungs]:
+        raise InvalidPlan(f"only: {strange[0]} is not on the ladder, which has {', '.join(rungs)}")
     if options:
         raise InvalidPlan(f"{AUTO} chooses its own options, found {', '.join(options)}")
     if not policy.sees_over_refusal:
@@ -171,7 +176,8 @@ def ladder_options(
             "that refuses everything would pass"
         )
     budget = body.budget or policy.remediation.budget
-    return {**budget.model_dump(), "complete_front": body.complete_front}
+    ladder = {"complete_front": body.complete_front, "only": list(body.only)}
+    return {**budget.model_dump(), **ladder}
 
 
 def check_options(recipe: str, options: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from training.batches import Example, collate, rows_together
 from training.divergences import DIVERGENCES, FIRST_TOKENS, first_tokens, sequence_weights
 from training.model import completion_logits, has_bf16_arithmetic, trained_weights
 from training.objectives import completion_targets
+from training.parallel import share, total
 from training.progress import Report
 from training.trusted import ROWS, Reference, logits_of
 from training.watch import Looks
@@ -39,19 +40,22 @@ class Distance:
 def distance(
     policy: nn.Module, examples: Sequence[Example], reference: Reference, name: Divergence
 ) -> Distance:
-    """How far the policy is from the reference on some rows."""
+    """How far the policy is from the reference on some rows, of which each process asks its own."""
     where = next(policy.parameters()).device
-    total = early = 0.0
+    every = early = 0.0
     with torch.no_grad():
-        for group in rows_together(examples, ROWS):
+        for group in rows_together(share(examples), ROWS):
             logits, _ = logits_of(policy, group, reference.pad)
-            nats = DIVERGENCES[name](logits, reference.logits(group, where)).cpu()
-            lengths = [example.completion_tokens for example in group]
-            total += (nats * sequence_weights(lengths, len(examples))).sum().item()
+            counted = [example for example in group if example.completion_tokens]
+            if not counted:
+                continue
+            nats = DIVERGENCES[name](logits, reference.logits(counted, where)).cpu()
+            lengths = [example.completion_tokens for example in counted]
+            every += (nats * sequence_weights(lengths, len(examples))).sum().item()
             firsts = [min(length, FIRST_TOKENS) for length in lengths]
             kept = nats[first_tokens(lengths)]
             early += (kept * sequence_weights(firsts, len(examples))).sum().item()
-    return Distance(max(total, 0.0), max(early, 0.0))  # a hair below 0 is rounding
+    return Distance(max(total(every), 0.0), max(total(early), 0.0))  # a hair below 0 is rounding
 
 
 def noise_floor(

@@ -28,7 +28,8 @@ from training.processes import rank, world
 SHARED = frozenset(
     {
         *("finetune", "rehearsal", "reorder", "early_stop", "sma", "constrained_sft", "kd"),
-        *("l2_anchor", "l1_anchor", "ewc", "sequential", "mix", "alright", "maxright"),
+        *("kl_anchor", "l2_anchor", "l1_anchor", "ewc"),
+        *("sequential", "mix", "alright", "maxright"),
     }
 )  # recipes that are the loop and a gradient a step; the others go through whole weights
 
@@ -55,6 +56,7 @@ def refuse(plan: Plan) -> None:
         f"recipe {plan.recipe}": plan.recipe not in SHARED,
         f"reduction {plan.reduction}": plan.reduction != "token_mean_global",
         "sma.checkpoints": bool(plan.sma.checkpoints),
+        "kl_anchor with a lora": plan.recipe == "kl_anchor" and plan.lora is not None,
     }
     if found := [name for name, given in said.items() if given]:
         raise NotBuilt(

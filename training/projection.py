@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from holdfast.remediation import Plan
+from training.parallel import local, placed
 from training.shards import read_spans
 
 SCANNED = 10  # equal steps from the policy back to the baseline
@@ -49,16 +50,18 @@ def line_to(
 ) -> Callable[[float], None]:
     """A function that puts theta(w) into `policy`, as it will be read back from the disk.
 
-    `baseline` is the state of its model on any device; its tensors and the policy's, which are
-    kept, are read every time.
+    `baseline` is the whole state of its model on any device. Where the policy lies in shards, each
+    process moves its own.
     """
-    own = {name: tensor.clone() for name, tensor, _ in _stored(policy, plan)}
+    ends = {
+        name: (local(placed(baseline[name].to(tensor.device), tensor)), local(tensor).clone())
+        for name, tensor, _ in _stored(policy, plan)
+    }
 
     def place(weight: float) -> None:
         with torch.no_grad():
             for name, tensor, dtype in _stored(policy, plan):
-                ours, theirs = own[name], baseline[name].to(tensor.device)
-                tensor.copy_(torch.lerp(theirs, ours, weight).to(dtype))
+                local(tensor).copy_(torch.lerp(*ends[name], weight).to(dtype))
 
     return place
 

@@ -29,21 +29,9 @@ from holdfast.db.session import after_commit, reading, transaction
 from holdfast.db.tables import Evaluation, Job, Remediation
 from holdfast.db.tries import Attempt, attempts, seconds_of
 from holdfast.evaluation import DEADLINE_SECONDS, Status
-from holdfast.ladder import (
-    AUTO,
-    BUILT,
-    Asked,
-    Confirm,
-    End,
-    Ground,
-    Make,
-    Rung,
-    Step,
-    Try,
-    next_step,
-    skipped,
-)
+from holdfast.ladder import BUILT, next_step, skipped
 from holdfast.queue import hint
+from holdfast.rungs import AUTO, Asked, Confirm, End, Ground, Make, Rung, Step, Try
 from workers.ladder import next_repair, verdict_of
 from workers.remedy import child_of, repair
 from workers.worker import Worker
@@ -113,6 +101,7 @@ def ground_of(
             check.id for check in verdict_of(failing).checks if check.outcome == "fail"
         ),
         complete_front=bool(row.options.get("complete_front")),
+        only=frozenset(row.options.get("only", ())),
     )
 
 
@@ -136,11 +125,14 @@ def reserve_of(failing: Evaluation, tried: Sequence[Attempt]) -> float:
 def seen(attempt: Attempt) -> Try:
     """One try as its rows tell it."""
     broken = attempt.broken
+    given = attempt.repair.options.get("hma", {}).get("ratios")
+    ratios = given or attempt.repair.progress.get("ratios")  # what was found is told at the end
     return Try(
         id=attempt.repair.id,
         rung=Rung(attempt.repair.recipe, attempt.repair.options),
         seconds=attempt.seconds,
         error=None if broken is None else broken.error or broken.status,
+        ratios=None if ratios is None else tuple(ratios),
         screen=said(attempt.screen),
         confirm=said(attempt.confirm),
     )

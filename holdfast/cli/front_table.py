@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from holdfast.renderers.escapes import for_markdown, for_terminal
+from holdfast.rungs import in_words
 from holdfast.wire import Candidate
 
 SCORES = ("harm", "over-refusal", "worst group", "task kept", "wrong")
@@ -26,7 +27,9 @@ def rows_of(candidates: Sequence[Candidate]) -> Iterator[tuple[str, ...]]:
 
 def name_of(one: Candidate) -> str:
     """The recipe with its options."""
-    told = ", ".join(f"{value}" for value in one.options.values())
+    told = ", ".join(
+        in_words(value) if isinstance(value, dict) else f"{value}" for value in one.options.values()
+    )
     return f"{one.recipe} {told}".rstrip()
 
 

@@ -15,6 +15,7 @@ from holdfast.cli.front_table import front_text
 from holdfast.cli.waiting import Deadline, EventSource, wait_for_end
 from holdfast.client import Client
 from holdfast.policy import Budget
+from holdfast.rungs import Rung
 
 UNITS = {"m": 1, "h": 60, "": 1}
 NOT_FOUND = "NoRepairFound: "
@@ -32,6 +33,7 @@ LADDER_ARGUMENTS: tuple[Argument, ...] = (
     argument("--budget", type=minutes, metavar="TIME", help="for auto, such as 30m or 2h"),
     argument("--candidates", type=int, metavar="N", help="for auto: how many tries at most"),
     argument("--complete-front", action="store_true", help="for auto: go on once one is found"),
+    argument("--only", metavar="A,B", help="for auto: of its recipes, those to climb"),
 )
 
 
@@ -44,6 +46,8 @@ def ladder_fields(options: argparse.Namespace) -> dict[str, Any]:
         fields["budget"] = body(Budget, **known)
     if options.complete_front:
         fields["complete_front"] = True
+    if options.only is not None:
+        fields["only"] = tuple(options.only.split(","))
     return fields
 
 
@@ -51,7 +55,7 @@ def follow_ladder(client: Client, remediation_id: str, deadline: Deadline) -> No
     """Return when the ladder has ended; shows each try as it runs, and all of them at the end."""
     for event in EventSource(client, remediation_id, 0, deadline):
         if event.kind == "try":
-            note(f"trying {event.document['recipe']} {told(event.document['options'])}".rstrip())
+            note(f"trying {Rung(event.document['recipe'], event.document['options']).name}")
             follow_try(client, event.document["id"], deadline)
         elif event.kind == "confirm":
             note("confirming on held-out items")
@@ -70,11 +74,6 @@ def follow_try(client: Client, try_id: str, deadline: Deadline) -> None:
     child = client.remediation(try_id).child_evaluation
     if child is not None:
         wait_for_end(client, child, deadline)
-
-
-def told(options: dict[str, Any]) -> str:
-    """A recipe's options in words."""
-    return ", ".join(f"{name} {value}" for name, value in options.items())
 
 
 def no_repair(ladder: wire.Remediation) -> str | None:

@@ -1,8 +1,9 @@
 """`holdfast watch DIR`: every checkpoint that appears in a folder is gated, whoever writes it.
 
-For trainers without our callback. A subfolder counts once it has a config and weights and has not
-changed between two looks. Trainers lay optimizer states beside the weights, which no checkpoint may
-hold, so what makes up the model is copied aside and that copy is judged.
+For trainers without our callback. A subfolder counts once it has a config and weights, of a model
+or of an adapter, and has not changed between two looks. Trainers lay optimizer states beside the
+weights, which no checkpoint may hold, so what makes up the model is copied aside and that copy is
+judged; an adapter is judged on the base that it names, or that `--base` does.
 """
 
 import argparse
@@ -14,7 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from holdfast import wire
-from holdfast.admission import ALLOWED_SUFFIXES
+from holdfast.adapter import ADAPTER_WEIGHTS
+from holdfast.admission import ALLOWED_SUFFIXES, strict_json
+from holdfast.checkpoint import ADAPTER_CONFIG
 from holdfast.cli.bodies import baseline, body
 from holdfast.cli.command import Command, argument, note
 from holdfast.cli.jobs import read_policy
@@ -83,7 +86,8 @@ def state_of(folder: Path) -> State:
     """What its files look like; empty as long as it is no checkpoint yet."""
     files = [file for file in folder.rglob("*") if file.is_file()]
     names = {file.name for file in files}
-    if "config.json" not in names or not any(name.endswith(".safetensors") for name in names):
+    model = "config.json" in names and any(name.endswith(".safetensors") for name in names)
+    if not (model or names >= {ADAPTER_CONFIG, ADAPTER_WEIGHTS}):
         return ()
     return tuple(sorted((str(f), f.stat().st_size, f.stat().st_mtime_ns) for f in files))
 
@@ -97,14 +101,31 @@ def model_of(folder: Path, copy: Path) -> Path:
     return copy
 
 
+def base_of(copy: Path, given: Path | None) -> Path | None:
+    """The folder that an adapter adapts, given or named in its config; None for a whole model."""
+    if not (copy / ADAPTER_CONFIG).exists() or (copy / "config.json").exists():
+        return None
+    if given is not None:
+        return given.absolute()
+    config = strict_json((copy / ADAPTER_CONFIG).read_bytes(), ADAPTER_CONFIG)
+    named = config.get("base_model_name_or_path") if isinstance(config, dict) else None
+    if not isinstance(named, str) or not Path(named).is_dir():
+        raise CheckpointRefused(
+            f"the adapter's base is {named}, which is no folder here; name its folder with --base"
+        )
+    return Path(named).absolute()
+
+
 def judged(
     client: Client, options: argparse.Namespace, copy: Path, policy: str
 ) -> tuple[str, Verdict]:
     """The evaluation of one copy, and its verdict."""
+    base = base_of(copy, options.base)
     made = client.submit(
         body(
             wire.NewEvaluation,
-            candidate=str(copy.absolute()),
+            candidate=str(base or copy.absolute()),
+            adapter=str(copy.absolute()) if base else None,
             baseline=baseline(options.baseline),
             policy=policy,
             tier=options.tier,
@@ -135,6 +156,7 @@ COMMANDS = (
         (
             argument("folder", type=Path, metavar="DIR", help="whose subfolders are checkpoints"),
             argument("--baseline", required=True, help="a folder, ckpt_..., or alias:NAME"),
+            argument("--base", type=Path, metavar="DIR", help="of adapters, if they name none"),
             argument("--policy", default="canary", help="a file, a shipped name, or pol_..."),
             argument("--tier", choices=("canary", "demo", "standard", "full"), default="canary"),
             argument("--seconds", type=float, default=10.0, help="between two looks"),

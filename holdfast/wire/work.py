@@ -178,18 +178,23 @@ class RepairOptions(Request):
         return {name: value for name, value in told.items() if value is not None}
 
 
+RecipeName = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,32}$")]
+
+
 class NewRemediation(Request):
     """Repair the candidate of an evaluation that failed.
 
     Recipe `auto` climbs the ladder of recipes within `budget` (default: the policy's), and after a
-    repair is found goes on for the whole front where `complete_front` says so.
+    repair is found goes on for the whole front where `complete_front` says so. With `only`, recipes
+    by name, it climbs those alone; `hma` by name is searched on the gate's own checks.
     """
 
     evaluation: EvaluationId
-    recipe: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,32}$")]
+    recipe: RecipeName
     options: RepairOptions = RepairOptions()
     budget: Budget | None = None
     complete_front: bool = False
+    only: tuple[RecipeName, ...] = ()
 
 
 class Remediation(Job):

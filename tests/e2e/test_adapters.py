@@ -1,6 +1,7 @@
 """An adapter from the command line to a repair of it: real weights, real merges, scripted words."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from transformers import AutoModelForCausalLM
 
 from holdfast import wire
 from holdfast.checkpoint import ADAPTER
+from holdfast.cli.watch import base_of
+from holdfast.errors import CheckpointRefused
 from tests.e2e.test_ladder import POLICY, command, ended
 from tests.e2e.test_story import llama
 from tests.support.fleet import Fleet
@@ -73,6 +76,30 @@ def test_an_adapter_is_judged_and_repaired_as_what_it_makes_of_its_base(
     a, b = (factors[f"base_model.model.{name[:-7]}.lora_{side}.weight"] for side in "AB")
     torch.testing.assert_close(whole, base + 8 / 4 * (b @ a), atol=0, rtol=2**-7)
     torch.testing.assert_close(mended, 0.2 * sound + 0.8 * whole, atol=1e-3, rtol=2**-6)
+
+
+def test_adapters_that_a_trainer_leaves_are_watched_on_the_base_that_they_name(
+    fleet: Fleet, models: Path
+) -> None:
+    step = models / "run" / "checkpoint-5"
+    shutil.copytree(models / "lora", step)
+    (step / "optimizer.pt").write_bytes(b"pickled state, which no checkpoint may hold")
+    words = ("watch", str(models / "run"), "--baseline", str(models / "sound"), "--once")
+    code, found, said = command(fleet, *words, "--seconds", "0.1")
+    assert (code, found["verdict"]) == (1, "fail"), said
+    judged = fleet.client.checkpoint(fleet.client.evaluation(found["evaluation"]).candidate)
+    assert judged.path == str(models / "loose")
+    assert str(judged.adapter).endswith(f"watched/{Path(str(judged.adapter)).name}")
+
+
+def test_a_watched_adapter_whose_base_is_nowhere_is_not_judged(models: Path) -> None:
+    config = models / "run" / "checkpoint-5" / "adapter_config.json"
+    known = json.loads(config.read_text())
+    config.write_text(json.dumps({**known, "base_model_name_or_path": "some/hub-name"}))
+    with pytest.raises(CheckpointRefused, match="some/hub-name, which is no folder here"):
+        base_of(config.parent, None)
+    assert base_of(config.parent, models / "loose") == models / "loose"
+    assert base_of(models / "loose", models / "loose") is None, "a whole model has no base"
 
 
 def test_an_adapter_without_its_base_is_exit_2_and_says_what_to_give(

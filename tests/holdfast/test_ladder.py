@@ -7,20 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.ladder import (
-    LADDER,
-    Asked,
-    Confirm,
-    End,
-    Ground,
-    Make,
-    Rung,
-    Try,
-    Wait,
-    next_step,
-    skipped,
-    untried,
-)
+from holdfast.ladder import next_step, skipped, untried
+from holdfast.rungs import LADDER, Asked, Confirm, End, Ground, Make, Rung, Try, Wait
 
 EVERYTHING = frozenset(rung.recipe for rung in LADDER)
 PASS = Asked("pass", doubt=0.0005)
@@ -198,6 +186,45 @@ def test_a_confirmation_that_broke_ends_the_ladder_and_says_how() -> None:
         assert isinstance(step, End)
         assert step.found is None
         assert "confirmed once, without a verdict (timed_out)" in step.because
+
+
+def test_recipes_that_are_asked_for_by_name_are_the_only_ones_climbed() -> None:
+    here = ground(only=frozenset({"wise_ft", "ptst"}))
+    assert {rung.recipe for rung in untried([], here)} == {"wise_ft", "ptst"}
+    reasons = {rung.recipe: why for rung, why in skipped([], here)}
+    assert reasons["rehearsal"] == "it is not among those asked for"
+
+
+@pytest.mark.parametrize("only", [{"hma"}, {"hma", "wise_ft"}])
+def test_hma_by_name_is_searched_on_the_gates_own_checks(only: set[str]) -> None:
+    best = (0.2, 0.4, 0.6)  # of the mean .4: the farther from it, the more doubt
+    here = ground(only=frozenset(only))
+    tries: list[Try] = []
+    while isinstance(step := next_step(tries, here), Make):
+        rung = step.rung
+        weight = rung.options["candidate_weight"]
+        ratios = tuple(rung.options.get("hma", {}).get("ratios", (weight,) * 3))
+        off = sum(abs(one - two) for one, two in zip(ratios, best, strict=True))
+        said = Asked("inconclusive", ("harm.direct",), doubt=min(1.0, 0.1 + off / 3))
+        found = ratios if rung.recipe == "hma" else None
+        tries.append(Try(rung.name, rung, ratios=found, screen=said))
+    surest = min((one for one in tries if one.ratios), key=lambda one: one.screen.doubt)  # type: ignore[union-attr]
+    assert surest.ratios == pytest.approx(best)
+    assert len({one.rung.name for one in tries}) == len(tries)
+    assert isinstance(step, End)
+
+
+def test_without_a_name_no_ratios_are_searched_on_the_gate() -> None:
+    tried = Try("h", Rung("hma", {"candidate_weight": 0.4}), ratios=(0.4,) * 3, screen=BARELY)
+    searching = untried([tried], ground(only=frozenset({"hma"}), built=frozenset({"ptst"})))
+    assert [rung.recipe for rung in searching] == ["hma"]
+    assert all("hma" not in rung.options for rung in untried([tried], ground()))
+
+
+def test_a_rung_is_named_with_its_options_in_words() -> None:
+    knobs = {"candidate_weight": 0.4, "hma": {"groups": 3, "ratios": [0.6, 0.4, 0.2]}}
+    assert Rung("hma", knobs).name == "hma (candidate_weight 0.4, groups 3, ratios 0.6/0.4/0.2)"
+    assert Rung("ptst").name == "ptst"
 
 
 def test_what_cannot_run_is_skipped_with_its_reason() -> None:

@@ -189,6 +189,7 @@ def test_remediation_only_of_a_failure(app: FastAPI, api: TestClient, body: dict
         session.execute(text("UPDATE evaluations SET verdict = 'fail'"))
     for change, title in [
         ({"budget": {"minutes": 5}}, "InvalidPlan"),
+        ({"only": ["hma"]}, "InvalidPlan"),
         ({"recipe": "auto"}, "InvalidPlan"),  # it chooses its own options
         ({"recipe": "magic"}, "InvalidPlan"),
         ({"options": {"steps": 0}}, "InvalidRequest"),
@@ -201,6 +202,8 @@ def test_remediation_only_of_a_failure(app: FastAPI, api: TestClient, body: dict
     ]:
         refused = api.post("/v1/remediations", json={**wanted, **change})
         assert (refused.status_code, refused.json()["title"]) == (422, title), change
+    strange = api.post("/v1/remediations", json={**wanted, "recipe": "auto", "only": ["graft"]})
+    assert strange.json()["detail"].startswith("only: graft is not on the ladder, which has ptst,")
     wanted["options"] |= {"lora": {"rank": 4}, "anchor": {"bound": None}}
     reply = api.post("/v1/remediations", json=wanted)
     assert reply.status_code == 202

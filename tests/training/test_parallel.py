@@ -28,7 +28,7 @@ REPOSITORY = Path(__file__).parents[2]
 SEVERAL = REPOSITORY / "tests" / "support" / "several.py"
 CONFIG = REPOSITORY / "examples" / "accelerate" / "two_cpu_processes.yaml"
 FIGURES = ("loss", "tokens", "refusal_nats", "penalty", "logit_mse", "constrained", "preference",
-           "margin", "chosen_reward", "task_gap", "safety")  # fmt: skip
+           "margin", "chosen_reward", "task_gap", "safety", "kl", "anchor_weight")  # fmt: skip
 
 EVEN = {"mix": {"task": 0.4, "refusals": 0.2, "answers": 0.4}}
 RUNS: dict[str, dict[str, Any]] = {  # five rows a step, so one of two has nothing to learn from one
@@ -47,6 +47,7 @@ RUNS: dict[str, dict[str, Any]] = {  # five rows a step, so one of two has nothi
     "sma": {},
     "constrained_sft": {},
     "kd": {"penalty": {"kd": 1.0}} | EVEN,
+    "kl_anchor": {"anchor": {"bound": 1e-3, "rows": 3, "every": 2}} | EVEN,
     "l2_anchor": {"penalty": {"l2": 100.0}},
     "l1_anchor": {"penalty": {"l1": 0.01}},
     "ewc": {"penalty": {"ewc": 1e4, "fisher_rows": 4}},
@@ -63,6 +64,7 @@ KILLED: dict[str, dict[str, Any]] = {
         "lora": {"rank": 2, "keep": True},
     },
     "maxright": {"preference": {"every": 2, "optimum_steps": 2}},
+    "kl_anchor": {"anchor": {"bound": 1e-3, "rows": 3, "every": 1}} | EVEN,
     "sma": {"freeze": ["model.layers.0.*"]},
 }
 
@@ -239,6 +241,11 @@ def test_what_several_cannot_do_is_refused_by_name(
 ) -> None:
     with pytest.raises(NotBuilt, match=said):
         refuse(plan_of("sma", **changes))
+
+
+def test_an_adapter_within_a_bound_is_refused_by_name(plan_of: PlanOf) -> None:
+    with pytest.raises(NotBuilt, match="kl_anchor with a lora"):
+        refuse(plan_of("kl_anchor", lora={"rank": 2}))
 
 
 @pytest.mark.parametrize(("rows", "shares"), [(5, (3, 3)), (1, (1, 1)), (4, (2, 2))])

@@ -2,22 +2,24 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from holdfast.db import jobs
 from holdfast.db.evaluations import create_remediation, get_evaluation, get_job, tries_of
 from holdfast.db.session import reading, transaction
-from holdfast.db.tables import Evaluation
+from holdfast.db.tables import Evaluation, Remediation
+from holdfast.db.tries import Attempt
 from holdfast.evaluation import DEADLINE_SECONDS
 from holdfast.evidence import Evidence
-from holdfast.ladder import Asked
+from holdfast.rungs import Asked
 from holdfast.verdict import decide
 from tests.support.evaluations import harm
 from tests.support.evidence import evidence, share
 from tests.support.verdicts import BENIGN, HARM, policy
 from workers import tasks
-from workers.climb import CLOSING_SECONDS, said
+from workers.climb import CLOSING_SECONDS, said, seen
 from workers.ladder import verdict_of
 from workers.worker import Worker
 
@@ -84,3 +86,18 @@ def test_a_try_leaves_time_to_confirm_it_and_its_ladder_a_little_longer(
     assert cost is not None
     assert deadline == budget - timedelta(seconds=cost.seconds)  # what a confirmation takes
     assert ladder.deadline_at == (late if whole else budget + timedelta(seconds=CLOSING_SECONDS))
+
+
+@pytest.mark.parametrize(
+    ("options", "progress", "ratios"),
+    [
+        ({"hma": {"ratios": [0.6, 0.4, 0.2]}}, {}, (0.6, 0.4, 0.2)),
+        ({"candidate_weight": 0.4}, {"event": "done", "ratios": [0.5, 0.4, 0.3]}, (0.5, 0.4, 0.3)),
+        ({"candidate_weight": 0.4}, {"event": "step", "step": 3}, None),
+    ],
+)
+def test_a_tries_ratios_are_those_given_or_those_that_its_child_found(
+    options: dict[str, Any], progress: dict[str, Any], ratios: tuple[float, ...] | None
+) -> None:
+    row = Remediation(id="rem_1", recipe="hma", options=options, progress=progress)
+    assert seen(Attempt(row, None, None, ())).ratios == ratios

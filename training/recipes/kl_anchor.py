@@ -30,6 +30,7 @@ from training.loop import Gradient, seed_everything, train
 from training.model import load_policy, load_tokenizer
 from training.output import refuse_existing
 from training.pairing import refuse_another_architecture
+from training.parallel import agreed
 from training.progress import Report
 from training.projection import largest_weight, line_to
 from training.sources import anchored_rows, read_sources, tokenise_sources, watch_of
@@ -107,7 +108,7 @@ def bound_of(
     """The bound that is given, or three times the distance of the baseline from itself."""
     if knobs.bound is not None:
         return knobs.bound
-    floor = noise_floor(baseline, held_out, reference, knobs.divergence)
+    floor = agreed(noise_floor(baseline, held_out, reference, knobs.divergence))
     bound = NOISE_FLOORS * floor
     report("note", text=f"the baseline is {floor:.2g} nats from itself; the bound is {bound:.2g}")
     return bound
