@@ -33,7 +33,7 @@ class Anchor(BaseModel):
     weight: float = Field(default=1.0, gt=0)
     every: int = Field(default=5, ge=1)
     rows: int = Field(default=16, ge=2)
-    cache_mb: int = Field(default=1024, ge=0)
+    cache_mb: int = Field(default=2048, ge=0)
 
 
 class Penalty(BaseModel):

@@ -57,9 +57,9 @@ class Mix(BaseModel):
 
     model_config = KNOBS
 
-    task: float = Field(default=0.30, ge=0, le=1)
-    refusals: float = Field(default=0.30, ge=0, le=1)
-    answers: float = Field(default=0.40, ge=0, le=1)
+    task: float = Field(default=0.28, ge=0, le=1)
+    refusals: float = Field(default=0.37, ge=0, le=1)
+    answers: float = Field(default=0.35, ge=0, le=1)
 
     @model_validator(mode="after")
     def _adds_up(self) -> "Mix":
