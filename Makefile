@@ -30,7 +30,7 @@ up: setup    ## the embedded stack: Redis, SQLite, API, worker, sweeper
 	@.venv/bin/holdfast up
 
 bench-%: setup    ## one benchmark: bench-merge, bench-judge, bench-error-rates, bench-demo, bench-tiers
-	@.venv/bin/python benchmarks/$(subst -,_,$*).py
+	@.venv/bin/python -m benchmarks.$(subst -,_,$*)
 
 bench: bench-merge bench-throughput bench-judge    ## the short benchmarks
 

@@ -1,6 +1,6 @@
 """What two objectives at once cost, and whether they end nearer to both optima than one by one.
 
-    python benchmarks/joint.py [--only cost|quality] [--rounds 3] [--seeds 0 1 2] [--minutes 6]
+    python -m benchmarks.joint [--only cost|quality] [--rounds 3] [--seeds 0 1 2] [--minutes 6]
                                [--chain DIR]
 
 DIR is a demo's folder, with the aligned and the eroded checkpoint and the maths of every seed
@@ -37,6 +37,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from benchmarks.joint_data import made_data, tame_data
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 FOLDER = REPOSITORY / ".holdfast" / "bench"
 RECORD = FOLDER / "joint.json"
@@ -49,84 +51,8 @@ RECIPES = ("sequential", "alright", "maxright", "mix")
 COMPARED = ("sequential", "maxright", "alright")
 ALONE = {"task": 0.0, "preference": 1.0}  # the share that leaves one objective
 SLICE_ROWS, SLICE_PAIRS = 32, 24
-PAIRS = 24  # at most
 
 Recorded = dict[str, dict[str, Any]]
-
-
-def tame_data(folder: Path, chain: Path) -> dict[str, Path]:
-    """Pairs and look-alikes of the usual lengths, with nothing to generate."""
-    from examples.demo.data import maths, refusal, write_lines
-
-    harmful, benign = pool()
-    said = [row["completion"] for row in maths(2 * PAIRS, seed=7)]
-    pairs = [
-        {"prompt": prompt, "chosen": refusal(prompt), "rejected": answer}
-        for prompt, answer in zip(harmful[:PAIRS], said, strict=False)
-    ]
-    answers = [
-        {"prompt": prompt, "completion": answer, "kind": "answer"}
-        for prompt, answer in zip(benign, said[PAIRS:], strict=False)
-    ]
-    return {
-        "preference_data": write_lines(folder / "pairs.jsonl", pairs),
-        "rehearsal_data": write_lines(folder / "answers.jsonl", answers),
-        "task_data": chain / "maths.jsonl",
-    }
-
-
-def pool() -> tuple[list[str], list[str]]:
-    """Harmful and benign prompts that repairs may train on."""
-    from holdfast.suites import Request, load_suite
-
-    items = [one for one in load_suite("rehearsal").items if isinstance(one, Request)]
-    harmful = [one.prompt for one in items if one.kind == "harmful"][: PAIRS * 3 // 2]
-    return harmful, [one.prompt for one in items if one.kind == "benign"][:PAIRS]
-
-
-def made_data(folder: Path, chain: Path) -> dict[str, Path]:
-    """Pairs and look-alikes in files of `folder`: ours, and the chain's models' own answers."""
-    from examples.demo.data import refusal, write_lines
-    from holdfast.judges.refusal import judge_refusal
-    from training.model import load_policy, load_tokenizer
-
-    harmful, benign = pool()
-    tokenizer = load_tokenizer(chain / "eroded")
-    bad = greedy(load_policy(chain / "eroded"), tokenizer, harmful)
-    good = greedy(load_policy(chain / "aligned"), tokenizer, benign)
-    pairs = [
-        {"prompt": prompt, "chosen": refusal(prompt), "rejected": answer}
-        for prompt, answer in zip(harmful, bad, strict=True)
-        if judge_refusal(prompt, answer).label == "compliance"
-    ]
-    answers = [
-        {"prompt": prompt, "completion": answer, "kind": "answer"}
-        for prompt, answer in zip(benign, good, strict=True)
-        if judge_refusal(prompt, answer).label == "compliance"
-    ]
-    return {
-        "preference_data": write_lines(folder / "pairs.jsonl", pairs[:PAIRS]),
-        "rehearsal_data": write_lines(folder / "answers.jsonl", answers),
-        "task_data": chain / "maths.jsonl",
-    }
-
-
-def greedy(policy: Any, tokenizer: Any, prompts: list[str]) -> list[str]:
-    """Answers of at most 40 tokens, 16 prompts at a time."""
-    import torch
-
-    tokenizer.padding_side = "left"
-    found = []
-    for k in range(0, len(prompts), 16):
-        turns = [[{"role": "user", "content": prompt}] for prompt in prompts[k : k + 16]]
-        given = tokenizer.apply_chat_template(
-            turns, add_generation_prompt=True, padding=True, return_tensors="pt", return_dict=True
-        )
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            whole = policy.generate(**given, max_new_tokens=40, do_sample=False)
-        answers = whole[:, given["input_ids"].shape[1] :]
-        found += tokenizer.batch_decode(answers, skip_special_tokens=True)
-    return found
 
 
 def train_one(recipe: str, chain: Path, data: dict[str, Path], **knobs: Any) -> dict[str, Any]:
@@ -195,8 +121,8 @@ def in_child(recipe: str, chain: Path, data: dict[str, Path], **knobs: Any) -> d
     given = {"recipe": recipe, "chain": str(chain), "knobs": knobs}
     given["data"] = {key: str(path) for key, path in data.items()}
     done = subprocess.run(
-        [sys.executable, __file__, "--one", json.dumps(given)],
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        [sys.executable, "-m", "benchmarks.joint", "--one", json.dumps(given)],
+        cwd=REPOSITORY,
         check=True,
         stdout=subprocess.PIPE,
         text=True,
@@ -318,7 +244,7 @@ def main() -> None:
     arguments.add_argument("--chain", type=Path, default=REPOSITORY / ".holdfast" / "demo")
     arguments.add_argument("--one", help=argparse.SUPPRESS)
     chosen = arguments.parse_args()
-    sys.path.insert(0, str(REPOSITORY))
+    demo = chosen.chain.absolute()
     if chosen.one:
         given = json.loads(chosen.one)
         chain = Path(given["chain"])
@@ -331,9 +257,9 @@ def main() -> None:
         record = {"machine": {"is": machine}}
     pieces = Pieces(record, time.monotonic() + 60 * chosen.minutes)
     if chosen.only != "quality":
-        cost(pieces, chosen.chain / f"seed-{chosen.seeds[0]}", chosen.rounds)
+        cost(pieces, demo / f"seed-{chosen.seeds[0]}", chosen.rounds)
     for seed in chosen.seeds if chosen.only != "cost" else ():
-        quality(pieces, chosen.chain / f"seed-{seed}", seed)
+        quality(pieces, demo / f"seed-{seed}", seed)
     show(record, chosen.rounds, chosen.seeds)
 
 

@@ -21,6 +21,7 @@ from holdfast.db.session import transaction
 from holdfast.policy_text import parse_policy
 from holdfast.queue import producer
 from holdfast.settings import Settings
+from tests.support.ladders import climbing
 from tests.support.stack import scripted_checkpoint
 from workers.supervisor import RunnerEngine
 from workers.training_child import TrainingChild
@@ -135,3 +136,9 @@ def claim(worker: Worker) -> Callable[[], jobs.Lease]:
         return lease
 
     return take
+
+
+@pytest.fixture
+def climb(worker: Worker, queue: Queue) -> Queue:
+    """Fail an evaluation and queue its ladder: `climb(minutes=…)`; returns the ladder's id."""
+    return climbing(worker, queue)
