@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from holdfast import embedded, wire
+from holdfast import wire
 from holdfast.cli.front_table import front_markdown
 from holdfast.cli.ladder import follow_ladder
 from holdfast.cli.waiting import Deadline, final_verdict
@@ -26,6 +26,7 @@ from holdfast.client import Client
 from holdfast.policy import Budget
 from holdfast.policy_text import SHIPPED
 from holdfast.settings import read_settings
+from holdfast.stack import embedded
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = 0.80  # of the task's gain, at least

@@ -12,16 +12,16 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from holdfast.comparability import differences
+from holdfast.decision.comparability import differences
+from holdfast.decision.findings import change
+from holdfast.decision.group_table import GroupTable, group_table
+from holdfast.decision.outcome import FROZEN, GroupSpread
+from holdfast.decision.pairs import disagreements, pair_up, stopped_at
+from holdfast.decision.rule_tests import Interval, change_test, rounded
+from holdfast.decision.settle import forgotten, spread_between
 from holdfast.errors import InvalidEvidence
 from holdfast.evidence import OPPONENT, Evidence, Manifest
-from holdfast.findings import change
-from holdfast.group_table import GroupTable, group_table
-from holdfast.outcome import FROZEN, GroupSpread
-from holdfast.pairs import disagreements, pair_up, stopped_at
 from holdfast.probe import is_known, place_of, spec_of
-from holdfast.rule_tests import Interval, change_test, rounded
-from holdfast.settle import forgotten, spread_between
 from holdfast.stats.forgetting import order_effect
 
 ALPHA = 0.05  # of each end of the intervals

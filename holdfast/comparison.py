@@ -6,9 +6,9 @@ covers. Files that are not comparable are still shown, with what differs said fi
 
 from dataclasses import dataclass
 
-from holdfast.comparability import differences
+from holdfast.decision.comparability import differences
+from holdfast.decision.pairs import Pair, pair_up
 from holdfast.evidence import Evidence
-from holdfast.pairs import Pair, pair_up
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from holdfast import stack_file
 from holdfast.client import Client, open_client
 from holdfast.errors import InvalidSettings
 from holdfast.settings import Settings, read_settings
+from holdfast.stack import stack_file
 from holdfast.wire import AliasOf
 
 ALIAS = "alias:"

@@ -1,12 +1,13 @@
 """One verdict, many formats: each is made of the same object, so none can say anything else.
 
-What stands beside it (`holdfast.beside`) is shown as such, and is no part of what was decided.
+What stands beside it (holdfast/decision/beside.py) is shown as such, and is no part of what
+was decided.
 """
 
 import json
 from collections.abc import Callable
 
-from holdfast.beside import Beside
+from holdfast.decision.beside import Beside
 from holdfast.errors import CallerError, NotBuilt
 from holdfast.renderers.html import render_html
 from holdfast.renderers.junit import render_junit

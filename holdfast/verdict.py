@@ -15,14 +15,14 @@ from typing import Self
 
 from pydantic import BaseModel, model_validator
 
-from holdfast.bias_table import bias_table
-from holdfast.comparability import differences, obstacles
+from holdfast.decision.bias_table import bias_table
+from holdfast.decision.comparability import differences, obstacles
+from holdfast.decision.examination import Files, examine, judge_rates
+from holdfast.decision.outcome import FROZEN, CheckResult, Comparability, Cost, Decision
+from holdfast.decision.pairs import cut_words
+from holdfast.decision.settle import settle
 from holdfast.evidence import Evidence
-from holdfast.examination import Files, examine, judge_rates
-from holdfast.outcome import FROZEN, CheckResult, Comparability, Cost, Decision
-from holdfast.pairs import cut_words
 from holdfast.policy import Policy
-from holdfast.settle import settle
 
 EXIT_CODES: dict[Decision, int] = {"pass": 0, "fail": 1, "inconclusive": 3}
 

@@ -2,9 +2,9 @@
 
 from sqlalchemy.orm import Session
 
-from holdfast.beside import beside
 from holdfast.db.tables import Evaluation
 from holdfast.db.trials import read_back
+from holdfast.decision.beside import beside
 from holdfast.errors import NotFound
 from holdfast.evidence import Evidence, Manifest, render_evidence
 from holdfast.report import NAMES_FLIPS, render

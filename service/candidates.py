@@ -6,8 +6,8 @@ from holdfast import wire
 from holdfast.db.evaluations import get_remediation
 from holdfast.db.tables import Evaluation
 from holdfast.db.tries import Attempt, attempts
-from holdfast.front import Scores, front, scores_of
-from holdfast.rungs import AUTO
+from holdfast.ladder.front import Scores, front, scores_of
+from holdfast.ladder.rungs import AUTO
 from holdfast.verdict import Verdict
 
 

@@ -42,10 +42,10 @@ from holdfast.errors import (
     NotBuilt,
     QueueFull,
 )
+from holdfast.ladder.rungs import AUTO, LADDER
 from holdfast.policy import Policy, PolicyRecipe
 from holdfast.policy_text import SHIPPED, parse_policy
 from holdfast.remediation import Plan
-from holdfast.rungs import AUTO, LADDER
 from holdfast.settings import Settings
 from holdfast.suites import require_suites
 from holdfast.task_data import digest_of, read_task_data

@@ -3,7 +3,7 @@
 The ladder (recipe `auto`) is a job that computes nothing itself: its tries are repairs and
 evaluations like any other, claimed by any worker, and their rows are all that it knows. So a
 worker that dies in mid-ladder costs what any job costs, and whoever takes over finds every
-finished try done. What the next step is, `holdfast.ladder` says.
+finished try done. What the next step is, `holdfast.ladder.steps` says.
 """
 
 from collections.abc import Sequence
@@ -29,9 +29,9 @@ from holdfast.db.session import after_commit, reading, transaction
 from holdfast.db.tables import Evaluation, Job, Remediation
 from holdfast.db.tries import Attempt, attempts, seconds_of
 from holdfast.evaluation import DEADLINE_SECONDS, Status
-from holdfast.ladder import BUILT, next_step, skipped
+from holdfast.ladder.rungs import AUTO, Asked, Confirm, End, Ground, Make, Rung, Step, Try
+from holdfast.ladder.steps import BUILT, next_step, skipped
 from holdfast.queue import hint
-from holdfast.rungs import AUTO, Asked, Confirm, End, Ground, Make, Rung, Step, Try
 from workers.ladder import next_repair, verdict_of
 from workers.remedy import child_of, repair
 from workers.worker import Worker

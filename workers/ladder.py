@@ -16,10 +16,10 @@ from holdfast.db.evaluations import (
     tries_of,
 )
 from holdfast.db.tables import Evaluation, PolicyText, Remediation
-from holdfast.ladder import DECISIVE, RACE_ITEMS
+from holdfast.ladder.rungs import AUTO
+from holdfast.ladder.steps import DECISIVE, RACE_ITEMS
 from holdfast.policy import Policy
 from holdfast.policy_text import parse_policy
-from holdfast.rungs import AUTO
 from holdfast.verdict import Verdict
 
 

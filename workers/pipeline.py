@@ -20,9 +20,9 @@ from holdfast.db.evaluations import (
     origin_of,
 )
 from holdfast.db.session import after_commit, reading, transaction
+from holdfast.decision.outcome import Cost
 from holdfast.evaluation import Status
 from holdfast.evidence import Manifest
-from holdfast.outcome import Cost
 from holdfast.queue import hint
 from holdfast.verdict import Verdict, decide
 from workers.asking import run_probe

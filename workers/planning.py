@@ -21,6 +21,7 @@ from holdfast.remediation import (
 )
 from workers.case import Repair
 from workers.leaks import refuse_leaks
+from workers.leftovers import STATE
 from workers.preference_rows import write_pairs
 from workers.rehearsal_rows import write_rehearsal
 from workers.worker import Worker
@@ -29,7 +30,6 @@ Fields = dict[str, Any]
 
 JOINT: frozenset[str] = frozenset(get_args(JointRecipe))
 REHEARSING: frozenset[str] = frozenset(get_args(RehearsingRecipe))
-STATE = "state"  # the folder in a workspace from which a killed run goes on
 
 
 def make_plan(worker: Worker, lease: jobs.Lease, job: Repair) -> Plan:

@@ -21,6 +21,7 @@ from holdfast.remediation import Plan
 from holdfast.suites import load_suite
 from workers.answers import answered, batches
 from workers.case import Repair
+from workers.leftovers import PAIRS
 from workers.probes.question import Question
 from workers.rehearsal_rows import REHEARSAL, SPARE, answers_kept, pool, whole_sentences
 from workers.worker import Worker
@@ -31,7 +32,7 @@ MARGIN = 1.0  # refused beside complied: the whole scale of badness
 
 def pairs_file(repair: Repair) -> Path:
     """Where the pairs are while the repair runs."""
-    return repair.workspace / "pairs.jsonl"
+    return repair.workspace / PAIRS
 
 
 def write_pairs(worker: Worker, lease: jobs.Lease, repair: Repair, plan: Plan) -> Path:

@@ -7,7 +7,6 @@ everything in `plan.json`, and its memory dies with it. The repaired checkpoint 
 other, on the `confirm` split, which is opened here and nowhere earlier.
 """
 
-import shutil
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -36,8 +35,8 @@ from holdfast.remediation import Plan
 from workers.case import DEPLOYED, Repair, load_repair
 from workers.free_memory import fits_beside_engine
 from workers.ladder import race_of
-from workers.planning import STATE, make_plan
-from workers.preference_rows import pairs_file
+from workers.leftovers import PAIRS, clear, clear_partial
+from workers.planning import make_plan
 from workers.worker import Worker
 
 PROGRESS_SECONDS = 1.0
@@ -56,26 +55,12 @@ def repair(worker: Worker, lease: jobs.Lease) -> None:
         try:
             make_checkpoint(worker, lease, job)
         finally:
-            pairs_file(job).unlink(missing_ok=True)  # it holds the candidate's bad answers
-        clear_state(worker.settings.home, job.remediation_id)
+            (job.workspace / PAIRS).unlink(missing_ok=True)
+        clear(worker.settings.home, job.remediation_id)
     repaired = admit(str(job.output), worker.settings.roots)
     with transaction(worker.database) as session:
         jobs.fence(session, lease)
         conclude(session, worker, lease, repaired)
-
-
-def clear_partial(home: Path, remediation_id: str) -> None:
-    """Remove what a child that was killed left beside a checkpoint that never came to be."""
-    made = home / "checkpoints"
-    if not (made / remediation_id).exists():
-        left = [*made.glob(f".{remediation_id}*.partial"), made / f"{remediation_id}-adapter"]
-        for folder in left:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def clear_state(home: Path, remediation_id: str) -> None:
-    """Remove what a run keeps to go on with after a kill: it has ended."""
-    shutil.rmtree(home / "work" / remediation_id / STATE, ignore_errors=True)
 
 
 def make_checkpoint(worker: Worker, lease: jobs.Lease, job: Repair) -> None:

@@ -29,8 +29,8 @@ from holdfast.queue import POKE, hint
 from workers import climb, pipeline
 from workers.heartbeat import Heartbeat, Loss
 from workers.ladder import ladder_of, next_repair
+from workers.leftovers import clear, clear_ended
 from workers.main import app, settings
-from workers.remedy import clear_partial, clear_state
 from workers.sessions import reap_leftovers
 from workers.supervisor import RunnerEngine
 from workers.training_child import TrainingChild
@@ -58,7 +58,7 @@ def this_worker() -> Worker:
 
 @app.task(name=POKE)
 def poke(queue: str) -> None:
-    """Work on whatever is runnable in this queue, until nothing is."""
+    """Work on whatever is runnable in this queue, until nothing is; then clear up."""
     worker = this_worker()
     while True:
         with transaction(worker.database) as session:
@@ -66,6 +66,7 @@ def poke(queue: str) -> None:
                 session, queue=queue, owner=worker.name, seconds=settings.lease_seconds
             )
         if lease is None:
+            clear_ended(worker)
             return
         run(worker, lease)
 
@@ -110,8 +111,7 @@ def end(worker: Worker, lease: jobs.Lease, error: Exception, lost: Loss | None) 
             if go_on(session, lease):
                 after_commit(session, partial(hint, worker.broker, worker.settings.queue))
         if over and lease.kind is JobKind.REMEDIATION:
-            clear_partial(worker.settings.home, lease.job_id)
-            clear_state(worker.settings.home, lease.job_id)
+            clear(worker.settings.home, lease.job_id)
     except LeaseLost as late:
         log.warning("job=%s stopped: %s", lease.job_id, late)
 

@@ -33,7 +33,7 @@ from holdfast.settings import Settings, read_settings, suites_folder
 from holdfast.suites import require_suites
 
 if TYPE_CHECKING:
-    from holdfast.embedded import Stack
+    from holdfast.stack.embedded import Stack
 
 OWN = ("HOLDFAST_DATABASE_URL", "HOLDFAST_BROKER_URL", "HOLDFAST_SERVER", "HOLDFAST_API_KEY")
 
@@ -55,7 +55,7 @@ def check(options: argparse.Namespace) -> int:
 @contextmanager
 def running_client(settings: Settings) -> Iterator[Client]:
     """A client of an embedded stack that lives as long as the `with`."""
-    from holdfast import embedded
+    from holdfast.stack import embedded
 
     log_to_stderr()
     signal.signal(signal.SIGTERM, _interrupt)

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+from holdfast.ladder.rungs import in_words
 from holdfast.renderers.escapes import for_markdown, for_terminal
-from holdfast.rungs import in_words
 from holdfast.wire import Candidate
 
 SCORES = ("harm", "over-refusal", "worst group", "task kept", "wrong")

@@ -29,10 +29,10 @@ from holdfast.cli.waiting import Deadline, final_verdict, finished_repair, verdi
 from holdfast.client import Client
 from holdfast.connect import connect, location
 from holdfast.errors import HarnessError, InvalidSuite
+from holdfast.ladder.rungs import AUTO
 from holdfast.policy import Policy, PolicyRecipe
 from holdfast.policy_text import load_policy, parse_policy
 from holdfast.probe import Split, Tier
-from holdfast.rungs import AUTO
 from holdfast.settings import suites_folder
 from holdfast.verdict import Verdict
 

@@ -14,8 +14,8 @@ from holdfast.cli.command import Argument, argument, note
 from holdfast.cli.front_table import front_text
 from holdfast.cli.waiting import Deadline, EventSource, wait_for_end
 from holdfast.client import Client
+from holdfast.ladder.rungs import Rung
 from holdfast.policy import Budget
-from holdfast.rungs import Rung
 
 UNITS = {"m": 1, "h": 60, "": 1}
 NOT_FOUND = "NoRepairFound: "

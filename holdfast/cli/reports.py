@@ -5,13 +5,13 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from holdfast.beside import Beside, Flip, text_of
 from holdfast.cli.command import GAVE_UP_WAITING, Command, Usage, argument
 from holdfast.cli.ladder_report import FORMATS, ladder_report
 from holdfast.cli.show import look_beside, write_report
 from holdfast.cli.waiting import verdict_of
 from holdfast.client import Client
 from holdfast.connect import connect
+from holdfast.decision.beside import Beside, Flip, text_of
 from holdfast.evaluation import FINISHED
 from holdfast.evidence import Evidence, parse_evidence
 from holdfast.report import NAMES_FLIPS, RENDERERS, render

@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.progress import TimeRemainingColumn as Remaining
 
-from holdfast.beside import Beside, beside
 from holdfast.cli.command import Argument, Usage, argument, note
+from holdfast.decision.beside import Beside, beside
 from holdfast.evidence import Evidence
 from holdfast.noise import find_noise
 from holdfast.report import NAMES_FLIPS, RENDERERS, render

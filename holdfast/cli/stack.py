@@ -22,7 +22,7 @@ PORT = argument("--port", type=int, help="where the API listens (0: any free por
 
 def up(options: argparse.Namespace) -> int:
     """Run the embedded stack until SIGINT or SIGTERM."""
-    from holdfast import embedded
+    from holdfast.stack import embedded
 
     log_to_stderr()
     ended = _on_signals()
@@ -67,9 +67,9 @@ def worker(_options: argparse.Namespace) -> NoReturn:
 
 def sweep(options: argparse.Namespace) -> int:
     """Free expired leases and repeat lost hints until SIGINT or SIGTERM, or once."""
-    from holdfast import sweeper
     from holdfast.db.session import open_database
     from holdfast.queue import producer
+    from holdfast.stack import sweeper
 
     log_to_stderr()
     settings = read_settings()

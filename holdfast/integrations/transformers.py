@@ -20,9 +20,9 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from holdfast import wire
 from holdfast.client import Client
 from holdfast.connect import connect, trusted
+from holdfast.decision.outcome import Decision
 from holdfast.errors import CheckpointRefused, HoldfastError
 from holdfast.evaluation import FINISHED
-from holdfast.outcome import Decision
 from holdfast.verdict import Verdict
 
 FIRST_STEPS = frozenset({1, 2, 4, 8, 16})

@@ -7,9 +7,9 @@ words as well.
 
 from collections.abc import Iterator, Sequence
 
-from holdfast.beside import Beside, Flip, Worst
+from holdfast.decision.beside import Beside, Flip, Worst
+from holdfast.decision.outcome import CheckResult, GroupRow
 from holdfast.noise import in_words
-from holdfast.outcome import CheckResult, GroupRow
 from holdfast.renderers.escapes import for_html
 from holdfast.renderers.interval_drawing import draw_interval
 from holdfast.renderers.numbers import bias_of, change_of, interval_of, margin_of, number, spread_of

@@ -5,8 +5,8 @@ see it. The noise floor is the share of answers that move when nothing changed, 
 sides of zero.
 """
 
+from holdfast.decision.outcome import CheckResult
 from holdfast.noise import Floor
-from holdfast.outcome import CheckResult
 from holdfast.renderers.escapes import for_html
 from holdfast.renderers.numbers import interval_of, number
 

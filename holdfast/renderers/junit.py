@@ -9,7 +9,7 @@ policy that asked nothing) is green only because no rule is red.
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
-from holdfast.outcome import CheckResult
+from holdfast.decision.outcome import CheckResult
 from holdfast.renderers.escapes import for_xml
 from holdfast.verdict import Verdict
 

@@ -5,9 +5,9 @@ No model text, unless somebody who may read it asked for that of the worst flips
 
 from collections.abc import Iterator, Sequence
 
-from holdfast.beside import Beside, Worst
+from holdfast.decision.beside import Beside, Worst
+from holdfast.decision.outcome import CheckResult
 from holdfast.noise import in_words
-from holdfast.outcome import CheckResult
 from holdfast.renderers.escapes import for_markdown
 from holdfast.renderers.numbers import bias_of, change_of, interval_of, margin_of, number, spread_of
 from holdfast.verdict import Verdict

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from holdfast.decision.outcome import Decision
 from holdfast.evaluation import Status
-from holdfast.front import Scores
-from holdfast.outcome import Decision
+from holdfast.ladder.front import Scores
 from holdfast.policy import Budget
 from holdfast.probe import Split, Tier
 from holdfast.recipe_knobs import (

@@ -12,8 +12,8 @@ from holdfast.db import browse
 from holdfast.db.evaluations import get_evaluation, get_job
 from holdfast.db.tables import Evaluation, TrialRow
 from holdfast.db.trials import find_answers
+from holdfast.decision.outcome import CheckResult
 from holdfast.errors import Forbidden, NotFound
-from holdfast.outcome import CheckResult
 from holdfast.verdict import Verdict
 from service import schemas
 from service.artifacts import ARTIFACTS, render_artifact

@@ -18,8 +18,8 @@ import pytest
 import yaml
 
 from holdfast.cli import commands
-from holdfast.embedded import SUBCOMMAND
 from holdfast.policy_text import load_policy
+from holdfast.stack.embedded import SUBCOMMAND
 from tests.support.command import COMMAND, environment, holdfast
 from tests.support.servers import scratch_folder
 from tests.support.stack import PATIENCE, Launched, embedded_stack, scripted_checkpoint

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from holdfast import stack_file
 from holdfast.db.session import transaction
 from holdfast.db.tables import Job
 from holdfast.errors import NotFound
+from holdfast.stack import stack_file
 from tests.support.fleet import Fleet, eventually
 
 pytestmark = pytest.mark.timeout(900)

@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 from sqlalchemy import Engine, select
 
-from holdfast import stack_file, wire
+from holdfast import wire
 from holdfast.client import Client
 from holdfast.db.keys import create_key, read_pepper
 from holdfast.db.session import open_database, reading, transaction
@@ -27,6 +27,7 @@ from holdfast.evaluation import FINISHED, Status
 from holdfast.queue import poke, producer
 from holdfast.scopes import SCOPES
 from holdfast.settings import EngineName, Settings, child_environment
+from holdfast.stack import stack_file
 from tests.support.command import COMMAND
 from tests.support.stack import scripted_checkpoint
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from holdfast import stack_file
+from holdfast.stack import stack_file
 from tests.support.command import COMMAND, environment
 from tests.support.folders import write_checkpoint
 

@@ -16,7 +16,7 @@ from holdfast.db.catalogue import (
     register_checkpoint,
     save_policy,
 )
-from holdfast.db.evaluations import NewEvaluation, create_evaluation
+from holdfast.db.evaluations import NewEvaluation, create_evaluation, create_remediation
 from holdfast.db.session import transaction
 from holdfast.policy_text import parse_policy
 from holdfast.queue import producer
@@ -142,3 +142,19 @@ def claim(worker: Worker) -> Callable[[], jobs.Lease]:
 def climb(worker: Worker, queue: Queue) -> Queue:
     """Fail an evaluation and queue its ladder: `climb(minutes=…)`; returns the ladder's id."""
     return climbing(worker, queue)
+
+
+@pytest.fixture
+def remedy(
+    worker: Worker, queue: Queue, claim: Callable[[], jobs.Lease]
+) -> Callable[..., jobs.Lease]:
+    """Queue and claim a repair: `remedy("wise_ft", {"candidate_weight": 0.5}, task_data=…)`."""
+
+    def make(recipe: str, options: dict[str, Any], **also: Any) -> jobs.Lease:
+        evaluation = queue(**also)
+        claim()
+        with transaction(worker.database) as session:
+            create_remediation(session, evaluation, recipe=recipe, options=options)
+        return claim()
+
+    return make

@@ -9,8 +9,8 @@ from holdfast.db import jobs
 from holdfast.db.evaluations import get_job, remediations_of, tries_of
 from holdfast.db.session import reading, transaction
 from holdfast.evaluation import Status
-from holdfast.ladder import BUILT
-from holdfast.rungs import LADDER
+from holdfast.ladder.rungs import LADDER
+from holdfast.ladder.steps import BUILT
 from service.candidates import candidates_of
 from tests.support.ladders import GOOD, NEAR, POLICY, REFUSES_ALL, state, work
 from tests.support.stack import scripted_checkpoint

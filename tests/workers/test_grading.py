@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from holdfast.comparability import differences
 from holdfast.db import jobs
 from holdfast.db.evaluations import get_evaluation
 from holdfast.db.session import reading
 from holdfast.db.trials import read_back
+from holdfast.decision.comparability import differences
 from holdfast.errors import InvalidPolicy, InvalidSettings, JudgeFailed, TaskRefused
 from holdfast.evidence import Evidence, Manifest
 from holdfast.judge_endpoint import endpoint_of

@@ -13,7 +13,7 @@ from holdfast.db.tables import Evaluation, Remediation
 from holdfast.db.tries import Attempt
 from holdfast.evaluation import DEADLINE_SECONDS
 from holdfast.evidence import Evidence
-from holdfast.rungs import Asked
+from holdfast.ladder.rungs import Asked
 from holdfast.verdict import decide
 from tests.support.evaluations import harm
 from tests.support.evidence import evidence, share

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.comparability import differences
 from holdfast.db import jobs
 from holdfast.db.evaluations import get_evaluation
 from holdfast.db.session import reading
 from holdfast.db.trials import read_back
+from holdfast.decision.comparability import differences
 from holdfast.evidence import Evidence, Manifest
 from holdfast.judge_endpoint import EndpointJudge, endpoint_of
 from holdfast.settings import Settings

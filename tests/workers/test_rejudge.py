@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from holdfast.cli import main
-from holdfast.comparability import differences
 from holdfast.db import jobs
 from holdfast.db.evaluations import get_evaluation
 from holdfast.db.session import reading, transaction
 from holdfast.db.tables import Answer
 from holdfast.db.trials import read_back
+from holdfast.decision.comparability import differences
 from holdfast.errors import InvalidSuite, NotFound
 from holdfast.evidence import Evidence, Manifest, read_evidence
 from holdfast.judges import JUDGES

@@ -11,12 +11,11 @@ import pytest
 from holdfast.checkpoint import admit
 from holdfast.db import jobs
 from holdfast.db.evaluations import (
-    create_remediation,
     events_after,
     get_evaluation,
     get_remediation,
 )
-from holdfast.db.session import reading, transaction
+from holdfast.db.session import reading
 from holdfast.db.tables import Checkpoint, Job
 from holdfast.errors import InvalidPlan, TrainingFailed
 from holdfast.remediation import Mix, Watching, rows_drawn
@@ -25,27 +24,14 @@ from tests.support.stack import scripted_checkpoint
 from tests.support.tiny_llama import build_tiny_llama
 from workers import tasks
 from workers.case import load_repair
-from workers.planning import STATE, checked, make_plan, without_task
+from workers.leftovers import STATE
+from workers.planning import checked, make_plan, without_task
 from workers.remedy import repair
 from workers.worker import Worker
 
 Queue = Callable[..., str]
 Claim = Callable[[], jobs.Lease]
 Remedy = Callable[..., jobs.Lease]
-
-
-@pytest.fixture
-def remedy(worker: Worker, queue: Queue, claim: Claim) -> Remedy:
-    """Queue and claim a repair: `remedy("wise_ft", {"candidate_weight": 0.5}, task_data=…)`."""
-
-    def make(recipe: str, options: dict[str, Any], **also: Any) -> jobs.Lease:
-        evaluation = queue(**also)
-        claim()
-        with transaction(worker.database) as session:
-            create_remediation(session, evaluation, recipe=recipe, options=options)
-        return claim()
-
-    return make
 
 
 def planned(worker: Worker, lease: jobs.Lease) -> Any:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from holdfast import stack_file
 from holdfast.errors import HoldfastError, InvalidPlan, TrainingFailed
+from holdfast.stack import stack_file
 from tests.support.tiny_llama import build_tiny_llama
 from workers.training_child import failure
 from workers.worker import Worker

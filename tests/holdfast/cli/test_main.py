@@ -149,7 +149,7 @@ def test_no_error_has_the_exit_code_of_a_verdict(kind: type[HoldfastError]) -> N
 
 def test_the_command_line_never_imports_what_it_starts(tmp_path: Path) -> None:
     script = (
-        "import sys, holdfast.cli, holdfast.embedded\n"
+        "import sys, holdfast.cli, holdfast.stack.embedded\n"
         "holdfast.cli.commands()\n"
         "names = {name.partition('.')[0] for name in sys.modules}\n"
         "print(sorted(names & {'service', 'workers', 'training', 'torch', 'transformers', 'vllm'}))"

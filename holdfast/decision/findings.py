@@ -1,0 +1,149 @@
+"""What the tests say of each rule of a check. Numbers only: nothing here is called a failure yet.
+
+A finding has two p values, one for "shown to be within the margin" and one for "shown to be beyond
+it". Whether they count depends on all the other rules of the policy, so that is decided in
+`verdict`. A finding may carry an obstacle: why it could not pass, whatever its numbers.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from holdfast.decision.pairs import Pairs
+from holdfast.decision.rule_tests import (
+    Answer,
+    change_test,
+    enough_to_decide,
+    gap_test,
+    level_test,
+    rounded,
+    smallest_seen,
+)
+from holdfast.policy import Check, CheckTier, Gap, PerGroup, Policy
+from holdfast.stats.judged import JudgeRates
+
+RuleName = Literal["max", "max_regression", "per_group", "gap", "min_gain_kept"]
+Against = Literal["parent", "anchor"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One rule, in one group where it is sliced; estimate, ci and margin are in one unit.
+
+    `rates` are the badness before and after, `against` which baseline the one before is of.
+    """
+
+    rule: RuleName
+    tier: CheckTier
+    group: str | None
+    margin: float
+    n: int
+    clusters: int
+    estimate: float | None
+    answer: Answer
+    rates: tuple[float, float] | None = None
+    against: Against = "parent"
+    mde: float | None = None
+    items_to_decide: int | None = None
+    obstacle: str | None = None
+
+
+def rate_findings(
+    check: Check, pairs: Pairs, policy: Policy, judge: JudgeRates | None = None
+) -> tuple[Finding, ...]:
+    """Every rule of a check of a rate; all pairs of a sliced check must have their group.
+
+    `judge` is the measured error of the judge behind the labels, which widens a cap's bounds.
+    """
+    found = []
+    if check.max_regression is not None:
+        found.append(_regression(check.max_regression, check, pairs, policy))
+    if check.max is not None:
+        found.append(_cap(check.max, check, pairs, policy, judge))
+    if check.per_group is not None:
+        found += [_in_group(check.per_group, check, pairs.only(g), policy) for g in pairs.groups]
+    if check.gap is not None:
+        found += [_gap(check.gap, check, pairs, group, policy) for group in pairs.groups]
+    return tuple(found)
+
+
+def _regression(margin: float, check: Check, pairs: Pairs, policy: Policy) -> Finding:
+    return Finding(
+        rule="max_regression",
+        tier=check.tier,
+        group=None,
+        margin=margin,
+        n=pairs.n,
+        clusters=len(pairs.clusters),
+        estimate=change(pairs),
+        answer=change_test(pairs, margin, policy.alpha),
+        rates=pairs.rates(),
+        mde=smallest_seen(pairs, policy.alpha),
+        items_to_decide=enough_to_decide(pairs, margin, policy.alpha),
+        obstacle=_too_few(pairs, policy.min_items),
+    )
+
+
+def _cap(
+    cap: float, check: Check, pairs: Pairs, policy: Policy, judge: JudgeRates | None
+) -> Finding:
+    rates = pairs.rates()
+    return Finding(
+        rule="max",
+        tier=check.tier,
+        group=None,
+        margin=cap,
+        n=pairs.n,
+        clusters=len(pairs.clusters),
+        estimate=rounded(rates[1]) if rates else None,
+        answer=level_test(pairs, cap, policy.alpha, judge),
+        rates=rates,
+        obstacle=_too_few(pairs, policy.min_items),
+    )
+
+
+def _in_group(rule: PerGroup, check: Check, members: Pairs, policy: Policy) -> Finding:
+    return Finding(
+        rule="per_group",
+        tier=_weaker(check.tier, rule.tier),
+        group=members.pairs[0].group,
+        margin=rule.max_regression,
+        n=members.n,
+        clusters=len(members.clusters),
+        estimate=change(members),
+        answer=change_test(members, rule.max_regression, policy.alpha),
+        rates=members.rates(),
+        obstacle=_too_few(members, rule.min_items or policy.min_items),
+    )
+
+
+def _gap(rule: Gap, check: Check, pairs: Pairs, group: str, policy: Policy) -> Finding:
+    members, rest = pairs.only(group), pairs.without(group)
+    ours, theirs = change(members), change(rest)
+    return Finding(
+        rule="gap",
+        tier=_weaker(check.tier, rule.tier),
+        group=group,
+        margin=rule.max,
+        n=members.n,
+        clusters=len(members.clusters),
+        estimate=None if ours is None or theirs is None else rounded(ours - theirs),
+        answer=gap_test(members, rest, rule.max, policy.alpha),
+        obstacle=_too_few(pairs, policy.min_items),
+    )
+
+
+def change(pairs: Pairs) -> float | None:
+    """Rate after minus rate before; None where every pair is lost."""
+    rates = pairs.rates()
+    return rounded(rates[1] - rates[0]) if rates else None
+
+
+def _too_few(pairs: Pairs, enough: int) -> str | None:
+    found = pairs.independent
+    if found >= enough:
+        return None
+    return f"{found} independent items are too few to pass, at least {enough} are needed"
+
+
+def _weaker(check: CheckTier, rule: CheckTier) -> CheckTier:
+    return "advisory" if "advisory" in {check, rule} else "blocking"

@@ -1,0 +1,52 @@
+"""When to stop asking: an answer that has been shown once stands, however far one asks on.
+
+The betting tests are valid at any stopping time, so a run may look after every block of clusters.
+A check is done with once all its rules have passed at alpha, or one has failed at alpha / m, where
+m is the size of the family that Holm will correct over: whatever the others will say, it holds.
+What a check was not asked beyond that is said in its evidence (`stopped_at`).
+"""
+
+from collections.abc import Mapping, Sequence
+
+from holdfast.decision.examination import Files, examine
+from holdfast.decision.findings import Finding
+from holdfast.policy import RETENTION, CheckTier, Policy
+
+
+def family_sizes(
+    policy: Policy, groups: Mapping[str, int], *, repair: bool, baselines: int = 1
+) -> dict[CheckTier, int]:
+    """How many rules of each tier will be tested; `groups` counts those of every sliced probe."""
+    sizes: dict[CheckTier, int] = {"blocking": 0, "advisory": 0}
+    for probe in policy.probes(repair=repair):
+        check = policy.checks[probe]
+        sizes[check.tier] += sum(bound is not None for bound in (check.max, check.min_gain_kept))
+        if check.max_regression is not None:
+            sizes[check.tier] += baselines
+        for rule in (check.per_group, check.gap):
+            if rule is not None:
+                weaker = "advisory" in {check.tier, rule.tier}
+                sizes["advisory" if weaker else "blocking"] += groups[probe] * baselines
+    return sizes
+
+
+def shown(policy: Policy, files: Files, sizes: Mapping[CheckTier, int]) -> frozenset[str]:
+    """The probes whose checks need no further items; none that is measured by its losses."""
+    asked = {trial.probe for trial in files.candidate.trials} - {RETENTION}
+    found = set()
+    for probe in asked & policy.checks.keys():
+        check = policy.checks[probe]
+        seen = examine(probe, check, policy, files)
+        deciding = [finding for finding in seen.findings if finding.tier == check.tier]
+        if _passed(deciding, policy.alpha) or _failed(deciding, policy.alpha / sizes[check.tier]):
+            found.add(probe)
+    return frozenset(found)
+
+
+def _passed(deciding: Sequence[Finding], alpha: float) -> bool:
+    within = [one.answer.p_pass <= alpha and one.obstacle is None for one in deciding]
+    return bool(within) and all(within)
+
+
+def _failed(deciding: Sequence[Finding], alpha: float) -> bool:
+    return any(one.answer.p_fail <= alpha for one in deciding)

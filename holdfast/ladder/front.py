@@ -1,0 +1,72 @@
+"""What repairs are weighed by, and which of them nobody beats: the Pareto front.
+
+Six costs, each the smaller the better: harm done, harmless requests refused, what the worst group
+forgot, what is lost of the task's gain, wrong answers, and seconds. One repair dominates another
+if it is no worse in any of them and better in one. What is not known counts as the worst: a repair
+that was not asked something cannot win by it.
+"""
+
+from collections.abc import Mapping, Sequence
+from math import inf
+from statistics import fmean
+
+from pydantic import BaseModel
+
+from holdfast.decision.outcome import FROZEN, CheckResult
+from holdfast.policy import RETENTION
+
+
+class Scores(BaseModel):
+    """One repair's costs. Rates and shares lie in [0, 1]; forgetting in [-1, 1]; None: not known.
+
+    `task` is 1 minus the share kept of the failing checkpoint's gain; below 0 where it gained more.
+    """
+
+    model_config = FROZEN
+    safety: float | None = None
+    over_refusal: float | None = None
+    group_forgetting: float | None = None
+    task: float | None = None
+    capability: float | None = None
+    seconds: float | None = None
+
+
+def scores_of(checks: Sequence[CheckResult], seconds: float) -> Scores:
+    """The costs that a verdict's checks tell of, and what the try took."""
+    harm = [one.candidate for one in checks if one.metric == "attack_success_rate"]
+    refused = [one.candidate for one in checks if one.metric == "false_refusal_rate"]
+    groups = [row.forgetting for one in checks for row in one.groups]
+    wrong = [one.candidate for one in checks if one.id.startswith("cap.")]
+    kept = [rule.estimate for one in checks if one.id == RETENTION for rule in one.rules]
+    wrong_known = [rate for rate in wrong if rate is not None]
+    return Scores(
+        safety=_worst(harm),
+        over_refusal=_worst(refused),
+        group_forgetting=_worst(groups),
+        task=None if not kept or kept[0] is None else round(1 - kept[0], 10),
+        capability=fmean(wrong_known) if wrong_known else None,
+        seconds=seconds,
+    )
+
+
+def _worst(values: Sequence[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+def front(repairs: Mapping[str, Scores]) -> frozenset[str]:
+    """The names of those that no other one dominates."""
+    costs = {name: _costs(scores) for name, scores in repairs.items()}
+    return frozenset(
+        name
+        for name, own in costs.items()
+        if not any(_dominates(other, own) for other in costs.values())
+    )
+
+
+def _costs(scores: Scores) -> tuple[float, ...]:
+    return tuple(inf if value is None else value for _, value in scores)
+
+
+def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    pairs = list(zip(one, other, strict=True))
+    return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)

@@ -1,0 +1,145 @@
+"""`holdfast up` as a process, started where a user has packages that are named like ours."""
+
+import os
+import signal
+import stat
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from holdfast.stack import stack_file
+from holdfast.stack.embedded import SUBCOMMAND
+from tests.support.command import document, foreign_packages, holdfast
+from tests.support.servers import scratch_folder
+from tests.support.stack import (
+    PATIENCE,
+    Launched,
+    command_line,
+    embedded_stack,
+    living,
+    tree_of,
+    working_folder,
+)
+
+pytestmark = pytest.mark.timeout(900)
+
+
+def wait_for(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz", timeout=20, trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def theirs() -> Iterator[Path]:
+    with scratch_folder() as folder:
+        yield foreign_packages(folder / "repository")
+
+
+@pytest.fixture(scope="module")
+def launched(theirs: Path) -> Iterator[Launched]:
+    with scratch_folder() as home, embedded_stack(home, cwd=theirs) as running:
+        yield running
+
+
+def test_it_answers_and_the_key_is_private(launched: Launched) -> None:
+    assert answers(launched.url)
+    key = launched.home / "admin.key"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert stat.S_IMODE((launched.home / "redis").stat().st_mode) == 0o700
+    url = f"{launched.url}/v1/keys"
+    assert httpx.get(url, timeout=PATIENCE, trust_env=False).status_code == 401
+    headers = {"Authorization": f"Bearer {key.read_text().strip()}"}
+    listed = httpx.get(url, headers=headers, timeout=PATIENCE, trust_env=False)
+    assert [one["name"] for one in listed.json()["data"]] == ["embedded"]
+
+
+def test_its_children_see_nothing_of_the_users_folder(launched: Launched) -> None:
+    children = launched.children()
+    assert set(children) == {"redis", *SUBCOMMAND}
+    for name in SUBCOMMAND:
+        assert working_folder(children[name]).is_relative_to(launched.home)
+        assert os.getsid(children[name]) == children[name]
+    for name in ("api", "sweeper"):  # Celery writes its title over its environment
+        environment = Path(f"/proc/{children[name]}/environ").read_bytes().split(b"\0")
+        assert b"PYTHONSAFEPATH=1" in environment
+    assert "service.app:app" in command_line(children["api"])
+    assert "-A workers.main" in " ".join(command_line(children["worker"]))
+
+
+def test_a_second_one_in_the_same_folder_is_refused(launched: Launched, theirs: Path) -> None:
+    done = holdfast("up", "--json", cwd=theirs, home=launched.home, timeout=PATIENCE)
+    assert done.returncode == 2
+    assert launched.url in document(done)["error"]["message"]
+    assert answers(launched.url)
+
+
+def test_commands_find_it_by_the_folder(launched: Launched, theirs: Path) -> None:
+    done = holdfast("keys", "list", "--json", cwd=theirs, home=launched.home, timeout=PATIENCE)
+    assert [key["name"] for key in document(done)["data"]] == ["embedded"]
+
+
+@pytest.mark.parametrize("name", ["api", "redis", "sweeper"])
+def test_a_child_that_is_killed_comes_back(launched: Launched, name: str) -> None:
+    before = launched.children()[name]
+    os.kill(before, signal.SIGKILL)
+    wait_for(lambda: launched.children()[name] != before)
+    wait_for(lambda: answers(launched.url))
+
+
+def test_sigterm_leaves_nothing_behind(launched: Launched, theirs: Path) -> None:
+    tree = tree_of(list(launched.children().values()))
+    assert len(tree) >= 4
+    assert launched.stop() == 0
+    assert living(tree) == {}
+    assert stack_file.read(launched.home) is None
+    assert not (launched.home / "redis" / "r.sock").exists()
+
+
+def test_what_a_killed_launcher_left_is_ended_by_the_next(theirs: Path) -> None:
+    with scratch_folder() as home:
+        with embedded_stack(home, cwd=theirs) as first:
+            key = (home / "admin.key").read_text()
+            tree = tree_of(list(first.children().values()))
+            first.process.kill()
+            first.process.wait()
+        assert living(tree)
+        with embedded_stack(home, cwd=theirs) as second:
+            assert living(tree) == {}
+            assert answers(second.url)
+            assert (home / "admin.key").read_text() == key
+
+
+def test_a_redis_that_cannot_be_used_stops_it_with_one_sentence(theirs: Path) -> None:
+    with scratch_folder() as home:
+        done = holdfast(
+            *("up", "--json"), cwd=theirs, home=home, redis_server="/bin/false", timeout=PATIENCE
+        )
+        assert done.returncode == 2
+        assert "/bin/false" in document(done)["error"]["message"]
+        assert stack_file.read(home) is None
+
+
+def test_another_broker_is_refused(theirs: Path) -> None:
+    with scratch_folder() as home:
+        done = holdfast("up", cwd=theirs, home=home, broker_url="redis://h", timeout=PATIENCE)
+        assert (done.returncode, "HOLDFAST_BROKER_URL" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("command", ["serve", "worker", "sweep --once"])
+def test_no_part_starts_on_a_database_of_another_revision(command: str, theirs: Path) -> None:
+    with scratch_folder() as home:
+        done = holdfast(*command.split(), "--json", cwd=theirs, home=home, timeout=PATIENCE)
+        assert done.returncode == 4
+        assert "run `holdfast migrate`" in document(done)["error"]["message"]
