@@ -106,20 +106,27 @@ def ground_of(
 
 
 def reserve_of(failing: Evaluation, tried: Sequence[Attempt]) -> float:
-    """Seconds that a confirmation takes: what asking everything took, of a try or at first.
+    """Seconds that a confirmation takes: what asking everything took at first, or would a try now.
 
     The baseline is asked other items than on `screen`, so a try's screening is taken for less.
     """
-    whole = [
-        seconds_of(job)
-        for one in tried
-        for job in one.jobs
-        if one.screen is not None and job.id == one.screen.id and job.finished_at is not None
-        if not (one.screen.race or {}).get("dropped")
-    ]
     cost = verdict_of(failing).cost
     at_first = cost.seconds if cost is not None else 0.0
-    return min(at_first, CONFIRMATION * max(whole)) if whole else at_first
+    whole = [seconds for one in tried if (seconds := _seconds_if_whole(one)) is not None]
+    return min(at_first, CONFIRMATION * whole[-1]) if whole else at_first
+
+
+def _seconds_if_whole(one: Attempt) -> float | None:
+    """What a screening took, or would have if it had been asked everything; None of a few items."""
+    if one.screen is None or (one.screen.race or {}).get("early"):
+        return None
+    job = next(job for job in one.jobs if job.id == one.screen.id)
+    asked = one.screen.cost.get("prompts", 0)
+    if job.finished_at is None or not asked:
+        return None
+    cut = one.screen.cost.get("cut", {}).get("candidate", {})
+    left = sum(each["trials"] for each in cut.values())
+    return seconds_of(job) * (asked + left) / asked
 
 
 def seen(attempt: Attempt) -> Try:

@@ -1,7 +1,7 @@
 """What a ladder reads from rows and writes into them: what a try said, and how long it may take."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,8 +9,9 @@ import pytest
 from holdfast.db import jobs
 from holdfast.db.evaluations import create_remediation, get_evaluation, get_job, tries_of
 from holdfast.db.session import reading, transaction
-from holdfast.db.tables import Evaluation, Remediation
+from holdfast.db.tables import Evaluation, Job, Remediation
 from holdfast.db.tries import Attempt
+from holdfast.decision.outcome import Cost
 from holdfast.evaluation import DEADLINE_SECONDS
 from holdfast.evidence import Evidence
 from holdfast.ladder.rungs import Asked
@@ -19,7 +20,7 @@ from tests.support.evaluations import harm
 from tests.support.evidence import evidence, share
 from tests.support.verdicts import BENIGN, HARM, policy
 from workers import tasks
-from workers.climb import CLOSING_SECONDS, said, seen
+from workers.climb import CLOSING_SECONDS, reserve_of, said, seen
 from workers.ladder import verdict_of
 from workers.worker import Worker
 
@@ -101,3 +102,37 @@ def test_a_tries_ratios_are_those_given_or_those_that_its_child_found(
 ) -> None:
     row = Remediation(id="rem_1", recipe="hma", options=options, progress=progress)
     assert seen(Attempt(row, None, None, ())).ratios == ratios
+
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def screened(seconds: float, prompts: int, left: int, *, early: bool = False) -> Attempt:
+    """A try whose screening took so long for so many questions, and left others out."""
+    over = NOON + timedelta(seconds=seconds)
+    job = Job(id="eval_1", started_at=NOON, finished_at=over)
+    cost = {"prompts": prompts, "cut": {"candidate": {"cap.knowledge": {"trials": left}}}}
+    race = {"dropped": {"harm.direct": "lost"}, "early": early} if left else {}
+    screen = Evaluation(id="eval_1", cost=cost, race=race)
+    return Attempt(Remediation(id="rem_1"), screen, None, (job,))
+
+
+@pytest.mark.parametrize(
+    ("tried", "seconds"),
+    [
+        ([], 240.0),  # what the failing checkpoint's evaluation took
+        ([screened(60, 120, 0)], 90.0),
+        ([screened(50, 500, 640)], 1.5 * 50 * 1140 / 500),  # as if nothing had been left out
+        ([screened(60, 120, 0), screened(50, 500, 0)], 75.0),  # the latest one
+        ([screened(30, 40, 1100, early=True)], 240.0),  # too few to tell
+        ([screened(999, 500, 0)], 240.0),  # never more than at first
+    ],
+)
+def test_what_a_confirmation_takes_is_told_by_the_latest_screening(
+    tried: list[Attempt], seconds: float
+) -> None:
+    slow = decide(policy(HARM), answers(harm=0), answers(harm=0)).with_cost(
+        Cost(tokens=1, seconds=240.0, device="cpu")
+    )
+    failing = Evaluation(verdict_document=slow.to_json().decode())
+    assert reserve_of(failing, tried) == pytest.approx(seconds)
