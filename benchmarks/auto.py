@@ -3,7 +3,7 @@
 For each seed the eroded checkpoint is judged beside the aligned one (that is not timed), then the
 ladder climbs. Ids are kept in the data folder, so a run that was stopped goes on where it was.
 
-    python benchmarks/auto.py [FOLDER] [--seeds 0 1 2] [--budget 15] [--complete-front]
+    python benchmarks/auto.py [FOLDER] [--seeds 0 1 2] [--budget 15] [--only A,B] [--complete-front]
 
 FOLDER (.holdfast/demo) holds seed-N/aligned, seed-N/eroded and seed-N/maths.jsonl, as
 `make bench-demo` makes them.
@@ -39,6 +39,7 @@ def main() -> int:
     parser.add_argument("folder", type=Path, nargs="?", default=ROOT / ".holdfast" / "demo")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--budget", type=int, default=15, help="minutes")
+    parser.add_argument("--only", default="", help="of the ladder's recipes, those to climb")
     parser.add_argument("--complete-front", action="store_true")
     options = parser.parse_args()
     home = Path(os.environ.get("HOLDFAST_HOME", ROOT / ".holdfast")).absolute() / "bench-auto"
@@ -72,20 +73,22 @@ def climb(
         ids["evaluation"] = client.submit(asked).id
         kept.write_text(json.dumps(ids))
     final_verdict(client, ids["evaluation"], Deadline(None))
-    if "ladder" not in ids:
+    ladder = f"ladder {options.only}".rstrip()
+    if ladder not in ids:
         wanted = wire.NewRemediation(
             evaluation=ids["evaluation"],
             recipe="auto",
             budget=Budget(minutes=options.budget, candidates=12),
             complete_front=options.complete_front,
+            only=tuple(options.only.split(",")) if options.only else (),
         )
-        ids["ladder"] = client.remediate(wanted).id
+        ids[ladder] = client.remediate(wanted).id
         kept.write_text(json.dumps(ids))
-    follow_ladder(client, ids["ladder"], Deadline(None))
-    ended = client.remediation(ids["ladder"])
+    follow_ladder(client, ids[ladder], Deadline(None))
+    ended = client.remediation(ids[ladder])
     begun, over = ended.started_at, ended.finished_at
     minutes = (over - begun).total_seconds() / 60 if begun and over else 0.0
-    return ended, minutes, client.candidates(ids["ladder"])
+    return ended, minutes, client.candidates(ids[ladder])
 
 
 def repaired(candidates: tuple[wire.Candidate, ...]) -> bool:
