@@ -121,11 +121,11 @@ def _seconds_if_whole(one: Attempt) -> float | None:
     if one.screen is None or (one.screen.race or {}).get("early"):
         return None
     job = next(job for job in one.jobs if job.id == one.screen.id)
-    asked = one.screen.cost.get("prompts", 0)
+    asked: int = one.screen.cost.get("prompts", 0)
     if job.finished_at is None or not asked:
         return None
     cut = one.screen.cost.get("cut", {}).get("candidate", {})
-    left = sum(each["trials"] for each in cut.values())
+    left: int = sum(each["trials"] for each in cut.values())
     return seconds_of(job) * (asked + left) / asked
 
 

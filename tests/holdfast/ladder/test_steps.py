@@ -214,6 +214,18 @@ def test_hma_by_name_is_searched_on_the_gates_own_checks(only: set[str]) -> None
     assert isinstance(step, End)
 
 
+def test_ratios_that_were_dropped_at_once_are_never_looked_around() -> None:
+    def tried(ratios: tuple[float, ...], asked: Asked) -> Try:
+        return Try(str(ratios), Rung("hma", {"candidate_weight": 0.4}), ratios=ratios, screen=asked)
+
+    here = ground(only=frozenset({"hma"}), built=frozenset({"ptst"}))
+    few = Asked("inconclusive", ("harm.direct",), doubt=0.01, hopeless=True)  # of forty items
+    whole = Asked("inconclusive", ("harm.direct",), doubt=0.5)
+    (found,) = untried([tried((0.4, 0.4, 0.4), whole), tried((0.9, 0.2, 0.1), few)], here)
+    assert found.options["hma"]["ratios"] == pytest.approx([0.6, 0.2, 0.4])
+    assert untried([tried((0.9, 0.2, 0.1), few)], here) == []
+
+
 def test_without_a_name_no_ratios_are_searched_on_the_gate() -> None:
     tried = Try("h", Rung("hma", {"candidate_weight": 0.4}), ratios=(0.4,) * 3, screen=BARELY)
     searching = untried([tried], ground(only=frozenset({"hma"}), built=frozenset({"ptst"})))
