@@ -10,6 +10,7 @@ this set, and so may whoever has the gate's own metric.
 from collections.abc import Sequence
 from math import exp
 
+ENOUGH = 0.01  # ratios that differ by less are one model
 BISECTIONS = 80  # halves an interval of at most 4 to below a double's resolution
 
 

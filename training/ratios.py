@@ -20,7 +20,7 @@ from transformers import PreTrainedTokenizerBase
 
 from holdfast.errors import NotBuilt
 from holdfast.remediation import Plan
-from holdfast.simplex import project
+from holdfast.simplex import ENOUGH, project
 from holdfast.task_data import Kind
 from training.averaging import average
 from training.batches import Example, tokenise
@@ -33,7 +33,6 @@ from training.sources import read_sources
 from training.watch import first_tokens, mean_nats
 
 FIRST_STEP = 0.2  # of a ratio: how far the first points lie from the uniform one
-ENOUGH = 0.01  # ratios that differ by less are one model
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,11 @@ from collections.abc import Iterator, Mapping
 from math import inf
 from statistics import fmean
 
-from holdfast.simplex import project
+from holdfast.simplex import ENOUGH, project
 
 Ratios = tuple[float, ...]
 
 STEPS = (0.2, 0.1)
-ENOUGH = 0.01  # ratios that differ by less are one model
 
 
 def next_ratios(tried: Mapping[Ratios, float]) -> Ratios | None:
