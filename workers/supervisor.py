@@ -65,6 +65,7 @@ class RunnerEngine:
         self._tree: Tree | None = None
         self._calling = False
         self._lock = threading.Lock()  # of the two above: `kill` comes from another thread
+        self._ending = threading.Lock()  # held by one `kill` until the tree is gone
 
     @property
     def backend(self) -> Backend:
@@ -107,7 +108,15 @@ class RunnerEngine:
         self.kill()
 
     def kill(self) -> None:
-        """End the tree at once; a call that waits for it in another thread raises EngineFailed."""
+        """End the tree at once; a call that waits for it in another thread raises EngineFailed.
+
+        Whoever calls it returns when the tree is gone, also if another thread is ending it: the
+        next engine is not to find the device taken.
+        """
+        with self._ending:
+            self._end_tree()
+
+    def _end_tree(self) -> None:
         with self._lock:
             tree, self._tree = self._tree, None
             calling = self._calling
