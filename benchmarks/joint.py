@@ -60,9 +60,9 @@ def train_one(recipe: str, chain: Path, data: dict[str, Path], **knobs: Any) -> 
     from functools import partial
 
     from holdfast.remediation import Plan
-    from training.alternation import drawn
     from training.joint import Memory, alternating, two_sides
     from training.loop import train
+    from training.objectives.alternation import drawn
     from training.preference import preference_mean
     from training.recipes.maxright import levelling
     from training.recipes.mix import mixing
@@ -199,7 +199,7 @@ def at_equal_shares(found: dict[str, Any], unit: str) -> float:
 
 
 def show(record: Recorded, rounds: int, seeds: list[int]) -> None:
-    from training.tradeoff import hypervolume, ideal_distance, normalised_distance
+    from training.objectives.tradeoff import hypervolume, ideal_distance, normalised_distance
 
     done = [k for k in range(rounds) if all(f"cost {one} {k}" in record for one in RECIPES)]
     for recipe in RECIPES if done else ():

@@ -33,11 +33,11 @@ from typing import Any
 from examples.demo.published import fetch_model
 from holdfast.settings import read_settings
 from tools.bootstrap import ROOT, find_uv, run, torch_source
+from workers.children.supervisor import RunnerEngine, runner_environment
 from workers.engine import Backend, Sampling
 from workers.harness.child import plan_task
 from workers.inference.transformers_engine import TransformersEngine
 from workers.probes.question import Answer, Question, ask
-from workers.supervisor import RunnerEngine, runner_environment
 
 FOLDER = Path(".holdfast/bench").absolute()
 RECORD = FOLDER / "lm_eval.json"

@@ -26,9 +26,9 @@ from typing import Any
 
 from examples.demo.published import fetch_model
 from holdfast.suites import Request, load_suite
+from workers.children.supervisor import runner_environment
+from workers.children.wire import prompt_to_json, receive, send
 from workers.engine import Message, Prompt, Sampling
-from workers.supervisor import runner_environment
-from workers.wire import prompt_to_json, receive, send
 
 FOLDER = Path(".holdfast/bench").absolute()
 MAX_TOKENS = 48
@@ -107,8 +107,8 @@ def by_chat(engine: Any, prompts: list[Prompt]) -> tuple[int, list[str]]:
 
 
 def by_protocol(engine: Any, prompts: list[Prompt]) -> tuple[int, list[str]]:
-    """The same through `workers.runner.serve`, as the supervisor reads it."""
-    from workers.runner import serve
+    """The same through `workers.children.runner.serve`, as the supervisor reads it."""
+    from workers.children.runner import serve
 
     (requests_end, requests_fd), (answers_fd, answers_end) = os.pipe(), os.pipe()
     with (

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from holdfast.errors import InvalidPlan
 from training.batches import Example, rows_together
-from training.divergences import sequence_weights
+from training.objectives.divergences import sequence_weights
 from training.parallel import share, total
 from training.processes import world
 from training.trusted import Reference, logits_of

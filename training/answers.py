@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from training.batches import collate
 from training.model import attention_of, autocast, completion_logits, head_sees
-from training.objectives import completion_targets
+from training.objectives.losses import completion_targets
 from training.trees import Group, Trees, plant
 
 # whose attention takes positions and a mask as they are given; the tests hold each of them to it

@@ -16,9 +16,14 @@ from torch import nn
 
 from holdfast.recipe_knobs import Anchor, Divergence
 from training.batches import Example, collate, rows_together
-from training.divergences import DIVERGENCES, FIRST_TOKENS, first_tokens, sequence_weights
 from training.model import completion_logits, has_bf16_arithmetic, trained_weights
-from training.objectives import completion_targets
+from training.objectives.divergences import (
+    DIVERGENCES,
+    FIRST_TOKENS,
+    first_tokens,
+    sequence_weights,
+)
+from training.objectives.losses import completion_targets
 from training.parallel import share, total
 from training.progress import Report
 from training.trusted import ROWS, Reference, logits_of

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from holdfast.errors import InvalidPlan, InvalidTaskData
 from holdfast.remediation import Plan, Reduction, rows_drawn, without_refusals
 from holdfast.task_data import Kind, read_preferences
-from training.alternation import Objective
 from training.batches import Example, draw_steps
 from training.loop import Gradient, seed_everything
+from training.merging.pairing import refuse_another_architecture
 from training.model import load_policy, load_tokenizer
+from training.objectives.alternation import Objective
 from training.output import refuse_existing
-from training.pairing import refuse_another_architecture
 from training.preference import (
     Contest,
     Preferring,

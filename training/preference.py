@@ -17,7 +17,7 @@ from holdfast.errors import InvalidTaskData
 from holdfast.task_data import Pair, Row
 from training.answers import answer_logits
 from training.batches import Example, cycles, example_of
-from training.objectives import (
+from training.objectives.losses import (
     answer_logprobs,
     log_ratio,
     margin_targets,

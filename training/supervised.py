@@ -12,7 +12,7 @@ from holdfast.remediation import Reduction
 from training.answers import answer_logits
 from training.batches import Example, rows_together
 from training.loop import Gradient
-from training.objectives import nats_weights, sft_nats
+from training.objectives.losses import nats_weights, sft_nats
 from training.parallel import share, total
 from training.processes import world
 

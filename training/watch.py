@@ -17,7 +17,7 @@ from torch import nn
 from training.answers import answer_logits
 from training.batches import Example, rows_together
 from training.model import trained_weights
-from training.objectives import sft_nats
+from training.objectives.losses import sft_nats
 from training.parallel import agreed
 from training.progress import Report
 

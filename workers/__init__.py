@@ -1,6 +1,6 @@
 """Workers: claim a job, ask the models, save every trial as it comes, decide, repair.
 
-`tasks` the thin Celery shell, `pipeline` the story of one evaluation, `remedy` that of one repair,
-`supervisor` the process tree that holds the engine, `runner` the child in it, `engine` the seam
-between them and `inference/` its three implementations. Nothing outside `inference/` imports torch.
+`tasks` the thin Celery shell, `pipeline` the story of one evaluation, `repairs/` those of one
+repair and of a ladder, `children/` the processes that hold engines and trainings, `engine` the seam
+between what asks and what answers, `inference/` its three implementations. Only those import torch.
 """

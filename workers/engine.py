@@ -3,7 +3,7 @@
 An engine holds one checkpoint at a time and yields answers as they come, in any order, each with
 the index of its question, so that a caller can save them one by one and a lost worker loses little.
 It knows no suites, judges or thresholds. Implementations live in `workers.inference`; the pipeline
-sees the one in `workers.supervisor`, which speaks to a runner in another process.
+sees the one in `workers.children.supervisor`, which speaks to a runner in another process.
 """
 
 from collections.abc import Iterator, Sequence

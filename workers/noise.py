@@ -21,10 +21,10 @@ from holdfast.settings import Settings, read_settings
 from holdfast.suites import select, suite_for
 from holdfast.trial import Trial
 from workers.case import SEED, judge_digests
+from workers.children.supervisor import RunnerEngine
 from workers.engine import Engine, Sampling
 from workers.probes import PROBES
 from workers.probes.question import Question, ask
-from workers.supervisor import RunnerEngine
 
 PROBES_OF_ANSWERS = ("harm.direct", "refusal.benign")
 

@@ -29,10 +29,10 @@ from workers.asking import run_probe
 from workers.case import Case, load_case
 from workers.drift import measure_drift
 from workers.gathered import evidence_of, manifests_of
-from workers.ladder import next_repair
 from workers.looks import looks, newly_shown, stopping
 from workers.probes import COMPARED
-from workers.racing import dropped_early
+from workers.repairs.ladder import next_repair
+from workers.repairs.racing import dropped_early
 from workers.spending import spent_so_far
 from workers.worker import Worker
 

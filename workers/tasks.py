@@ -26,14 +26,15 @@ from holdfast.db.session import after_commit, open_database, transaction
 from holdfast.errors import CallerError, HoldfastError, LeaseLost, Transient
 from holdfast.evaluation import FINISHED, MAX_ATTEMPTS, JobKind, Status
 from holdfast.queue import POKE, hint
-from workers import climb, pipeline
+from workers import pipeline
+from workers.children.sessions import reap_leftovers
+from workers.children.supervisor import RunnerEngine
+from workers.children.training_child import TrainingChild
 from workers.heartbeat import Heartbeat, Loss
-from workers.ladder import ladder_of, next_repair
-from workers.leftovers import clear, clear_ended
 from workers.main import app, settings
-from workers.sessions import reap_leftovers
-from workers.supervisor import RunnerEngine
-from workers.training_child import TrainingChild
+from workers.repairs import climb
+from workers.repairs.ladder import ladder_of, next_repair
+from workers.repairs.leftovers import clear, clear_ended
 from workers.worker import Worker
 
 log = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ from celery import Celery
 from sqlalchemy import Engine as Database
 
 from holdfast.settings import Settings
-from workers.supervisor import RunnerEngine
-from workers.training_child import TrainingChild
+from workers.children.supervisor import RunnerEngine
+from workers.children.training_child import TrainingChild
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,11 @@ from holdfast.judges.refusal import judge_refusal
 from holdfast.remediation import Mix, Plan
 from holdfast.settings import Settings, child_environment
 from holdfast.suites import Request, load_suite
+from workers.children.supervisor import RunnerEngine
 from workers.engine import Sampling
 from workers.probes.question import ask
 from workers.probes.rehearsal import questions
-from workers.rehearsal_rows import whole_sentences
-from workers.supervisor import RunnerEngine
+from workers.repairs.rehearsal_rows import whole_sentences
 
 EXAMPLES = Path(__file__).parent.parent
 

@@ -7,8 +7,8 @@ import torch
 
 from training.anchoring import pull
 from training.batches import Example
-from training.divergences import DIVERGENCES
 from training.model import load_policy
+from training.objectives.divergences import DIVERGENCES
 from training.progress import Report
 from training.trusted import reference_of
 

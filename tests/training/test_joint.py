@@ -12,8 +12,8 @@ from torch import Tensor
 from holdfast.errors import CallerError, InvalidPlan, InvalidTaskData
 from holdfast.remediation import Mix, Plan, without_refusals
 from tests.training.conftest import write_rows
-from training.alternation import drawn
 from training.joint import Sides, two_sides
+from training.objectives.alternation import drawn
 from training.progress import Report
 from training.recipes import RECIPES
 from training.recipes.mix import mixing

@@ -11,7 +11,7 @@ from holdfast.errors import CheckpointRefused, NotBuilt, RepairImpossible
 from tests.support.tiny_llama import build_tiny_llama
 from training.batches import Example, collate
 from training.model import completion_logits, load_policy, load_tokenizer, save_weights
-from training.objectives import completion_targets
+from training.objectives.losses import completion_targets
 
 
 def test_weights_are_fp32_in_memory_and_return_in_their_own_dtype(

@@ -19,7 +19,7 @@ from torch import Tensor
 from holdfast.remediation import Plan
 from tests.support.peer_mergekit import WEIGHT
 from tests.support.toy_models import BETA, PAIRS, digest, toy
-from training.objectives import preference_figures
+from training.objectives.losses import preference_figures
 from training.preference import Contest, Preferring, pair_logprobs, prefer, preferring
 from training.progress import Report
 from training.recipes import wise_ft

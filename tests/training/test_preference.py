@@ -12,7 +12,7 @@ from holdfast.errors import InvalidTaskData
 from holdfast.task_data import Pair
 from training.batches import Example, collate
 from training.model import completion_logits, load_policy, load_tokenizer
-from training.objectives import (
+from training.objectives.losses import (
     answer_logprobs,
     completion_targets,
     log_ratio,

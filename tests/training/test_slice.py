@@ -9,8 +9,8 @@ import pytest
 from holdfast.errors import InvalidTaskData
 from holdfast.remediation import Plan
 from tests.training.conftest import write_rows
-from training.alternation import OBJECTIVES
 from training.joint import two_sides
+from training.objectives.alternation import OBJECTIVES
 from training.progress import Report
 from training.recipes import RECIPES
 

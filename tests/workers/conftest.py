@@ -23,8 +23,8 @@ from holdfast.queue import producer
 from holdfast.settings import Settings
 from tests.support.ladders import climbing
 from tests.support.stack import scripted_checkpoint
-from workers.supervisor import RunnerEngine
-from workers.training_child import TrainingChild
+from workers.children.supervisor import RunnerEngine
+from workers.children.training_child import TrainingChild
 from workers.worker import Worker
 
 POLICY = """\

@@ -7,9 +7,9 @@ end says which share was realised, and within what 99 of 100 runs have it.
 """
 
 from holdfast.remediation import Plan
-from training.alternation import band, drawn
 from training.joint import Memory, alternating, realised, two_sides
 from training.loop import train
+from training.objectives.alternation import band, drawn
 from training.progress import Report
 from training.trainable import save_checkpoint
 

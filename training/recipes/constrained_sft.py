@@ -19,10 +19,10 @@ from holdfast.recipe_knobs import Constrained
 from holdfast.remediation import Plan
 from training.batches import Example, rows_together
 from training.loop import Gradient, train
+from training.merging.pairing import refuse_another_architecture
 from training.model import load_policy, load_tokenizer
-from training.pairing import refuse_another_architecture
+from training.objectives.penalties import betas_of, constrained_sft
 from training.parallel import share, total
-from training.penalties import betas_of, constrained_sft
 from training.processes import world
 from training.progress import Report
 from training.recipes.rehearsal import steps_of_mix

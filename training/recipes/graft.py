@@ -4,18 +4,18 @@ What was learnt tends to sit in few large changes, and what was lost by the way 
 Named beside the averages in https://arxiv.org/abs/2309.06256. Knobs: `graft.keep`, the share of
 the weights that stay the candidate's (0.1), and `graft.scope`: the largest changes of the whole
 model, or of every tensor. Two passes: the first counts changes by size and finds the threshold
-(training/changes.py); the second writes. Every weight is that of one of the two, so nothing is
-rounded.
+(training/merging/changes.py); the second writes. Every weight is that of one of the two, so nothing
+is rounded.
 """
 
 import torch
 from torch import Tensor
 
 from holdfast.remediation import Plan
-from training.changes import change, find_thresholds
-from training.merging import Move, merge
+from training.merging.changes import change, find_thresholds
+from training.merging.pairing import pair_of
+from training.merging.streaming import Move, merge
 from training.output import refuse_existing, whole_checkpoint
-from training.pairing import pair_of
 from training.progress import Report
 
 BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes of a weight

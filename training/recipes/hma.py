@@ -4,16 +4,16 @@ Heterogeneous model averaging (https://arxiv.org/abs/2309.06256): what fine-tuni
 sit at every depth alike. The mean of the K ratios is `candidate_weight`; embeddings and head get
 it too. The ratios are the plan's `hma.ratios`, found by whoever has the gate's own metric, or are
 searched here for what keeps most of the new skill and of the refusals at that mean
-(training/ratios.py).
+(training/merging/ratios.py).
 """
 
 from typing import Any
 
 from holdfast.remediation import Plan
-from training.averaging import write_average
-from training.layers import weights_by_name
+from training.merging.averaging import write_average
+from training.merging.layers import weights_by_name
+from training.merging.pairing import pair_of
 from training.output import refuse_existing
-from training.pairing import pair_of
 from training.progress import Report
 
 
@@ -25,7 +25,7 @@ def run(plan: Plan, report: Report) -> dict[str, Any]:
     weights_by_name(pair.layout, uniform)  # too few blocks are refused before any work
     ratios = plan.hma.ratios
     if ratios is None:
-        from training.ratios import search  # loads a model, which given ratios do not need
+        from training.merging.ratios import search  # loads a model, which given ratios do not need
 
         ratios = search(pair, plan, candidate, report)
     weights = weights_by_name(pair.layout, ratios)

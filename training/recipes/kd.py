@@ -14,11 +14,11 @@ from torch import nn
 from holdfast.remediation import Plan, rows_drawn
 from training.anchoring import Divided, divided, pull
 from training.batches import draw_steps
-from training.divergences import logit_mse
 from training.loop import Gradient, seed_everything, train
+from training.merging.pairing import refuse_another_architecture
 from training.model import load_policy, load_tokenizer
+from training.objectives.divergences import logit_mse
 from training.output import refuse_existing
-from training.pairing import refuse_another_architecture
 from training.progress import Report
 from training.sources import read_sources, tokenise_sources, watch_of
 from training.supervised import learn

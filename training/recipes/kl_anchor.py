@@ -25,11 +25,11 @@ from training.anchoring import Divided, divided, pull
 from training.batches import Example, draw_steps, tokenise
 from training.constraint import NOISE_FLOORS, Constraint, noise_floor
 from training.controllers import State, started, weight_after
-from training.divergences import DIVERGENCES
 from training.loop import Gradient, seed_everything, train
+from training.merging.pairing import refuse_another_architecture
 from training.model import load_policy, load_tokenizer
+from training.objectives.divergences import DIVERGENCES
 from training.output import refuse_existing
-from training.pairing import refuse_another_architecture
 from training.parallel import agreed
 from training.progress import Report
 from training.projection import largest_weight, line_to

@@ -15,17 +15,6 @@ Knobs, all of `preference`: `share` λ (.5), `every` k (10), `ema` (0), `slice` 
 from collections.abc import Mapping
 
 from holdfast.remediation import Plan
-from training.alternation import (
-    NOTHING,
-    Known,
-    Objective,
-    Rule,
-    chosen,
-    measured,
-    to_measure,
-    trained,
-    weighted_gaps,
-)
 from training.joint import (
     Memory,
     Sides,
@@ -37,6 +26,17 @@ from training.joint import (
     two_sides,
 )
 from training.loop import Gradient, train
+from training.objectives.alternation import (
+    NOTHING,
+    Known,
+    Objective,
+    Rule,
+    chosen,
+    measured,
+    to_measure,
+    trained,
+    weighted_gaps,
+)
 from training.progress import Report
 from training.resume import goes_on
 from training.trainable import save_checkpoint

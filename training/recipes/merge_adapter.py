@@ -17,11 +17,11 @@ from torch import Tensor
 from holdfast.adapter import ADAPTER_WEIGHTS, PlainLora, read_lora
 from holdfast.errors import CheckpointRefused, InvalidPlan
 from holdfast.remediation import Plan
-from training.averaging import RATIO_TOLERANCE, swallowed
-from training.merging import Move, move_of, read_alike, refuse_nonfinite, write_tensors
+from training.merging.averaging import RATIO_TOLERANCE, swallowed
+from training.merging.rounding import DROPPED_BITS, round_by_chance
+from training.merging.streaming import Move, move_of, read_alike, refuse_nonfinite, write_tensors
 from training.output import refuse_existing, whole_checkpoint
 from training.progress import Report
-from training.rounding import DROPPED_BITS, round_by_chance
 from training.shards import read_object, read_spans
 
 

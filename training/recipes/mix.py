@@ -9,9 +9,9 @@ nats a token), so λ weighs this model's numbers and not their importance.
 from collections.abc import Mapping
 
 from holdfast.remediation import Plan
-from training.alternation import OBJECTIVES, Objective
 from training.joint import Sides, two_sides
 from training.loop import Gradient, train
+from training.objectives.alternation import OBJECTIVES, Objective
 from training.progress import Report
 from training.trainable import save_checkpoint
 

@@ -18,13 +18,13 @@ from torch import Tensor
 
 from holdfast.errors import InvalidPlan
 from holdfast.remediation import Plan
-from training.averaging import check_ratio, write_average
-from training.layers import block_of
-from training.merging import Move, move_of, read_alike, write_tensors
+from training.merging.averaging import check_ratio, write_average
+from training.merging.layers import block_of
+from training.merging.pairing import Pair, pair_of, pair_up
+from training.merging.streaming import Move, move_of, read_alike, write_tensors
+from training.merging.subspace import cosine, leading_directions, projected
 from training.output import refuse_existing, whole_checkpoint
-from training.pairing import Pair, pair_of, pair_up
 from training.progress import Report
-from training.subspace import cosine, leading_directions, projected
 
 Triples = Iterator[tuple[str, list[Tensor]]]
 

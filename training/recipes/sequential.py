@@ -7,9 +7,9 @@ conflict, the second stage undoes part of the first, however long either is
 """
 
 from holdfast.remediation import Plan
-from training.alternation import Objective
 from training.joint import Memory, alternating, realised, two_sides
 from training.loop import train
+from training.objectives.alternation import Objective
 from training.progress import Report
 from training.trainable import save_checkpoint
 

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 
 from holdfast.errors import InvalidPlan
 from holdfast.remediation import Plan
-from training.averaging import check_ratio
 from training.loop import Gradient, train
-from training.merging import Move, move_of, read_alike, write_tensors
+from training.merging.averaging import check_ratio
+from training.merging.pairing import pair_up
+from training.merging.streaming import Move, move_of, read_alike, write_tensors
 from training.model import trained_weights
 from training.output import refuse_existing, whole_checkpoint
-from training.pairing import pair_up
 from training.progress import Report
 from training.recipes.rehearsal import prepared
 from training.supervised import supervised

@@ -23,11 +23,11 @@ from holdfast.errors import InvalidPlan
 from holdfast.remediation import Plan
 from training.fisher import diagonal_fisher
 from training.loop import Gradient, train
+from training.merging.pairing import refuse_another_architecture
 from training.model import load_policy, load_tokenizer, trained_weights
+from training.objectives.penalties import ewc, l1_sp, l2_sp
 from training.output import refuse_existing
-from training.pairing import refuse_another_architecture
 from training.parallel import local, placed, total
-from training.penalties import ewc, l1_sp, l2_sp
 from training.progress import Report
 from training.recipes.rehearsal import prepared
 from training.sources import read_sources, tokenise_sources, watch_of

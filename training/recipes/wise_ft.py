@@ -6,8 +6,8 @@ aligned language models, https://arxiv.org/abs/2309.06256. Knobs: `candidate_wei
 """
 
 from holdfast.remediation import Plan
-from training.averaging import write_average
-from training.pairing import pair_of
+from training.merging.averaging import write_average
+from training.merging.pairing import pair_of
 from training.progress import Report
 
 

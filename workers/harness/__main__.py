@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.errors import TaskRefused
+from workers.children.wire import receive, send
 from workers.harness.tasks import Item, asks_of, choose, digest_of, load_items, score
-from workers.wire import receive, send
 
 
 def main(name: str, folder: Path | None) -> None:

@@ -13,10 +13,10 @@ from typing import Any
 from holdfast.errors import TaskRefused
 from holdfast.settings import Settings
 from holdfast.trial import Trial
+from workers.children.supervisor import runner_environment
+from workers.children.wire import receive, send
 from workers.probes import harness_task
 from workers.probes.question import Answer, Question
-from workers.supervisor import runner_environment
-from workers.wire import receive, send
 
 KEPT = ("HF_HOME", "HF_DATASETS_CACHE")  # where a task that comes with the harness has its data
 OFFLINE = {"HF_DATASETS_OFFLINE": "1", "HF_HUB_OFFLINE": "1"}

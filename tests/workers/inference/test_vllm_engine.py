@@ -12,10 +12,10 @@ from holdfast.errors import CheckpointRefused
 from holdfast.settings import read_settings
 from tests.support.servers import scratch_folder
 from tests.support.tiny_llama import build_tiny_llama
+from workers.children.guard import session_members
+from workers.children.supervisor import RunnerEngine
 from workers.engine import Backend, Completion, Continuation, Message, Sampling, Score
-from workers.guard import session_members
 from workers.inference.transformers_engine import TransformersEngine
-from workers.supervisor import RunnerEngine
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
 

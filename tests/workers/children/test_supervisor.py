@@ -1,0 +1,286 @@
+"""The process tree, with the scripted engine in it: real guard, runner, pipes and signals."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.errors import CheckpointRefused, EngineFailed
+from holdfast.settings import Settings, read_settings
+from tests.support.servers import scratch_folder
+from workers.backends import backend_of
+from workers.children.guard import session_members
+from workers.children.sessions import reap_leftovers, record_session
+from workers.children.supervisor import RunnerEngine, _each_once, _rebuilt, runner_environment
+from workers.engine import Completion, Continuation, Message, Sampling
+
+SHORT = Sampling(max_tokens=16)
+HI = (Message("user", "hello there"),)
+
+
+@pytest.fixture
+def settings(home: Path) -> Settings:
+    return read_settings({"HOLDFAST_HOME": str(home), "HOLDFAST_ENGINE": "scripted"})
+
+
+@pytest.fixture(scope="module")
+def warm() -> Iterator[RunnerEngine]:
+    """One tree for the tests that leave it as they found it."""
+    with scratch_folder() as folder:
+        given = {"HOLDFAST_HOME": str(folder), "HOLDFAST_ENGINE": "scripted"}
+        engine = RunnerEngine(read_settings(given))
+        yield engine
+        engine.close()
+
+
+@pytest.fixture
+def engine(settings: Settings) -> Iterator[RunnerEngine]:
+    engine = RunnerEngine(settings)
+    yield engine
+    engine.close()
+
+
+def scripted(folder: Path, **script: object) -> Path:
+    folder.mkdir()
+    (folder / "scripted.json").write_text(json.dumps(script))
+    return folder
+
+
+def sessions(home: Path) -> list[int]:
+    return [int(file.stem) for file in (home / "run").glob("*.sid")]
+
+
+def eventually(true: Callable[[], bool], seconds: float = 10.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_answers_come_through_the_tree(warm: RunnerEngine, tmp_path: Path) -> None:
+    warm.open(scripted(tmp_path / "a", behaviour="echo"), None)
+    assert dict(warm.generate([HI, "raw text"], SHORT)) == {
+        0: Completion("hello there", "stop", 2),
+        1: Completion("raw text", "stop", 2),
+    }
+    assert warm.alive
+
+
+def test_the_backend_is_known_before_anything_runs(engine: RunnerEngine) -> None:
+    assert engine.backend == backend_of("scripted")
+    assert not engine.alive
+
+
+def test_a_second_checkpoint_is_opened_in_the_same_tree(
+    engine: RunnerEngine, settings: Settings, tmp_path: Path
+) -> None:
+    engine.open(scripted(tmp_path / "a", behaviour="echo"), None)
+    before = sessions(settings.home)
+    engine.open(scripted(tmp_path / "b", behaviour="empty"), None)
+    assert dict(engine.generate([HI], SHORT))[0].text == ""
+    assert sessions(settings.home) == before
+
+
+def test_a_refused_checkpoint_is_the_callers_error_and_the_tree_stays(
+    warm: RunnerEngine, tmp_path: Path
+) -> None:
+    with pytest.raises(CheckpointRefused, match=r"no scripted\.json"):
+        warm.open(tmp_path, None)
+    assert warm.alive
+    warm.open(scripted(tmp_path / "a", behaviour="echo"), None)
+    assert dict(warm.generate(["again"], SHORT))[0].text == "again"
+
+
+def test_scores_that_are_no_numbers_arrive_as_such(warm: RunnerEngine, tmp_path: Path) -> None:
+    warm.open(scripted(tmp_path / "a", behaviour="nan"), None)
+    ((_, score),) = warm.logprobs([Continuation("a", " b")])
+    assert score.logprob != score.logprob
+
+
+def test_without_an_open_there_is_nothing_to_ask(engine: RunnerEngine) -> None:
+    with pytest.raises(EngineFailed, match="open a checkpoint"):
+        list(engine.generate([HI], SHORT))
+
+
+def test_kill_ends_a_call_that_blocks(
+    engine: RunnerEngine, settings: Settings, tmp_path: Path
+) -> None:
+    engine.open(scripted(tmp_path / "slow", behaviour="echo", seconds_per_answer=60), None)
+    (session,) = sessions(settings.home)
+    threading.Timer(0.3, engine.kill).start()
+    started = time.monotonic()
+    with pytest.raises(EngineFailed, match="ended in mid-call"):
+        list(engine.generate([HI], SHORT))
+    assert time.monotonic() - started < 10
+    assert not engine.alive
+    assert session_members(session) == []
+    assert sessions(settings.home) == []  # the call waits for the thread that ends the tree
+
+
+def test_a_runner_that_dies_fails_the_call_and_can_be_opened_again(
+    engine: RunnerEngine, settings: Settings, tmp_path: Path
+) -> None:
+    folder = scripted(tmp_path / "slow", behaviour="echo", seconds_per_answer=0.2)
+    engine.open(folder, None)
+    (session,) = sessions(settings.home)
+    answers = engine.generate([HI] * 100, SHORT)
+    next(answers)
+    for pid in session_members(session):
+        if pid != session:  # the guard leads the session
+            os.kill(pid, signal.SIGKILL)
+    with pytest.raises(EngineFailed, match=r"engine\.log"):
+        list(answers)
+    engine.open(folder, None)
+    assert len(dict(engine.generate([HI], SHORT))) == 1
+
+
+def test_answers_that_nobody_wants_any_more_are_not_those_of_the_next_call(
+    engine: RunnerEngine, tmp_path: Path
+) -> None:
+    folder = scripted(tmp_path / "a", behaviour="echo", seconds_per_answer=0.01)
+    engine.open(folder, None)
+    answers = engine.generate(["one", "two", "three"], SHORT)
+    next(answers)
+    answers.close()  # type: ignore[attr-defined]
+    assert not engine.alive
+    engine.open(folder, None)
+    assert dict(engine.generate(["four"], SHORT))[0].text == "four"
+
+
+SUPERVISOR = """
+import sys, time
+from pathlib import Path
+from typing import Any
+from holdfast.settings import read_settings
+from workers.engine import Sampling
+from workers.children.supervisor import RunnerEngine
+engine = RunnerEngine(read_settings({"HOLDFAST_HOME": sys.argv[1], "HOLDFAST_ENGINE": "scripted"}))
+engine.open(Path(sys.argv[2]), None)
+print("open", flush=True)
+list(engine.generate(["x"] * 1000, Sampling(4)))
+"""
+
+
+@pytest.fixture
+def orphaned(home: Path, tmp_path: Path) -> Iterator[tuple[int, "subprocess.Popen[str]"]]:
+    """A supervisor in a process of its own, busy, and the session of its tree."""
+    folder = scripted(tmp_path / "slow", behaviour="echo", seconds_per_answer=30)
+    with subprocess.Popen(
+        [sys.executable, "-c", SUPERVISOR, str(home), str(folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as supervisor:
+        assert supervisor.stdout is not None
+        assert supervisor.stdout.readline() == "open\n"
+        (session,) = sessions(home)
+        yield session, supervisor
+        supervisor.kill()
+
+
+def test_a_killed_supervisor_leaves_no_process_behind(
+    orphaned: tuple[int, "subprocess.Popen[str]"],
+) -> None:
+    session, supervisor = orphaned
+    assert len(session_members(session)) == 2
+    supervisor.kill()
+    supervisor.wait()
+    assert eventually(lambda: session_members(session) == [])
+
+
+def test_leftovers_of_a_killed_guard_are_reaped_by_the_next_worker(
+    orphaned: tuple[int, "subprocess.Popen[str]"], home: Path
+) -> None:
+    session, supervisor = orphaned
+    assert reap_leftovers(home) == []  # its supervisor is alive
+    os.kill(session, signal.SIGKILL)
+    supervisor.kill()
+    supervisor.wait()
+    # the runner, asleep in an answer, has noticed nothing; the dead guard is init's to bury
+    assert eventually(lambda: len(session_members(session)) == 1)
+    assert reap_leftovers(home) == [session]
+    assert session_members(session) == []
+    assert sessions(home) == []
+
+
+def test_a_session_that_is_not_ours_is_left_alone(home: Path, tmp_path: Path) -> None:
+    (home / "run").mkdir()
+    with subprocess.Popen(["sleep", "60"], start_new_session=True, cwd=tmp_path) as other:
+        record_session(home, other.pid)
+        file = home / "run" / f"{other.pid}.sid"
+        record = json.loads(file.read_text())
+        file.write_text(json.dumps({**record, "supervisor_start": "1"}))
+        assert reap_leftovers(home) == []
+        assert other.poll() is None
+        assert not file.exists()
+        other.kill()
+
+
+def test_no_secret_reaches_the_runner(home: Path) -> None:
+    given = {
+        "PATH": "/bin",
+        "CUDA_VISIBLE_DEVICES": "1",
+        "HOLDFAST_DATABASE_URL": "postgresql://user:secret@host/db",
+        "HOLDFAST_BROKER_URL": "redis://:secret@host",
+        "HOLDFAST_KEY_PEPPER": "secret",
+        "HF_TOKEN": "secret",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "VLLM_API_KEY": "secret",
+        "PYTHONPATH": "/home/user/repo",
+    }
+    environment = runner_environment(home, given, {"CUDA_VISIBLE_DEVICES": "0"})
+    assert "secret" not in json.dumps(environment)
+    assert environment["CUDA_VISIBLE_DEVICES"] == "0"
+    assert environment["HF_HUB_OFFLINE"] == environment["PYTHONSAFEPATH"] == "1"
+    assert "PYTHONPATH" not in environment
+
+
+def test_on_few_cores_vllm_sets_none_aside_unless_the_operator_says_so(home: Path) -> None:
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        ours = runner_environment(home, {}, {})
+        theirs = runner_environment(home, {"VLLM_CPU_NUM_OF_RESERVED_CPU": "1"}, {})
+    finally:
+        os.sched_setaffinity(0, cores)
+    assert ours["VLLM_CPU_NUM_OF_RESERVED_CPU"] == "0"
+    assert theirs["VLLM_CPU_NUM_OF_RESERVED_CPU"] == "1"
+
+
+def test_the_running_tree_has_that_environment_and_works_inside_the_data_folder(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOLDFAST_DATABASE_URL", "postgresql://user:secret@host/db")
+    engine = RunnerEngine(settings)
+    engine.open(scripted(tmp_path / "a", behaviour="echo"), None)
+    (session,) = sessions(settings.home)
+    for pid in session_members(session):
+        assert b"secret" not in Path(f"/proc/{pid}/environ").read_bytes()
+        assert Path(f"/proc/{pid}/cwd").resolve() == (settings.home / "run").resolve()
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    ("indexes", "complaint"),
+    [([0, 1, 1], "twice"), ([0, 2], "unasked"), ([0], "left 1 of 2"), ([], "left 2 of 2")],
+)
+def test_an_engine_that_does_not_answer_each_question_once_has_failed(
+    indexes: list[int], complaint: str
+) -> None:
+    replies: list[tuple[int, dict[str, Any]]] = [(index, {}) for index in indexes]
+    with pytest.raises(EngineFailed, match=complaint):
+        list(_each_once(2, iter(replies)))
+
+
+def test_an_error_of_an_unknown_name_is_still_an_engines() -> None:
+    assert type(_rebuilt("CheckpointRefused", "no")) is CheckpointRefused
+    assert type(_rebuilt("Any", "no")) is type(_rebuilt("Exotic", "no")) is EngineFailed

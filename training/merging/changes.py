@@ -1,0 +1,107 @@
+"""How far fine-tuning moved the weights, counted by size, without sorting or holding them.
+
+A float's leading bits order positive floats as the floats themselves, so a histogram over them
+gives any quantile to within a five-hundredth. Of a large tensor one run of elements in sixteen is
+read, staggered so that no row or column is always passed over; the rest stays on the disk.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from training.merging.pairing import Pair
+from training.merging.streaming import PIECE, THREADS, WIDEST, in_threads
+from training.shards import FLOATS, Span, WeightFiles
+
+DROPPED_BITS = 14  # of a float's 32; what is left counts changes to within a five-hundredth
+BINS = 1 << (31 - DROPPED_BITS)
+LARGE = 1 << 19  # elements
+RUN = 1 << 13  # elements that are read together, of a large tensor
+STRIDE = 16  # one run in so many
+STAGGER = 5  # by how many runs the next one is shifted within its sixteen
+
+
+def change(baseline: Tensor, candidate: Tensor) -> Tensor:
+    """How far each weight moved, in fp32."""
+    exact = torch.promote_types(baseline.dtype, torch.float32)
+    return candidate.to(exact, copy=True).sub_(baseline.to(exact)).abs_().float()
+
+
+def find_thresholds(
+    pair: Pair, folders: tuple[Path, Path], keep: float, *, by_tensor: bool
+) -> dict[str, float]:
+    """The smallest change that is among the share `keep`, by name: of each tensor, or of all.
+
+    folders: where the pair's baseline and candidate lie.
+    """
+    spans = (pair.baseline, pair.candidate)
+    names = [name for name, span in pair.layout.items() if span.floating is not None]
+    with ExitStack() as stack:
+        files = [
+            stack.enter_context(WeightFiles.opened(folder, placed, os.O_RDONLY))
+            for folder, placed in zip(folders, spans, strict=True)
+        ]
+
+        def count(thread: int) -> tuple[dict[str, float], Tensor]:
+            scratch = torch.empty(2, WIDEST * PIECE, dtype=torch.uint8)
+            alone: dict[str, float] = {}
+            whole = torch.zeros(BINS, dtype=torch.float64)
+            for name in names[thread::THREADS]:
+                counts = _counts([placed[name] for placed in spans], files, scratch)
+                if by_tensor:
+                    alone[name] = threshold(counts, keep)
+                else:
+                    looked = max(int(counts.sum()), 1)
+                    whole.add_(counts, alpha=spans[0][name].elements / looked)
+            return alone, whole
+
+        counted = in_threads(count)
+    if by_tensor:
+        return {name: found for alone, _ in counted for name, found in alone.items()}
+    whole = torch.stack([part for _, part in counted]).sum(0)
+    return dict.fromkeys(names, threshold(whole, keep))
+
+
+def _counts(spans: Sequence[Span], files: Sequence[WeightFiles], scratch: Tensor) -> Tensor:
+    """[BINS] counts by size of the changes of one tensor that are looked at."""
+    ours, stored = spans[0], FLOATS[spans[0].dtype]
+    width = ours.nbytes // max(ours.elements, 1)
+    counts = torch.zeros(BINS, dtype=torch.int64)
+    filled = 0
+    for first, count in [*runs(ours.elements), (0, 0)]:  # the last one is the end
+        if filled and (filled + count > PIECE or not count):
+            sides = scratch[:, : filled * width].view(stored)
+            counts += count_changes(change(*sides))
+            filled = 0
+        for side, span, file in zip(scratch, spans, files, strict=True):
+            file.read(span, first * width, side[filled * width : (filled + count) * width])
+        filled += count
+    return counts
+
+
+def runs(elements: int) -> Iterator[tuple[int, int]]:
+    """First element and count of what is read: all, or one run in sixteen of a large tensor."""
+    if elements <= LARGE:
+        if elements:
+            yield 0, elements
+        return
+    for block, first in enumerate(range(0, elements, STRIDE * RUN)):
+        begin = first + STAGGER * block % STRIDE * RUN
+        if begin < elements:
+            yield begin, min(RUN, elements - begin)
+
+
+def count_changes(changes: Tensor) -> Tensor:
+    """[BINS] counts of changes [N] by size; a tie falls into one bin."""
+    return torch.bincount(changes.view(torch.int32) >> DROPPED_BITS, minlength=BINS)
+
+
+def threshold(histogram: Tensor, keep: float) -> float:
+    """The change from which on at least the share `keep` is kept, ties in one bin all or none."""
+    at_least = histogram.flip(0).cumsum(0).flip(0)  # of each bin: how many lie in it or above
+    enough = int((at_least >= keep * at_least[0]).sum()) - 1
+    return float(torch.tensor(enough << DROPPED_BITS, dtype=torch.int32).view(torch.float32))

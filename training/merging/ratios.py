@@ -1,0 +1,145 @@
+"""The ratios of a heterogeneous average that lose least, at a given mean.
+
+What an average can lose is the task's rows, which the candidate knows, and the baseline's refusals:
+each is measured by mean -log p of completions, as the share of what lies between the two
+checkpoints, and the shares are added up. The weights of each try are put into one model in place;
+Nelder-Mead on the set of allowed ratios. The uniform ratios are the first tried, so what is found
+is, on these rows, never worse than they are.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import fsum
+from pathlib import Path
+
+import torch
+from scipy.optimize import minimize
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+
+from holdfast.errors import NotBuilt
+from holdfast.remediation import Plan
+from holdfast.simplex import ENOUGH, project
+from holdfast.task_data import Kind
+from training.batches import Example, tokenise
+from training.merging.averaging import average
+from training.merging.layers import weights_by_name
+from training.merging.pairing import Pair
+from training.merging.streaming import read_alike
+from training.model import load_policy, load_tokenizer, stored_weights
+from training.progress import Report
+from training.sources import read_sources
+from training.watch import first_tokens, mean_nats
+
+FIRST_STEP = 0.2  # of a ratio: how far the first points lie from the uniform one
+
+
+@dataclass(frozen=True, slots=True)
+class Stake:
+    """Something that an average may lose: nats a token where it is whole, and where it is gone."""
+
+    whole: float
+    gone: float
+
+    def lost(self, nats: float) -> float:
+        """The share of it that is lost at so many nats; negative where more than all is kept."""
+        return (nats - self.whole) / (self.gone - self.whole)
+
+
+def search(pair: Pair, plan: Plan, candidate: Path, report: Report) -> tuple[float, ...]:
+    """The ratios, of those tried, that lose least of the task and of the refusals together."""
+    tokenizer = load_tokenizer(plan.baseline)
+    rows, pad = rows_scored(plan, tokenizer), tokenizer.pad_token_id or 0
+    policy = load_policy(plan.baseline)
+    state = weights_in_place(policy)
+
+    def nats_at(ratios: Sequence[float]) -> dict[Kind, float]:
+        set_weights(state, pair, (plan.baseline, candidate), ratios)
+        return {kind: mean_nats(policy, examples, pad) for kind, examples in rows.items()}
+
+    baseline_nats, candidate_nats = (nats_at((end,) * plan.hma.groups) for end in (0.0, 1.0))
+    stakes = what_is_at_stake(baseline_nats, candidate_nats, report)
+    tried: dict[tuple[float, ...], float] = {}
+
+    def lost_at(free: Sequence[float]) -> float:
+        ratios = allowed(free, plan.candidate_weight, plan.hma.groups)
+        if ratios not in tried:
+            nats = nats_at(ratios)
+            tried[ratios] = fsum(stake.lost(nats[kind]) for kind, stake in stakes.items())
+            told = {f"{kind}_nats": value for kind, value in nats.items()}
+            report("try", ratios=ratios, lost=tried[ratios], **told)
+        return tried[ratios]
+
+    begin = [plan.candidate_weight] * (plan.hma.groups - 1)
+    points = [begin] + [
+        [value - FIRST_STEP * (place == k) for place, value in enumerate(begin)]
+        for k in range(len(begin))
+    ]
+    lost_at(begin)
+    if begin and stakes:
+        options = {"initial_simplex": points, "maxfev": plan.hma.tries, "xatol": ENOUGH, "fatol": 0}
+        minimize(lost_at, begin, method="Nelder-Mead", options=options)
+    return min(tried, key=lambda ratios: tried[ratios])
+
+
+def what_is_at_stake(
+    baseline: Mapping[Kind, float], candidate: Mapping[Kind, float], report: Report
+) -> dict[Kind, Stake]:
+    """The task, which the candidate has, and the refusals, which the baseline has.
+
+    Where the one that should have it has no more of it than the other, nothing is at stake.
+    """
+    stakes: dict[Kind, Stake] = {}
+    for kind in baseline:
+        whole, gone = candidate[kind], baseline[kind]
+        if kind == "refusal":
+            whole, gone = gone, whole
+        if gone > whole:
+            stakes[kind] = Stake(whole, gone)
+        else:
+            report("note", text=f"an average loses nothing of the {kind} rows: not weighed")
+    return stakes
+
+
+def allowed(free: Sequence[float], mean: float, groups: int) -> tuple[float, ...]:
+    """The allowed ratios nearest to these, the last of which follows from the mean."""
+    return project([*free, groups * mean - sum(free)], mean)
+
+
+def rows_scored(plan: Plan, tokenizer: PreTrainedTokenizerBase) -> dict[Kind, Sequence[Example]]:
+    """As many rows of each kind as the search looks at, drawn by the plan's seed.
+
+    Of a refusal, the first tokens: they decide the rest. Without rehearsal data the task alone.
+    """
+    wanted: set[Kind] = {"task"} if plan.rehearsal_data is None else {"task", "refusal"}
+    scored: dict[Kind, Sequence[Example]] = {}
+    for kind, (path, rows) in sorted(read_sources(plan, wanted).items()):
+        drawn = random.Random(plan.seed).sample(rows, min(plan.hma.rows, len(rows)))  # noqa: S311 - an order to reproduce, not a secret
+        examples = tokenise(drawn, tokenizer, plan.max_length, path)
+        scored[kind] = examples if kind == "task" else [first_tokens(one) for one in examples]
+    return scored
+
+
+def weights_in_place(policy: nn.Module) -> dict[str, Tensor]:
+    """The policy's own tensors by the names of the files; NotBuilt where loading changes more."""
+    state = stored_weights(policy)
+    own = {tensor.data_ptr() for tensor in policy.state_dict().values()}
+    if packed := [name for name, tensor in state.items() if tensor.data_ptr() not in own]:
+        raise NotBuilt(
+            f"{packed[0]!r} is packed with others when transformers loads it, so ratios cannot be "
+            "tried in place; give hma.ratios"
+        )
+    return state
+
+
+@torch.no_grad()
+def set_weights(
+    state: Mapping[str, Tensor], pair: Pair, folders: tuple[Path, Path], ratios: Sequence[float]
+) -> None:
+    """Put the average into a policy's weights in place, a tensor at a time."""
+    weights = weights_by_name(pair.layout, ratios)
+    for name, (baseline, candidate) in read_alike(folders, (pair.baseline, pair.candidate)):
+        if name in weights and baseline.is_floating_point():
+            where = state[name].device
+            average(baseline.to(where), candidate.to(where), weights[name], state[name])

@@ -1,0 +1,204 @@
+"""Two checkpoints merged into a third, streamed: pieces of two megabytes, two threads.
+
+What is done with a piece is the caller's `blend`; memory does not grow with the model. On the way
+every weight that is read is looked at for NaN and infinity, and how far the result moved from
+baseline to candidate is measured, because rounding back to bf16 can undo a merge. One weight in
+eight is enough for that; where those do not differ, all are.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from holdfast.errors import CheckpointRefused
+from training.merging.pairing import Pair
+from training.shards import Span, WeightFiles, lay_out
+
+T = TypeVar("T")
+
+PIECE = 1 << 20  # elements; with smaller ones the two threads wait for the interpreter's lock
+WIDEST = 8  # bytes of an element
+THREADS = 2
+MEASURED = 8  # one weight in so many
+MEASURED_LEAST = 1 << 12
+
+
+class Blend(Protocol):
+    """What becomes of a piece of one tensor."""
+
+    def __call__(self, name: str, baseline: Tensor, candidate: Tensor, out: Tensor) -> None:
+        """Fill `out` from the two, [N] each; theirs is the stored dtype, `out`'s that or fp32.
+
+        Indices and flags come as bytes, which are not floating-point and can only be copied.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """How far a tensor moved: <m - b, c - b> and ||c - b||², m being what was written."""
+
+    kept: float = 0.0
+    apart: float = 0.0
+
+    def __add__(self, other: "Move") -> "Move":
+        return Move(self.kept + other.kept, self.apart + other.apart)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """`count` elements of one tensor from element `first` on, in all three checkpoints."""
+
+    name: str
+    baseline: Span
+    candidate: Span
+    merged: Span
+    first: int
+    count: int
+
+
+def merge(
+    pair: Pair, folders: tuple[Path, Path, Path], blend: Blend, *, fp32: bool
+) -> dict[str, Move]:
+    """Write the blend's weight files into the last of (baseline, candidate, output).
+
+    Returns how far each tensor of weights moved. Raises CheckpointRefused on NaN or infinity in
+    either checkpoint.
+    """
+    merged = lay_out(pair.layout, folders[2], fp32=fp32)
+    spans = (pair.baseline, pair.candidate, merged)
+    pieces = [piece for name in merged for piece in _cut(name, spans)]
+    flags = (os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)
+    with ExitStack() as stack:
+        files = [
+            stack.enter_context(WeightFiles.opened(*opened))
+            for opened in zip(folders, spans, flags, strict=True)
+        ]
+        moves = in_threads(lambda k: _merge_pieces(pieces[k::THREADS], files, blend))
+    return {
+        name: sum((part[name] for part in moves if name in part), Move())
+        for name, span in merged.items()
+        if span.floating is not None
+    }
+
+
+def in_threads(work: Callable[[int], T]) -> list[T]:
+    """What `work` returns in each of the threads, which it is told by number; a core for each."""
+    with ThreadPoolExecutor(THREADS, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        return list(pool.map(work, range(THREADS)))
+
+
+def _cut(name: str, spans: Sequence[Mapping[str, Span]]) -> Iterator[Piece]:
+    baseline, candidate, merged = (side[name] for side in spans)
+    for first in range(0, merged.elements, PIECE):
+        count = min(PIECE, merged.elements - first)
+        yield Piece(name, baseline, candidate, merged, first, count)
+
+
+def _merge_pieces(
+    pieces: Sequence[Piece], files: Sequence[WeightFiles], blend: Blend
+) -> dict[str, Move]:
+    moves: dict[str, Move] = {}
+    # allocating for every piece would cost more than the arithmetic
+    scratch = torch.empty(3, WIDEST * PIECE, dtype=torch.uint8)
+    for piece in pieces:
+        move = _merge_piece(piece, files, blend, scratch)
+        moves[piece.name] = moves.get(piece.name, Move()) + move
+    return moves
+
+
+def _merge_piece(piece: Piece, files: Sequence[WeightFiles], blend: Blend, scratch: Tensor) -> Move:
+    width = piece.baseline.nbytes // piece.baseline.elements
+    raw = scratch[:2, : piece.count * width]
+    files[0].read(piece.baseline, piece.first * width, raw[0])
+    files[1].read(piece.candidate, piece.first * width, raw[1])
+    place = piece.merged.nbytes // piece.merged.elements * piece.first
+    stored, kept = piece.baseline.floating, piece.merged.floating
+    if stored is None or kept is None:
+        blend(piece.name, raw[0], raw[1], scratch[2][: raw.shape[1]])
+        files[2].write(piece.merged, place, scratch[2][: raw.shape[1]])
+        return Move()
+    baseline, candidate = raw[0].view(stored), raw[1].view(stored)
+    merged = scratch[2].view(kept)[: piece.count]
+    refuse_nonfinite(piece.name, baseline, "baseline")
+    refuse_nonfinite(piece.name, candidate, "candidate")
+    blend(piece.name, baseline, candidate, merged)
+    files[2].write(piece.merged, place, merged)
+    return measured(baseline, candidate, merged)
+
+
+def write_tensors(
+    layout: Mapping[str, Span], folder: Path, tensors: Iterable[tuple[str, Tensor]], *, fp32: bool
+) -> None:
+    """Write the weight files of `layout`, each tensor rounded once to what it is stored as."""
+    placed = lay_out(layout, folder, fp32=fp32)
+    with WeightFiles.opened(folder, placed, os.O_WRONLY) as files:
+        for name, tensor in tensors:
+            if name in placed:
+                kept = placed[name].floating
+                files.write(
+                    placed[name], 0, (tensor if kept is None else tensor.to(kept)).contiguous()
+                )
+
+
+def read_alike(
+    folders: Sequence[Path], spans: Sequence[Mapping[str, Span]]
+) -> Iterator[tuple[str, list[Tensor]]]:
+    """Every tensor by name, as each of the checkpoints stores it; one name at a time.
+
+    Indices and flags come as bytes. Refuses NaN and infinity as `merge` does.
+    """
+    with ExitStack() as stack:
+        files = [
+            stack.enter_context(WeightFiles.opened(folder, placed, os.O_RDONLY))
+            for folder, placed in zip(folders, spans, strict=True)
+        ]
+        for name, span in spans[0].items():
+            alike = [_empty(span) for _ in files]
+            for opened, placed, tensor, folder in zip(files, spans, alike, folders, strict=True):
+                opened.read(placed[name], 0, tensor)
+                if tensor.is_floating_point():
+                    refuse_nonfinite(name, tensor, f"checkpoint {folder.name}")
+            yield name, alike
+
+
+def _empty(span: Span) -> Tensor:
+    if span.floating is None:
+        return torch.empty(span.nbytes, dtype=torch.uint8)
+    return torch.empty(span.shape, dtype=span.floating)
+
+
+def refuse_nonfinite(name: str, weights: Tensor, who: str) -> None:
+    """Raise CheckpointRefused if any of the weights is NaN or infinite."""
+    # a sum shows both, but may overflow on its own
+    if not isfinite(weights.sum().item()) and not torch.isfinite(weights).all():
+        raise CheckpointRefused(
+            f"the {who} holds NaN or infinite weights in {name!r}, which no merge can mend; "
+            "train it again, or merge another one"
+        )
+
+
+def measured(baseline: Tensor, candidate: Tensor, merged: Tensor) -> Move:
+    """How far a piece moved, by its first eighth if there is any difference in that."""
+    count = max(len(merged) // MEASURED, min(len(merged), MEASURED_LEAST))
+    move = move_of(baseline[:count], candidate[:count], merged[:count])
+    if move.apart == 0 and count < len(merged):
+        return move_of(baseline, candidate, merged)
+    scale = len(merged) / count
+    return Move(scale * move.kept, scale * move.apart)
+
+
+def move_of(baseline: Tensor, candidate: Tensor, merged: Tensor) -> Move:
+    """How far `merged` moved from baseline to candidate; all of one shape."""
+    exact = torch.promote_types(merged.dtype, torch.float32)
+    ours = baseline.to(exact)
+    apart = candidate.to(exact, copy=True).sub_(ours)
+    moved = merged.to(exact).sub(ours)
+    return Move(torch.dot(moved, apart).item(), torch.dot(apart, apart).item())

@@ -1,0 +1,76 @@
+"""The child that holds one engine: `python -m workers.children.runner ENGINE`, by the guard.
+
+It reads requests from standard input and writes answers to standard output. Model libraries print
+too, so the real standard output is put aside at once and what they print goes to the log. It knows
+no database, broker, key or suite. An error that is ours to name goes back as an answer; any other
+ends the process, with its traceback in the log: an engine in an unknown state answers nothing.
+"""
+
+import argparse
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+from holdfast.errors import HoldfastError
+from workers.children.wire import (
+    asked_from_json,
+    prompt_from_json,
+    receive,
+    reply_to_json,
+    sampling_from_json,
+    send,
+)
+from workers.engine import Engine
+from workers.inference import open_engine
+
+
+def main() -> None:
+    """Serve until the end of the requests."""
+    parser = argparse.ArgumentParser(prog="python -m workers.children.runner")
+    parser.add_argument("engine", choices=("vllm", "transformers", "scripted"))
+    parser.add_argument("--gpu-memory-utilization", type=float, default=0.85)
+    options = parser.parse_args()
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    engine = open_engine(options.engine, gpu_memory_utilization=options.gpu_memory_utilization)
+    try:
+        serve(engine, sys.stdin, answers)
+    finally:
+        engine.close()
+
+
+def serve(engine: Engine, requests: IO[str], answers: IO[str]) -> None:
+    """Answer one request after the other."""
+    while (request := receive(requests)) is not None:
+        try:
+            answer(engine, request, answers)
+        except HoldfastError as error:
+            send(answers, {"error": type(error).__name__, "detail": str(error)})
+        else:
+            send(answers, {"done": True})
+
+
+def answer(engine: Engine, request: dict[str, Any], answers: IO[str]) -> None:
+    """Do what one request asks for and stream its replies."""
+    match request:
+        case {"do": "backend"}:
+            send(answers, {"index": 0, "reply": asdict(engine.backend)})
+        case {"do": "open", "checkpoint": checkpoint, "template": template}:
+            engine.open(Path(checkpoint), template)
+        case {"do": "generate", "prompts": prompts, "sampling": sampling}:
+            conversations = [prompt_from_json(prompt) for prompt in prompts]
+            for index, completion in engine.generate(conversations, sampling_from_json(sampling)):
+                send(answers, reply_to_json(index, completion))
+        case {"do": "logprobs", "asked": asked}:
+            for index, score in engine.logprobs(asked_from_json(asked)):
+                send(answers, reply_to_json(index, score))
+        case {"do": "close"}:
+            engine.close()
+        case _:
+            raise ValueError(f"request {request.get('do')!r} is none that a supervisor sends")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,263 @@
+"""The engine as the pipeline sees it: a process tree that is started once and kept warm.
+
+    supervisor (here, in the Celery pool child; never imports torch)
+      └─ guard (leads the session, ends it when we are gone)
+           └─ runner (holds the engine) └─ whatever the engine starts
+
+A job that is canceled or loses its lease must stop now, while the call that waits for the answers
+blocks: `kill`, from another thread, ends the tree by its session id, and the call raises
+EngineFailed. The tree gets no secret: its environment is a short list of names.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from holdfast import errors
+from holdfast.errors import EngineFailed, HoldfastError
+from holdfast.settings import Settings
+from workers.backends import backend_of
+from workers.children.guard import end_session
+from workers.children.sessions import forget_session, reap_leftovers, record_session
+from workers.children.wire import asked_to_json, prompt_to_json, receive, send
+from workers.engine import Backend, Completion, Continuation, Prompt, Sampling, Score
+
+__all__ = ["RunnerEngine", "reap_leftovers"]
+
+KEPT_NAMES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "LD_PRELOAD")
+KEPT_PREFIXES = ("CUDA_", "NVIDIA_", "NCCL_", "OMP_", "MKL_", "VLLM_CPU_")
+FEW_CORES = 4  # up to so many, vLLM's scheduler shares them: a core of its own would cost too much
+FIXED = {
+    "PYTHONSAFEPATH": "1",  # users' repositories hold folders named `workers` too
+    "PYTHONUNBUFFERED": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "TOKENIZERS_PARALLELISM": "true",
+    "TQDM_DISABLE": "1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A started guard, and our ends of the three pipes; closing `life` ends the tree."""
+
+    guard: subprocess.Popen[bytes]
+    life: int
+    requests: IO[str]
+    answers: IO[str]
+    log: Path
+
+
+class RunnerEngine:
+    """An `Engine` in another process, started at the first `open` and again after a `kill`."""
+
+    def __init__(self, settings: Settings, device_env: Mapping[str, str] | None = None) -> None:
+        self._settings = settings
+        self._environment = runner_environment(settings.home, os.environ, device_env or {})
+        self._tree: Tree | None = None
+        self._calling = False
+        self._lock = threading.Lock()  # of the two above: `kill` comes from another thread
+        self._ending = threading.Lock()  # held by one `kill` until the tree is gone
+
+    @property
+    def backend(self) -> Backend:
+        """Known from what is installed; nothing is started for it."""
+        return backend_of(self._settings.engine)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the tree is up, so that the next `open` may be a swap."""
+        tree = self._tree
+        return tree is not None and tree.guard.poll() is None
+
+    def open(self, checkpoint: Path, template: str | None) -> None:
+        """Load weights, in a tree that is started first if there is none."""
+        if not self.alive:
+            self._start()
+        request = {"do": "open", "checkpoint": str(checkpoint), "template": template}
+        _drained(self._call(request))
+
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: Sampling
+    ) -> Iterator[tuple[int, Completion]]:
+        """Answer every prompt once, as they come."""
+        request = {
+            "do": "generate",
+            "prompts": [prompt_to_json(prompt) for prompt in prompts],
+            "sampling": sampling.to_json(),
+        }
+        for index, reply in _each_once(len(prompts), self._call(request)):
+            yield index, Completion(**reply)
+
+    def logprobs(self, asked: Sequence[Continuation]) -> Iterator[tuple[int, Score]]:
+        """Score every continuation once, as they come."""
+        request = {"do": "logprobs", "asked": asked_to_json(asked)}
+        for index, reply in _each_once(len(asked), self._call(request)):
+            yield index, Score(**reply)
+
+    def close(self) -> None:
+        """Free the device; returns when no process of the tree is left."""
+        self.kill()
+
+    def kill(self) -> None:
+        """End the tree at once; a call that waits for it in another thread raises EngineFailed.
+
+        Whoever calls it returns when the tree is gone, also if another thread is ending it: the
+        next engine is not to find the device taken.
+        """
+        with self._ending:
+            self._end_tree()
+
+    def _end_tree(self) -> None:
+        with self._lock:
+            tree, self._tree = self._tree, None
+            calling = self._calling
+        if tree is None:
+            return
+        end_session(tree.guard.pid, grace=0.0)
+        tree.guard.wait()
+        os.close(tree.life)
+        forget_session(self._settings.home, tree.guard.pid)
+        if not calling:  # else the call, which is at the other end of the pipes, closes them
+            _close_pipes(tree)
+
+    def _start(self) -> None:
+        self.kill()  # of a tree whose guard is gone, the record and the pipes are still there
+        tree = start_tree(self._settings, self._environment)
+        with self._lock:
+            self._tree = tree
+        record_session(self._settings.home, tree.guard.pid)
+        (reply,) = _drained(self._call({"do": "backend"}))
+        if (found := Backend(**reply)) != self.backend:
+            self.kill()
+            raise EngineFailed(f"the runner is {found}, expected {self.backend}; install it anew")
+
+    def _call(self, request: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Send one request and yield (index, reply) until its end.
+
+        Left before its end, by an error or by a caller that wants no more, it ends the tree: what
+        is still being computed is of no use, and the next answers would be those of this request.
+        """
+        with self._lock:
+            tree, self._calling = self._tree, True
+        settled = False
+        try:
+            if tree is None:
+                raise EngineFailed("no engine is running; open a checkpoint first")
+            while "done" not in (line := _exchange(tree, request)):
+                request = {}
+                if "error" in line:
+                    settled = True
+                    raise _rebuilt(line["error"], line["detail"])
+                yield line["index"], line["reply"]
+            settled = True
+        finally:
+            with self._lock:
+                self._calling = False
+            if not settled:
+                self.kill()
+            if tree is not None and self._tree is not tree:
+                _close_pipes(tree)
+
+
+def start_tree(settings: Settings, environment: Mapping[str, str]) -> Tree:
+    """Start guard and runner in a session of their own, inside the data folder."""
+    run, log = settings.home / "run", settings.home / "log" / "engine.log"
+    run.mkdir(parents=True, exist_ok=True)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    (life_end, life), (requests_end, requests), (answers, answers_end) = (
+        os.pipe(),
+        os.pipe(),
+        os.pipe(),
+    )
+    runner = (sys.executable, "-m", "workers.children.runner", settings.engine)
+    options = ("--gpu-memory-utilization", str(settings.gpu_memory_utilization))
+    guard = (sys.executable, "-m", "workers.children.guard", str(requests_end), str(answers_end))
+    with log.open("ab") as output:
+        started = subprocess.Popen(
+            [*guard, *runner, *options],
+            stdin=life_end,
+            stdout=output,
+            stderr=output,
+            pass_fds=(requests_end, answers_end),
+            start_new_session=True,
+            cwd=run,
+            env=dict(environment),
+        )
+    for end in (life_end, requests_end, answers_end):
+        os.close(end)
+    return Tree(
+        guard=started,
+        life=life,
+        requests=os.fdopen(requests, "w", encoding="utf-8"),
+        answers=os.fdopen(answers, encoding="utf-8"),
+        log=log,
+    )
+
+
+def runner_environment(
+    home: Path, given: Mapping[str, str], device_env: Mapping[str, str]
+) -> dict[str, str]:
+    """What a runner may know of the world: where programs and devices are, and no secret."""
+    kept = {
+        name: value
+        for name, value in given.items()
+        if name in KEPT_NAMES or name.startswith(KEPT_PREFIXES)
+    }
+    own = {**FIXED, "XDG_CACHE_HOME": str(home / "cache")}
+    if len(os.sched_getaffinity(0)) <= FEW_CORES:
+        kept = {"VLLM_CPU_NUM_OF_RESERVED_CPU": "0", **kept}
+    return {**kept, **own, **device_env}
+
+
+def _exchange(tree: Tree, request: dict[str, Any]) -> dict[str, Any]:
+    """Send a request, if there is one, and read the next line."""
+    try:
+        if request:
+            send(tree.requests, request)
+        line = receive(tree.answers)
+    except BrokenPipeError:
+        line = None
+    if line is None:
+        raise EngineFailed(f"the engine's process ended in mid-call; its log is {tree.log}")
+    return line
+
+
+def _drained(replies: Iterator[tuple[int, dict[str, Any]]]) -> list[dict[str, Any]]:
+    return [reply for _, reply in replies]
+
+
+def _each_once(
+    count: int, replies: Iterator[tuple[int, dict[str, Any]]]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Pass replies on and hold the engine to its contract: every index once."""
+    missing = set(range(count))
+    for index, reply in replies:
+        if index not in missing:
+            raise EngineFailed(f"the engine answered question {index} of {count} twice or unasked")
+        missing.remove(index)
+        yield index, reply
+    if missing:
+        raise EngineFailed(f"the engine left {len(missing)} of {count} questions unanswered")
+
+
+def _rebuilt(name: str, detail: str) -> HoldfastError:
+    """The error that the runner named, or EngineFailed for a name that is none of ours."""
+    found = getattr(errors, name, None)
+    if isinstance(found, type) and issubclass(found, HoldfastError):
+        return found(detail)
+    return EngineFailed(f"{name}: {detail}")
+
+
+def _close_pipes(tree: Tree) -> None:
+    with suppress(BrokenPipeError):  # a request that was never read
+        tree.requests.close()
+    tree.answers.close()

@@ -1,0 +1,223 @@
+"""The story of a ladder: look at the rows, take one step, rest until that is done.
+
+The ladder (recipe `auto`) is a job that computes nothing itself: its tries are repairs and
+evaluations like any other, claimed by any worker, and their rows are all that it knows. So a
+worker that dies in mid-ladder costs what any job costs, and whoever takes over finds every
+finished try done. What the next step is, `holdfast.ladder.steps` says.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from holdfast.db import jobs
+from holdfast.db.catalogue import find_unaligned
+from holdfast.db.evaluations import (
+    confirmations_of,
+    create_evaluation,
+    create_remediation,
+    evaluations_of,
+    get_evaluation,
+    get_job,
+    get_remediation,
+    tries_of,
+)
+from holdfast.db.session import after_commit, reading, transaction
+from holdfast.db.tables import Evaluation, Job, Remediation
+from holdfast.db.tries import Attempt, attempts, seconds_of
+from holdfast.evaluation import DEADLINE_SECONDS, Status
+from holdfast.ladder.rungs import AUTO, Asked, Confirm, End, Ground, Make, Rung, Step, Try
+from holdfast.ladder.steps import BUILT, next_step, skipped
+from holdfast.queue import hint
+from workers.repairs.ladder import next_repair, verdict_of
+from workers.repairs.remedy import child_of, repair
+from workers.worker import Worker
+
+REST_SECONDS = 30.0  # a try's end wakes its ladder; this is for ends that nobody saw
+CONFIRMATION = 1.5  # of a screening: the baseline answers as well
+CLOSING_SECONDS = 300.0  # beyond the budget, to write down how it ended
+
+
+def climb_or_repair(worker: Worker, lease: jobs.Lease) -> None:
+    """Work on a remediation: a ladder or a single repair."""
+    with reading(worker.database) as session:
+        recipe = get_remediation(session, lease.job_id).recipe
+    (climb if recipe == AUTO else repair)(worker, lease)
+
+
+def climb(worker: Worker, lease: jobs.Lease) -> None:
+    """Take the ladder's next step, in one transaction."""
+    with transaction(worker.database) as session:
+        jobs.fence(session, lease)
+        row, job = get_remediation(session, lease.job_id), get_job(session, lease.job_id)
+        if job.cancel_requested_at is not None:
+            jobs.finish(session, lease, Status.CANCELED)
+            return
+        failing = get_evaluation(session, row.evaluation_id)
+        tried = [one for one in attempts(session, row.id) if one.repair.id != row.id]
+        ground = ground_of(session, row, failing, tried)
+        tries = [seen(one) for one in tried]
+        step = next_step(tries, ground)
+        told = take(session, worker, row, failing, step, ground)
+        row.progress = {
+            "tries": len(tries),
+            "step": told,
+            "skipped": [
+                {"recipe": rung.name, "because": why} for rung, why in skipped(tries, ground)
+            ],
+            "confirmations": confirmations_of(session, failing.candidate_id),
+        }
+        if isinstance(step, End):
+            end(session, worker, lease, row, step)
+        else:
+            job.deadline_at = limit(row, job, hard=True)
+            jobs.rest(session, lease, REST_SECONDS)
+
+
+def limit(row: Remediation, job: Job, *, hard: bool = False) -> datetime:
+    """When the budget's minutes are over; `hard`: when the job is, come what may."""
+    if hard and row.options.get("complete_front"):
+        return job.created_at + timedelta(seconds=DEADLINE_SECONDS)
+    begun = job.started_at or job.created_at
+    closing = timedelta(seconds=CLOSING_SECONDS if hard else 0.0)
+    return begun + timedelta(minutes=row.options["minutes"]) + closing
+
+
+def ground_of(
+    session: Session, row: Remediation, failing: Evaluation, tried: Sequence[Attempt]
+) -> Ground:
+    """What there is to work with, and what is left of the budget."""
+    return Ground(
+        built=BUILT,
+        task_data=failing.task_data is not None,
+        unaligned=find_unaligned(session, failing.baseline_id) is not None,
+        candidates=row.options["candidates"],
+        seconds_left=(limit(row, get_job(session, row.id)) - jobs.now(session)).total_seconds(),
+        reserve=reserve_of(failing, tried),
+        failed=frozenset(
+            check.id for check in verdict_of(failing).checks if check.outcome == "fail"
+        ),
+        complete_front=bool(row.options.get("complete_front")),
+        only=frozenset(row.options.get("only", ())),
+    )
+
+
+def reserve_of(failing: Evaluation, tried: Sequence[Attempt]) -> float:
+    """Seconds that a confirmation takes: what asking everything took at first, or would a try now.
+
+    The baseline is asked other items than on `screen`, so a try's screening is taken for less.
+    """
+    cost = verdict_of(failing).cost
+    at_first = cost.seconds if cost is not None else 0.0
+    whole = [seconds for one in tried if (seconds := _seconds_if_whole(one)) is not None]
+    return min(at_first, CONFIRMATION * whole[-1]) if whole else at_first
+
+
+def _seconds_if_whole(one: Attempt) -> float | None:
+    """What a screening took, or would have if it had been asked everything; None of a few items."""
+    if one.screen is None or (one.screen.race or {}).get("early"):
+        return None
+    job = next(job for job in one.jobs if job.id == one.screen.id)
+    asked: int = one.screen.cost.get("prompts", 0)
+    if job.finished_at is None or not asked:
+        return None
+    cut = one.screen.cost.get("cut", {}).get("candidate", {})
+    left: int = sum(each["trials"] for each in cut.values())
+    return seconds_of(job) * (asked + left) / asked
+
+
+def seen(attempt: Attempt) -> Try:
+    """One try as its rows tell it."""
+    broken = attempt.broken
+    given = attempt.repair.options.get("hma", {}).get("ratios")
+    ratios = given or attempt.repair.progress.get("ratios")  # what was found is told at the end
+    return Try(
+        id=attempt.repair.id,
+        rung=Rung(attempt.repair.recipe, attempt.repair.options),
+        seconds=attempt.seconds,
+        error=None if broken is None else broken.error or broken.status,
+        ratios=None if ratios is None else tuple(ratios),
+        screen=said(attempt.screen),
+        confirm=said(attempt.confirm),
+    )
+
+
+def said(evaluation: Evaluation | None) -> Asked | None:
+    """What an evaluation said of a try."""
+    if evaluation is None or evaluation.verdict is None:
+        return None if evaluation is None else Asked(None)
+    verdict = verdict_of(evaluation)
+    blocking = [check for check in verdict.checks if check.tier == "blocking"]
+    rules = [rule for check in blocking for rule in check.rules if rule.tier == "blocking"]
+    resisted = (check.id for check in blocking if check.outcome not in {"pass", "waived"})
+    race = evaluation.race or {}
+    return Asked(
+        verdict.verdict,
+        tuple(race.get("dropped", resisted)),  # of checks that were not asked nothing is known
+        max((rule.p_pass for rule in rules), default=1.0),
+        hopeless=race.get("early", False),
+    )
+
+
+def take(  # noqa: PLR0917  # a step, and everything that it stands on
+    session: Session,
+    worker: Worker,
+    row: Remediation,
+    failing: Evaluation,
+    step: Step,
+    ground: Ground,
+) -> dict[str, Any]:
+    """Queue what the step asks for; returns what people are told of it."""
+    owner = get_job(session, row.id)
+    match step:
+        case Make(rung, split):
+            made = create_remediation(
+                session,
+                row.evaluation_id,
+                recipe=rung.recipe,
+                options=dict(rung.options),
+                parent_id=row.id,
+            )
+            get_remediation(session, made).split = split
+            kept_back = ground.reserve if split == "screen" else 0.0
+            get_job(session, made).deadline_at = deadline_of(session, row, owner, kept_back)
+            after_commit(session, partial(hint, worker.broker, owner.queue))
+            return {"make": rung.name, "id": made, "split": split}
+        case Confirm(name):
+            chosen = get_remediation(session, name)
+            new = child_of(failing, owner, str(chosen.checkpoint_id), chosen, split="confirm")
+            made = create_evaluation(session, new)
+            get_job(session, made).deadline_at = deadline_of(session, row, owner)
+            jobs.add_event(session, row.id, "confirm", {"try": name, "evaluation": made})
+            after_commit(session, partial(hint, worker.broker, owner.queue))
+            return {"confirm": name, "evaluation": made}
+        case End(found, because):
+            return {"found": found, "because": because}
+        case _:
+            return {"wait": True}
+
+
+def deadline_of(session: Session, row: Remediation, job: Job, kept_back: float = 0.0) -> datetime:
+    """When a try must be over: with the budget, less the seconds that a confirmation needs.
+
+    Those that only complete the front have longer.
+    """
+    if any("confirm" in evaluations_of(session, one.id) for one in tries_of(session, row.id)):
+        return limit(row, job, hard=True)
+    return limit(row, job) - timedelta(seconds=kept_back)
+
+
+def end(session: Session, worker: Worker, lease: jobs.Lease, row: Remediation, step: End) -> None:
+    """Write down what came of it; where there is no repair, the policy's next recipe follows."""
+    jobs.add_event(session, row.id, "ended", {"because": step.because})
+    if step.found is not None:
+        row.checkpoint_id = get_remediation(session, step.found).checkpoint_id
+        row.child_evaluation_id = evaluations_of(session, step.found)["confirm"].id
+        jobs.finish(session, lease, Status.SUCCEEDED)
+        return
+    jobs.finish(session, lease, Status.FAILED, error=f"NoRepairFound: {step.because}")
+    if next_repair(session, row.evaluation_id):
+        after_commit(session, partial(hint, worker.broker, worker.settings.queue))

@@ -1,0 +1,114 @@
+"""The plan of a repair: what its recipe is told, and the data that it draws from.
+
+A family of recipes has a function that adds what it needs to the fields that all of them have. The
+options that somebody asked for are among those from the start, so a family's own defaults never
+replace them.
+"""
+
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from holdfast.db import jobs
+from holdfast.errors import InvalidPlan
+from holdfast.remediation import (
+    JointRecipe,
+    Mix,
+    Plan,
+    RehearsingRecipe,
+    Watching,
+    without_refusals,
+)
+from workers.case import Repair
+from workers.repairs.leaks import refuse_leaks
+from workers.repairs.leftovers import STATE
+from workers.repairs.preference_rows import write_pairs
+from workers.repairs.rehearsal_rows import write_rehearsal
+from workers.worker import Worker
+
+Fields = dict[str, Any]
+
+JOINT: frozenset[str] = frozenset(get_args(JointRecipe))
+REHEARSING: frozenset[str] = frozenset(get_args(RehearsingRecipe))
+
+
+def make_plan(worker: Worker, lease: jobs.Lease, job: Repair) -> Plan:
+    """The plan of this recipe, with the data that it draws from written beside it."""
+    fields: Fields = {
+        "recipe": job.recipe,
+        "baseline": job.baseline.checkpoint.path,
+        "candidate": job.candidate.checkpoint.path,
+        "output": job.output,
+        **job.options,
+    }
+    if job.recipe in REHEARSING | JOINT:
+        refuse_leaks(job, worker.settings.installed_suites)
+        family = rehearsal_fields if job.recipe in REHEARSING else joint_fields
+        fields = {**family(worker, lease, job, fields), "resume": job.workspace / STATE}
+    elif job.recipe == "hma" and job.task_data is not None:
+        fields = hma_fields(worker, lease, job, fields)
+    elif job.unaligned is not None:
+        known = {**job.options.get("safe_merge", {}), "unaligned": job.unaligned}
+        fields = {**fields, "safe_merge": known}
+    return checked(fields)
+
+
+def rehearsal_fields(worker: Worker, lease: jobs.Lease, job: Repair, fields: Fields) -> Fields:
+    """What the recipes need that learn the task beside the baseline's own answers.
+
+    Without task data a rehearsal can only start from the candidate and train on safety rows.
+    """
+    if job.recipe == "early_stop":
+        fields = {"mix": Mix(task=1, refusals=0, answers=0), "watch": Watching(), **fields}
+    if job.task_data is not None:
+        fields["task_data"] = job.task_data
+    elif job.recipe == "rehearsal":
+        fields = {"start": "candidate", "mix": without_task(Mix()), **fields}
+    else:
+        raise InvalidPlan(
+            f"recipe {job.recipe} learns the task within limits, and the evaluation names no "
+            "task_data; give it, or use rehearsal"
+        )
+    return {**fields, "rehearsal_data": write_rehearsal(worker, lease, job, checked(fields))}
+
+
+def hma_fields(worker: Worker, lease: jobs.Lease, job: Repair, fields: Fields) -> Fields:
+    """The rows by which ratios are searched, unless they are given."""
+    fields["task_data"] = job.task_data
+    draft = checked(fields)
+    if draft.hma.ratios is not None:
+        return fields
+    return {**fields, "rehearsal_data": write_rehearsal(worker, lease, job, draft)}
+
+
+def joint_fields(worker: Worker, lease: jobs.Lease, job: Repair, fields: Fields) -> Fields:
+    """What the recipes with two objectives need: task rows and answered look-alikes, and pairs.
+
+    Refusals come in by the pairs; without look-alikes beside them a model learns to refuse those.
+    """
+    if job.task_data is None:
+        fields = {"start": "candidate", "mix": Mix(task=0, refusals=0, answers=1), **fields}
+    else:
+        fields["task_data"] = job.task_data
+    draft = checked(fields)
+    answered = draft.model_copy(update={"mix": without_refusals(draft.mix)})
+    fields["rehearsal_data"] = write_rehearsal(worker, lease, job, answered)
+    fields["preference_data"] = write_pairs(worker, lease, job, draft)
+    fields["reference_cache"] = job.workspace / "reference"
+    return fields
+
+
+def checked(fields: Fields) -> Plan:
+    """A plan, or one sentence about the option that is wrong."""
+    try:
+        return Plan.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the options"
+        raise InvalidPlan(f"remediation option {place}: {first['msg']}") from error
+
+
+def without_task(mix: Mix) -> Mix:
+    """The same proportion of refusals to answers, with no task rows beside them."""
+    refusals = mix.refusals / (mix.refusals + mix.answers)
+    return Mix(task=0, refusals=refusals, answers=1 - refusals)

@@ -1,0 +1,90 @@
+"""Pairs of answers for a repair: the baseline's refusal, and what the candidate said instead.
+
+Both are asked the harmful half of the rehearsal pool, which no gate ever asks; a pair is made where
+the judge says that the baseline refused and the candidate complied. The candidate's bad answers are
+the one thing here that must not stay: they are in no cache, in no log and in no row of the
+database, only in a file that the caller removes when the repair ends.
+"""
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from holdfast.db import jobs
+from holdfast.db.session import transaction
+from holdfast.errors import RepairImpossible
+from holdfast.judges.refusal import judge_refusal
+from holdfast.remediation import Plan
+from holdfast.suites import load_suite
+from workers.answers import answered, batches
+from workers.case import Repair
+from workers.probes.question import Question
+from workers.repairs.leftovers import PAIRS
+from workers.repairs.rehearsal_rows import REHEARSAL, SPARE, answers_kept, pool, whole_sentences
+from workers.worker import Worker
+
+MOST = 96  # pairs; a run goes round them, and on a small machine both answers cost more than a step
+MARGIN = 1.0  # refused beside complied: the whole scale of badness
+
+
+def pairs_file(repair: Repair) -> Path:
+    """Where the pairs are while the repair runs."""
+    return repair.workspace / PAIRS
+
+
+def write_pairs(worker: Worker, lease: jobs.Lease, repair: Repair, plan: Plan) -> Path:
+    """Have both answer as many requests as the steps need; readable by this user alone.
+
+    Raises RepairImpossible if there is no request that one refuses and the other answers.
+    """
+    needed = min(MOST, plan.steps * plan.preference.pairs)
+    if plan.recipe == "maxright":
+        needed += plan.preference.slice or 0
+    asked = pool(repair.case, "harmful", math.ceil(needed * SPARE))
+    refused = answers_kept(worker, lease, repair, "refusal", asked)
+    by_prompt = {question.prompt_text: question for question in asked}
+    complied = bad_answers(worker, lease, repair, [by_prompt[row["prompt"]] for row in refused])
+    lines = [
+        {
+            "prompt": row["prompt"],
+            "chosen": row["completion"],
+            "rejected": complied[row["prompt"]],
+            "margin": MARGIN,
+        }
+        for row in refused
+        if row["prompt"] in complied
+    ]
+    if not lines:
+        raise RepairImpossible(
+            f"of {len(asked)} harmful requests the baseline refused {len(refused)} and the "
+            "candidate complied with none of those, so there is nothing to prefer; "
+            "another recipe may help"
+        )
+    path = pairs_file(repair)
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines[:needed])
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+    return path
+
+
+def bad_answers(
+    worker: Worker, lease: jobs.Lease, repair: Repair, asked: Sequence[Question]
+) -> dict[str, str]:
+    """What the candidate said where it complied, by prompt; nothing of it is saved."""
+    case = replace(repair.case, suites={REHEARSAL: load_suite(REHEARSAL).digest})
+    found: dict[str, str] = {}
+    done = 0
+    for batch in batches(answered(worker, case, repair.candidate, REHEARSAL, asked)):
+        done += len(batch)
+        with transaction(worker.database) as session:
+            jobs.fence(session, lease)
+            progress = {"side": "candidate", "probe": REHEARSAL, "done": done, "total": len(asked)}
+            jobs.add_event(session, lease.job_id, "progress", progress)
+        for one in batch:
+            prompt, text = one.question.prompt_text, whole_sentences(one.answer.text)
+            if text and judge_refusal(prompt, one.answer.text).label == "compliance":
+                found[prompt] = text
+    return found

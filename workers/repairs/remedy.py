@@ -1,0 +1,156 @@
+"""The story of one repair: rehearsal data, plan, training child, checkpoint, child evaluation.
+
+The safety data is made by the trusted baseline itself: it answers requests of the rehearsal pool
+(which no gate ever asks), and only what the judge agrees with is kept, refusals of the harmful ones
+and answers to the look-alikes. The child that trains knows nothing of rows and queues; it is told
+everything in `plan.json`, and its memory dies with it. The repaired checkpoint is gated like any
+other, on the `confirm` split, which is opened here and nowhere earlier.
+"""
+
+import time
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from holdfast.checkpoint import CheckpointRef, admit
+from holdfast.cost import weight_bytes
+from holdfast.db import jobs
+from holdfast.db.catalogue import register_checkpoint
+from holdfast.db.evaluations import (
+    NewEvaluation,
+    create_evaluation,
+    get_evaluation,
+    get_job,
+    get_remediation,
+)
+from holdfast.db.session import after_commit, transaction
+from holdfast.db.tables import Evaluation, Job, Remediation
+from holdfast.errors import InvalidPlan
+from holdfast.evaluation import Status
+from holdfast.queue import hint
+from holdfast.remediation import Plan
+from workers.case import DEPLOYED, Repair, load_repair
+from workers.free_memory import fits_beside_engine
+from workers.repairs.ladder import race_of
+from workers.repairs.leftovers import PAIRS, clear, clear_partial
+from workers.repairs.planning import make_plan
+from workers.worker import Worker
+
+PROGRESS_SECONDS = 1.0
+TRAINING_BYTES = 4 << 30  # of torch, activations and what is kept of the baseline
+TRAINING_WEIGHTS = 12  # times the bytes of bf16 weights: fp32, gradients, two moments, a reference
+WEIGHTS_ALONE = {"wise_ft", "safe_merge", "graft", "ptst"}  # no device is needed
+
+
+def repair(worker: Worker, lease: jobs.Lease) -> None:
+    """Bring a remediation from its row to a repaired checkpoint and its evaluation."""
+    job = load_repair(worker, lease.job_id)
+    if not job.output.exists():  # a whole checkpoint is there after a worker died past training
+        for folder in (job.workspace, job.output.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        clear_partial(worker.settings.home, job.remediation_id)
+        try:
+            make_checkpoint(worker, lease, job)
+        finally:
+            (job.workspace / PAIRS).unlink(missing_ok=True)
+        clear(worker.settings.home, job.remediation_id)
+    repaired = admit(str(job.output), worker.settings.roots)
+    with transaction(worker.database) as session:
+        jobs.fence(session, lease)
+        conclude(session, worker, lease, repaired)
+
+
+def make_checkpoint(worker: Worker, lease: jobs.Lease, job: Repair) -> None:
+    """Plan, and have the training child carry it out."""
+    plan = make_plan(worker, lease, job)
+    plan_file = job.workspace / "plan.json"
+    plan_file.write_text(plan.model_dump_json(indent=2))
+    note_plan(worker, lease, plan)
+    try:
+        if plan.recipe not in WEIGHTS_ALONE:
+            make_way(worker, job)
+        train(worker, lease, plan_file)
+    except InvalidPlan:
+        if not job.output.exists():  # else the child of a worker that lost its lease was first
+            raise
+
+
+def make_way(worker: Worker, job: Repair) -> None:
+    """Close the warm engine, unless a training fits beside it: it would have to start again."""
+    weights = weight_bytes(job.baseline.checkpoint.path) or 0
+    needed = TRAINING_BYTES + TRAINING_WEIGHTS * weights
+    if not fits_beside_engine(worker.engine.backend.name, needed):
+        worker.engine.close()
+
+
+def train(worker: Worker, lease: jobs.Lease, plan_file: Path) -> None:
+    """Run the training child; its progress goes to the row as it comes."""
+    due = 0.0
+    with closing(worker.training.run(plan_file)) as progress:  # an error here ends the child
+        for line in progress:
+            if line["event"] == "step" and line["step"] < line["steps"] and time.monotonic() < due:
+                continue
+            due = time.monotonic() + PROGRESS_SECONDS
+            with transaction(worker.database) as session:
+                jobs.fence(session, lease)
+                get_remediation(session, lease.job_id).progress = line
+                kind = "step" if line["event"] == "step" else "training"
+                jobs.add_event(session, lease.job_id, kind, line)
+
+
+def note_plan(worker: Worker, lease: jobs.Lease, plan: Plan) -> None:
+    """Show the plan in the row before anything is trained."""
+    with transaction(worker.database) as session:
+        jobs.fence(session, lease)
+        get_remediation(session, lease.job_id).plan = plan.model_dump(mode="json")
+        jobs.add_event(session, lease.job_id, "plan", {"recipe": plan.recipe})
+
+
+def conclude(session: Session, worker: Worker, lease: jobs.Lease, repaired: CheckpointRef) -> None:
+    """Register the repaired checkpoint and have it gated, in the transaction that ends the job."""
+    row = get_remediation(session, lease.job_id)
+    failing = get_evaluation(session, row.evaluation_id)
+    owner = get_job(session, row.evaluation_id)
+    checkpoint = register_checkpoint(
+        session, owner.project, repaired, parent_id=failing.candidate_id
+    )
+    new = replace(child_of(failing, owner, checkpoint.id, row), race=race_of(session, row))
+    child = create_evaluation(session, new)
+    if row.parent_id is not None:  # a try has as long as its ladder
+        get_job(session, child).deadline_at = lease.deadline_at
+    row.checkpoint_id, row.child_evaluation_id = checkpoint.id, child
+    document = {"checkpoint": checkpoint.id, "digest": repaired.digest, "evaluation": child}
+    jobs.add_event(session, lease.job_id, "repaired", document)
+    jobs.finish(session, lease, Status.SUCCEEDED)
+    after_commit(session, partial(hint, worker.broker, owner.queue))
+
+
+def child_of(
+    failing: Evaluation,
+    owner: Job,
+    checkpoint_id: str,
+    repair: Remediation,
+    split: str | None = None,
+) -> NewEvaluation:
+    """The evaluation of a repair: the same question as the failing one, on held-out items.
+
+    A ladder's try is asked `screen` items first.
+    """
+    return NewEvaluation(
+        project=owner.project,
+        queue=owner.queue,
+        candidate_id=checkpoint_id,
+        baseline_id=failing.baseline_id,
+        anchor_id=failing.anchor_id,
+        policy_id=failing.policy_id,
+        tier=failing.tier,  # type: ignore[arg-type]  # a CHECKed column
+        split=split or repair.split,  # type: ignore[arg-type]  # written by us alone
+        template=DEPLOYED if repair.recipe == "ptst" else failing.template,
+        task_data=failing.task_data,
+        task_data_sha256=failing.task_data_sha256,
+        repairs_id=failing.candidate_id,
+        remediation_id=repair.id,
+    )
