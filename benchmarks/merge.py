@@ -6,9 +6,9 @@ A pair of random Llamas in bf16 is made once. Every round runs each contender on
 of its own, in rotating order; imports are not counted, and every contender ends with its files on
 the disk (fsync). Processor seconds are user and system over all threads: on a machine with other
 work, they say more than the clock. How long a contender took to get ready, imports and all, stands
-beside. Peak memory is the whole process's, imports included. Rounds
-that are on record for the same pair, machine and versions are not run again. mergekit is looked
-for in .tools/peers/mergekit:
+beside. Peak memory is the whole process's, imports included. Rounds that are on record for the same
+pair, machine, versions and merging code are not run again. mergekit is looked for in
+.tools/peers/mergekit:
 
     uv venv .tools/peers/mergekit && VIRTUAL_ENV=.tools/peers/mergekit \
         uv pip install torch==2.13.0+cpu mergekit --find-links $PIP_FIND_LINKS
@@ -17,6 +17,7 @@ Figures go to .holdfast/bench/merge.json; docs/benchmarks.md holds what came out
 """
 
 import argparse
+import hashlib
 import json
 import os
 import platform
@@ -177,6 +178,7 @@ def measure(name: str, megabytes: int) -> dict[str, float]:
 
 def conditions(pair: Path) -> dict[str, Any]:
     """What must be equal for rounds to be put together."""
+    merging = sorted((REPOSITORY / "training").glob("**/*.py"))
     peer = None
     if PEER.exists():
         ask = "from importlib.metadata import version as v; print(v('mergekit'), v('torch'))"
@@ -187,6 +189,7 @@ def conditions(pair: Path) -> dict[str, Any]:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "torch": metadata.version("torch"),
         "mergekit": peer,
+        "code": hashlib.sha256(b"".join(file.read_bytes() for file in merging)).hexdigest()[:12],
     }
 
 

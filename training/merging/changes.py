@@ -26,9 +26,9 @@ STAGGER = 5  # by how many runs the next one is shifted within its sixteen
 
 
 def change(baseline: Tensor, candidate: Tensor) -> Tensor:
-    """How far each weight moved, in fp32."""
-    exact = torch.promote_types(baseline.dtype, torch.float32)
-    return candidate.to(exact, copy=True).sub_(baseline.to(exact)).abs_().float()
+    """How far each weight [N] moved, rounded to the dtype of both; of fp64, to fp32."""
+    moved = torch.sub(candidate, baseline).abs_()
+    return moved.float() if moved.dtype == torch.float64 else moved
 
 
 def find_thresholds(
@@ -97,7 +97,7 @@ def runs(elements: int) -> Iterator[tuple[int, int]]:
 
 def count_changes(changes: Tensor) -> Tensor:
     """[BINS] counts of changes [N] by size; a tie falls into one bin."""
-    return torch.bincount(changes.view(torch.int32) >> DROPPED_BITS, minlength=BINS)
+    return torch.bincount(changes.float().view(torch.int32) >> DROPPED_BITS, minlength=BINS)
 
 
 def threshold(histogram: Tensor, keep: float) -> float:

@@ -56,4 +56,7 @@ def keep_changes(ours: Tensor, theirs: Tensor, least: float, out: Tensor) -> Non
     kept = torch.empty(len(ours), dtype=bits)
     torch.ge(change(ours, theirs), least, out=kept)
     one, other = ours.view(bits), theirs.view(bits)
-    out.copy_(kept.mul_(other - one).add_(one).view(ours.dtype))
+    if out.dtype == ours.dtype:
+        torch.sub(other, one, out=out.view(bits)).mul_(kept).add_(one)
+    else:
+        out.copy_(kept.mul_(other - one).add_(one).view(ours.dtype))
