@@ -6,6 +6,7 @@ again by the module in tests/support that it is named after. Where a peer is ins
 """
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -37,7 +38,8 @@ def asked(peer: str, *arguments: object) -> str:
         pytest.skip(f"{peer} is not installed in .tools/peers")
     module = f"tests.support.peer_{peer}"
     command = [str(python), "-m", module, *map(str, arguments)]
-    done = subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True)
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}  # also where PYTHONSAFEPATH is set
+    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     return done.stdout
 
 
