@@ -104,6 +104,18 @@ def test_a_weight_is_that_of_either_side(dtype: torch.dtype) -> None:
     assert torch.equal(theirs, read)
 
 
+@pytest.mark.parametrize("stored", [torch.bfloat16, torch.float16, torch.float32])
+@pytest.mark.parametrize("written", [None, torch.float32])
+def test_a_change_as_large_as_the_least_stays(
+    stored: torch.dtype, written: torch.dtype | None
+) -> None:
+    ours = torch.tensor([1.0, 1.0, 1.0, 1.0]).to(stored)
+    theirs = torch.tensor([1.5, 2.0, -1.0, 0.0]).to(stored)
+    out = torch.empty(4, dtype=written or stored)
+    graft.keep_changes(ours, theirs, 1.0, out)
+    assert out.tolist() == [1.0, 2.0, -1.0, 0.0]
+
+
 @pytest.mark.parametrize("elements", [0, 1, 5000, changes.LARGE, changes.LARGE + 1, 9_000_001])
 def test_runs_are_within_a_tensor_and_do_not_overlap(elements: int) -> None:
     found = list(changes.runs(elements))
