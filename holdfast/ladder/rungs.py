@@ -35,7 +35,7 @@ def in_words(options: Mapping[str, Any]) -> str:
             case Mapping():
                 told.append(in_words(value))
             case list() | tuple():
-                told.append(f"{name} {'/'.join(f'{one:.3g}' for one in value)}")
+                told.append(f"{name} {'/'.join(f'{round(one, 3):g}' for one in value)}")
             case _:
                 told.append(f"{name} {value}")
     return ", ".join(told)

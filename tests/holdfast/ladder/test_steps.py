@@ -234,8 +234,13 @@ def test_without_a_name_no_ratios_are_searched_on_the_gate() -> None:
 
 
 def test_a_rung_is_named_with_its_options_in_words() -> None:
-    knobs = {"candidate_weight": 0.4, "hma": {"groups": 3, "ratios": [0.6, 0.4, 0.2]}}
+    knobs: dict[str, Any] = {
+        "candidate_weight": 0.4,
+        "hma": {"groups": 3, "ratios": [0.6, 0.4, 0.2]},
+    }
     assert Rung("hma", knobs).name == "hma (candidate_weight 0.4, groups 3, ratios 0.6/0.4/0.2)"
+    knobs["hma"] = {"ratios": [1.0, 5.6e-17, 0.2004]}  # a projection does not end on round numbers
+    assert Rung("hma", knobs).name == "hma (candidate_weight 0.4, ratios 1/0/0.2)"
     assert Rung("ptst").name == "ptst"
 
 
