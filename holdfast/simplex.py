@@ -12,6 +12,7 @@ from math import exp
 
 ENOUGH = 0.01  # ratios that differ by less are one model
 BISECTIONS = 80  # halves an interval of at most 4 to below a double's resolution
+DIGITS = 12  # of a ratio: what is left of a group that gets nothing is 0, and not 6e-17
 
 
 def project(values: Sequence[float], mean: float) -> tuple[float, ...]:
@@ -29,7 +30,7 @@ def project(values: Sequence[float], mean: float) -> tuple[float, ...]:
             low = level
         else:
             high = level
-    return tuple(_clipped(values, (low + high) / 2))
+    return tuple(round(ratio, DIGITS) for ratio in _clipped(values, (low + high) / 2))
 
 
 def _clipped(values: Sequence[float], level: float) -> list[float]:

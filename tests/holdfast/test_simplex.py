@@ -23,6 +23,18 @@ def test_a_projection_has_the_mean_and_stays_within_bounds(
 
 
 @given(values=VALUES, mean=MEANS)
+def test_a_ratio_at_a_bound_is_the_bound(values: list[float], mean: float) -> None:
+    """A ratio of 6e-17 is no end that an average copies, and nothing that rounding can keep."""
+    for ratio in project(values, mean):
+        assert ratio in {0.0, 1.0} or 1e-12 <= ratio <= 1 - 1e-12
+
+
+def test_a_group_that_gets_nothing_gets_nothing() -> None:
+    assert project((0.478, -0.1, 0.622), 0.4)[1] == 0.0
+    assert project((0.578, 5.6e-17, 0.622), 0.4)[1] == 0.0
+
+
+@given(values=VALUES, mean=MEANS)
 def test_a_projection_projected_is_itself(values: list[float], mean: float) -> None:
     ratios = project(values, mean)
     assert project(ratios, mean) == pytest.approx(ratios, abs=1e-9)
