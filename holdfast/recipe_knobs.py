@@ -45,7 +45,7 @@ class Penalty(BaseModel):
 
     model_config = KNOBS
 
-    l2: float = Field(default=1.0, ge=0)
+    l2: float = Field(default=0.2, ge=0)
     l1: float = Field(default=1e-4, ge=0)
     ewc: float = Field(default=1000.0, ge=0)
     kd: float = Field(default=0.1, ge=0)

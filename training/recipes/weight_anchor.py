@@ -2,7 +2,7 @@
 
 The rows are those of `rehearsal`, and the loss gains a penalty on what has moved (`penalty`):
 
-- l2_anchor, `l2` (1): l2 / 2 * ||theta - theta_0||²; L2-SP, Li et al. 2018,
+- l2_anchor, `l2` (0.2): l2 / 2 * ||theta - theta_0||²; L2-SP, Li et al. 2018,
   https://arxiv.org/abs/1802.01483. Everything moves a little less.
 - l1_anchor, `l1` (1e-4): l1 * ||theta - theta_0||_1. Most weights stay, few move far.
 - ewc, `ewc` (1000): each weight's square times its Fisher entry, of `fisher_rows` (64) rehearsal
