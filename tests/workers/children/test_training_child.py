@@ -84,7 +84,7 @@ def test_a_kill_from_another_thread_ends_the_run_and_leaves_nobody(
     worker: Worker, plan: Callable[..., Path]
 ) -> None:
     task = worker.settings.home / "work" / "task.jsonl"
-    file = plan(recipe="finetune", task_data=str(task), steps=100_000, batch_size=1)
+    file = plan(recipe="finetune", task_data=str(task), steps=300, batch_size=1)
     rows = [{"prompt": f"{n} + 1 =", "completion": str(n + 1)} for n in range(50)]
     task.write_text("".join(json.dumps(row) + "\n" for row in rows))
     run = worker.training.run(file)
