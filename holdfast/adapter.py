@@ -107,6 +107,11 @@ def _check_files(names: set[str], folder: Path) -> None:
 
 def read_lora(base: Path, adapter: Path) -> PlainLora:
     """What an adapter adds to the weights of its base; CheckpointRefused if it is no plain sum."""
+    for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):
+        if not (adapter / name).is_file():
+            raise CheckpointRefused(
+                f"adapter {adapter} holds no {name}; expected a folder that peft has saved"
+            )
     config = strict_json((adapter / ADAPTER_CONFIG).read_bytes(), ADAPTER_CONFIG)
     known = strict_json((base / "config.json").read_bytes(), str(base / "config.json"))
     weights = {

@@ -12,6 +12,7 @@ import hashlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -40,6 +41,7 @@ class Resume:
     ) -> None:
         self._plan, self._policy, self._optimizer, self._memory = plan, policy, optimizer, memory
         self._saved = time.monotonic()
+        refuse_place(plan)
 
     def first_step(self, report: Report) -> int:
         """Bring back what was kept; the step to go on with, 0 if there is nothing."""
@@ -47,11 +49,11 @@ class Resume:
         if file is None or not kept_by_all(file):
             return 0
         # several would hold as many copies of it, and each needs its share alone
-        kept = torch.load(file, weights_only=True, map_location="cpu", mmap=world() > 1)
+        kept = read_state(file)
         if kept["plan"] != plan_digest(self._plan):
             raise InvalidPlan(
-                f"{file} was kept by another plan; remove it to begin anew, or give the plan that "
-                "was being run"
+                f"{file} was kept by another plan, or of other task rows; remove it to begin anew, "
+                "or give the plan that was being run"
             )
         trained = dict(trained_weights(self._policy))
         with torch.no_grad():
@@ -86,6 +88,26 @@ class Resume:
     @property
     def _file(self) -> Path | None:
         return None if self._plan.resume is None else self._plan.resume / STATE
+
+
+def refuse_place(plan: Plan) -> None:
+    """Raise InvalidPlan where a state could not be kept, before any step is taken."""
+    place = plan.resume
+    if place is not None and (place == plan.output or (place.exists() and not place.is_dir())):
+        raise InvalidPlan(
+            f"resume is {place}, which is the output or no folder; name a folder of its own"
+        )
+
+
+def read_state(file: Path) -> dict[str, Any]:
+    """What was kept; InvalidPlan where the file does not hold it."""
+    try:
+        kept: dict[str, Any] = torch.load(
+            file, weights_only=True, map_location="cpu", mmap=world() > 1
+        )
+    except (RuntimeError, EOFError, UnpicklingError) as error:
+        raise InvalidPlan(f"{file} is damaged; remove it to begin anew") from error
+    return kept
 
 
 def write_state(state: dict[str, Any], path: Path) -> None:
@@ -125,6 +147,7 @@ def goes_on(plan: Plan) -> bool:
 
 
 def plan_digest(plan: Plan) -> str:
-    """64 hex over everything in a plan that changes what its steps do."""
+    """64 hex over everything in a plan that changes what its steps do, and over the task's rows."""
     places = {"output", "reference_cache", "resume", "save_seconds"}
-    return hashlib.sha256(plan.model_dump_json(exclude=places).encode()).hexdigest()
+    rows = b"" if plan.task_data is None else plan.task_data.read_bytes()
+    return hashlib.sha256(plan.model_dump_json(exclude=places).encode() + rows).hexdigest()

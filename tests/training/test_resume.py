@@ -59,6 +59,47 @@ def test_another_plan_does_not_go_on_with_it(
         RECIPES["rehearsal"](plan_of("rehearsal", seed=9, **kept), report)
 
 
+def test_other_rows_in_the_same_file_do_not_go_on_with_it(
+    tmp_path: Path, plan_of: PlanOf, report: Report
+) -> None:
+    plan = plan_of("rehearsal", resume=tmp_path / "state", save_seconds=0)
+    with pytest.raises(Killed):
+        RECIPES["rehearsal"](plan, killed_after(3, report))
+    assert plan.task_data is not None
+    rows = plan.task_data.read_text()
+    plan.task_data.write_text(rows.split("\n", 1)[1])
+    try:
+        with pytest.raises(InvalidPlan, match="of other task rows"):
+            RECIPES["rehearsal"](plan, report)
+    finally:
+        plan.task_data.write_text(rows)
+
+
+@pytest.mark.parametrize("left", [0, 2000])
+def test_a_damaged_state_is_said_in_one_sentence(
+    tmp_path: Path, plan_of: PlanOf, report: Report, left: int
+) -> None:
+    plan = plan_of("rehearsal", resume=tmp_path / "state", save_seconds=0)
+    with pytest.raises(Killed):
+        RECIPES["rehearsal"](plan, killed_after(3, report))
+    file = tmp_path / "state" / "state.pt"
+    file.write_bytes(file.read_bytes()[:left])
+    with pytest.raises(InvalidPlan, match="is damaged; remove it"):
+        RECIPES["rehearsal"](plan, report)
+
+
+def test_a_state_that_has_no_place_is_refused_before_the_first_step(
+    tmp_path: Path, plan_of: PlanOf, report: Report, events: Events
+) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "out", tmp_path / "file"):
+        plan = plan_of("rehearsal", output=tmp_path / "out", resume=place, save_seconds=0)
+        with pytest.raises(InvalidPlan, match="name a folder of its own"):
+            RECIPES["rehearsal"](plan, report)
+    assert not any("step" in event for event in events)
+    assert not (tmp_path / "out").exists()
+
+
 def test_nothing_is_kept_before_it_is_due(tmp_path: Path, plan_of: PlanOf, report: Report) -> None:
     plan = plan_of("rehearsal", resume=tmp_path / "state")
     RECIPES[plan.recipe](plan, report)

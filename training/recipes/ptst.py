@@ -9,13 +9,18 @@ system turn of conversations that bring none (one that they bring comes after it
 
 import json
 import shutil
+from pathlib import Path
 
-from holdfast.checkpoint import chat_template
+from jinja2 import TemplateError
+
+from holdfast.checkpoint import INDEX, chat_template
 from holdfast.errors import InvalidPlan
 from holdfast.remediation import Plan
+from training.merging.streaming import read_alike
 from training.output import copy_companions, whole_or_absent
 from training.progress import Report
-from training.shards import read_object
+from training.shards import read_object, read_spans
+from training.vocabulary import refuse_another_vocabulary
 
 NO_SYSTEM_TURN = "system role not supported"  # what templates without one raise, in any case
 
@@ -30,11 +35,17 @@ def run(plan: Plan, report: Report) -> dict[str, float | None]:
         raise InvalidPlan("recipe ptst serves a candidate, but the plan names none")
     read_object(plan.candidate / "config.json")  # says what is wrong with a folder that is none
     template = template_of(plan)
+    if plan.serving.template is None:  # the baseline's speaks of its own tokens
+        refuse_another_vocabulary(plan.baseline, plan.candidate)
+    spans = read_spans(plan.candidate)
+    for _ in read_alike((plan.candidate,), (spans,)):
+        pass  # refuses what is no number: a copy is to be as sound as what the other recipes write
     with whole_or_absent(plan.output) as folder:
         copy_companions(plan.candidate, folder)
-        for file in sorted(plan.candidate.glob("*.safetensors*")):
-            shutil.copyfile(file, folder / file.name)
-            report("note", text=f"{file.name} copied")
+        for name in sorted({span.file for span in spans.values()} | {INDEX}):
+            if (plan.candidate / name).is_file():  # a model in one file has no index
+                shutil.copyfile(plan.candidate / name, folder / name)
+                report("note", text=f"{name} copied")
         (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
     return {"final_loss": None, "effective_ratio": 1.0}
 
@@ -42,16 +53,27 @@ def run(plan: Plan, report: Report) -> dict[str, float | None]:
 def template_of(plan: Plan) -> str:
     """The file's, or the baseline's own behind a safety prompt."""
     if plan.serving.template is not None:
-        try:
-            return plan.serving.template.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InvalidPlan(
-                f"template {plan.serving.template} cannot be read: {error}"
-            ) from error
+        return template_in(plan.serving.template)
+    read_object(plan.baseline / "config.json")
     own = chat_template(plan.baseline)
     if own is None:
         raise InvalidPlan(f"{plan.baseline} has no chat template to put a safety prompt into")
     return with_prompt(own, plan.serving.prompt)
+
+
+def template_in(file: Path) -> str:
+    """What a file holds, if a conversation can be rendered with it."""
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    greeting = [{"role": "user", "content": "Hello"}]
+    try:
+        template = file.read_text(encoding="utf-8")
+        rendered = render_jinja_template([greeting], chat_template=template)[0][0]
+    except (OSError, UnicodeDecodeError, TemplateError) as error:
+        raise InvalidPlan(f"template {file} cannot be read: {error}") from error
+    if "Hello" not in rendered:
+        raise InvalidPlan(f"template {file} leaves out what the user says; give a chat template")
+    return template
 
 
 def with_prompt(template: str, prompt: str) -> str:

@@ -26,6 +26,7 @@ from training.merging.subspace import cosine, leading_directions, projected
 from training.output import refuse_existing, whole_checkpoint
 from training.progress import Report
 
+SAME = "this is the candidate itself"
 Triples = Iterator[tuple[str, list[Tensor]]]
 
 
@@ -39,8 +40,12 @@ def run(plan: Plan, report: Report) -> dict[str, Any]:
         report("layer", name=name, cosine=found)
     low = plan.safe_merge.threshold
     strayed = {name for name, found in cosines.items() if found is not None and found < low}
-    if not strayed:
-        report("note", text=f"no layer's cosine is below {low:g}: this is the candidate itself")
+    if all(found is None for found in cosines.values()):
+        report(
+            "note", text=f"{unaligned} is the baseline in every layer, or the candidate is: {SAME}"
+        )
+    elif not strayed:
+        report("note", text=f"no layer's cosine is below {low:g}: {SAME}")
     if plan.safe_merge.mode == "project":
         moved = write_projection(pair, plan, triples(plan, candidate, unaligned), strayed)
     else:

@@ -126,6 +126,8 @@ def damage(adapter: Path) -> None:
     [
         (damage, "NaN or infinite weights"),
         (lambda adapter: (adapter / "adapter_config.json").write_text("{}"), "peft_type is None"),
+        (lambda adapter: (adapter / "adapter_config.json").unlink(), "no adapter_config.json"),
+        (lambda adapter: (adapter / "adapter_model.safetensors").unlink(), "no adapter_model"),
     ],
 )
 def test_what_cannot_be_merged_leaves_nothing(

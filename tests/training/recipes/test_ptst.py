@@ -1,12 +1,14 @@
 """ptst: the candidate's own bytes, another template, and a safety prompt that is rendered."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from jinja2 import Environment
+from safetensors.torch import load_file, save_file
 
 from holdfast.checkpoint import admit, chat_template
-from holdfast.errors import InvalidPlan
+from holdfast.errors import CheckpointRefused, InvalidPlan
 from holdfast.remediation import Plan
 from tests.support.tiny_llama import CHAT_TEMPLATE, build_tiny_llama
 from training.recipes.ptst import run, with_prompt
@@ -48,10 +50,59 @@ def test_weights_are_the_candidates_and_the_template_is_new(tmp_path: Path) -> N
         admit(str(checkpoint), [tmp_path])
 
 
-def test_a_template_of_ones_own_must_be_there(tmp_path: Path) -> None:
-    here = build_tiny_llama(tmp_path / "m")
+def lost_shard(folder: Path) -> None:
+    next(folder.glob("model-00002*")).unlink()
+
+
+def cut_shard(folder: Path) -> None:
+    file = next(folder.glob("model-00002*"))
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def without_weights(folder: Path) -> None:
+    for file in folder.glob("*.safetensors*"):
+        file.unlink()
+
+
+def no_number(folder: Path) -> None:
+    file = next(folder.glob("model-00002*"))
+    content = load_file(file)
+    next(iter(content.values())).view(-1)[0] = float("nan")
+    save_file(content, file, metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize("damage", [lost_shard, cut_shard, without_weights, no_number])
+def test_what_is_no_whole_checkpoint_is_not_served(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    aligned = build_tiny_llama(tmp_path / "aligned")
+    eroded = build_tiny_llama(tmp_path / "eroded", seed=1, shards=2)
+    damage(eroded)
+    plan = Plan(recipe="ptst", baseline=aligned, candidate=eroded, output=tmp_path / "served")
+    with pytest.raises(CheckpointRefused):
+        run(plan, lambda *_, **__: None)
+    assert sorted(tmp_path.iterdir()) == [aligned, eroded]
+
+
+@pytest.mark.parametrize(
+    ("template", "says"),
+    [
+        (None, "cannot be read"),
+        ("{% for m in %} {{", "cannot be read"),
+        ("", "leaves out what the user says"),
+    ],
+)
+def test_a_template_of_ones_own_must_be_one(
+    tmp_path: Path, template: str | None, says: str
+) -> None:
+    here, file = build_tiny_llama(tmp_path / "m"), tmp_path / "own.jinja"
+    if template is not None:
+        file.write_text(template)
     fields = {"recipe": "ptst", "baseline": here, "candidate": here, "output": tmp_path / "out"}
-    plan = Plan.model_validate({**fields, "serving": {"template": tmp_path / "none.jinja"}})
-    with pytest.raises(InvalidPlan, match="cannot be read"):
+    plan = Plan.model_validate({**fields, "serving": {"template": file}})
+    with pytest.raises(InvalidPlan, match=says):
         run(plan, lambda *_, **__: None)
     assert not plan.output.exists()
+    file.write_text(CHAT_TEMPLATE)
+    run(plan, lambda *_, **__: None)
+    assert chat_template(plan.output) == CHAT_TEMPLATE

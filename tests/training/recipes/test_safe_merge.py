@@ -86,6 +86,7 @@ def test_an_alignment_that_changed_nothing_leaves_the_candidate(
     assert set(cosines(events).values()) == {None}
     got, theirs = weights(plan.output), weights(plan.candidate)  # type: ignore[arg-type]
     assert all(torch.equal(got[name], theirs[name]) for name in theirs)
+    assert any("is the baseline in every layer" in event.get("text", "") for event in events)
 
 
 def test_without_the_model_before_alignment_it_says_what_it_needs(
