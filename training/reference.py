@@ -16,7 +16,7 @@ import transformers
 from torch import Tensor, nn
 
 from holdfast.checkpoint import admit
-from holdfast.errors import InvalidTaskData
+from holdfast.errors import InvalidPlan, InvalidTaskData
 from training.model import attention_of, has_bf16_arithmetic
 from training.output import replaced
 from training.preference import PAIRS, Contest, pair_logprobs, pair_parts
@@ -44,7 +44,12 @@ def reference_logprobs(
 
 
 def cache_file(folder: Path, checkpoint: Path, reference: nn.Module) -> Path:
-    """Where the log-probabilities of this checkpoint belong, computed as here and now."""
+    """Where the log-probabilities of this checkpoint belong, computed as here and now.
+
+    Raises InvalidPlan where `folder` is a file, before anything is computed for it.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InvalidPlan(f"reference_cache {folder} is no folder; name one, or a new place")
     where = next(reference.parameters()).device
     bf16 = where.type == "cuda" or has_bf16_arithmetic()
     parts = [

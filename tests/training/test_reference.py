@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from holdfast.errors import InvalidTaskData
+from holdfast.errors import InvalidPlan, InvalidTaskData
 from holdfast.task_data import Pair
 from tests.support.tiny_llama import build_tiny_llama
 from training.model import load_policy, load_tokenizer
@@ -97,3 +97,11 @@ def test_no_text_is_kept(tmp_path: Path, baseline: Path, contests: list[Contest]
     cache = cache_file(tmp_path, baseline, reference)
     reference_logprobs(reference, contests, 2, cache)
     assert "lock" not in cache.read_text()
+
+
+def test_a_file_is_no_place_for_a_cache(tmp_path: Path, baseline: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InvalidPlan, match="file is no folder"):
+        cache_file(tmp_path / "file", baseline, load_policy(baseline))
+    new = tmp_path / "new"
+    assert cache_file(new, baseline, load_policy(baseline)).parent == new
