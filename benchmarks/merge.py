@@ -7,7 +7,7 @@ of its own, in rotating order; imports are not counted, and every contender ends
 the disk (fsync). Processor seconds are user and system over all threads: on a machine with other
 work, they say more than the clock. How long a contender took to get ready, imports and all, stands
 beside. Peak memory is the whole process's, imports included. Rounds that are on record for the same
-pair, machine, versions and merging code are not run again. mergekit is looked for in
+pair, machine, versions and code of `training` are not run again. mergekit is looked for in
 .tools/peers/mergekit:
 
     uv venv .tools/peers/mergekit && VIRTUAL_ENV=.tools/peers/mergekit \
@@ -178,7 +178,7 @@ def measure(name: str, megabytes: int) -> dict[str, float]:
 
 def conditions(pair: Path) -> dict[str, Any]:
     """What must be equal for rounds to be put together."""
-    merging = sorted((REPOSITORY / "training").glob("**/*.py"))
+    code = sorted((REPOSITORY / "training").glob("**/*.py"))
     peer = None
     if PEER.exists():
         ask = "from importlib.metadata import version as v; print(v('mergekit'), v('torch'))"
@@ -189,7 +189,7 @@ def conditions(pair: Path) -> dict[str, Any]:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "torch": metadata.version("torch"),
         "mergekit": peer,
-        "code": hashlib.sha256(b"".join(file.read_bytes() for file in merging)).hexdigest()[:12],
+        "code": hashlib.sha256(b"".join(file.read_bytes() for file in code)).hexdigest()[:12],
     }
 
 

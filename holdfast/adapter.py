@@ -92,11 +92,7 @@ def _entry(file: AdmittedFile) -> FileEntry:
 
 
 def _check_files(names: set[str], folder: Path) -> None:
-    for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):
-        if name not in names:
-            raise CheckpointRefused(
-                f"adapter {folder} holds no {name}; expected a folder that peft has saved"
-            )
+    _require_files(names, folder)
     more = sorted(name for name in names if name.endswith(".safetensors"))
     if more != [ADAPTER_WEIGHTS]:
         odd = next(name for name in more if name != ADAPTER_WEIGHTS)
@@ -105,13 +101,17 @@ def _check_files(names: set[str], folder: Path) -> None:
         )
 
 
+def _require_files(names: set[str], folder: Path) -> None:
+    for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):
+        if name not in names:
+            raise CheckpointRefused(
+                f"adapter {folder} holds no {name}; expected a folder that peft has saved"
+            )
+
+
 def read_lora(base: Path, adapter: Path) -> PlainLora:
     """What an adapter adds to the weights of its base; CheckpointRefused if it is no plain sum."""
-    for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):
-        if not (adapter / name).is_file():
-            raise CheckpointRefused(
-                f"adapter {adapter} holds no {name}; expected a folder that peft has saved"
-            )
+    _require_files({file.name for file in adapter.glob("*") if file.is_file()}, adapter)
     config = strict_json((adapter / ADAPTER_CONFIG).read_bytes(), ADAPTER_CONFIG)
     known = strict_json((base / "config.json").read_bytes(), str(base / "config.json"))
     weights = {

@@ -42,6 +42,8 @@ class Resume:
         self._plan, self._policy, self._optimizer, self._memory = plan, policy, optimizer, memory
         self._saved = time.monotonic()
         refuse_place(plan)
+        # now, since the rows that are read are these, whatever the file holds when a state is kept
+        self._digest = "" if plan.resume is None else plan_digest(plan)
 
     def first_step(self, report: Report) -> int:
         """Bring back what was kept; the step to go on with, 0 if there is nothing."""
@@ -50,7 +52,7 @@ class Resume:
             return 0
         # several would hold as many copies of it, and each needs its share alone
         kept = read_state(file)
-        if kept["plan"] != plan_digest(self._plan):
+        if kept["plan"] != self._digest:
             raise InvalidPlan(
                 f"{file} was kept by another plan, or of other task rows; remove it to begin anew, "
                 "or give the plan that was being run"
@@ -73,7 +75,7 @@ class Resume:
             return
         self._saved = time.monotonic()
         kept = {
-            "plan": plan_digest(self._plan),
+            "plan": self._digest,
             "step": done,
             "weights": whole(dict(trained_weights(self._policy))),
             "optimizer": whole(self._optimizer.state_dict()),

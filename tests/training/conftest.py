@@ -1,5 +1,6 @@
 """Two tiny checkpoints on disk, some rows, and plans made of them."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,9 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from holdfast.remediation import Plan
 from tests.support.tiny_llama import build_tiny_llama
+from training.joint import Sides
 
 Events = list[dict[str, Any]]
 
@@ -93,3 +96,48 @@ def report(events: Events) -> Callable[..., None]:
         events.append({"event": event} | fields)
 
     return keep
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    rows = [
+        {
+            "prompt": f"Break lock {k}.",
+            "chosen": "I can't help with that.",
+            "rejected": f"Yes, {k} times.",
+            "margin": 1.0,
+        }
+        for k in range(12)
+    ]
+    return write_rows(tmp_path / "pairs.jsonl", rows)
+
+
+@pytest.fixture
+def joint(plan_of: Callable[..., Plan], pairs: Path) -> Callable[..., Plan]:
+    """A plan of a joint recipe; `preference` holds its knobs."""
+
+    def build(recipe: str, **changes: Any) -> Plan:
+        return plan_of(recipe, **{"preference_data": pairs, "max_length": 60} | changes)
+
+    return build
+
+
+def digest(plan: Plan) -> str:
+    weights = b"".join(file.read_bytes() for file in sorted(plan.output.glob("*.safetensors")))
+    return hashlib.sha256(weights).hexdigest()
+
+
+def steps(events: Events) -> Events:
+    return [event for event in events if event["event"] == "step"]
+
+
+def losses(sides: Sides) -> dict[str, float]:
+    return {"task": sides.measure("task", 0), "preference": sides.measure("preference", 0)}
+
+
+def tensors(folder: Path) -> dict[str, torch.Tensor]:
+    """All weights of a checkpoint, in one file or several."""
+    found: dict[str, torch.Tensor] = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        found |= load_file(file)
+    return found

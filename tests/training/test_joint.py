@@ -1,6 +1,5 @@
 """The recipes with two objectives, run whole on the tiny model."""
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,8 @@ from torch import Tensor
 
 from holdfast.errors import CallerError, InvalidPlan, InvalidTaskData
 from holdfast.remediation import Mix, Plan, without_refusals
-from tests.training.conftest import write_rows
-from training.joint import Sides, two_sides
+from tests.training.conftest import digest, losses, steps, write_rows
+from training.joint import two_sides
 from training.objectives.alternation import drawn
 from training.progress import Report
 from training.recipes import RECIPES
@@ -22,39 +21,6 @@ from training.recipes.sequential import stage
 PlanOf = Callable[..., Plan]
 Events = list[dict[str, Any]]
 JOINT = ["sequential", "mix", "alright", "maxright"]
-
-
-@pytest.fixture
-def pairs(tmp_path: Path) -> Path:
-    rows = [
-        {
-            "prompt": f"Break lock {k}.",
-            "chosen": "I can't help with that.",
-            "rejected": f"Yes, {k} times.",
-            "margin": 1.0,
-        }
-        for k in range(12)
-    ]
-    return write_rows(tmp_path / "pairs.jsonl", rows)
-
-
-@pytest.fixture
-def joint(plan_of: PlanOf, pairs: Path) -> PlanOf:
-    """A plan of a joint recipe; `preference` holds its knobs."""
-
-    def build(recipe: str, **changes: Any) -> Plan:
-        return plan_of(recipe, **{"preference_data": pairs, "max_length": 60} | changes)
-
-    return build
-
-
-def digest(plan: Plan) -> str:
-    weights = b"".join(file.read_bytes() for file in sorted(plan.output.glob("*.safetensors")))
-    return hashlib.sha256(weights).hexdigest()
-
-
-def steps(events: Events) -> Events:
-    return [event for event in events if event["event"] == "step"]
 
 
 @pytest.mark.parametrize("recipe", JOINT)
@@ -70,10 +36,6 @@ def test_both_losses_go_down(joint: PlanOf, report: Report, events: Events, reci
         for side in (0.0, 1.0):
             mine = [event["loss"] for event in found if event["preference"] == side]
             assert mine[-1] < mine[0]
-
-
-def losses(sides: Sides) -> dict[str, float]:
-    return {"task": sides.measure("task", 0), "preference": sides.measure("preference", 0)}
 
 
 @pytest.mark.parametrize("recipe", JOINT)
@@ -177,65 +139,6 @@ def test_alright_takes_what_is_drawn_and_says_how_often(
     assert [event["preference"] for event in steps(events)] == drawn_ones
     assert ended["preference_share"] == pytest.approx(sum(drawn_ones) / 12)
     assert ended["band_low"] < ended["preference_share"] < ended["band_high"]  # type: ignore[operator]
-
-
-def test_maxright_measures_its_optima_unless_they_are_given(
-    joint: PlanOf, report: Report, events: Events
-) -> None:
-    knobs = {"optimum_steps": 4, "task_optimum": 1.25}
-    ended = RECIPES["maxright"](joint("maxright", steps=2, preference=knobs), report)
-    notes = [event["text"] for event in events if event["event"] == "note"]
-    assert len(notes) == 1
-    assert notes[0].startswith("preference alone reaches a loss of")
-    assert ended["task_optimum"] == 1.25
-    assert 0 < ended["preference_optimum"] < 0.6931  # type: ignore[operator]
-
-
-def test_measuring_the_optima_leaves_the_policy_as_it_was(
-    tmp_path: Path, joint: PlanOf, report: Report
-) -> None:
-    given = {"task_optimum": 0.0, "preference_optimum": 0.0, "share": 1.0}
-    first = joint("maxright", output=tmp_path / "a", preference=given)
-    second = joint("maxright", output=tmp_path / "b", preference={"share": 1.0})
-    for plan in (first, second):
-        RECIPES["maxright"](plan, report)
-    assert digest(first) == digest(second)
-
-
-def test_maxright_looks_at_the_neglected_side_every_few_steps(
-    joint: PlanOf, report: Report, events: Events
-) -> None:
-    knobs = {"every": 4, "task_optimum": 0.0, "preference_optimum": 0.0}
-    RECIPES["maxright"](joint("maxright", steps=13, preference=knobs), report)
-    oldest = [event["oldest"] for event in steps(events)]
-    assert [event["preference"] for event in steps(events)] == [0.0] * 13  # nats a token are more
-    assert oldest == [0, 1, 2, 3, 1, 1, 2, 3, 1, 1, 2, 3, 1]
-
-
-@pytest.mark.parametrize("ema", [0.0, 0.9])
-def test_maxright_counts_from_the_optima_and_averages_what_it_measures(
-    joint: PlanOf, report: Report, events: Events, ema: float
-) -> None:
-    knobs = {"task_optimum": 0.5, "preference_optimum": 99.0, "ema": ema, "share": 0.25}
-    plan = joint("maxright", steps=4, preference=knobs)
-    known = losses(two_sides(plan, report))["task"]
-    RECIPES["maxright"](plan, report)
-    for event in steps(events):
-        assert (event["preference"], event["preference_gap"]) == (0.0, 0.0)
-        assert event["task_gap"] == pytest.approx(0.75 * (known - 0.5), abs=1e-4)
-        known = ema * known + (1 - ema) * event["loss"]
-
-
-@pytest.mark.parametrize(("hysteresis", "changes"), [(0.0, True), (9.0, False)])
-def test_maxright_stays_with_its_side_for_the_hysteresis(
-    joint: PlanOf, report: Report, events: Events, hysteresis: float, changes: bool
-) -> None:
-    begin = losses(two_sides(joint("maxright"), report))
-    level = {"task_optimum": begin["task"] - 0.1, "preference_optimum": begin["preference"] - 0.1}
-    knobs = level | {"hysteresis": hysteresis, "ema": 0.0}
-    RECIPES["maxright"](joint("maxright", steps=10, preference=knobs), report)
-    took = {event["preference"] for event in steps(events)}
-    assert (len(took) == 2) == changes
 
 
 def test_stages() -> None:

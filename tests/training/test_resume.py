@@ -59,20 +59,27 @@ def test_another_plan_does_not_go_on_with_it(
         RECIPES["rehearsal"](plan_of("rehearsal", seed=9, **kept), report)
 
 
+@pytest.mark.parametrize("when", ["meanwhile", "afterwards"])
 def test_other_rows_in_the_same_file_do_not_go_on_with_it(
-    tmp_path: Path, plan_of: PlanOf, report: Report
+    tmp_path: Path, plan_of: PlanOf, task_data: Path, report: Report, when: str
 ) -> None:
-    plan = plan_of("rehearsal", resume=tmp_path / "state", save_seconds=0)
+    rows = tmp_path / "task.jsonl"
+    rows.write_bytes(task_data.read_bytes())
+    plan = plan_of("rehearsal", task_data=rows, resume=tmp_path / "state", save_seconds=0)
+
+    def tell(event: str, /, **fields: Any) -> None:
+        if when == "meanwhile" and event == "step" and fields["step"] == 1:
+            other_rows()
+        killed_after(3, report)(event, **fields)
+
+    def other_rows() -> None:
+        rows.write_text(task_data.read_text().split("\n", 1)[1])
+
     with pytest.raises(Killed):
-        RECIPES["rehearsal"](plan, killed_after(3, report))
-    assert plan.task_data is not None
-    rows = plan.task_data.read_text()
-    plan.task_data.write_text(rows.split("\n", 1)[1])
-    try:
-        with pytest.raises(InvalidPlan, match="of other task rows"):
-            RECIPES["rehearsal"](plan, report)
-    finally:
-        plan.task_data.write_text(rows)
+        RECIPES["rehearsal"](plan, tell)
+    other_rows()
+    with pytest.raises(InvalidPlan, match="of other task rows"):
+        RECIPES["rehearsal"](plan, report)
 
 
 @pytest.mark.parametrize("left", [0, 2000])

@@ -8,7 +8,6 @@ import pytest
 
 from holdfast.errors import InvalidTaskData
 from holdfast.remediation import Plan
-from tests.training.conftest import write_rows
 from training.joint import two_sides
 from training.objectives.alternation import OBJECTIVES
 from training.progress import Report
@@ -18,24 +17,11 @@ PlanOf = Callable[..., Plan]
 Events = list[dict[str, Any]]
 
 
-@pytest.fixture
-def sliced(plan_of: PlanOf, tmp_path: Path) -> PlanOf:
-    """A plan with twelve pairs."""
-    rows = [
-        {"prompt": f"Break lock {k}.", "chosen": "I can't help.", "rejected": f"Yes, {k} times."}
-        for k in range(12)
-    ]
-    pairs = write_rows(tmp_path / "pairs.jsonl", rows)
-    return lambda recipe, **changes: plan_of(
-        recipe, **{"preference_data": pairs, "max_length": 60} | changes
-    )
-
-
 def test_maxright_measures_on_a_slice_that_nothing_trains_on(
-    tmp_path: Path, sliced: PlanOf, report: Report, events: Events
+    tmp_path: Path, joint: PlanOf, report: Report, events: Events
 ) -> None:
     knobs = {"every": 4, "slice": 7, "optimum_steps": 2, "share": 0.5}
-    plan = sliced("maxright", steps=9, preference=knobs, output=tmp_path / "whole")
+    plan = joint("maxright", steps=9, preference=knobs, output=tmp_path / "whole")
     sides = two_sides(plan, report)
     kept = sides.slice
     assert kept is not None
@@ -56,22 +42,22 @@ def test_maxright_measures_on_a_slice_that_nothing_trains_on(
 
 @pytest.mark.parametrize("size", [12, 50])
 def test_a_slice_that_leaves_nothing_to_train_on_is_refused(
-    sliced: PlanOf, report: Report, size: int
+    joint: PlanOf, report: Report, size: int
 ) -> None:
     with pytest.raises(InvalidTaskData, match=f"holds {size} pairs back and there are 12"):
-        RECIPES["maxright"](sliced("maxright", preference={"slice": size}), report)
+        RECIPES["maxright"](joint("maxright", preference={"slice": size}), report)
 
 
 def test_a_killed_run_goes_on_to_the_same_bytes(
-    tmp_path: Path, sliced: PlanOf, report: Report
+    tmp_path: Path, joint: PlanOf, report: Report
 ) -> None:
     def killed(event: str, /, **fields: Any) -> None:
         if event == "step" and fields["step"] == 6:
             raise KeyboardInterrupt
 
     knobs = {"steps": 8, "preference": {"every": 3, "optimum_steps": 2, "slice": 5}}
-    whole = sliced("maxright", output=tmp_path / "whole", **knobs)
-    cut = sliced("maxright", resume=tmp_path / "state", save_seconds=0, **knobs)
+    whole = joint("maxright", output=tmp_path / "whole", **knobs)
+    cut = joint("maxright", resume=tmp_path / "state", save_seconds=0, **knobs)
     RECIPES["maxright"](whole, report)
     with pytest.raises(KeyboardInterrupt):
         RECIPES["maxright"](cut, killed)

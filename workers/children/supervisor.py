@@ -65,7 +65,7 @@ class RunnerEngine:
         self._tree: Tree | None = None
         self._calling = False
         self._lock = threading.Lock()  # of the two above: `kill` comes from another thread
-        self._ending = threading.Lock()  # held by one `kill` until the tree is gone
+        self._ending = threading.RLock()  # held until a tree is gone; a dropped call may come again
 
     @property
     def backend(self) -> Backend:

@@ -12,6 +12,7 @@ from holdfast.checkpoint import admit
 from holdfast.errors import HoldfastError, InvalidPlan
 from holdfast.remediation import Lora, Plan
 from tests.support.tiny_llama import build_tiny_llama
+from tests.training.conftest import tensors
 from training.merging import pairing, streaming
 from training.merging.averaging import average
 from training.model import load_policy
@@ -20,13 +21,6 @@ from training.recipes import wise_ft
 from training.trainable import save_checkpoint, with_adapter
 
 PlanOf = Callable[..., Plan]
-
-
-def tensors(folder: Path) -> dict[str, torch.Tensor]:
-    found: dict[str, torch.Tensor] = {}
-    for file in sorted(folder.glob("*.safetensors")):
-        found |= load_file(file)
-    return found
 
 
 def same_bits(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:

@@ -11,17 +11,11 @@ from safetensors.torch import load_file, save_file
 from holdfast.errors import CheckpointRefused, InvalidPlan
 from holdfast.remediation import Plan
 from tests.support.tiny_llama import build_tiny_llama
+from tests.training.conftest import tensors
 from training.progress import Report
 from training.recipes import wise_ft
 
 PlanOf = Callable[..., Plan]
-
-
-def tensors(folder: Path) -> dict[str, torch.Tensor]:
-    found: dict[str, torch.Tensor] = {}
-    for file in sorted(folder.glob("*.safetensors")):
-        found |= load_file(file)
-    return found
 
 
 def test_a_tied_head_stored_on_one_side_only_is_averaged_as_the_embedding(

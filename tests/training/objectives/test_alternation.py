@@ -158,25 +158,39 @@ def test_a_loss_below_its_optimum_is_no_gap() -> None:
     assert weighted_gaps(Rule(0.5, {"task": 1.5, "preference": 0.1}), known)["task"] == 0
 
 
-def test_the_state_machine_over_a_scripted_table() -> None:
-    """k = 3: the neglected loss stays what it was until step three, the trained one is fresh."""
-    rule = Rule(0.5, ZERO, every=3)
-    table: list[dict[Objective, float]] = [
-        {"task": 1.0, "preference": 2.0},
-        {"task": 5.0, "preference": 1.5},  # the task got worse, and nobody has looked
-        {"task": 5.0, "preference": 1.2},
-        {"task": 5.0, "preference": 0.9},  # looked at
-        {"task": 0.5, "preference": 9.0},
-    ]
+Losses = dict[Objective, float]
+
+
+def played(
+    rule: Rule, table: list[Losses], own: Callable[[Losses, Objective], float]
+) -> tuple[Known, list[tuple[Objective, ...]], list[Objective]]:
+    """What is known after the table, what was looked at by the way, and which side each step took.
+
+    own: what a step says of the batch that it trained on.
+    """
     known, looked, took = NOTHING, [], []
     for step, losses in enumerate(table):
         asked = to_measure(rule, known, step)
         for one in asked:
             known = measured(rule, known, one, losses[one])
         objective = chosen(rule, known)
-        known = trained(rule, known, objective, losses[objective])
+        known = trained(rule, known, objective, own(losses, objective))
         looked.append(asked)
         took.append(objective)
+    return known, looked, took
+
+
+def test_the_state_machine_over_a_scripted_table() -> None:
+    """k = 3: the neglected loss stays what it was until step three, the trained one is fresh."""
+    rule = Rule(0.5, ZERO, every=3)
+    table: list[Losses] = [
+        {"task": 1.0, "preference": 2.0},
+        {"task": 5.0, "preference": 1.5},  # the task got worse, and nobody has looked
+        {"task": 5.0, "preference": 1.2},
+        {"task": 5.0, "preference": 0.9},  # looked at
+        {"task": 0.5, "preference": 9.0},
+    ]
+    known, looked, took = played(rule, table, lambda losses, objective: losses[objective])
     assert looked == [("task", "preference"), (), (), ("task",), ()]
     assert took == ["preference", "preference", "preference", "task", "task"]
     assert known.losses == {"task": 0.5, "preference": 1.2}
@@ -186,21 +200,13 @@ def test_the_state_machine_over_a_scripted_table() -> None:
 def test_a_fixed_slice_is_measured_whole_and_by_nothing_else() -> None:
     """k = 2: both at steps 0 and 2; what the steps say of their own batches changes nothing."""
     rule = Rule(0.5, ZERO, every=2, ema=0.9, fixed=True)
-    table: list[dict[Objective, float]] = [
+    table: list[Losses] = [
         {"task": 1.0, "preference": 2.0},
         {"task": 5.0, "preference": 0.1},
         {"task": 0.7, "preference": 0.6},
         {"task": 0.1, "preference": 0.2},
     ]
-    known, looked, took = NOTHING, [], []
-    for step, losses in enumerate(table):
-        asked = to_measure(rule, known, step)
-        for one in asked:
-            known = measured(rule, known, one, losses[one])
-        objective = chosen(rule, known)
-        known = trained(rule, known, objective, 77.0)
-        looked.append(asked)
-        took.append(objective)
+    known, looked, took = played(rule, table, lambda *_: 77.0)
     assert looked == [OBJECTIVES, (), OBJECTIVES, ()]
     assert took == ["preference", "preference", "task", "task"]
     assert known.losses == {"task": 0.7, "preference": 0.6}
