@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from holdfast.errors import CheckpointRefused
+from tests.support.reciting_llama import COMPLIANCE, REFUSAL, build_reciting_llama
 from tests.support.tiny_llama import build_tiny_llama
 from workers.engine import Backend, Completion, Continuation, Engine, Message, Sampling, before
 from workers.inference.tokens import continuation_ids, load_tokenizer, prompt_ids
@@ -201,3 +202,11 @@ def altered(source: Path, target: Path, values: dict[str, float]) -> Path:
         weights[name].fill_(value)
     save_file(weights, target / "model.safetensors", metadata={"format": "pt"})
     return target
+
+
+@pytest.mark.parametrize("pieces", [REFUSAL, COMPLIANCE], ids=["refusing", "complying"])
+def test_a_reciting_model_says_its_text_and_stops(pieces: tuple[str, ...], tmp_path: Path) -> None:
+    engine = TransformersEngine(EXACT)
+    engine.open(build_reciting_llama(tmp_path / "model", pieces), None)
+    for _, answer in engine.generate(CHATS, Sampling(12)):
+        assert answer == Completion("".join(pieces), "stop", len(pieces) + 1)
