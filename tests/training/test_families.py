@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 
 from holdfast.checkpoint import admit, same_architecture
 from holdfast.remediation import Plan
-from tests.support.tiny_families import FAMILIES, build_tiny
+from tests.support.tiny_families import TRAINED, build_tiny
 from training.progress import Report
 from training.recipes import RECIPES
 
@@ -32,7 +32,7 @@ MERGES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(params=FAMILIES)
+@pytest.fixture(params=TRAINED)
 def sides(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Path]:
     return {
         name: build_tiny(request.param, tmp_path / name, seed=seed)

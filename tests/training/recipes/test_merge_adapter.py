@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from holdfast.errors import CheckpointRefused, InvalidPlan
 from holdfast.remediation import Plan
-from tests.support.tiny_families import build_tiny
+from tests.support.tiny_families import TRAINED, build_tiny
 from tests.support.tiny_llama import build_tiny_llama
 from training.model import load_policy
 from training.progress import Report
@@ -41,7 +41,7 @@ def plan_for(base: Path, adapter: Path, **changes: Any) -> Plan:
     return Plan.model_validate(fields | {"output": adapter.parent / "merged"} | changes)
 
 
-@pytest.mark.parametrize("family", ["llama", "qwen2", "neox", "gemma", "gemma2"])
+@pytest.mark.parametrize("family", ["llama", *TRAINED])
 def test_it_is_pefts_merge_in_fp32(family: str, tmp_path: Path, report: Report) -> None:
     base = build_tiny(family, tmp_path / "base")
     rslora = family == "llama"
