@@ -67,6 +67,18 @@ SLIDING: Config = {"layer_types": ["sliding_attention", "full_attention"], "slid
 DENSE_THEN_EXPERTS: Config = EXPERTS | {"n_shared_experts": 1, "first_k_dense_replace": 1}
 GROUPS_OF_EXPERTS: Config = DENSE_THEN_EXPERTS | {"n_group": 2, "topk_group": 1}
 
+TOWER: Config = {  # for pictures; the prompts are text
+    "hidden_size": 32,
+    "intermediate_size": 32,
+    "num_hidden_layers": 1,
+    "depth": 1,
+    "num_attention_heads": 2,
+    "num_heads": 2,
+    "image_size": 16,
+    "patch_size": 8,
+    "out_hidden_size": 128,
+}
+
 # the families that recipes are tried on: what sets each apart is named above
 TRAINED = ("qwen2", "gpt_neox", "gemma", "gemma2")
 
@@ -75,11 +87,13 @@ FAMILIES: dict[str, Config] = {
     "apertus": GROUPED,
     "arcee": GROUPED,
     "bamba": GROUPED | MAMBA | {"attn_layer_indices": [1]},
+    "biogpt": SIZES,
     "bitnet": GROUPED,
     "bloom": TOKENS | {"hidden_size": 128, "n_layer": 2, "n_head": 4},
     "codegen": OLDER | {"rotary_dim": 16},
     "cohere": GROUPED,
     "cohere2": WIDE | SLIDING,
+    "ctrl": TOKENS | {"n_embd": 128, "n_layer": 2, "n_head": 4, "dff": 128, "n_positions": 512},
     "dbrx": TOKENS
     | {
         "d_model": 128,
@@ -91,20 +105,34 @@ FAMILIES: dict[str, Config] = {
     },
     "deepseek_v2": LATENT | DENSE_THEN_EXPERTS,
     "deepseek_v3": LATENT | GROUPS_OF_EXPERTS,
+    "deepseek_v32": LATENT | GROUPS_OF_EXPERTS,
     "diffllama": GROUPED,
+    "dots1": WIDE | GROUPS_OF_EXPERTS,
     "ernie4_5": WIDE,
     "ernie4_5_moe": GROUPED | {"moe_num_experts": 4, "moe_k": 2, "moe_intermediate_size": 64},
     "exaone4": GROUPED | SLIDING,
+    "exaone_moe": WIDE | DENSE_THEN_EXPERTS | SLIDING,
     "falcon": SIZES | {"new_decoder_architecture": True, "num_kv_heads": 2},
     "falcon_h1": GROUPED | MAMBA | {"mamba_d_ssm": 256, "head_dim": 32},
     "falcon_mamba": TOKENS | {"hidden_size": 128, "num_hidden_layers": 2},
     "flex_olmo": GROUPED | EXPERTS,
     "gemma": WIDE,
     "gemma2": WIDE | {"sliding_window": 16},
+    "gemma3": TOKENS
+    | {"text_config": WIDE | SLIDING, "vision_config": TOWER, "mm_tokens_per_image": 4},
     "gemma3_text": WIDE | SLIDING,
+    "gemma4_text": WIDE
+    | SLIDING
+    | {
+        "global_head_dim": 32,
+        "hidden_size_per_layer_input": 32,
+        "vocab_size_per_layer_input": VOCAB,
+        "num_kv_shared_layers": 0,
+    },
     "glm": WIDE,
     "glm4": WIDE,
     "glm4_moe": WIDE | GROUPS_OF_EXPERTS,
+    "glm4_moe_lite": LATENT | GROUPS_OF_EXPERTS,
     "gpt2": OLDER,
     "gpt_bigcode": OLDER,
     "gpt_neo": TOKENS
@@ -127,9 +155,22 @@ FAMILIES: dict[str, Config] = {
     | {"layer_types": ["mamba", "attention"], "shared_intermediate_size": 64},
     "helium": WIDE,
     "hunyuan_v1_dense": WIDE,
+    "hunyuan_v1_moe": WIDE | EXPERTS | {"moe_topk": 2},
     "jamba": GROUPED | EXPERTS | {"attn_layer_period": 2, "attn_layer_offset": 1},
+    "jetmoe": GROUPED | EXPERTS | {"kv_channels": 32},
+    "kimi_linear": LATENT
+    | EXPERTS
+    | {
+        "linear_num_heads": 4,
+        "linear_head_dim": 32,
+        "layer_types": ["linear_attention", "full_attention"],
+    },
     "lfm2": GROUPED | {"layer_types": ["conv", "full_attention"]},
+    "lfm2_moe": GROUPED
+    | EXPERTS
+    | {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1},
     "llama": GROUPED,
+    "llama4_text": WIDE | EXPERTS | {"intermediate_size_mlp": 128, "attention_chunk_size": 16},
     "mamba": TOKENS | {"hidden_size": 128, "num_hidden_layers": 2},
     "mamba2": TOKENS
     | {
@@ -141,11 +182,15 @@ FAMILIES: dict[str, Config] = {
         "state_size": 16,
         "chunk_size": 8,
     },
-    "ministral3": WIDE,
+    "minicpm3": LATENT,
     "minimax": WIDE | EXPERTS | {"layer_types": ["linear_attention", "full_attention"]},
+    "minimax_m2": WIDE | EXPERTS,
+    "ministral": WIDE | {"sliding_window": 16},
+    "ministral3": WIDE,
     "mistral": WIDE | {"sliding_window": None},
     "mixtral": GROUPED | EXPERTS,
     "mpt": TOKENS | {"d_model": 128, "n_layers": 2, "n_heads": 4, "max_seq_len": 512},
+    "nanochat": GROUPED,
     "nemotron": GROUPED,
     "nemotron_h": WIDE
     | {
@@ -159,7 +204,9 @@ FAMILIES: dict[str, Config] = {
     "olmo": GROUPED,
     "olmo2": GROUPED,
     "olmo3": GROUPED | SLIDING,
+    "olmo_hybrid": GROUPED | LINEAR | {"num_key_value_heads": 4},
     "olmoe": GROUPED | EXPERTS,
+    "openai-gpt": OLDER,
     "opt": SIZES | {"ffn_dim": 128, "word_embed_proj_dim": 128},
     "persimmon": SIZES,
     "phi": SIZES,
@@ -168,6 +215,8 @@ FAMILIES: dict[str, Config] = {
     "qwen2": GROUPED | {"tie_word_embeddings": True},
     "qwen2_moe": GROUPED | EXPERTS | {"shared_expert_intermediate_size": 64},
     "qwen3": WIDE,
+    "qwen3_5": TOKENS | {"text_config": WIDE | LINEAR, "vision_config": TOWER},
+    "qwen3_5_moe_text": WIDE | LINEAR | EXPERTS | {"shared_expert_intermediate_size": 64},
     "qwen3_5_text": WIDE | LINEAR,
     "qwen3_moe": WIDE | EXPERTS,
     "qwen3_next": WIDE | LINEAR | EXPERTS | {"shared_expert_intermediate_size": 64},
@@ -178,6 +227,16 @@ FAMILIES: dict[str, Config] = {
     "smollm3": GROUPED,
     "stablelm": GROUPED,
     "starcoder2": GROUPED | {"sliding_window": None},
+    "vaultgemma": WIDE | SLIDING,
+    "xglm": TOKENS
+    | {
+        "d_model": 128,
+        "ffn_dim": 128,
+        "num_layers": 2,
+        "attention_heads": 4,
+        "max_position_embeddings": 512,
+    },
+    "xlstm": TOKENS | {"hidden_size": 128, "num_hidden_layers": 2, "num_heads": 4, "chunk_size": 8},
     "zamba2": SIZES
     | {
         "layers_block_type": ["mamba", "hybrid"],

@@ -9,10 +9,11 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from holdfast.errors import CheckpointRefused
+from tests.support.plain_forward import PlainModel
 from tests.support.reciting_llama import COMPLIANCE, REFUSAL, build_reciting_llama
 from tests.support.tiny_llama import build_tiny_llama
 from workers.engine import Backend, Completion, Continuation, Engine, Message, Sampling, before
-from workers.inference.tokens import continuation_ids, load_tokenizer, prompt_ids
+from workers.inference.tokens import load_tokenizer, prompt_ids
 from workers.inference.transformers_engine import TransformersEngine
 
 EXACT = Backend("transformers", "test", "float32")
@@ -36,20 +37,12 @@ def engine(folder: Path) -> Engine:
     return engine
 
 
-@torch.inference_mode()
-def by_hand(folder: Path, asked: Continuation) -> float:
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    ids, prompt = continuation_ids(load_tokenizer(folder), None, asked)
-    logits = model(torch.tensor([ids])).logits[0].double().log_softmax(-1)
-    return sum(float(logits[at - 1, ids[at]]) for at in range(prompt, len(ids)))
-
-
 def test_scores_are_those_of_one_plain_forward_pass(engine: Engine, folder: Path) -> None:
-    asked = [*OPTIONS, Continuation(CHATS[1], "answered")]
+    asked, plain = [*OPTIONS, Continuation(CHATS[1], "answered")], PlainModel(folder)
     scores = dict(engine.logprobs(asked))
     assert sorted(scores) == list(range(len(asked)))
     for index, one in enumerate(asked):
-        assert scores[index].logprob == pytest.approx(by_hand(folder, one), abs=1e-4)
+        assert scores[index].logprob == pytest.approx(plain.score(one), abs=1e-4)
         assert scores[index].tokens == len(one.text)  # one token a byte
 
 

@@ -1,0 +1,31 @@
+"""The transformers engine on three families that cache in different ways.
+
+`make check-families` does the same on all of them.
+"""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.support.plain_forward import deviation
+from tests.support.tiny_families import build_tiny
+from workers.engine import Backend
+from workers.inference.batching import batches_of
+from workers.inference.transformers_engine import TransformersEngine
+
+
+@pytest.mark.parametrize("family", ["gemma2", "mamba", "qwen3_next"])
+def test_scores_and_answers_are_those_of_plain_forward_passes(family: str, tmp_path: Path) -> None:
+    folder = build_tiny(family, tmp_path / "model", dtype=torch.float32)
+    engine = TransformersEngine(Backend("transformers", "test", "float32"))
+    engine.open(folder, None)
+    apart = deviation(engine, folder)
+    assert apart.nats < 1e-4
+    assert apart.answers == ()
+
+
+def test_rows_that_may_not_be_padded_stand_with_their_equals_alone() -> None:
+    rows = ["aaa", "b", "cc", "d", "ee", "f"]
+    assert list(batches_of(rows, len, 4, pads=True)) == [["b", "d", "f", "cc"], ["ee", "aaa"]]
+    assert list(batches_of(rows, len, 2, pads=False)) == [["b", "d"], ["f"], ["cc", "ee"], ["aaa"]]
