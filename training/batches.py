@@ -8,17 +8,20 @@ would mask the end of every turn where the two are one, as they are for most cha
 """
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
+from jinja2 import TemplateError
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from holdfast.chat_rendering import Turn, render_turns
 from holdfast.errors import CheckpointRefused, InvalidTaskData
 from holdfast.task_data import Kind, Row
+from holdfast.tokenizer_file import embedded_tokens, refuse_unknown_tokens
 
 T = TypeVar("T")
 
@@ -62,6 +65,7 @@ def tokenise(
     counts them by the difference. Raises InvalidTaskData if that leaves none at all.
     """
     examples = [example_of(row, tokenizer, max_length, path) for row in rows]
+    refuse_unembedded(examples, tokenizer)
     kept = [example for example in examples if example.completion_tokens > 0]
     if not kept:
         raise InvalidTaskData(
@@ -69,6 +73,13 @@ def tokenise(
             "a completion; raise max_length"
         )
     return kept
+
+
+def refuse_unembedded(examples: Iterable[Example], tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raise CheckpointRefused if the tokenizer's own model cannot read what it makes of rows."""
+    embedded = embedded_tokens(Path(tokenizer.name_or_path))
+    for example in examples:
+        refuse_unknown_tokens(example.ids, embedded)
 
 
 def example_of(
@@ -80,10 +91,9 @@ def example_of(
             f"{tokenizer.name_or_path} has no chat template; "
             "give a chat checkpoint, or add chat_template.jinja"
         )
-    question = [{"role": "user", "content": row.prompt}]
-    answer = {"role": "assistant", "content": row.completion}
-    prompt = _rendered(tokenizer, question, generation=True)
-    whole = _rendered(tokenizer, [*question, answer], generation=False)
+    question, answer = ("user", row.prompt), ("assistant", row.completion)
+    prompt = _rendered(tokenizer, [question], generation=True)
+    whole = _rendered(tokenizer, [question, answer], generation=False)
     if not whole.startswith(prompt):
         raise InvalidTaskData(
             f"{path}, line {row.line}: the chat template renders the prompt differently once it "
@@ -96,12 +106,18 @@ def example_of(
 
 
 def _rendered(
-    tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], *, generation: bool
+    tokenizer: PreTrainedTokenizerBase, turns: Sequence[Turn], *, generation: bool
 ) -> str:
-    rendered = tokenizer.apply_chat_template(
-        messages, tokenize=False, add_generation_prompt=generation
-    )
-    return str(rendered)
+    def render(turns: list[dict[str, Any]]) -> str:
+        try:
+            text = tokenizer.apply_chat_template(
+                turns, tokenize=False, add_generation_prompt=generation
+            )
+        except (TemplateError, TypeError, LookupError) as error:
+            raise CheckpointRefused(f"the chat template does not render: {error}") from error
+        return str(text)
+
+    return render_turns(render, turns)[0]
 
 
 def _through_end_of_turn(ids: list[int], end: int | None) -> list[int]:

@@ -17,9 +17,15 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 from transformers.core_model_loading import revert_weight_conversion
 
+from holdfast import tokenizer_file
 from holdfast.errors import CheckpointRefused, NotBuilt, RepairImpossible
 from training.batches import Batch
 from training.parallel import whole_state
@@ -50,12 +56,12 @@ def has_bf16_arithmetic() -> bool:
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """The tokenizer of a local checkpoint; its code, if it has any, is never run."""
-    try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False
-        )
-    except (OSError, ValueError) as error:
-        raise CheckpointRefused(f"{folder}: its tokenizer does not load: {error}") from error
+    tokenizer: PreTrainedTokenizerBase
+    tokenizer, _ = tokenizer_file.load_tokenizer(
+        folder,
+        by_class=AutoTokenizer.from_pretrained,
+        by_file=PreTrainedTokenizerFast.from_pretrained,
+    )
     return tokenizer
 
 

@@ -7,6 +7,7 @@ constant (training/reference.py).
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -16,7 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from holdfast.errors import InvalidTaskData
 from holdfast.task_data import Pair, Row
 from training.answers import answer_logits
-from training.batches import Example, cycles, example_of
+from training.batches import Example, cycles, example_of, refuse_unembedded
 from training.objectives.losses import (
     answer_logprobs,
     log_ratio,
@@ -68,12 +69,16 @@ def tokenise_pairs(
     Left out are those whose prompt fills that, and those whose answers are the same once cut; the
     caller counts them by the difference. Raises InvalidTaskData if none is left.
     """
-    contests = []
-    for pair in pairs:
-        first, second = (
+    answered = [
+        [
             example_of(Row(pair.prompt, text, "refusal", pair.line), tokenizer, max_length, path)
             for text in (pair.chosen, pair.rejected)
-        )
+        ]
+        for pair in pairs
+    ]
+    refuse_unembedded(chain.from_iterable(answered), tokenizer)
+    contests = []
+    for pair, (first, second) in zip(pairs, answered, strict=True):
         if first.ids != second.ids and first.completion_tokens and second.completion_tokens:
             contests.append(_contest(first, second, pair.margin or 0.0))
     if not contests:

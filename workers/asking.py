@@ -61,10 +61,22 @@ def run_probe(
                 del left[one.question]
             if fresh and left and exhausted(case.limits, spent):
                 break
+    say_notes(worker, lease, side)
     if left:
         with reading(worker.database) as session:
             why = exhausted(case.limits, spent_so_far(session, case))
         cut(worker, lease, case, side, probe, list(left), why or "the budget has no room for it")
+
+
+def say_notes(worker: Worker, lease: jobs.Lease, side: Side) -> None:
+    """Put into the job's events what the engine found out of the ordinary in a checkpoint."""
+    notes = worker.engine.take_notes()
+    if not notes:
+        return
+    with transaction(worker.database) as session:
+        jobs.fence(session, lease)
+        for text in notes:
+            jobs.add_event(session, lease.job_id, "note", {"side": side.name, "text": text})
 
 
 def bill(batch: Sequence[Answered], seconds: float) -> Spent:

@@ -118,5 +118,11 @@ class Engine(Protocol):
     def logprobs(self, asked: Sequence[Continuation]) -> Iterator[tuple[int, Score]]:
         """Score every continuation once, as (index, score) in any order."""
 
+    def take_notes(self) -> list[str]:
+        """What was out of the ordinary in the files and prompts since the last call, in sentences.
+
+        Nothing that changes what may be compared; each is told to people once.
+        """
+
     def close(self) -> None:
         """Free the device."""

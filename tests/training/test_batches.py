@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from holdfast.errors import CheckpointRefused, InvalidTaskData
 from holdfast.remediation import Mix, rows_drawn
 from holdfast.task_data import Row
+from tests.support.tiny_llama import CHAT_TEMPLATE, build_tiny_llama
 from training.batches import (
     Example,
     collate,
@@ -172,3 +173,16 @@ def test_draws_without_end_repeat_no_cycle_of_the_same_seed() -> None:
     )
     assert first == second
     assert list(islice(first, 6)) != first[6:]
+
+
+def test_a_template_of_content_parts_is_trained_on_as_it_is_asked(tmp_path: Path) -> None:
+    tokenizer = load_tokenizer(build_tiny_llama(tmp_path / "parts"))
+    tokenizer.chat_template = CHAT_TEMPLATE.replace("message['content']", "text(message)").replace(
+        "{% for message", "{% macro text(m) %}{% for part in m.content %}{{ part.text }}"
+        "{% endfor %}{% endmacro %}{% for message", 1
+    )  # fmt: skip
+    (example,) = tokenise([row("Why?", "Because.")], tokenizer, 64, FILE)
+    assert tokenizer.decode(example.ids[: example.prompt_tokens]) == (
+        "<|im_start|>user\nWhy?<|im_end|>\n<|im_start|>assistant\n"
+    )
+    assert tokenizer.decode(example.ids[example.prompt_tokens :]) == "Because.<|im_end|>"

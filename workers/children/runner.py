@@ -49,7 +49,7 @@ def serve(engine: Engine, requests: IO[str], answers: IO[str]) -> None:
         except HoldfastError as error:
             send(answers, {"error": type(error).__name__, "detail": str(error)})
         else:
-            send(answers, {"done": True})
+            send(answers, {"done": True, "notes": engine.take_notes()})
 
 
 def answer(engine: Engine, request: dict[str, Any], answers: IO[str]) -> None:

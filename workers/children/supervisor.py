@@ -64,6 +64,7 @@ class RunnerEngine:
         self._environment = runner_environment(settings.home, os.environ, device_env or {})
         self._tree: Tree | None = None
         self._calling = False
+        self._notes: list[str] = []
         self._lock = threading.Lock()  # of the two above: `kill` comes from another thread
         self._ending = threading.RLock()  # held until a tree is gone; a dropped call may come again
 
@@ -102,6 +103,11 @@ class RunnerEngine:
         request = {"do": "logprobs", "asked": asked_to_json(asked)}
         for index, reply in _each_once(len(asked), self._call(request)):
             yield index, Score(**reply)
+
+    def take_notes(self) -> list[str]:
+        """What the runner found out of the ordinary since the last call."""
+        notes, self._notes = list(dict.fromkeys(self._notes)), []
+        return notes
 
     def close(self) -> None:
         """Free the device; returns when no process of the tree is left."""
@@ -158,6 +164,7 @@ class RunnerEngine:
                     settled = True
                     raise _rebuilt(line["error"], line["detail"])
                 yield line["index"], line["reply"]
+            self._notes += line.get("notes", ())
             settled = True
         finally:
             with self._lock:

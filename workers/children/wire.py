@@ -2,7 +2,7 @@
 
     request  → {"do": "backend" | "open" | "generate" | "logprobs" | "close", …}
     answer   ← {"index": 3, "reply": {…}}                as they come, in any order
-    end      ← {"done": true}  |  {"error": "CheckpointRefused", "detail": "…"}
+    end      ← {"done": true, "notes": ["…"]}  |  {"error": "CheckpointRefused", "detail": "…"}
 
 One request at a time. An end of file on either side is the end of the other process.
 """

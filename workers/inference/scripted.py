@@ -87,6 +87,10 @@ class ScriptedEngine:
             time.sleep(self._script.seconds_per_answer)
             yield index, self._score(_text(one.prompt), one.text)
 
+    def take_notes(self) -> list[str]:
+        """Nothing: it reads no tokenizer."""
+        return []
+
     def close(self) -> None:
         """Nothing is held."""
 

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import TemplateError
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from holdfast import tokenizer_file
+from holdfast.chat_rendering import FOLDED, render_turns
 from holdfast.errors import CheckpointRefused
-from workers.engine import Continuation, Prompt
+from workers.engine import Continuation, Message, Prompt
 from workers.inference.template_canary import check_template
 
 Tokenizer = Any  # transformers types it as a class without most of its methods
@@ -25,12 +27,16 @@ Tokenizer = Any  # transformers types it as a class without most of its methods
 
 def load_tokenizer(checkpoint: Path) -> Tokenizer:
     """The checkpoint's tokenizer, from its own files only and without its code."""
-    try:
-        return AutoTokenizer.from_pretrained(
-            checkpoint, local_files_only=True, trust_remote_code=False
-        )
-    except (OSError, ValueError) as error:
-        raise CheckpointRefused(f"{checkpoint}: its tokenizer does not load: {error}") from error
+    return load_noted_tokenizer(checkpoint)[0]
+
+
+def load_noted_tokenizer(checkpoint: Path) -> tuple[Tokenizer, str | None]:
+    """The same, and in one sentence where its class would have read otherwise than its file."""
+    return tokenizer_file.load_tokenizer(
+        checkpoint,
+        by_class=AutoTokenizer.from_pretrained,
+        by_file=PreTrainedTokenizerFast.from_pretrained,
+    )
 
 
 def prompt_ids(tokenizer: Tokenizer, template: str | None, prompt: Prompt) -> list[int]:
@@ -93,14 +99,32 @@ def render(tokenizer: Tokenizer, template: str | None, prompt: Prompt) -> str:
             "save the tokenizer with one, or evaluate with template: PATH"
         )
     check_template(tokenizer.get_chat_template(template))
-    messages = [{"role": message.role, "content": message.content} for message in prompt]
-    try:
-        text = tokenizer.apply_chat_template(
-            messages, chat_template=template, tokenize=False, add_generation_prompt=True
-        )
-    except TemplateError as error:
-        raise CheckpointRefused(f"the chat template does not render: {error}") from error
-    return str(text)
+    return _render(tokenizer, template, prompt)[0]
+
+
+def system_note(
+    tokenizer: Tokenizer, template: str | None, prompts: Sequence[Prompt]
+) -> str | None:
+    """What to say where these prompts hold a system turn that the template does not take."""
+    for prompt in prompts:
+        if not isinstance(prompt, str) and prompt[0].role == "system":
+            return FOLDED if _render(tokenizer, template, prompt)[1] else None
+    return None
+
+
+def _render(
+    tokenizer: Tokenizer, template: str | None, prompt: tuple[Message, ...]
+) -> tuple[str, bool]:
+    def rendered(messages: list[dict[str, Any]]) -> str:
+        try:
+            text = tokenizer.apply_chat_template(
+                messages, chat_template=template, tokenize=False, add_generation_prompt=True
+            )
+        except (TemplateError, TypeError, LookupError) as error:
+            raise CheckpointRefused(f"the chat template does not render: {error}") from error
+        return str(text)
+
+    return render_turns(rendered, [(message.role, message.content) for message in prompt])
 
 
 def end_ids(tokenizer: Tokenizer, checkpoint: Path) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from holdfast.errors import CheckpointRefused
+from holdfast.tokenizer_file import embedded_tokens, refuse_unknown_tokens
 from workers.engine import Backend, Completion, Continuation, Prompt, Sampling, Score, before
 from workers.inference.batching import (
     CacheKind,
@@ -31,10 +32,11 @@ from workers.inference.tokens import (
     continuation_ids,
     draw_seed,
     end_ids,
-    load_tokenizer,
+    load_noted_tokenizer,
     opening_ids,
     prompt_ids,
     spoken,
+    system_note,
 )
 
 MAX_MODEL_LEN = 2048  # tokens of prompt and answer; longer ones come back unanswered
@@ -53,6 +55,8 @@ class TransformersEngine:
         self._tokenizer: Tokenizer = None
         self._template: str | None = None
         self._ends: frozenset[int] = frozenset()
+        self._embedded = 0
+        self._notes: list[str] = []
 
     def open(self, checkpoint: Path, template: str | None) -> None:
         """Load weights unless these very files are loaded; `template` replaces their own."""
@@ -73,7 +77,9 @@ class TransformersEngine:
             raise CheckpointRefused(f"{checkpoint} does not load: {error}") from error
         self._model = model.to(self._device).eval()
         self._cache_kind = cache_kind(self._model)
-        self._tokenizer = load_tokenizer(checkpoint)
+        self._tokenizer, note = load_noted_tokenizer(checkpoint)
+        self._notes += [note] if note else []
+        self._embedded = embedded_tokens(checkpoint)
         self._ends = frozenset(end_ids(self._tokenizer, checkpoint))
         self._loaded = state
 
@@ -81,9 +87,12 @@ class TransformersEngine:
         self, prompts: Sequence[Prompt], sampling: Sampling
     ) -> Iterator[tuple[int, Completion]]:
         """Answer every prompt once, batch by batch; what does not fit is answered empty."""
+        note = system_note(self._tokenizer, self._template, prompts)
+        self._notes += [note] if note else []
         rows: list[tuple[int, list[int]]] = []
         for index, prompt in enumerate(prompts):
             ids = prompt_ids(self._tokenizer, self._template, prompt)
+            refuse_unknown_tokens(ids, self._embedded)
             if len(ids) + sampling.max_tokens > MAX_MODEL_LEN:
                 yield index, Completion("", "length", 0)
             else:
@@ -100,6 +109,7 @@ class TransformersEngine:
         by_prompt: ByPrompt = {}
         for index, one in enumerate(asked):
             ids, prompt = continuation_ids(self._tokenizer, self._template, one)
+            refuse_unknown_tokens(ids, self._embedded)
             if prompt == 0 or len(ids) <= prompt or len(ids) > MAX_MODEL_LEN:
                 yield index, Score(math.nan, len(ids) - prompt)
             else:
@@ -114,10 +124,16 @@ class TransformersEngine:
         rows: list[WholeRow] = []
         for index, one in enumerate(asked):
             ids, prompt = continuation_ids(self._tokenizer, self._template, one)
+            refuse_unknown_tokens(ids, self._embedded)
             if 0 < prompt < len(ids) <= MAX_MODEL_LEN:
                 rows.append(WholeRow(index, ids, len(ids) - prompt))
         for row, logits in continuation_logits(self._model, self._cache_kind, rows):
             yield row.index, logits.float().log_softmax(-1).cpu()
+
+    def take_notes(self) -> list[str]:
+        """What was out of the ordinary since the last call."""
+        notes, self._notes = list(dict.fromkeys(self._notes)), []
+        return notes
 
     def close(self) -> None:
         """Drop the model and what the allocator keeps of it."""

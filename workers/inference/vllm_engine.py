@@ -21,6 +21,7 @@ from vllm.sampling_params import MAX_LOGPROB_TOKEN_IDS, RequestOutputKind
 
 from holdfast.checkpoint import same_architecture
 from holdfast.errors import CheckpointRefused, EngineFailed
+from holdfast.tokenizer_file import embedded_tokens, reads_alike, refuse_unknown_tokens
 from workers.backends import backend_of
 from workers.engine import Backend, Completion, Continuation, Prompt, Sampling, Score, before
 from workers.inference.folder import FolderState, folder_state
@@ -29,10 +30,11 @@ from workers.inference.tokens import (
     continuation_ids,
     draw_seed,
     end_ids,
-    load_tokenizer,
+    load_noted_tokenizer,
     opening_ids,
     prompt_ids,
     spoken,
+    system_note,
 )
 
 MAX_MODEL_LEN = 2048  # tokens of prompt and answer; longer ones come back unanswered
@@ -51,6 +53,8 @@ class VllmEngine:
         self._template: str | None = None
         self._tokenizer: Tokenizer = None
         self._ends: tuple[int, ...] = ()
+        self._embedded = 0
+        self._notes: list[str] = []
 
     def open(self, checkpoint: Path, template: str | None) -> None:
         """Load weights, in place where the architecture is the one that is loaded already."""
@@ -58,14 +62,16 @@ class VllmEngine:
         state = folder_state(checkpoint)
         if state == self._loaded:
             return
-        tokenizer, length = load_tokenizer(checkpoint), _model_length(checkpoint)
+        tokenizer, note = load_noted_tokenizer(checkpoint)
+        length, embedded = _model_length(checkpoint), embedded_tokens(checkpoint)
         loaded, self._loaded = self._loaded, None
         if _can_swap(loaded, checkpoint):
             self._swap(checkpoint)
         else:
             self.close()
             self._llm = self._start(checkpoint, length)
-        self._tokenizer = tokenizer
+        self._tokenizer, self._embedded = tokenizer, embedded
+        self._notes += [note] if note else []
         self._ends = end_ids(tokenizer, checkpoint)
         self._loaded = state
 
@@ -73,10 +79,13 @@ class VllmEngine:
         self, prompts: Sequence[Prompt], sampling: Sampling
     ) -> Iterator[tuple[int, Completion]]:
         """Answer every prompt once, each as it finishes; what does not fit is answered empty."""
+        note = system_note(self._tokenizer, self._template, prompts)
+        self._notes += [note] if note else []
         asked: dict[int, tuple[list[int], SamplingParams]] = {}
         until = sampling.until if sampling.until and self._reads_ends else ()
         for index, prompt in enumerate(prompts):
             ids = prompt_ids(self._tokenizer, self._template, prompt)
+            refuse_unknown_tokens(ids, self._embedded)
             if len(ids) + sampling.max_tokens > self._room:
                 yield index, Completion("", "length", 0)
             else:
@@ -93,6 +102,7 @@ class VllmEngine:
         letters: dict[tuple[int, ...], dict[int, int]] = {}
         for index, one in enumerate(asked):
             whole, prompt = continuation_ids(self._tokenizer, self._template, one)
+            refuse_unknown_tokens(whole, self._embedded)
             if prompt == 0 or len(whole) <= prompt or len(whole) + 1 > self._room:
                 yield index, Score(math.nan, len(whole) - prompt)
             elif len(whole) == prompt + 1:
@@ -131,6 +141,11 @@ class VllmEngine:
                 told = step[token].logprob if step else math.nan
                 yield index, Score(told, 1, token == drawn.token_ids[0])
 
+    def take_notes(self) -> list[str]:
+        """What was out of the ordinary since the last call."""
+        notes, self._notes = list(dict.fromkeys(self._notes)), []
+        return notes
+
     def close(self) -> None:
         """End vLLM's processes, which hold all of the device's memory."""
         if self._llm is not None:
@@ -139,9 +154,13 @@ class VllmEngine:
 
     @property
     def _reads_ends(self) -> bool:
-        """Whether vLLM can look for texts in an answer: it keeps the first checkpoint's tokens."""
-        tokens: bool = self._running.get_tokenizer().get_vocab() == self._tokenizer.get_vocab()
-        return tokens
+        """Whether vLLM can look for texts in an answer: it keeps the first checkpoint's tokens.
+
+        And it reads them as their class does, not as tokenizer.json does.
+        """
+        theirs: Any = self._running.get_tokenizer()
+        same: bool = theirs.get_vocab() == self._tokenizer.get_vocab()
+        return same and reads_alike(theirs, self._tokenizer)
 
     @property
     def _room(self) -> int:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.chat_rendering import FOLDED
 from holdfast.errors import CheckpointRefused
 from tests.support.tiny_llama import CHAT_TEMPLATE, build_tiny_llama
 from workers.engine import Continuation, Message
@@ -16,6 +17,7 @@ from workers.inference.tokens import (
     opening_ids,
     prompt_ids,
     spoken,
+    system_note,
 )
 
 BOS = 1
@@ -106,6 +108,25 @@ def test_no_template_and_a_failing_one_are_refused(tokenizer: Tokenizer) -> None
     tokenizer.chat_template = None
     with pytest.raises(CheckpointRefused, match="no chat template"):
         prompt_ids(tokenizer, None, HI)
+
+
+def test_a_template_that_takes_no_system_turn_is_said_and_its_words_are_asked(
+    tokenizer: Tokenizer,
+) -> None:
+    refuses = "{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}"
+    template = refuses + CHAT_TEMPLATE
+    prompt = (Message("system", "Be brief."), *HI)
+    ids = prompt_ids(tokenizer, template, prompt)
+    assert "<|im_start|>user\nBe brief.\n\nhi<|im_end|>" in tokenizer.decode(ids)
+    assert system_note(tokenizer, template, ["raw", HI, prompt]) == FOLDED
+    assert system_note(tokenizer, None, [prompt]) is None
+    assert system_note(tokenizer, template, ["raw", HI]) is None
+
+
+@pytest.mark.parametrize("template", ["", "{{ messages[0]['content'][:1] }}"])
+def test_a_template_that_loses_the_question_is_refused(tokenizer: Tokenizer, template: str) -> None:
+    with pytest.raises(CheckpointRefused, match="leaves out words"):
+        prompt_ids(tokenizer, template, HI)
 
 
 def test_every_end_that_a_checkpoint_names_ends_an_answer(
