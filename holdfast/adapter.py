@@ -7,30 +7,35 @@ than that sum (DoRA, modules saved whole, biases, embeddings that grew, a start 
 base) is refused by name, and so is an adapter that comes without its base.
 """
 
+import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from math import sqrt
 from pathlib import Path
 from typing import Any
 
-from holdfast.admission import AdmittedFile, strict_json
+from holdfast.admission import AdmittedFolder, admit_folder
 from holdfast.checkpoint import (
     ADAPTER,
-    ADAPTER_CONFIG,
     CheckpointRef,
-    FileEntry,
-    admit,
-    admitted_folder,
-    chat_template,
+    admitted_model,
+    check_template,
+    entries,
+    local_path,
     manifest_digest,
+    ref_of,
+    refuse_findings,
     template_digest,
+    template_in,
     tensor_spans,
 )
+from holdfast.checkpoint_json import code_keys, strict_json
 from holdfast.errors import CheckpointRefused
+from holdfast.model_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from holdfast.weights import TensorSpan
 
-ADAPTER_WEIGHTS = "adapter_model.safetensors"
 FACTOR = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<side>[AB])\.weight")
 TIED_HEADS = ("lm_head", "embed_out")
 DTYPES = ("F32", "BF16", "F16")
@@ -44,6 +49,8 @@ SAYS_HOW_IT_WAS_MADE = frozenset(
         "runtime_config", "target_modules", "task_type",
     }
 )  # fmt: skip
+log = logging.getLogger(__name__)
+
 READ = frozenset({"peft_type", "r", "lora_alpha", "use_rslora", "bias", "init_lora_weights"})
 INSTEAD = "merge it with the library that made it, and submit the merged folder"
 
@@ -56,74 +63,113 @@ class PlainLora:
     factors: Mapping[str, tuple[str, str]]
 
 
+@dataclass(frozen=True, slots=True)
+class AdmittedCheckpoint:
+    """A checkpoint and its checked files: those of the base, and of the adapter if it has one."""
+
+    ref: CheckpointRef
+    model: AdmittedFolder
+    adapter: AdmittedFolder | None = None
+
+
 def admitted(uri: str, adapter: str | None, roots: Sequence[Path]) -> CheckpointRef:
     """A checkpoint, with the adapter of which it is the base if one is named."""
-    return admit(uri, roots) if adapter is None else admit_adapted(uri, adapter, roots)
+    ref = admitted_checkpoint(uri, adapter, roots).ref
+    if ref.ignored:
+        log.info("checkpoint=%s path=%s ignored: %s", ref.digest, ref.path, ", ".join(ref.ignored))
+    return ref
 
 
-def admit_adapted(uri: str, adapter: str, roots: Sequence[Path]) -> CheckpointRef:
-    """Check and hash a base and an adapter of it; the digest covers the files of both.
+def admitted_checkpoint(
+    uri: str, adapter: str | None, roots: Sequence[Path], keep: ExitStack | None = None
+) -> AdmittedCheckpoint:
+    """The same with its files; `keep` closes those that stay open to be loaded.
 
-    Raises CheckpointRefused with one sentence about the first thing that is wrong.
+    The digest covers the files of both. Raises CheckpointRefused with a sentence about everything
+    that is wrong with a folder.
     """
-    base = admit(uri, roots)
-    folder, found = admitted_folder(adapter, roots)
-    _check_files({file.path for file in found}, folder)
-    read_lora(base.path, folder)
-    own = chat_template(folder)
-    if own is not None and template_digest(own) != base.template_sha256:
+    base = admitted_model(uri, roots, keep)
+    ref = ref_of(base)
+    if adapter is None:
+        return AdmittedCheckpoint(ref, base)
+    folder = admit_folder(local_path(adapter), roots, weights={ADAPTER_WEIGHTS}, keep=keep)
+    refuse_findings(folder, [*_check_files(folder), *check_template(folder)])
+    lora_of(folder, base)
+    own = template_in(folder)
+    if own is not None and template_digest(own) != ref.template_sha256:
         raise CheckpointRefused(
-            f"adapter {folder.name} brings another chat template than its base; which of them is "
-            f"served cannot be told: {INSTEAD}"
+            f"adapter {folder.path.name} brings another chat template than its base; which of them "
+            f"is served cannot be told: {INSTEAD}"
         )
-    files = (*base.files, *map(_entry, found))
+    return AdmittedCheckpoint(_with_adapter(ref, folder), base, folder)
+
+
+def _with_adapter(base: CheckpointRef, adapter: AdmittedFolder) -> CheckpointRef:
+    adapted = [entry._replace(path=f"{ADAPTER}{entry.path}") for entry in entries(adapter)]
+    files = (*base.files, *adapted)
     return replace(
         base,
-        name=f"{base.name}+{folder.name}"[:200],
+        name=f"{base.name}+{adapter.path.name}"[:200],
         digest=manifest_digest(files),
         files=files,
-        stamps=(*base.stamps, *(file.stamp for file in found)),
-        adapter=folder,
+        stamps=(*base.stamps, *(file.stamp for file in adapter.files.values())),
+        adapter=adapter.path,
+        ignored=(*base.ignored, *(f"{ADAPTER}{name}" for name in adapter.ignored)),
     )
 
 
-def _entry(file: AdmittedFile) -> FileEntry:
-    return FileEntry(f"{ADAPTER}{file.path}", file.stamp.size, file.sha256)
-
-
-def _check_files(names: set[str], folder: Path) -> None:
-    _require_files(names, folder)
-    more = sorted(name for name in names if name.endswith(".safetensors"))
-    if more != [ADAPTER_WEIGHTS]:
-        odd = next(name for name in more if name != ADAPTER_WEIGHTS)
-        raise CheckpointRefused(
-            f"adapter {folder}: {odd} lies beside {ADAPTER_WEIGHTS}; keep the adapter's own files"
-        )
-
-
-def _require_files(names: set[str], folder: Path) -> None:
+def _check_files(folder: AdmittedFolder) -> Iterator[str]:
+    config = folder.files.get(ADAPTER_CONFIG)
+    if config is not None and (asking := code_keys(config.content)):
+        yield f"{ADAPTER_CONFIG}: key {min(asking)!r} asks the loader to run code; remove it"
     for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):
-        if name not in names:
-            raise CheckpointRefused(
-                f"adapter {folder} holds no {name}; expected a folder that peft has saved"
-            )
+        if name not in folder.files | folder.findings:
+            yield (f"adapter {folder.path} holds no {name}; expected a folder that peft has saved")
+
+
+def lora_of(adapter: AdmittedFolder, base: AdmittedFolder) -> PlainLora:
+    """What an admitted adapter adds to its base; CheckpointRefused if it is no plain sum."""
+    tensors = adapter.files[ADAPTER_WEIGHTS].tensors or {}
+    weights = {
+        name: span for file in base.files.values() for name, span in (file.tensors or {}).items()
+    }
+    config = base.files["config.json"].content
+    return plain_lora(adapter.files[ADAPTER_CONFIG].content, tensors, config, weights)
 
 
 def read_lora(base: Path, adapter: Path) -> PlainLora:
-    """What an adapter adds to the weights of its base; CheckpointRefused if it is no plain sum."""
-    _require_files({file.name for file in adapter.glob("*") if file.is_file()}, adapter)
-    config = strict_json((adapter / ADAPTER_CONFIG).read_bytes(), ADAPTER_CONFIG)
-    known = strict_json((base / "config.json").read_bytes(), str(base / "config.json"))
+    """The same of two folders, whatever has checked them."""
+    for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):
+        if not (adapter / name).is_file():
+            raise CheckpointRefused(
+                f"adapter {adapter} holds no {name}; expected a folder that peft has saved"
+            )
     weights = {
         name: span
         for file in sorted(base.glob("*.safetensors"))
         for name, span in tensor_spans(file).items()
     }
-    if isinstance(known, dict) and known.get("tie_word_embeddings"):
+    return plain_lora(
+        strict_json((adapter / ADAPTER_CONFIG).read_bytes(), ADAPTER_CONFIG),
+        tensor_spans(adapter / ADAPTER_WEIGHTS),
+        strict_json((base / "config.json").read_bytes(), str(base / "config.json")),
+        weights,
+    )
+
+
+def plain_lora(
+    config: Any,
+    tensors: Mapping[str, TensorSpan],
+    base_config: Any,
+    base: Mapping[str, TensorSpan],
+) -> PlainLora:
+    """Scale and factors, by the configs and tensors of an adapter and its base."""
+    weights = dict(base)
+    if isinstance(base_config, dict) and base_config.get("tie_word_embeddings"):
         for head in TIED_HEADS:  # what is added to it would be lost, or added to the embedding too
             weights.pop(f"{head}.weight", None)
     rank, scale = rank_and_scale(config)
-    return PlainLora(scale, pair_factors(tensor_spans(adapter / ADAPTER_WEIGHTS), weights, rank))
+    return PlainLora(scale, pair_factors(tensors, weights, rank))
 
 
 def rank_and_scale(config: Any) -> tuple[int, float]:

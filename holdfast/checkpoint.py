@@ -1,4 +1,4 @@
-"""A checkpoint, known by its content: one digest over every file of its folder.
+"""A checkpoint, known by its content: one digest over every file of its folder that counts.
 
 `admit` is the only door: it checks and hashes a folder before any model library touches it, and
 hands out a `CheckpointRef` that the rest of Holdfast passes around. A verdict binds the digest, so
@@ -10,28 +10,24 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from holdfast.admission import (
-    AdmittedFile,
-    Stamp,
-    admitted_files,
-    opened_folder,
-    stamp_of,
-    strict_json,
-)
+from holdfast.admission import AdmittedFolder, admit_folder
+from holdfast.checkpoint_json import strict_json
 from holdfast.errors import CheckpointRefused, NotBuilt
+from holdfast.listing import list_folder
+from holdfast.model_config import check_config, dropped_keys
+from holdfast.model_files import is_weights
+from holdfast.stamps import Stamp, hash_again, stamp_of
+from holdfast.weight_files import check_weights
 from holdfast.weights import TensorSpan, read_header
 
-WEIGHTS = "model.safetensors"
-ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER = "+adapter/"  # before the paths of an adapter's files; no file's own name has a plus
-INDEX = "model.safetensors.index.json"
-MODEL_TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 # what saving a model again changes without changing the model
@@ -54,7 +50,8 @@ class CheckpointRef:
     a file, sorted by path. `template_sha256` is that of the chat template's UTF-8 bytes, and of no
     bytes at all where there is none. `stamps` (one a file, same order) belongs to this machine and
     moment; two refs are equal without it. `adapter` is the folder of an adapter whose base lies at
-    `path`; its files are among `files`, with ADAPTER before their paths.
+    `path`; its files are among `files`, with ADAPTER before their paths. `ignored` is what lies in
+    the folder and no loader is shown, so it is part of nothing.
     """
 
     name: str
@@ -64,37 +61,55 @@ class CheckpointRef:
     template_sha256: str
     stamps: tuple[Stamp, ...] = field(compare=False, repr=False)
     adapter: Path | None = None
+    ignored: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
 
 def admit(uri: str, roots: Sequence[Path]) -> CheckpointRef:
     """Check and hash the checkpoint at a plain path or `file://` URI under one of `roots`.
 
-    Raises CheckpointRefused with one sentence about the first thing that is wrong, and NotBuilt
-    for sources that this version does not load.
+    Raises CheckpointRefused with a sentence about everything that is wrong, and NotBuilt for
+    sources that this version does not load.
     """
-    folder, admitted = admitted_folder(uri, roots)
-    by_path = {file.path: file for file in admitted}
-    _check_config(by_path)
-    _check_weights(by_path)
-    files = tuple(FileEntry(file.path, file.stamp.size, file.sha256) for file in admitted)
+    return ref_of(admitted_model(uri, roots))
+
+
+def admitted_model(
+    uri: str, roots: Sequence[Path], keep: ExitStack | None = None
+) -> AdmittedFolder:
+    """The checked files of a whole model; `keep` closes those that stay open to be loaded."""
+    folder = admit_folder(local_path(uri), roots, keep=keep)
+    findings = [*check_config(folder), *check_weights(folder), *check_template(folder)]
+    refuse_findings(folder, findings)
+    return folder
+
+
+def ref_of(folder: AdmittedFolder) -> CheckpointRef:
+    """What is passed around of an admitted model."""
+    files = entries(folder)
     return CheckpointRef(
-        name=folder.name,
-        path=folder,
+        name=folder.path.name,
+        path=folder.path,
         digest=manifest_digest(files),
         files=files,
-        template_sha256=template_digest(chat_template(folder)),
-        stamps=tuple(file.stamp for file in admitted),
+        template_sha256=template_digest(template_in(folder)),
+        stamps=tuple(file.stamp for file in folder.files.values()),
+        ignored=(*folder.ignored, *dropped_keys(folder)),
     )
 
 
-def admitted_folder(uri: str, roots: Sequence[Path]) -> tuple[Path, list[AdmittedFile]]:
-    """A folder and its files, each checked by itself and hashed; not as a model."""
-    folder = _local_path(uri)
-    try:
-        with opened_folder(folder, roots) as descriptor:
-            return folder, admitted_files(descriptor)
-    except OSError as error:
-        raise CheckpointRefused(f"checkpoint {uri} cannot be read: {error.strerror}") from error
+def entries(folder: AdmittedFolder) -> tuple[FileEntry, ...]:
+    """The lines of a folder's manifest."""
+    return tuple(FileEntry(f.path, f.stamp.size, f.sha256) for f in folder.files.values())
+
+
+def refuse_findings(folder: AdmittedFolder, findings: Sequence[str]) -> None:
+    """Raise CheckpointRefused if there is anything wrong with a folder or one of its files."""
+    wrong = [*folder.findings.values(), *findings]
+    if len(wrong) == 1:
+        raise CheckpointRefused(wrong[0])
+    if wrong:
+        numbered = "; ".join(f"({number}) {one}" for number, one in enumerate(wrong, start=1))
+        raise CheckpointRefused(f"{folder.path}: {len(wrong)} things are wrong: {numbered}")
 
 
 def manifest_digest(files: Sequence[FileEntry]) -> str:
@@ -104,16 +119,20 @@ def manifest_digest(files: Sequence[FileEntry]) -> str:
 
 
 def verify_unchanged(ref: CheckpointRef) -> None:
-    """Raise CheckpointRefused unless the folder still holds exactly the files that were admitted.
+    """Raise CheckpointRefused unless the folder still holds exactly what was admitted.
 
-    Compares names, sizes, modification times and inodes; reads no file.
+    Names, sizes, times and inodes are compared; a file of which any of these moved is hashed again,
+    since only its content counts.
     """
-    found = _files_below(ref.path)
+    present = _files_below(ref.path, ref)
     if ref.adapter is not None:
-        found |= {f"{ADAPTER}{name}": path for name, path in _files_below(ref.adapter).items()}
-    expected = {entry.path: stamp for entry, stamp in zip(ref.files, ref.stamps, strict=True)}
-    changed = sorted(found.keys() ^ expected.keys()) or [
-        name for name, path in found.items() if stamp_of(os.lstat(path)) != expected[name]
+        adapted = _files_below(ref.adapter, ref)
+        present |= {f"{ADAPTER}{name}": path for name, path in adapted.items()}
+    expected = {
+        entry.path: (entry, stamp) for entry, stamp in zip(ref.files, ref.stamps, strict=True)
+    }
+    changed = sorted(present.keys() ^ expected.keys()) or [
+        name for name, path in sorted(present.items()) if not _holds(path, *expected[name])
     ]
     if changed:
         raise CheckpointRefused(
@@ -122,39 +141,80 @@ def verify_unchanged(ref: CheckpointRef) -> None:
         )
 
 
-def _files_below(folder: Path) -> dict[str, Path]:
-    return {
-        path.relative_to(folder).as_posix(): path
-        for path in folder.rglob("*")
-        if path.is_symlink() or not path.is_dir()
-    }
+def _files_below(folder: Path, ref: CheckpointRef) -> dict[str, Path]:
+    """Where the files lie that count now, the loaded weights being those that were admitted."""
+    weights = {entry.path.removeprefix(ADAPTER) for entry in ref.files if is_weights(entry.path)}
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return {}
+    try:
+        return {name: folder / name for name, _ in list_folder(descriptor, weights).files}
+    finally:
+        os.close(descriptor)
+
+
+def _holds(path: Path, entry: FileEntry, stamp: Stamp) -> bool:
+    """Whether the file at `path` is what was hashed."""
+    try:
+        with path.open("rb") as file:
+            descriptor = file.fileno()
+            if stamp_of(os.fstat(descriptor)) == stamp:
+                return True
+            return hash_again(descriptor, str(path))[0] == entry.sha256
+    except OSError:
+        return False
 
 
 def chat_template(path: Path) -> str | None:
     """The chat template that a tokenizer in this folder would use, or None if it has none."""
-    own_file = path / "chat_template.jinja"
+    own_file, config = path / "chat_template.jinja", path / "tokenizer_config.json"
     if own_file.is_file():
-        try:
-            return own_file.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise CheckpointRefused(f"{own_file} is not UTF-8; save the tokenizer again") from error
-    config = path / "tokenizer_config.json"
+        return _template_text(own_file.read_bytes(), str(own_file))
     if not config.is_file():
         return None
-    match strict_json(config.read_bytes(), str(config)):
+    return _configured_template(strict_json(config.read_bytes(), str(config)), str(config))
+
+
+def template_in(folder: AdmittedFolder) -> str | None:
+    """The same, of the files as they were admitted."""
+    own_file = folder.files.get("chat_template.jinja")
+    if own_file is not None and own_file.text is not None:
+        return _template_text(own_file.text, own_file.path)
+    config = folder.files.get("tokenizer_config.json")
+    return None if config is None else _configured_template(config.content, config.path)
+
+
+def check_template(folder: AdmittedFolder) -> Iterator[str]:
+    """A sentence about a chat template that cannot be told."""
+    try:
+        template_in(folder)
+    except CheckpointRefused as error:
+        yield str(error)
+
+
+def _template_text(raw: bytes, place: str) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CheckpointRefused(f"{place} is not UTF-8; save the tokenizer again") from error
+
+
+def _configured_template(content: Any, place: str) -> str | None:
+    match content:
         case {"chat_template": str(template)}:
             return template
         case {"chat_template": [*named]}:  # the one called default is used unasked
-            return _default_template(named, config)
+            return _default_template(named, place)
         case {"chat_template": other} if other is not None:
-            raise CheckpointRefused(f"{config}: chat_template is no text; save the tokenizer again")
+            raise CheckpointRefused(f"{place}: chat_template is no text; save the tokenizer again")
         case dict():
             return None
         case _:
-            raise CheckpointRefused(f"{config}: not a JSON object; save the tokenizer again")
+            raise CheckpointRefused(f"{place}: not a JSON object; save the tokenizer again")
 
 
-def _default_template(named: Sequence[Any], config: Path) -> str:
+def _default_template(named: Sequence[Any], config: str) -> str:
     for entry in named:
         match entry:
             case {"name": "default", "template": str(template)}:
@@ -197,9 +257,10 @@ def tensor_spans(file: Path) -> dict[str, TensorSpan]:
         return read_header(opened, os.fstat(opened.fileno()).st_size, str(file))
 
 
-def _local_path(uri: str) -> Path:
+def local_path(uri: str) -> Path:
+    """The real place of a folder, whatever links lead to it."""
     if not SCHEME.match(uri):
-        return Path(os.path.normpath(Path(uri).absolute()))
+        return Path(os.path.normpath(Path(uri).absolute())).resolve()
     parts = urlsplit(uri)
     if parts.scheme.lower() != "file":
         raise NotBuilt(
@@ -208,59 +269,4 @@ def _local_path(uri: str) -> Path:
         )
     if parts.netloc not in {"", "localhost"} or not parts.path.startswith("/"):
         raise CheckpointRefused(f"{uri} names another host; expected file:///absolute/path")
-    return Path(os.path.normpath(unquote(parts.path)))
-
-
-def _check_config(files: dict[str, AdmittedFile]) -> None:
-    if ADAPTER_CONFIG in files:
-        raise CheckpointRefused(
-            f"{ADAPTER_CONFIG} makes this an adapter, which is no checkpoint without its base; "
-            "give the base's folder, and this one as its `adapter`"
-        )
-    if "config.json" not in files:
-        raise CheckpointRefused("no config.json; expected the folder of a transformers checkpoint")
-    config = files["config.json"].content
-    model_type = config.get("model_type") if isinstance(config, dict) else None
-    if not isinstance(model_type, str) or not MODEL_TYPE.fullmatch(model_type):
-        raise CheckpointRefused(
-            f"config.json: model_type is {model_type!r}, expected a name such as 'llama'"
-        )
-
-
-def _check_weights(files: dict[str, AdmittedFile]) -> None:
-    """Loaders choose among weight files in different ways, so there may be nothing to choose."""
-    shards = {path: file.tensors for path, file in files.items() if file.tensors is not None}
-    if not shards:
-        raise CheckpointRefused("no .safetensors weights; save the model with safetensors")
-    expected: Mapping[str, set[str] | None]
-    expected = _indexed(files[INDEX].content) if INDEX in files else {WEIGHTS: None}
-    if odd := sorted(expected.keys() ^ shards.keys()):
-        where = (
-            "the index names" if INDEX in files else f"without {INDEX} only {WEIGHTS} is loaded,"
-        )
-        state = "it is missing" if odd[0] in expected else "it lies there besides"
-        raise CheckpointRefused(
-            f"{odd[0]}: {where} {', '.join(sorted(expected))}, and {state}; "
-            "keep exactly the weight files that belong to the model"
-        )
-    for shard, names in expected.items():
-        if names is not None and names != shards[shard].keys():
-            odd_name = min(names ^ shards[shard].keys())
-            raise CheckpointRefused(
-                f"{shard}: tensor {odd_name!r} stands in only one of index and file; save again"
-            )
-
-
-def _indexed(index: Any) -> Mapping[str, set[str] | None]:
-    weight_map = index.get("weight_map") if isinstance(index, dict) else None
-    if not isinstance(weight_map, dict) or not weight_map:
-        raise CheckpointRefused(f"{INDEX}: no weight_map of tensor names to files; save again")
-    shards: dict[str, set[str]] = {}
-    for name, shard in weight_map.items():
-        if not isinstance(shard, str) or "/" in shard or not shard.endswith(".safetensors"):
-            raise CheckpointRefused(
-                f"{INDEX}: tensor {name!r} is said to be in {shard!r}, "
-                "expected the name of a .safetensors file beside it"
-            )
-        shards.setdefault(shard, set()).add(name)
-    return shards
+    return Path(os.path.normpath(unquote(parts.path))).resolve()

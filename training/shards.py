@@ -17,9 +17,9 @@ from typing import Any, Self
 
 import torch
 
-from holdfast.admission import strict_json
-from holdfast.checkpoint import INDEX, WEIGHTS
+from holdfast.checkpoint_json import strict_json
 from holdfast.errors import CheckpointRefused
+from holdfast.model_files import INDEX, WEIGHTS
 from holdfast.weights import LENGTH_BYTES, read_header
 
 FLOATS: dict[str, torch.dtype] = {

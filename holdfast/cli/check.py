@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NoReturn, get_args
 
 from holdfast.cli.command import Command, argument, note
 from holdfast.cli.jobs import EVALUATION, read_policy, request, tell_cost
+from holdfast.cli.named_folders import named_folders, permitted_root, tell_ignored
 from holdfast.cli.reports import evidence_of
 from holdfast.cli.show import report_targets, show_verdict
 from holdfast.cli.stack import log_to_stderr
@@ -47,6 +48,7 @@ def check(options: argparse.Namespace) -> int:
     with _home(options.home) as home, running_client(own_settings(home, options)) as client:
         text, policy = read_policy(client, options.policy)
         tell_cost(policy, options)
+        tell_ignored(options)
         made = client.submit(request(options, text))
         verdict = final_verdict(client, made.id, deadline)
         return show_verdict(options, verdict, partial(evidence_of, client, made.id))
@@ -78,9 +80,7 @@ def own_settings(home: Path, options: argparse.Namespace) -> Settings:
     settings = read_settings(
         {**environment, "HOLDFAST_HOME": str(home), "HOLDFAST_SUITES": str(suites)}
     )
-    words = (options.candidate, options.adapter, options.baseline, options.anchor)
-    named = [Path(word).absolute() for word in words if word is not None]
-    roots = [folder.parent for folder in named if folder.is_dir()]
+    roots = [permitted_root(folder) for _, folder in named_folders(options)]
     if options.task_data is not None:
         roots.append(Path(options.task_data).absolute().parent)
     roots = list(dict.fromkeys((*settings.checkpoint_roots, *roots)))

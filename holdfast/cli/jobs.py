@@ -19,6 +19,7 @@ from holdfast.cli.command import (
     note,
 )
 from holdfast.cli.ladder import LADDER_ARGUMENTS, follow_ladder, ladder_fields, no_repair
+from holdfast.cli.named_folders import tell_ignored
 from holdfast.cli.reports import ID, evidence_of, job_id
 from holdfast.cli.show import (
     REPORTS,
@@ -43,6 +44,7 @@ def submit(options: argparse.Namespace) -> int:
     with connect() as client:
         text, policy = read_policy(client, options.policy)
         tell_cost(policy, options)
+        tell_ignored(options)
         made = client.submit(request(options, text))
         note(f"{made.id} is queued")
         if options.id_file is not None:

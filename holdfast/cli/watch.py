@@ -15,9 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from holdfast import wire
-from holdfast.adapter import ADAPTER_WEIGHTS
-from holdfast.admission import ALLOWED_SUFFIXES, strict_json
-from holdfast.checkpoint import ADAPTER_CONFIG
+from holdfast.checkpoint_json import strict_json
 from holdfast.cli.bodies import baseline, body
 from holdfast.cli.command import Command, argument, note
 from holdfast.cli.jobs import read_policy
@@ -25,6 +23,7 @@ from holdfast.cli.waiting import Deadline, final_verdict
 from holdfast.client import Client
 from holdfast.connect import connect
 from holdfast.errors import CheckpointRefused, HarnessError
+from holdfast.model_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS, COUNTED_SUFFIXES
 from holdfast.settings import read_settings
 from holdfast.verdict import Verdict
 
@@ -96,7 +95,7 @@ def model_of(folder: Path, copy: Path) -> Path:
     """A copy of the files that a model is loaded from."""
     copy.mkdir(parents=True)
     for file in folder.iterdir():
-        if file.suffix in ALLOWED_SUFFIXES and file.name not in NOT_OF_THE_MODEL:
+        if file.suffix in COUNTED_SUFFIXES and file.name not in NOT_OF_THE_MODEL:
             shutil.copyfile(file, copy / file.name)
     return copy
 

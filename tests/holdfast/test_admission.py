@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.admission import MAX_JSON_DEPTH, strict_json
 from holdfast.checkpoint import admit
+from holdfast.checkpoint_json import MAX_JSON_DEPTH, strict_json
 from holdfast.errors import CheckpointRefused, NotBuilt
 from tests.support.checkpoint_files import HEADER, safetensors, sound_checkpoint, tensor
 
@@ -28,31 +28,20 @@ def link(target: str) -> Callable[[Path], None]:
 
 
 FILES: list[tuple[str, bytes | Callable[[Path], None], str]] = [
-    ("modeling.py", b"", "can run code"),
-    ("pytorch_model.bin", b"", "can run code"),
-    ("op.so", b"", "can run code"),
-    ("optimizer.pt", b"", "can run code"),
-    ("rng.pth", b"", "can run code"),
-    ("weights.pkl", b"", "can run code"),
-    ("model.gguf", b"", "can run code"),
-    ("LICENSE.exe", b"", "can run code"),
-    ("noextension", b"", "can run code"),
-    ("a b.txt", b"", "letters, digits, dot, dash and underscore"),
-    ("caf\u00e9.txt", b"", "letters, digits, dot, dash and underscore"),
-    ("notes.txt", link("/etc/hostname"), "symbolic link"),
-    ("vocab.txt", lambda path: os.link(path.parent / "LICENSE", path), "hard link"),
-    ("pipe.txt", os.mkfifo, "not a plain file"),
-    ("deep", lambda path: (path / "b/c/d/e").mkdir(parents=True), "nest deeper than 4"),
-    ("twice.json", b'{"a": 1, "a": 2}', "stands twice"),
-    ("auto.json", b'{"x": [{"auto_map": {}}]}', "'auto_map' asks the loader to run code"),
-    ("pipe.json", b'{"custom_pipeline": "x"}', "'custom_pipeline' asks"),
-    ("trust.json", b'{"trust_remote_code": false}', "'trust_remote_code' asks"),
-    ("cut.json", b'{"a": ', "not JSON, line 1"),
-    ("latin.json", b'"\xe9"', "not UTF-8 at byte 1"),
-    ("deep.json", nest(MAX_JSON_DEPTH + 1), "nested deeper than 64"),
-    ("bomb.json", b"[" * 1_000_000, "nested deeper than 64"),
-    ("digits.json", b"9" * 5_000, "digits"),
-    ("huge.json", b" " * 32_000_001, "32000001 bytes of JSON"),
+    ("vocab.txt", link("/etc/hostname"), "leads out of the allowed roots"),
+    ("notes.txt", link("/etc/hostname"), "notes.txt is a symbolic link that leads out"),
+    ("merges.txt", link("nowhere"), "is a link to nothing"),
+    ("vocab.txt", os.mkfifo, "not a plain file"),
+    ("vocab.json", b'{"a": 1, "a": 2}', "stands twice"),
+    ("vocab.json", b'{"a": ', "not JSON, line 1"),
+    ("vocab.json", b'"\xe9"', "not UTF-8 at byte 1"),
+    ("vocab.json", nest(MAX_JSON_DEPTH + 1), "nested deeper than 64"),
+    ("vocab.json", b"[" * 1_000_000, "nested deeper than 64"),
+    ("vocab.json", b"9" * 5_000, "digits"),
+    ("vocab.json", b" " * 32_000_001, "32000001 bytes of JSON, at most 32000000"),
+    ("tokenizer.json", b" " * 64_000_001, "64000001 bytes of JSON, at most 64000000"),
+    ("config.json", b'{"model_type": "own", "x": [{"auto_map": {}}]}', "'auto_map' asks the"),
+    ("config.json", b'{"model_type": "own", "custom_pipelines": 1}', "no model type that"),
     ("adapter_config.json", b"{}", "this one as its `adapter`"),
     ("config.json", b"{}", "model_type is None"),
     ("config.json", b"[]", "model_type is None"),
@@ -60,7 +49,7 @@ FILES: list[tuple[str, bytes | Callable[[Path], None], str]] = [
     ("tokenizer_config.json", b"[]", "not a JSON object"),
     ("tokenizer_config.json", b'{"chat_template": 3}', "chat_template is no text"),
     ("chat_template.jinja", b"\xff", "is not UTF-8"),
-    ("other.safetensors", safetensors(), "it lies there besides"),
+    ("model-00001-of-00002.safetensors", safetensors(), "no model.safetensors.index.json says"),
     ("model.safetensors", b"", "too short"),
     ("model.safetensors", safetensors(length=2**40), "claims a header of"),
     ("model.safetensors", safetensors()[:-1], "but 13 follow"),
@@ -107,6 +96,39 @@ def test_what_a_checkpoint_must_hold(
     (folder / missing).unlink()
     with pytest.raises(CheckpointRefused, match=re.escape(words)):
         admit(str(folder), [tmp_path])
+
+
+def test_all_that_is_wrong_is_said_at_once(folder: Path, tmp_path: Path) -> None:
+    (folder / "vocab.json").write_text("[")
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").rename(folder / "model.safetensors.gone")
+    (folder / "merges.txt").symlink_to("/etc/hostname")
+    with pytest.raises(CheckpointRefused, match="4 things are wrong") as refused:
+        admit(str(folder), [tmp_path])
+    for words in ("(1) merges.txt", "(2) vocab.json", "(3) config.json", "(4) no .safetensors"):
+        assert words in str(refused.value)
+
+
+def test_a_file_that_cannot_be_read_is_named(folder: Path, tmp_path: Path) -> None:
+    (folder / "vocab.txt").touch()
+    (folder / "vocab.txt").chmod(0)
+    if os.access(folder / "vocab.txt", os.R_OK):
+        pytest.skip("this user may read everything")
+    with pytest.raises(CheckpointRefused, match=r"vocab\.txt cannot be read \(Permission denied\)"):
+        admit(str(folder), [tmp_path])
+
+
+def test_a_vocabulary_may_hold_any_word(folder: Path, tmp_path: Path) -> None:
+    (folder / "vocab.json").write_text('{"auto_map": 1, "trust_remote_code": 2}')
+    assert admit(str(folder), [tmp_path]).ignored == ()
+
+
+def test_code_that_a_built_in_model_does_not_need_is_no_part_of_it(
+    folder: Path, tmp_path: Path
+) -> None:
+    (folder / "config.json").write_text('{"model_type": "llama", "auto_map": {"AutoModel": "m.M"}}')
+    (folder / "m.py").touch()
+    assert admit(str(folder), [tmp_path]).ignored == ("m.py", "auto_map in config.json")
 
 
 def test_too_many_files_are_refused(folder: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,12 +83,17 @@ def test_the_manifest_digest_ignores_order(rows: list[tuple[str, int, str]]) -> 
     assert manifest_digest(entries) == manifest_digest(entries[::-1])
 
 
-def test_a_root_may_be_reached_by_a_link_but_nothing_below_it(folder: Path, tmp_path: Path) -> None:
+def test_a_link_is_followed_to_a_place_under_a_root_and_no_further(
+    folder: Path, tmp_path: Path
+) -> None:
     (tmp_path / "roots").symlink_to(tmp_path, target_is_directory=True)
-    assert admit(str(tmp_path / "roots" / "model"), [tmp_path / "roots"]).name == "model"
     (tmp_path / "latest").symlink_to(folder, target_is_directory=True)
-    with pytest.raises(CheckpointRefused, match="'latest' is a link"):
-        admit(str(tmp_path / "latest"), [tmp_path])
+    for named, root in (("roots/model", "roots"), ("latest", "."), ("roots/latest", "roots")):
+        assert admit(str(tmp_path / named), [tmp_path / root]).path == folder
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "latest").symlink_to(folder, target_is_directory=True)
+    with pytest.raises(CheckpointRefused, match="outside the allowed roots"):
+        admit(str(tmp_path / "mine" / "latest"), [tmp_path / "mine"])
 
 
 @pytest.mark.parametrize(
@@ -100,7 +106,7 @@ def test_a_root_may_be_reached_by_a_link_but_nothing_below_it(folder: Path, tmp_
         ("/etc", CheckpointRefused, "outside the allowed roots"),
         ("ROOT/../other", CheckpointRefused, "outside the allowed roots"),
         ("ROOT/absent", CheckpointRefused, "does not exist"),
-        ("ROOT/model/config.json", CheckpointRefused, "is a link or not a readable folder"),
+        ("ROOT/model/config.json", CheckpointRefused, "is not a readable folder"),
     ],
 )
 def test_sources_that_are_refused(
@@ -123,11 +129,10 @@ def test_shards_pass_where_index_and_files_agree(folder: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("weight_map", "words"),
     [
-        ({"a": "part-a.safetensors"}, "part-b.safetensors: the index names"),
-        ({"a": "part-a.safetensors", "b": "part-c.safetensors"}, "it lies there besides"),
+        ({"a": "part-a.safetensors", "b": "part-c.safetensors"}, "names part-c.safetensors, which"),
         (
             {"a": "part-a.safetensors", "b": "part-b.safetensors", "c": "part-d.safetensors"},
-            "it is missing",
+            "still being written or incomplete",
         ),
         (
             {"a": "part-a.safetensors", "b": "part-b.safetensors", "c": "part-b.safetensors"},
@@ -145,8 +150,9 @@ def test_an_index_that_is_refused(
         admit(str(folder), [tmp_path])
 
 
-def rewrite(path: Path) -> None:
+def rewrite(path: Path) -> Path:
     path.write_bytes(path.read_bytes()[::-1])
+    return path
 
 
 @pytest.mark.parametrize(
@@ -155,7 +161,7 @@ def rewrite(path: Path) -> None:
         lambda folder: rewrite(folder / "model.safetensors"),
         lambda folder: (folder / "LICENSE").unlink(),
         lambda folder: (folder / "added.txt").touch(),
-        lambda folder: (folder / "broken.txt").symlink_to("nowhere"),
+        lambda folder: (folder / "linked.txt").symlink_to("LICENSE"),
         lambda folder: (folder / "config.json").rename(folder / "c.json"),
     ],
 )
@@ -165,6 +171,40 @@ def test_a_change_after_admission_is_noticed(
     ref = admit(str(folder), [tmp_path])
     verify_unchanged(ref)
     tamper(folder)
+    with pytest.raises(CheckpointRefused, match="changed after it was admitted"):
+        verify_unchanged(ref)
+
+
+@pytest.mark.parametrize(
+    "touch",
+    [
+        lambda folder: (folder / "model.safetensors").chmod(0o600),
+        lambda folder: os.utime(folder / "model.safetensors", (1, 1)),
+        lambda folder: os.link(folder / "model.safetensors", folder.parent / "linked"),
+        lambda folder: rewrite(rewrite(folder / "model.safetensors")),
+        lambda folder: (folder / "optimizer.pt").touch(),
+        lambda folder: (folder / "checkpoint-9").mkdir(),
+        lambda folder: (folder / "broken.txt").symlink_to("nowhere"),
+    ],
+)
+def test_what_leaves_the_content_as_it_was_is_no_change(
+    touch: Callable[[Path], object], folder: Path, tmp_path: Path
+) -> None:
+    ref = admit(str(folder), [tmp_path])
+    touch(folder)
+    verify_unchanged(ref)
+
+
+def test_a_model_that_is_copied_over_another_is_noticed(folder: Path, tmp_path: Path) -> None:
+    weights = folder / "model.safetensors"
+    time.sleep(0.2)  # so that its stamp lasts
+    ref = admit(str(folder), [tmp_path])
+    before = weights.stat()
+    rewrite(weights)
+    os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))  # as `cp -a` does
+    after = weights.stat()
+    for name in ("st_ino", "st_size", "st_mtime_ns"):
+        assert getattr(before, name) == getattr(after, name)
     with pytest.raises(CheckpointRefused, match="changed after it was admitted"):
         verify_unchanged(ref)
 

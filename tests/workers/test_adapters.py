@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.adapter import admit_adapted
+from holdfast.adapter import admitted
 from holdfast.checkpoint import CheckpointRef, admit
 from holdfast.db import jobs
 from holdfast.db.catalogue import register_checkpoint
@@ -42,7 +42,7 @@ def tuned(models: Path) -> Path:
 
 @pytest.fixture
 def ref(tuned: Path, worker: Worker) -> CheckpointRef:
-    return admit_adapted(str(tuned), str(tuned.parent / "lora"), worker.settings.roots)
+    return admitted(str(tuned), str(tuned.parent / "lora"), worker.settings.roots)
 
 
 @pytest.fixture

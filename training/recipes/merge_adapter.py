@@ -14,8 +14,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from holdfast.adapter import ADAPTER_WEIGHTS, PlainLora, read_lora
+from holdfast.adapter import PlainLora, read_lora
 from holdfast.errors import CheckpointRefused, InvalidPlan
+from holdfast.model_files import ADAPTER_WEIGHTS
 from holdfast.remediation import Plan
 from training.merging.averaging import RATIO_TOLERANCE, swallowed
 from training.merging.rounding import DROPPED_BITS, round_by_chance

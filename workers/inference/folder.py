@@ -6,7 +6,7 @@ weights would then be filed under the digest of the new ones.
 
 from pathlib import Path
 
-from holdfast.admission import Stamp, stamp_of
+from holdfast.stamps import Stamp, stamp_of
 
 FolderState = tuple[Path, tuple[tuple[str, Stamp], ...]]
 
