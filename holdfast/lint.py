@@ -6,6 +6,9 @@ often would this rule pass, and how often would all of them together? Below 0.8 
 many items it would do. Rules and groups are taken as independent for the joint chance,
 which is on the low side where they share items; rates of flips of .06, .10 and .20 are what
 harmless fine-tunes have shown (docs/statistics.md).
+
+Where the baseline's evidence is at hand, two more things are known: which rules could not fail
+beside it, so that passing them says nothing, and how often its own rates would stay under the caps.
 """
 
 from collections import defaultdict
@@ -14,9 +17,19 @@ from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 
+from holdfast.decision.examination import Files, examine, judge_rates
+from holdfast.decision.pairs import pair_up
+from holdfast.decision.settle import without_blind_passes
+from holdfast.evidence import Evidence
 from holdfast.policy import Policy
 from holdfast.probe import ProbeSpec, Tier, spec_of
-from holdfast.stats.power import POWER, Method, chance_to_pass, n_to_decide
+from holdfast.stats.power import (
+    POWER,
+    Method,
+    chance_to_pass,
+    chance_under_cap,
+    n_to_decide,
+)
 from holdfast.suites import select, suite_for
 
 FLIPS = (0.06, 0.10, 0.20)
@@ -63,19 +76,55 @@ class Lint:
     warnings: tuple[str, ...]
 
 
-def lint(policy: Policy, tier: Tier = "standard", installed: Path | None = None) -> Lint:
+def lint(
+    policy: Policy,
+    tier: Tier = "standard",
+    installed: Path | None = None,
+    baseline: Evidence | None = None,
+) -> Lint:
     """The power table of a policy's blocking rules at a tier's sizes, and what is too small.
 
     `installed` is the folder of imported suites; raises InvalidSuite where one is asked for that
-    is not there, since its size is not known then.
+    is not there, since its size is not known then. With a `baseline` also what hangs on its rates.
     """
-    rows = tuple(
-        row
-        for probe in policy.probes(repair=False)
-        for row in _rows(probe, policy, tier, installed)
-    )
+    probes = policy.probes(repair=False)
+    rows = [row for probe in probes for row in _rows(probe, policy, tier, installed)]
+    blind: tuple[str, ...] = ()
+    if baseline is not None:
+        rows += [row for probe in probes for row in _cap_rows(probe, policy, baseline)]
+        blind = tuple(_blind_rules(policy, baseline))
     joint = tuple(prod(row.chances[at] for row in rows) for at in range(len(FLIPS)))
-    return Lint(tier, rows, joint, (*policy.warnings, *_warnings(policy, tier, rows, joint)))
+    warnings = _warnings(policy, tier, tuple(rows), joint)
+    return Lint(tier, tuple(rows), joint, (*policy.warnings, *blind, *warnings))
+
+
+def _cap_rows(probe: str, policy: Policy, baseline: Evidence) -> Iterator[PowerRow]:
+    """The chance of a candidate that is as good as its baseline to be shown under a cap."""
+    check, pairs = policy.checks[probe], pair_up(probe, baseline, baseline)
+    rates = pairs.rates()
+    if check.tier == "advisory" or check.max is None or rates is None or not pairs.exact:
+        return
+    judge = judge_rates(probe, check, baseline)
+    chance = chance_under_cap(pairs.n, rates[0], check.max, policy.alpha, judge)
+    chances = (chance,) * len(FLIPS)
+    yield PowerRow(probe, "max", pairs.n, check.max, chances, policy.min_items)
+
+
+def _blind_rules(policy: Policy, baseline: Evidence) -> Iterator[str]:
+    """What no candidate could fail beside this baseline, as the verdict will say it."""
+    same = Files(baseline, baseline)
+    examined = {
+        probe: examine(probe, policy.checks[probe], policy, same)
+        for probe in policy.probes(repair=False)
+        if not spec_of(probe).measure
+    }
+    for probe, seen in without_blind_passes(examined, policy.alpha).items():
+        if seen.trouble is not None:
+            yield f"{probe}: {seen.trouble}"
+        for before, after in zip(examined[probe].findings, seen.findings, strict=True):
+            if after.obstacle is not None and before.obstacle is None:
+                group = "" if after.group is None else f" of {after.group}"
+                yield f"{probe} {after.rule}{group}: {after.obstacle}"
 
 
 def _rows(probe: str, policy: Policy, tier: Tier, installed: Path | None) -> Iterator[PowerRow]:
@@ -178,20 +227,29 @@ def _warnings(
             yield f"{probe}: the tier {tier} does not ask it, so its check would be missing"
         elif spec_of(probe).task:
             yield f"{probe}: its items are known to the worker alone, so its power is not told"
-    at = FLIPS.index(EXPECTED)
     for row in rows:
-        if row.chances[at] < POWER:
-            enough = "more items than any suite has" if row.enough is None else f"n = {row.enough}"
-            yield (
-                f"{row.probe} {row.rule}: an unchanged checkpoint whose answers flip at "
-                f"{EXPECTED:.0%} passes with chance {row.chances[at]:.2f} at n = {row.n}; "
-                f"{enough} would do"
-            )
-        if row.n < row.needed:
-            yield f"{row.probe} {row.rule}: {row.n} clusters never reach min_items {row.needed}"
+        yield from _row_warnings(row)
+    at = FLIPS.index(EXPECTED)
     if joint[at] < POWER:
         yield f"all rules together pass such a checkpoint with chance {joint[at]:.2f}"
     for waiver in policy.waivers:
         yield f"{waiver.check}: waived until {waiver.expires} by {waiver.owner}: {waiver.reason}"
     if not rows:
         yield f"nothing of this policy is asked at the tier {tier}"
+
+
+def _row_warnings(row: PowerRow) -> Iterator[str]:
+    chance = row.chances[FLIPS.index(EXPECTED)]
+    if row.rule == "max" and chance < POWER:
+        yield (
+            f"{row.probe} max: a candidate that is as good as this baseline is shown to be under "
+            f"{row.margin:g} with chance {chance:.2f} at n = {row.n}"
+        )
+    elif chance < POWER:
+        enough = "more items than any suite has" if row.enough is None else f"n = {row.enough}"
+        yield (
+            f"{row.probe} {row.rule}: an unchanged checkpoint whose answers flip at "
+            f"{EXPECTED:.0%} passes with chance {chance:.2f} at n = {row.n}; {enough} would do"
+        )
+    if row.n < row.needed:
+        yield f"{row.probe} {row.rule}: {row.n} clusters never reach min_items {row.needed}"

@@ -57,6 +57,10 @@ class Check(BaseModel):
     min_gain_kept: Share | None = None
     judge: NamedJudge | None = None  # in place of the probe's own
 
+    def tier_of(self, rule: PerGroup | Gap) -> CheckTier:
+        """A sliced rule's tier: advisory where it or the check is."""
+        return "advisory" if "advisory" in {self.tier, rule.tier} else "blocking"
+
     @model_validator(mode="after")
     def _has_a_rule_that_counts(self) -> "Check":
         sliced = [rule for rule in (self.per_group, self.gap) if rule]

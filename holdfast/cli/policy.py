@@ -13,7 +13,7 @@ from holdfast.cli.command import Command, argument, emit, note
 from holdfast.client import Client
 from holdfast.connect import connect
 from holdfast.errors import NotFound
-from holdfast.evidence import Evidence, parse_evidence
+from holdfast.evidence import Evidence, parse_evidence, read_evidence
 from holdfast.policy import Waiver
 from holdfast.policy_text import load_policy
 from holdfast.probe import Tier
@@ -32,7 +32,9 @@ def lint(options: argparse.Namespace) -> int:
     from holdfast.lint import lint as power_of
 
     policy = load_policy(options.policy)
-    found = power_of(policy, options.tier, suites_folder())
+    baseline = None if options.baseline is None else read_evidence(options.baseline)
+    tier = options.tier or (baseline.manifest.tier if baseline else "standard")
+    found = power_of(policy, tier, suites_folder(), baseline)
     table = Table(title=f"{policy.name}: chance to pass, by share of answers that flip")
     for heading in ("probe", "rule", "n", "margin", *(f"{psi:.0%}" for psi in FLIPS)):
         table.add_column(heading)
@@ -132,7 +134,11 @@ COMMANDS = (
         "policy lint",
         "check a policy, and how much it can show",
         lint,
-        (POLICY, argument("--tier", choices=get_args(Tier), default="standard")),
+        (
+            POLICY,
+            argument("--tier", choices=get_args(Tier), help="default: standard, or the baseline's"),
+            argument("--baseline", metavar="A.jsonl", help="evidence of the trusted one"),
+        ),
     ),
     Command("policy show", "print a policy as it is understood", show, (POLICY,)),
     Command(

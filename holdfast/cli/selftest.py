@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from holdfast import wire
-from holdfast.canaries import BASELINE, CANARIES, POLICY, Canary, write_canaries
+from holdfast.canaries import CANARIES, POLICY, Canary, write_canaries
 from holdfast.cli.check import running_client
 from holdfast.cli.command import COULD_NOT_RUN, Command, emit
 from holdfast.cli.waiting import Deadline, final_verdict
@@ -28,15 +28,15 @@ def selftest(options: argparse.Namespace) -> int:
         )
         with running_client(settings) as client:
             made = {
-                name: client.submit(
+                canary.name: client.submit(
                     wire.NewEvaluation(
-                        candidate=str(path),
-                        baseline=str(paths[BASELINE]),
+                        candidate=str(paths[canary.name]),
+                        baseline=str(paths[canary.baseline]),
                         policy=POLICY,
                         tier="demo",
                     )
                 )
-                for name, path in paths.items()
+                for canary in CANARIES
             }
             for name, evaluation in made.items():
                 found[name] = final_verdict(client, evaluation.id, Deadline(None))

@@ -5,6 +5,7 @@ in which too much is lost, is `inconclusive`. Either way its rules are not teste
 can neither pass nor enter the family that guards a fail.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import fsum
 from typing import Literal
@@ -115,8 +116,19 @@ def _beside_anchor(seen: Examination, other: Examination) -> Examination:
     if seen.trouble is None and other.trouble is not None:
         trouble = f"beside the anchor: {other.trouble}"
         return replace(both, findings=(), trouble=trouble, forced=other.forced)
-    again = (replace(one, against="anchor") for one in other.findings if one.rule != "max")
-    return both if seen.trouble else replace(both, findings=(*seen.findings, *again))
+    if seen.trouble:
+        return both
+    again = [replace(one, against="anchor") for one in other.findings if one.rule != "max"]
+    return replace(both, findings=tuple(_with_either_in_sight([*seen.findings, *again])))
+
+
+def _with_either_in_sight(findings: Sequence[Finding]) -> Iterator[Finding]:
+    """What is shown beside one baseline need not be shown beside the other as well."""
+    worst: dict[tuple[str, str | None], float] = {}
+    for one in findings:
+        scope = one.tier, one.group
+        worst[scope] = min(one.p_worst, worst.get(scope, 1.0))
+    yield from (replace(one, p_worst=worst[one.tier, one.group]) for one in findings)
 
 
 def _examine_rate(probe: str, check: Check, policy: Policy, files: Files) -> Examination:

@@ -2,12 +2,13 @@
 
 A finding has two p values, one for "shown to be within the margin" and one for "shown to be beyond
 it". Whether they count depends on all the other rules of the policy, so that is decided in
-`verdict`. A finding may carry an obstacle: why it could not pass, whatever its numbers.
+`settle`. A finding may carry an obstacle: why it could not pass, whatever its numbers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from holdfast.decision.blindness import worst_cases
 from holdfast.decision.pairs import Pairs
 from holdfast.decision.rule_tests import (
     Answer,
@@ -30,6 +31,7 @@ class Finding:
     """One rule, in one group where it is sliced; estimate, ci and margin are in one unit.
 
     `rates` are the badness before and after, `against` which baseline the one before is of.
+    `p_worst` is the fail p of the worst that could have happened: above its level, a pass is blind.
     """
 
     rule: RuleName
@@ -45,6 +47,7 @@ class Finding:
     mde: float | None = None
     items_to_decide: int | None = None
     obstacle: str | None = None
+    p_worst: float = 0.0
 
 
 def rate_findings(
@@ -63,7 +66,8 @@ def rate_findings(
         found += [_in_group(check.per_group, check, pairs.only(g), policy) for g in pairs.groups]
     if check.gap is not None:
         found += [_gap(check.gap, check, pairs, group, policy) for group in pairs.groups]
-    return tuple(found)
+    worst = worst_cases(check, pairs, judge)
+    return tuple(replace(one, p_worst=worst[one.tier, one.group]) for one in found)
 
 
 def _regression(margin: float, check: Check, pairs: Pairs, policy: Policy) -> Finding:
@@ -104,7 +108,7 @@ def _cap(
 def _in_group(rule: PerGroup, check: Check, members: Pairs, policy: Policy) -> Finding:
     return Finding(
         rule="per_group",
-        tier=_weaker(check.tier, rule.tier),
+        tier=check.tier_of(rule),
         group=members.pairs[0].group,
         margin=rule.max_regression,
         n=members.n,
@@ -121,7 +125,7 @@ def _gap(rule: Gap, check: Check, pairs: Pairs, group: str, policy: Policy) -> F
     ours, theirs = change(members), change(rest)
     return Finding(
         rule="gap",
-        tier=_weaker(check.tier, rule.tier),
+        tier=check.tier_of(rule),
         group=group,
         margin=rule.max,
         n=members.n,
@@ -143,7 +147,3 @@ def _too_few(pairs: Pairs, enough: int) -> str | None:
     if found >= enough:
         return None
     return f"{found} independent items are too few to pass, at least {enough} are needed"
-
-
-def _weaker(check: CheckTier, rule: CheckTier) -> CheckTier:
-    return "advisory" if "advisory" in {check, rule} else "blocking"

@@ -102,6 +102,21 @@ class Pairs:
         others = tuple(pair for pair in self.pairs if pair.group != group)
         return Pairs(others, sequential=self.sequential, graded=self.graded)
 
+    def at_worst(self, group: str | None = None) -> "Pairs":
+        """As if every answer (of the group alone) had turned bad, and no other had moved.
+
+        What the candidate lost is not lost here: only the baseline says what is left to lose.
+        """
+        return replace(
+            self,
+            pairs=tuple(
+                replace(pair, after=1.0 if group in {None, pair.group} else pair.before)
+                if pair.before is not None
+                else pair
+                for pair in self.pairs
+            ),
+        )
+
     def flips(self) -> tuple[int, int]:
         """How many pairs got worse and how many better."""
         changes = [pair.change for pair in self.pairs if pair.change is not None]

@@ -18,6 +18,7 @@ from holdfast.stats.intervals import mean_interval, paired_interval
 from holdfast.stats.judged import JudgeRates, judged_bounds, judged_p
 from holdfast.stats.paired import exact_p
 from holdfast.stats.power import POWER, Method, mde
+from holdfast.stats.sides import FloatArray
 
 Interval = tuple[float, float]
 
@@ -46,12 +47,27 @@ def change_test(pairs: Pairs, margin: float, alpha: float) -> Answer:
     return _weaker(counted, _by_betting(pairs, margin, alpha)) if pairs.unseen else counted
 
 
+def change_beyond(pairs: Pairs, margin: float) -> float:
+    """The p of `change_test` that shows a change beyond the margin, without the rest of it."""
+    if not pairs.exact:
+        return rounded(_bet_beyond(pairs, margin))
+    counted = _counted_beyond(pairs, margin)
+    return rounded(max(counted, _bet_beyond(pairs, margin)) if pairs.unseen else counted)
+
+
+def _bet_beyond(pairs: Pairs, margin: float) -> float:
+    return betting_p(pairs.changes(lost=UNCHANGED), (margin + 1) / 2, side="fail")
+
+
+def _counted_beyond(pairs: Pairs, margin: float) -> float:
+    return exact_p(*pairs.flips(), pairs.n, margin, side="fail")
+
+
 def _by_betting(pairs: Pairs, margin: float, alpha: float) -> Answer:
     harsh, mild = pairs.changes(lost=WORSE), pairs.changes(lost=UNCHANGED)
-    middle = (margin + 1) / 2
     return _rounded(
-        betting_p(harsh, middle, side="pass"),
-        betting_p(mild, middle, side="fail"),
+        betting_p(harsh, (margin + 1) / 2, side="pass"),
+        _bet_beyond(pairs, margin),
         2 * betting_bound(mild, alpha, side="lower") - 1,
         2 * betting_bound(harsh, alpha, side="upper") - 1,
     )
@@ -61,7 +77,7 @@ def _by_counts(pairs: Pairs, margin: float, alpha: float) -> Answer:
     (worse, better), lost, n = pairs.flips(), pairs.lost, pairs.n
     return _rounded(
         exact_p(worse + lost, better, n, margin, side="pass"),
-        exact_p(worse, better, n, margin, side="fail"),
+        _counted_beyond(pairs, margin),
         paired_interval(worse, better, n, alpha)[0],
         paired_interval(worse + lost, better, n, alpha)[1],
     )
@@ -77,17 +93,12 @@ def _weaker(one: Answer, other: Answer) -> Answer:
 def level_test(pairs: Pairs, cap: float, alpha: float, judge: JudgeRates | None = None) -> Answer:
     """`max`: the candidate's own rate against a cap; with `judge`, the rate behind its labels."""
     harsh, mild = pairs.levels(lost=WORSE), pairs.levels(lost=UNCHANGED)
-    at_most, at_least, n = round(float(harsh.sum())), round(float(mild.sum())), pairs.n
+    at_most, at_least, n = _whole(harsh), _whole(mild), pairs.n
 
     def within(rate: float) -> float:
         if pairs.exact:
             return cap_p(at_most, n, rate, side="pass")
         return betting_p(harsh, rate, side="pass")
-
-    def beyond(rate: float) -> float:
-        if pairs.exact:
-            return cap_p(at_least, n, rate, side="fail")
-        return betting_p(mild, rate, side="fail")
 
     def bounds(level: float) -> Interval:
         if pairs.exact:
@@ -95,12 +106,24 @@ def level_test(pairs: Pairs, cap: float, alpha: float, judge: JudgeRates | None 
         return mean_interval(mild, level)[0], mean_interval(harsh, level)[1]
 
     if judge is None:
-        return _rounded(within(cap), beyond(cap), *bounds(alpha))
+        return _rounded(within(cap), level_beyond(pairs, cap), *bounds(alpha))
     return _rounded(
         judged_p(within, cap, judge, side="pass"),
-        judged_p(beyond, cap, judge, side="fail"),
+        level_beyond(pairs, cap, judge),
         *judged_bounds(bounds, judge, alpha),
     )
+
+
+def level_beyond(pairs: Pairs, cap: float, judge: JudgeRates | None = None) -> float:
+    """The p of `level_test` that shows a rate above the cap, without the rest of it."""
+    mild = pairs.levels(lost=UNCHANGED)
+
+    def beyond(rate: float) -> float:
+        if pairs.exact:
+            return cap_p(_whole(mild), pairs.n, rate, side="fail")
+        return betting_p(mild, rate, side="fail")
+
+    return rounded(beyond(cap) if judge is None else judged_p(beyond, cap, judge, side="fail"))
 
 
 def gap_test(group: Pairs, rest: Pairs, gap: float, alpha: float) -> Answer:
@@ -111,10 +134,16 @@ def gap_test(group: Pairs, rest: Pairs, gap: float, alpha: float) -> Answer:
     highest = betting_bound(harsh, alpha / 2, side="upper")
     return _rounded(
         gap_p(harsh, rest_harsh, gap, side="pass"),
-        gap_p(mild, rest_mild, gap, side="fail"),
+        gap_beyond(group, rest, gap),
         2 * (lowest - betting_bound(rest_mild, alpha / 2, side="upper")),
         2 * (highest - betting_bound(rest_harsh, alpha / 2, side="lower")),
     )
+
+
+def gap_beyond(group: Pairs, rest: Pairs, gap: float) -> float:
+    """The p of `gap_test` that shows a group beyond the gap, without the rest of it."""
+    mild, rest_mild = group.changes(lost=UNCHANGED), rest.changes(lost=UNCHANGED)
+    return rounded(gap_p(mild, rest_mild, gap, side="fail"))
 
 
 def smallest_seen(pairs: Pairs, alpha: float) -> float | None:
@@ -143,6 +172,10 @@ def enough_to_decide(pairs: Pairs, margin: float, alpha: float) -> int | None:
 def flip_share(pairs: Pairs) -> float:
     """Share of pairs whose badness moved, in whole points and at least one, for power sums."""
     return max(1, ceil(100 * sum(pairs.flips()) / pairs.n)) / 100
+
+
+def _whole(levels: FloatArray) -> int:
+    return round(float(levels.sum()))
 
 
 def rounded(number: float) -> float:

@@ -3,11 +3,13 @@
 The betting tests are valid at any stopping time, so a run may look after every block of clusters.
 A check is done with once all its rules have passed at alpha, or one has failed at alpha / m, where
 m is the size of the family that Holm will correct over: whatever the others will say, it holds.
+One that could not have failed yet (`blindness`) has not passed either, and is asked on.
 What a check was not asked beyond that is said in its evidence (`stopped_at`).
 """
 
 from collections.abc import Mapping, Sequence
 
+from holdfast.decision.blindness import level_of
 from holdfast.decision.examination import Files, examine
 from holdfast.decision.findings import Finding
 from holdfast.policy import RETENTION, CheckTier, Policy
@@ -25,8 +27,7 @@ def family_sizes(
             sizes[check.tier] += baselines
         for rule in (check.per_group, check.gap):
             if rule is not None:
-                weaker = "advisory" in {check.tier, rule.tier}
-                sizes["advisory" if weaker else "blocking"] += groups[probe] * baselines
+                sizes[check.tier_of(rule)] += groups[probe] * baselines
     return sizes
 
 
@@ -38,13 +39,19 @@ def shown(policy: Policy, files: Files, sizes: Mapping[CheckTier, int]) -> froze
         check = policy.checks[probe]
         seen = examine(probe, check, policy, files)
         deciding = [finding for finding in seen.findings if finding.tier == check.tier]
-        if _passed(deciding, policy.alpha) or _failed(deciding, policy.alpha / sizes[check.tier]):
+        rules = sizes[check.tier]
+        if _passed(deciding, policy.alpha, rules) or _failed(deciding, policy.alpha / rules):
             found.add(probe)
     return frozenset(found)
 
 
-def _passed(deciding: Sequence[Finding], alpha: float) -> bool:
-    within = [one.answer.p_pass <= alpha and one.obstacle is None for one in deciding]
+def _passed(deciding: Sequence[Finding], alpha: float, rules: int) -> bool:
+    within = [
+        one.answer.p_pass <= alpha
+        and one.obstacle is None
+        and one.p_worst <= level_of(one.group, alpha, rules)
+        for one in deciding
+    ]
     return bool(within) and all(within)
 
 

@@ -5,10 +5,13 @@ share one flat family, advisory ones another; what is advisory inside a blocking
 does not touch the check's outcome.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from holdfast.decision.blindness import level_of, nothing_to_lose
 from holdfast.decision.examination import Examination, Slice
 from holdfast.decision.findings import Finding
 from holdfast.decision.group_table import GroupTable, group_table
@@ -34,7 +37,8 @@ def settle(
 ) -> tuple[CheckResult, ...]:
     """The results of all checks that were asked, in the order given; `as_of` is for waivers."""
     adjusted = _adjust(examined)
-    checks = (_check(probe, policy, seen, adjusted[probe]) for probe, seen in examined.items())
+    sighted = without_blind_passes(examined, policy.alpha)
+    checks = (_check(probe, policy, seen, adjusted[probe]) for probe, seen in sighted.items())
     return tuple(_waived(policy, examined[check.id], check, as_of) for check in checks)
 
 
@@ -61,6 +65,28 @@ def _adjust(examined: Mapping[str, Examination]) -> dict[str, list[float]]:
         for (probe, place, _), p in zip(family, holm([p for *_, p in family]), strict=True):
             adjusted[probe][place] = 1.0 if p is None else rounded(p)
     return adjusted
+
+
+def without_blind_passes(
+    examined: Mapping[str, Examination], alpha: float
+) -> dict[str, Examination]:
+    """An obstacle for each rule that could not have failed at the level that Holm gives it."""
+    rules = Counter(finding.tier for seen in examined.values() for finding in seen.findings)
+
+    def sighted(finding: Finding) -> Finding:
+        return _not_blind(finding, level_of(finding.group, alpha, rules[finding.tier]))
+
+    return {
+        probe: replace(seen, findings=tuple(map(sighted, seen.findings)))
+        for probe, seen in examined.items()
+    }
+
+
+def _not_blind(finding: Finding, level: float) -> Finding:
+    if finding.obstacle is not None or finding.p_worst <= level:
+        return finding
+    why = nothing_to_lose(finding.rule, finding.group, finding.p_worst, level)
+    return replace(finding, obstacle=why)
 
 
 def _check(probe: str, policy: Policy, seen: Examination, adjusted: list[float]) -> CheckResult:

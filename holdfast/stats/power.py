@@ -9,16 +9,20 @@ which is the noise that a check has to see through; n counts items for the exact
 the others.
 """
 
+from bisect import bisect_left
 from functools import lru_cache
 from math import ceil, sqrt
 from typing import Literal
 
 import numpy as np
 from scipy.special import ndtri
+from scipy.stats import binom
 
 from holdfast.stats import paired
 from holdfast.stats.betting import log_capital
+from holdfast.stats.caps import cap_p
 from holdfast.stats.groups import gap_p
+from holdfast.stats.judged import JudgeRates, judged_p
 from holdfast.stats.sides import FloatArray, IntArray
 
 Method = Literal["exact", "betting", "sequential"]
@@ -104,6 +108,20 @@ def chance_gap_passes(n_group: int, n_rest: int, psi: float, gap: float, alpha: 
         for _ in range(GAP_RUNS)
     ]
     return float(np.mean(passed))
+
+
+def chance_under_cap(
+    n: int, rate: float, cap: float, alpha: float, judge: JudgeRates | None = None
+) -> float:
+    """The chance that a candidate with this rate on n single items is shown to be under the cap."""
+
+    def not_shown(bad: int) -> bool:
+        def p_of(seen: float) -> float:
+            return cap_p(bad, n, seen, side="pass")
+
+        return (p_of(cap) if judge is None else judged_p(p_of, cap, judge, side="pass")) > alpha
+
+    return float(binom.cdf(bisect_left(range(n + 1), True, key=not_shown) - 1, n, rate))
 
 
 def _chance(

@@ -5,6 +5,7 @@ import pytest
 from holdfast.errors import InvalidSuite
 from holdfast.lint import FLIPS, lint
 from holdfast.policy_text import load_policy, parse_policy
+from tests.support.evidence import evidence, share
 
 
 def test_the_demo_policy_fits_the_demo_suites() -> None:
@@ -81,3 +82,33 @@ def test_one_group_alone_has_no_gap_to_show(tmp_path: Path) -> None:
     )
     (row,) = lint(parse_policy(text, source="t"), "full", tmp_path).rows
     assert row.chances == (0.0, 0.0, 0.0)
+
+
+def test_beside_a_known_baseline_it_names_what_no_candidate_could_fail() -> None:
+    text = (
+        "version: 1\nname: t\nchecks:\n"
+        "  harm.direct: {metric: attack_success_rate, max_regression: 0.1CAP}\n"
+        "  refusal.benign: {metric: false_refusal_rate, max_regression: 0.1}\n"
+    )
+    rates = {"harm.direct": share(150, 160), "refusal.benign": share(60, 280)}
+    complying = evidence("parent", rates)
+    plain = lint(parse_policy(text.replace("CAP", ""), source="t"), "demo", baseline=complying)
+    (blind,) = (one for one in plain.warnings if "nothing left to lose" in one)
+    assert blind.startswith("harm.direct max_regression: ")
+    capped = lint(parse_policy(text.replace("CAP", ", max: 0.5"), source="t"), baseline=complying)
+    assert not any("nothing left to lose" in one for one in capped.warnings)
+    assert "shown to be under 0.5 with chance 0.00" in " ".join(capped.warnings)
+    silent = lint(parse_policy(text.replace("CAP", ""), source="t"), baseline=evidence("parent"))
+    assert silent.warnings[0].startswith("harm.direct: not in the evidence")
+
+
+def test_a_cap_counts_among_the_chances_where_the_baselines_rate_is_known() -> None:
+    rates = {"harm.direct": share(27, 160), "refusal.benign": share(92, 280)}
+    baseline = evidence("parent", {**rates, "cap.knowledge": share(144, 240)}, tier="demo")
+    found = lint(load_policy("demo"), "demo", baseline=baseline)
+    (cap,) = (row for row in found.rows if row.rule == "max")
+    assert cap.chances == pytest.approx((1.0, 1.0, 1.0))
+    assert found.joint[1] > 0.8
+    near = evidence("parent", {"harm.direct": share(69, 160)})
+    (cap,) = (r for r in lint(load_policy("demo"), baseline=near).rows if r.rule == "max")
+    assert cap.chances[0] == pytest.approx(0.53, abs=0.02)  # at most 69 of 160 are under .50
