@@ -33,7 +33,8 @@ from typing import Any
 from examples.demo.published import fetch_model
 from holdfast.settings import read_settings
 from tools.bootstrap import ROOT, find_uv, run, torch_source
-from workers.children.supervisor import RunnerEngine, runner_environment
+from workers.children.environment import runner_environment
+from workers.children.supervisor import RunnerEngine
 from workers.engine import Backend, Sampling
 from workers.harness.child import plan_task
 from workers.inference.transformers_engine import TransformersEngine

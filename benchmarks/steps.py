@@ -66,7 +66,7 @@ def train_ours(kind: str, checkpoint: Path) -> dict[str, Any]:
     from training import model
     from training.loop import seed_everything, train
 
-    model.has_bf16_arithmetic = lambda: False  # fp32 on both sides, whatever the processor has
+    os.environ["HOLDFAST_DTYPE"] = "float32"  # fp32 on both sides, whatever the processor has
     seed_everything(0)
     policy, tokenizer = model.load_policy(checkpoint), model.load_tokenizer(checkpoint)
     gradient = {"sft": sft_steps, "dpo": dpo_steps}[kind](policy, tokenizer)

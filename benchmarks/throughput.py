@@ -26,7 +26,8 @@ from typing import Any
 
 from examples.demo.published import fetch_model
 from holdfast.suites import Request, load_suite
-from workers.children.supervisor import runner_environment
+from workers.backends import backend_of
+from workers.children.environment import runner_environment
 from workers.children.wire import prompt_to_json, receive, send
 from workers.engine import Message, Prompt, Sampling
 
@@ -50,7 +51,7 @@ def main() -> None:
     from workers.inference.vllm_engine import VllmEngine
 
     started = time.monotonic()
-    engine = VllmEngine(gpu_memory_utilization=0.85)
+    engine = VllmEngine(backend_of("vllm", "bfloat16"), gpu_memory_utilization=0.85)
     engine.open(checkpoint, None)
     record: dict[str, Any] = {
         "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",

@@ -24,6 +24,7 @@ from holdfast.evaluation import (
 
 GuardForm = Literal["llama-guard", "wildguard", "harmbench"]
 EngineName = Literal["vllm", "transformers", "scripted"]
+Dtype = Literal["auto", "bfloat16", "float16", "float32"]
 
 PREFIX = "HOLDFAST_"
 MAX_SOCKET_PATH = 100  # sun_path holds 108 bytes on Linux, 104 on macOS
@@ -44,6 +45,7 @@ class Settings(BaseModel):
     broker_url: str
     checkpoint_roots: tuple[Path, ...] = ()
     engine: EngineName = "vllm"
+    dtype: Dtype = "auto"  # what engines and training compute in; auto: bfloat16 where it is fast
     queue: Literal["cpu", "gpu"] = "cpu"
     host: str = "127.0.0.1"
     port: int = Field(default=8321, ge=0, le=65535)

@@ -16,7 +16,7 @@ from torch import nn
 
 from holdfast.recipe_knobs import Anchor, Divergence
 from training.batches import Example, collate, rows_together
-from training.model import completion_logits, has_bf16_arithmetic, trained_weights
+from training.model import completion_logits, trained_weights
 from training.objectives.divergences import (
     DIVERGENCES,
     FIRST_TOKENS,
@@ -25,6 +25,7 @@ from training.objectives.divergences import (
 )
 from training.objectives.losses import completion_targets
 from training.parallel import share, total
+from training.precision import trains_in_bf16
 from training.progress import Report
 from training.trusted import ROWS, Reference, logits_of
 from training.watch import Looks
@@ -71,7 +72,7 @@ def noise_floor(
     bf16 where training computes in fp32, and fp32 where it computes in bf16.
     """
     where = next(model.parameters()).device
-    native = where.type == "cuda" or has_bf16_arithmetic()
+    native = trains_in_bf16(where)
     other = nullcontext() if native else torch.autocast(where.type, dtype=torch.bfloat16)
     total = 0.0
     with torch.no_grad(), other:

@@ -1,9 +1,8 @@
 """The model that is trained: loaded from local safetensors, written back as it was found.
 
 Weights are kept in fp32 whatever the file holds: a bf16 weight of 0.02 moves in steps of 6e-5,
-so an update of the usual size would vanish in it. On CUDA the arithmetic is bf16 over those
-weights; on a CPU it is fp32 too, because weights that come from a bf16 file lie on its grid and
-autocast would hide the first updates from the forward pass.
+so an update of the usual size would vanish in it. The arithmetic is bf16 over those weights on a
+GPU that has it, and on a CPU where bf16 is measured to be the faster one (training/precision.py).
 
 The checkpoint that is written has the tensors of the start checkpoint, name by name, in its files
 and its dtype. Names that transformers changes on loading are changed back; a model with tensors
@@ -29,6 +28,7 @@ from holdfast import tokenizer_file
 from holdfast.errors import CheckpointRefused, NotBuilt, RepairImpossible
 from training.batches import Batch
 from training.parallel import whole_state
+from training.precision import trains_in_bf16
 from training.shards import Span, WeightFiles, lay_out, read_spans
 
 
@@ -38,20 +38,15 @@ def device() -> torch.device:
 
 
 def autocast(where: torch.device) -> AbstractContextManager[object]:
-    """bf16 arithmetic over fp32 weights where the hardware has it, else the weights' own fp32.
+    """bf16 arithmetic over fp32 weights where the machine is fast at it, else fp32.
 
     Weights read from a bf16 file lie on bf16's grid, so the first few updates vanish in the
     forward's rounding until they add up: a run lags two or three steps behind fp32, and takes 0.6
     of its time. What is saved is rounded to the same grid.
     """
-    if where.type == "cuda" or has_bf16_arithmetic():
+    if trains_in_bf16(where):
         return torch.autocast(where.type, dtype=torch.bfloat16)
     return nullcontext()
-
-
-def has_bf16_arithmetic() -> bool:
-    """Whether this CPU multiplies bf16 in hardware; emulated it is slower than fp32."""
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # noqa: SLF001  torch has no public name for it
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from holdfast.checkpoint import admit
 from holdfast.errors import InvalidPlan, InvalidTaskData
-from training.model import attention_of, has_bf16_arithmetic
+from training.model import attention_of
 from training.output import replaced
+from training.precision import trains_in_bf16
 from training.preference import PAIRS, Contest, pair_logprobs, pair_parts
 from training.processes import rank
 
@@ -51,11 +52,10 @@ def cache_file(folder: Path, checkpoint: Path, reference: nn.Module) -> Path:
     if folder.exists() and not folder.is_dir():
         raise InvalidPlan(f"reference_cache {folder} is no folder; name one, or a new place")
     where = next(reference.parameters()).device
-    bf16 = where.type == "cuda" or has_bf16_arithmetic()
     parts = [
         admit(str(checkpoint.resolve()), [checkpoint.resolve().parent]).digest,
         where.type,
-        "bf16" if bf16 else "fp32",
+        "bf16" if trains_in_bf16(where) else "fp32",
         attention_of(reference),
         torch.__version__,
         transformers.__version__,

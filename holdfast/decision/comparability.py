@@ -12,6 +12,8 @@ from typing import Any
 from holdfast.evidence import Evidence, Manifest
 from holdfast.policy import Policy
 
+SAME_DTYPE = "; set HOLDFAST_DTYPE to one of the two and ask the other side again"
+
 
 def differences(baseline: Manifest, candidate: Manifest) -> tuple[str, ...]:
     """What differs between the two, as `where: baseline's / candidate's`."""
@@ -30,7 +32,8 @@ def obstacles(files: Mapping[str, Evidence], policy: Policy) -> tuple[str, ...]:
 
 
 def _differences(baseline: Manifest, candidate: Manifest) -> Iterator[str]:
-    yield from _fields("backend", baseline.backend.model_dump(), candidate.backend.model_dump())
+    for line in _fields("backend", baseline.backend.model_dump(), candidate.backend.model_dump()):
+        yield f"{line}{SAME_DTYPE}" if line.startswith("backend.dtype:") else line
     yield from _fields("sampling", baseline.sampling.model_dump(), candidate.sampling.model_dump())
     if not candidate.deployed_template:  # such a repair is judged as weights and template together
         yield from _fields(

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from holdfast.decision.comparability import SAME_DTYPE
 from holdfast.evidence import Evidence, gather
 from holdfast.policy_text import load_policy
 from holdfast.verdict import Cost, Verdict, decide
@@ -85,6 +86,15 @@ def test_files_that_differ_are_inconclusive_with_the_difference_named(
     assert named in verdict.comparability.differences[0]
     assert any(named in reason for reason in verdict.reasons)
     assert {check.p_fail for check in verdict.checks} == {None}
+
+
+def test_another_dtype_names_the_setting_that_makes_them_one_and_nothing_else_does() -> None:
+    other = {"backend": {"name": "scripted", "version": "2", "dtype": "bfloat16"}}
+    verdict = decide(BOTH, PARENT, evidence("candidate", {"harm.direct": share(0, 160)}, **other))
+    dtype, version = verdict.comparability.differences
+    assert dtype == f"backend.dtype: float32 / bfloat16{SAME_DTYPE}"
+    assert "HOLDFAST_DTYPE" in SAME_DTYPE
+    assert version == "backend.version: 1 / 2"
 
 
 def test_a_deployed_template_is_judged_with_the_weights() -> None:

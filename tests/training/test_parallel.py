@@ -12,7 +12,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import training.model
 from holdfast.errors import NotBuilt
 from holdfast.remediation import Plan, Recipe
 from tests.support.fleet import free_port
@@ -161,7 +160,7 @@ def assert_moved_alike(one: Plan, two: Plan) -> None:
 @pytest.fixture
 def exact(monkeypatch: pytest.MonkeyPatch) -> None:
     """fp32 throughout, as in the launch."""
-    monkeypatch.setattr(training.model, "has_bf16_arithmetic", lambda: False)
+    monkeypatch.setenv("HOLDFAST_DTYPE", "float32")
 
 
 @pytest.mark.usefixtures("exact")

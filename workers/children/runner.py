@@ -30,11 +30,14 @@ def main() -> None:
     """Serve until the end of the requests."""
     parser = argparse.ArgumentParser(prog="python -m workers.children.runner")
     parser.add_argument("engine", choices=("vllm", "transformers", "scripted"))
+    parser.add_argument("--dtype", required=True)
     parser.add_argument("--gpu-memory-utilization", type=float, default=0.85)
     options = parser.parse_args()
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    engine = open_engine(options.engine, gpu_memory_utilization=options.gpu_memory_utilization)
+    engine = open_engine(
+        options.engine, options.dtype, gpu_memory_utilization=options.gpu_memory_utilization
+    )
     try:
         serve(engine, sys.stdin, answers)
     finally:

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,26 +24,14 @@ from holdfast import errors
 from holdfast.errors import EngineFailed, HoldfastError
 from holdfast.settings import Settings
 from workers.backends import backend_of
+from workers.children.dtype import dtype_of
+from workers.children.environment import runner_environment
 from workers.children.guard import end_session
 from workers.children.sessions import forget_session, reap_leftovers, record_session
 from workers.children.wire import asked_to_json, prompt_to_json, receive, send
 from workers.engine import Backend, Completion, Continuation, Prompt, Sampling, Score
 
 __all__ = ["RunnerEngine", "reap_leftovers"]
-
-KEPT_NAMES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "LD_PRELOAD")
-KEPT_PREFIXES = ("CUDA_", "NVIDIA_", "NCCL_", "OMP_", "MKL_", "VLLM_CPU_")
-FEW_CORES = 4  # up to so many, vLLM's scheduler shares them: a core of its own would cost too much
-FIXED = {
-    "PYTHONSAFEPATH": "1",  # users' repositories hold folders named `workers` too
-    "PYTHONUNBUFFERED": "1",
-    "HF_HUB_OFFLINE": "1",
-    "TRANSFORMERS_OFFLINE": "1",
-    "VLLM_NO_USAGE_STATS": "1",
-    "DO_NOT_TRACK": "1",
-    "TOKENIZERS_PARALLELISM": "true",
-    "TQDM_DISABLE": "1",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +57,10 @@ class RunnerEngine:
         self._lock = threading.Lock()  # of the two above: `kill` comes from another thread
         self._ending = threading.RLock()  # held until a tree is gone; a dropped call may come again
 
-    @property
+    @cached_property
     def backend(self) -> Backend:
-        """Known from what is installed; nothing is started for it."""
-        return backend_of(self._settings.engine)
+        """Known from what is installed and how this machine computes; no engine is started."""
+        return backend_of(self._settings.engine, dtype_of(self._settings))
 
     @property
     def alive(self) -> bool:
@@ -137,7 +126,7 @@ class RunnerEngine:
 
     def _start(self) -> None:
         self.kill()  # of a tree whose guard is gone, the record and the pipes are still there
-        tree = start_tree(self._settings, self._environment)
+        tree = start_tree(self._settings, self.backend.dtype, self._environment)
         with self._lock:
             self._tree = tree
         record_session(self._settings.home, tree.guard.pid)
@@ -175,7 +164,7 @@ class RunnerEngine:
                 _close_pipes(tree)
 
 
-def start_tree(settings: Settings, environment: Mapping[str, str]) -> Tree:
+def start_tree(settings: Settings, dtype: str, environment: Mapping[str, str]) -> Tree:
     """Start guard and runner in a session of their own, inside the data folder."""
     run, log = settings.home / "run", settings.home / "log" / "engine.log"
     run.mkdir(parents=True, exist_ok=True)
@@ -186,7 +175,10 @@ def start_tree(settings: Settings, environment: Mapping[str, str]) -> Tree:
         os.pipe(),
     )
     runner = (sys.executable, "-m", "workers.children.runner", settings.engine)
-    options = ("--gpu-memory-utilization", str(settings.gpu_memory_utilization))
+    options = (
+        *("--dtype", dtype),
+        *("--gpu-memory-utilization", str(settings.gpu_memory_utilization)),
+    )
     guard = (sys.executable, "-m", "workers.children.guard", str(requests_end), str(answers_end))
     with log.open("ab") as output:
         started = subprocess.Popen(
@@ -208,21 +200,6 @@ def start_tree(settings: Settings, environment: Mapping[str, str]) -> Tree:
         answers=os.fdopen(answers, encoding="utf-8"),
         log=log,
     )
-
-
-def runner_environment(
-    home: Path, given: Mapping[str, str], device_env: Mapping[str, str]
-) -> dict[str, str]:
-    """What a runner may know of the world: where programs and devices are, and no secret."""
-    kept = {
-        name: value
-        for name, value in given.items()
-        if name in KEPT_NAMES or name.startswith(KEPT_PREFIXES)
-    }
-    own = {**FIXED, "XDG_CACHE_HOME": str(home / "cache")}
-    if len(os.sched_getaffinity(0)) <= FEW_CORES:
-        kept = {"VLLM_CPU_NUM_OF_RESERVED_CPU": "0", **kept}
-    return {**kept, **own, **device_env}
 
 
 def _exchange(tree: Tree, request: dict[str, Any]) -> dict[str, Any]:

@@ -16,15 +16,17 @@ from typing import Any
 from holdfast import errors
 from holdfast.errors import CallerError, HoldfastError, TrainingFailed
 from holdfast.settings import Settings
+from workers.children.dtype import dtype_of
+from workers.children.environment import runner_environment
 from workers.children.guard import end_session
 from workers.children.sessions import forget_session, record_session
-from workers.children.supervisor import runner_environment
 
 
 class TrainingChild:
     """At most one child at a time; `kill` may be called from another thread."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._home = settings.home
         self._guard: subprocess.Popen[bytes] | None = None
 
@@ -71,7 +73,9 @@ class TrainingChild:
                 pass_fds=(nothing, answers_end),
                 start_new_session=True,
                 cwd=self._home / "run",
-                env=runner_environment(self._home, os.environ, {}),
+                env=runner_environment(
+                    self._home, os.environ, {"HOLDFAST_DTYPE": dtype_of(self._settings)}
+                ),
             )
         for end in (life_end, answers_end, nothing):
             os.close(end)

@@ -13,7 +13,7 @@ from typing import Any
 from holdfast.errors import TaskRefused
 from holdfast.settings import Settings
 from holdfast.trial import Trial
-from workers.children.supervisor import runner_environment
+from workers.children.environment import runner_environment
 from workers.children.wire import receive, send
 from workers.probes import harness_task
 from workers.probes.question import Answer, Question

@@ -5,8 +5,8 @@ from workers.backends import backend_of
 from workers.engine import Engine
 
 
-def open_engine(name: EngineName, *, gpu_memory_utilization: float = 0.85) -> Engine:
-    """An engine with no checkpoint open yet."""
+def open_engine(name: EngineName, dtype: str, *, gpu_memory_utilization: float = 0.85) -> Engine:
+    """An engine that computes in `dtype`, with no checkpoint open yet."""
     if name == "scripted":
         from workers.inference.scripted import ScriptedEngine
 
@@ -14,7 +14,7 @@ def open_engine(name: EngineName, *, gpu_memory_utilization: float = 0.85) -> En
     if name == "transformers":
         from workers.inference.transformers_engine import TransformersEngine
 
-        return TransformersEngine(backend_of(name))
+        return TransformersEngine(backend_of(name, dtype))
     from workers.inference.vllm_engine import VllmEngine
 
-    return VllmEngine(gpu_memory_utilization)
+    return VllmEngine(backend_of(name, dtype), gpu_memory_utilization)

@@ -1,6 +1,6 @@
 """The drift child: how far a candidate's next-token distributions moved from the baseline's.
 
-    python -m workers.inference.drift JOB.json
+    HOLDFAST_DTYPE=float32 python -m workers.inference.drift JOB.json
 
 KL(baseline || candidate), exact over the whole vocabulary, on the tokens of answers that the
 baseline itself gave to prompts of the new task (arXiv 2509.04259: that divergence, on those inputs,
@@ -13,6 +13,7 @@ standard output, as the training child does, and `done` or `error` at the end.
 
 import json
 import math
+import os
 import re
 import sys
 import traceback
@@ -82,12 +83,12 @@ def drift_of(ours: torch.Tensor, theirs: torch.Tensor, item: str) -> Drift:
     )
 
 
-def measure(job: Job) -> Iterator[Drift]:
+def measure(job: Job, dtype: str) -> Iterator[Drift]:
     """Every prompt's drift; answers without a token, or without finite numbers, are left out."""
     names = [load_tokenizer(folder).get_vocab() for folder in (job.baseline, job.candidate)]
     if names[0] != names[1]:
         raise CheckpointRefused("the tokenizers differ, so no two distributions can be compared")
-    engine = TransformersEngine(backend_of("transformers"))
+    engine = TransformersEngine(backend_of("transformers", dtype))
     engine.open(job.baseline, job.template)
     prompts = {item: (Message("user", text),) for item, text in job.prompts.items()}
     items = list(prompts)
@@ -159,7 +160,7 @@ def main(path: Path) -> int:
     try:
         for place, distance in weight_distance(job.baseline, job.candidate).items():
             _say("weights", place=place, distance=distance)
-        for found in measure(job):
+        for found in measure(job, os.environ["HOLDFAST_DTYPE"]):
             _say("drift", **found.model_dump())
     except CallerError as error:
         _say("error", error=error.title, detail=str(error))

@@ -57,7 +57,7 @@ class ScriptedEngine:
     """Answers from the script of the open folder."""
 
     def __init__(self) -> None:
-        self.backend: Backend = backend_of("scripted")
+        self.backend: Backend = backend_of("scripted", "none")
         self._script = Script()
 
     def open(self, checkpoint: Path, template: str | None) -> None:  # noqa: ARG002 - it renders nothing

@@ -22,7 +22,6 @@ from vllm.sampling_params import MAX_LOGPROB_TOKEN_IDS, RequestOutputKind
 from holdfast.checkpoint import same_architecture
 from holdfast.errors import CheckpointRefused, EngineFailed
 from holdfast.tokenizer_file import embedded_tokens, reads_alike, refuse_unknown_tokens
-from workers.backends import backend_of
 from workers.engine import Backend, Completion, Continuation, Prompt, Sampling, Score, before
 from workers.inference.folder import FolderState, folder_state
 from workers.inference.tokens import (
@@ -43,10 +42,10 @@ BLOCK_SIZE = 32  # vLLM's 128 on the CPU is longer than the prompts whose prefix
 
 
 class VllmEngine:
-    """One vLLM engine, started at the first `open`."""
+    """One vLLM engine, started at the first `open`; `backend` decides its dtype."""
 
-    def __init__(self, gpu_memory_utilization: float) -> None:
-        self.backend: Backend = backend_of("vllm")
+    def __init__(self, backend: Backend, gpu_memory_utilization: float) -> None:
+        self.backend = backend
         self._gpu_memory_utilization = gpu_memory_utilization
         self._llm: LLM | None = None
         self._loaded: FolderState | None = None
@@ -178,7 +177,7 @@ class VllmEngine:
                 model=str(checkpoint),
                 load_format="safetensors",
                 trust_remote_code=False,
-                dtype="bfloat16",
+                dtype=self.backend.dtype,  # type: ignore[arg-type]  # one of its names, or it says so
                 generation_config="vllm",  # the checkpoint's could change how answers are drawn
                 max_model_len=length,
                 seed=0,

@@ -17,9 +17,10 @@ from holdfast.errors import CheckpointRefused, EngineFailed
 from holdfast.settings import Settings, read_settings
 from tests.support.servers import scratch_folder
 from workers.backends import backend_of
+from workers.children.environment import runner_environment
 from workers.children.guard import session_members
 from workers.children.sessions import reap_leftovers, record_session
-from workers.children.supervisor import RunnerEngine, _each_once, _rebuilt, runner_environment
+from workers.children.supervisor import RunnerEngine, _each_once, _rebuilt
 from workers.engine import Completion, Continuation, Message, Sampling
 
 SHORT = Sampling(max_tokens=16)
@@ -77,7 +78,7 @@ def test_answers_come_through_the_tree(warm: RunnerEngine, tmp_path: Path) -> No
 
 
 def test_the_backend_is_known_before_anything_runs(engine: RunnerEngine) -> None:
-    assert engine.backend == backend_of("scripted")
+    assert engine.backend == backend_of("scripted", "none")
     assert not engine.alive
 
 
@@ -242,6 +243,20 @@ def test_no_secret_reaches_the_runner(home: Path) -> None:
     assert environment["CUDA_VISIBLE_DEVICES"] == "0"
     assert environment["HF_HUB_OFFLINE"] == environment["PYTHONSAFEPATH"] == "1"
     assert "PYTHONPATH" not in environment
+
+
+LIMITS = {
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "DNNL_MAX_CPU_ISA": "AVX2",
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+    "KMP_BLOCKTIME": "1",
+}
+
+
+def test_what_limits_the_instructions_reaches_a_child(home: Path) -> None:
+    environment = runner_environment(home, LIMITS, {})
+    assert {name: environment.get(name) for name in LIMITS} == LIMITS
 
 
 def test_on_few_cores_vllm_sets_none_aside_unless_the_operator_says_so(home: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from holdfast.errors import HoldfastError, InvalidPlan, TrainingFailed
 from holdfast.stack import stack_file
 from tests.support.tiny_llama import build_tiny_llama
-from workers.children.training_child import failure
+from workers.children.training_child import TrainingChild, failure
 from workers.worker import Worker
 
 
@@ -80,14 +80,33 @@ def test_the_childs_own_error_comes_back_as_what_it_is(
         list(worker.training.run(plan(recipe="finetune")))
 
 
-def test_a_kill_from_another_thread_ends_the_run_and_leaves_nobody(
-    worker: Worker, plan: Callable[..., Path]
-) -> None:
+def long_run(worker: Worker, plan: Callable[..., Path]) -> Path:
+    """The plan of a training that is still at it when a test has seen enough."""
     task = worker.settings.home / "work" / "task.jsonl"
     file = plan(recipe="finetune", task_data=str(task), steps=300, batch_size=1)
     rows = [{"prompt": f"{n} + 1 =", "completion": str(n + 1)} for n in range(50)]
     task.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    run = worker.training.run(file)
+    return file
+
+
+def test_what_decides_the_arithmetic_reaches_what_trains(
+    worker: Worker, plan: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    training = TrainingChild(worker.settings.model_copy(update={"dtype": "float32"}))
+    run = training.run(long_run(worker, plan))
+    next(run)
+    (record,) = (worker.settings.home / "run").glob("*.sid")
+    for pid in stack_file.session_of(int(record.stem)):
+        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        assert {b"ONEDNN_MAX_CPU_ISA=AVX2", b"HOLDFAST_DTYPE=float32"} <= set(environment)
+    run.close()
+
+
+def test_a_kill_from_another_thread_ends_the_run_and_leaves_nobody(
+    worker: Worker, plan: Callable[..., Path]
+) -> None:
+    run = worker.training.run(long_run(worker, plan))
     next(run)
     (record,) = (worker.settings.home / "run").glob("*.sid")
     members = stack_file.session_of(int(record.stem))

@@ -80,10 +80,10 @@ def test_distributions_are_those_of_one_row_alone(models: Path) -> None:
 
 
 def test_a_model_has_not_drifted_from_itself_and_another_has(models: Path, tmp_path: Path) -> None:
-    same = list(measure(job(models, "baseline", tmp_path / "s")))
+    same = list(measure(job(models, "baseline", tmp_path / "s"), "float32"))
     assert {one.item for one in same} == set(PROMPTS)
     assert all(one.kl < 1e-6 for one in same)
-    moved = list(measure(job(models, "candidate", tmp_path / "s")))
+    moved = list(measure(job(models, "candidate", tmp_path / "s"), "float32"))
     assert all(one.kl > 0.01 for one in moved)
     assert [one.tokens for one in moved] == [one.tokens for one in same]  # the baseline's answers
     assert not list((tmp_path / "s").iterdir())
@@ -120,11 +120,15 @@ def test_other_tensors_are_refused(models: Path, tmp_path: Path) -> None:
 
 
 def test_the_child_says_what_it_found_line_by_line(
-    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    models: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     file = tmp_path / "job.json"
     file.write_text(job(models, "candidate", tmp_path / "s").model_dump_json())
     child = [sys.executable, "-m", "workers.inference.drift", str(file)]
+    monkeypatch.setenv("HOLDFAST_DTYPE", "float32")
     ended = subprocess.run(child, capture_output=True, text=True, check=True)
     lines = [json.loads(line) for line in ended.stdout.splitlines()]
     assert [line["event"] for line in lines if line["event"] != "weights"] == ["drift"] * 5 + [

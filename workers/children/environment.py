@@ -1,0 +1,44 @@
+"""What a child process may know of the world: where programs and devices are, and no secret.
+
+Every child that computes gets this environment and nothing else: the runner, what trains, what
+measures, what holds a task. So what an operator sets to choose instructions, threads or devices
+reaches all of them alike.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+ARITHMETIC_PREFIXES = ("ATEN_", "ONEDNN_", "DNNL_", "MKL_")  # which instructions are used
+KEPT_NAMES = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "LD_PRELOAD")
+KEPT_PREFIXES = (
+    *("CUDA_", "NVIDIA_", "NCCL_"),
+    *("OMP_", "GOMP_", "KMP_", "VLLM_CPU_"),
+    *ARITHMETIC_PREFIXES,
+)
+FEW_CORES = 4  # up to so many, vLLM's scheduler shares them: a core of its own would cost too much
+FIXED = {
+    "PYTHONSAFEPATH": "1",  # users' repositories hold folders named `workers` too
+    "PYTHONUNBUFFERED": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "TOKENIZERS_PARALLELISM": "true",
+    "TQDM_DISABLE": "1",
+}
+
+
+def runner_environment(
+    home: Path, given: Mapping[str, str], device_env: Mapping[str, str]
+) -> dict[str, str]:
+    """A child's environment, from its worker's: a short list of names, and what we add to them."""
+    kept = {
+        name: value
+        for name, value in given.items()
+        if name in KEPT_NAMES or name.startswith(KEPT_PREFIXES)
+    }
+    own = {**FIXED, "XDG_CACHE_HOME": str(home / "cache")}
+    if len(os.sched_getaffinity(0)) <= FEW_CORES:
+        kept = {"VLLM_CPU_NUM_OF_RESERVED_CPU": "0", **kept}
+    return {**kept, **own, **device_env}
