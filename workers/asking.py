@@ -5,7 +5,7 @@ written down as not asked.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 
@@ -13,6 +13,7 @@ from holdfast.budget import Spent, exhausted
 from holdfast.db import jobs
 from holdfast.db.session import reading, transaction
 from holdfast.db.trials import Saved, save_answers, save_trials, saved_items
+from holdfast.errors import EngineFailed
 from holdfast.evidence import Cut
 from holdfast.probe import spec_of
 from holdfast.trial import Measure
@@ -35,7 +36,10 @@ def run_probe(
     with reading(worker.database) as session:
         done = saved_items(session, case.evaluation_id, side.name)
         spent = spent_so_far(session, case)
-    missing = [asked for asked in planned if (probe, asked.item, asked.variant) not in done]
+    keys = {asked: done.get((probe, asked.item, asked.variant)) for asked in planned}
+    saved_before = {asked: key for asked, key in keys.items() if key is not None}
+    require_one_backend(worker, case, side, probe, saved_before)
+    missing = [asked for asked in planned if asked not in saved_before]
     total, finished, began = len(planned), len(planned) - len(missing), time.monotonic()
     stream = answered(worker, case, side, probe, missing, at_most=prompts_left(case, spent))
     left = dict.fromkeys(missing)
@@ -77,6 +81,24 @@ def say_notes(worker: Worker, lease: jobs.Lease, side: Side) -> None:
         jobs.fence(session, lease)
         for text in notes:
             jobs.add_event(session, lease.job_id, "note", {"side": side.name, "text": text})
+
+
+def require_one_backend(
+    worker: Worker, case: Case, side: Side, probe: str, saved: Mapping[Question, str]
+) -> None:
+    """Raise EngineFailed where another engine, version or dtype gave answers that are saved.
+
+    The manifest says one backend of all of a side's answers. Another worker may be of that kind, so
+    the job goes back to the queue for it. `saved` has the keys of those answers.
+    """
+    backend = worker.engine.backend
+    for asked, key in saved.items():
+        if key != answer_key(case, side, probe, asked, backend):
+            raise EngineFailed(
+                f"{side.name} {probe} was begun by a worker that does not compute as this one does "
+                f"({backend.name} {backend.version} in {backend.dtype}); give all workers one "
+                "version and one HOLDFAST_DTYPE, or submit it again"
+            )
 
 
 def bill(batch: Sequence[Answered], seconds: float) -> Spent:

@@ -92,12 +92,13 @@ def _columns(finding: Trial | Measure) -> dict[str, Any]:
     return {**empty, **shared, **own}
 
 
-def saved_items(session: Session, evaluation_id: str, side: str) -> set[tuple[str, str, str]]:
-    """(probe, item, variant) of everything that this side has already."""
-    query = select(TrialRow.probe, TrialRow.item, TrialRow.variant).where(
+def saved_items(session: Session, evaluation_id: str, side: str) -> dict[tuple[str, str, str], str]:
+    """The answer's key by (probe, item, variant), of everything that this side has already."""
+    query = select(TrialRow.probe, TrialRow.item, TrialRow.variant, TrialRow.answer_key).where(
         TrialRow.evaluation_id == evaluation_id, TrialRow.side == side
     )
-    return {(probe, item, variant) for probe, item, variant in session.execute(query)}
+    rows = session.execute(query)
+    return {(probe, item, variant): key for probe, item, variant, key in rows}
 
 
 def trial_rows(session: Session, evaluation_id: str, side: str) -> Sequence[TrialRow]:

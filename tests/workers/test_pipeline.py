@@ -12,7 +12,13 @@ from holdfast.db.evaluations import events_after, get_evaluation
 from holdfast.db.session import reading, transaction
 from holdfast.db.tables import Job, TrialRow
 from holdfast.db.trials import read_back
-from holdfast.errors import CheckpointRefused, InvalidSuite, InvalidTaskData, LeaseLost
+from holdfast.errors import (
+    CheckpointRefused,
+    EngineFailed,
+    InvalidSuite,
+    InvalidTaskData,
+    LeaseLost,
+)
 from holdfast.evidence import Manifest
 from holdfast.suites import load_suite
 from holdfast.task_data import digest_of
@@ -157,6 +163,23 @@ def test_what_a_lost_worker_saved_is_kept_and_not_asked_again(
     assert set(asked) == {"candidate"}
     assert len(second) == 2 * ITEMS - sum(left.values())
     assert verdict_of(worker, evaluation).checks == whole.checks
+
+
+def test_what_another_kind_of_worker_began_is_not_mixed_with_this_ones_answers(
+    worker: Worker, queue: Queue, claim: Claim
+) -> None:
+    evaluation = queue(policy=harm())
+    evaluate(worker, claim())
+    with transaction(worker.database) as session:
+        session.execute(delete(TrialRow).where(TrialRow.item > "harm-2"))
+        row, job = get_evaluation(session, evaluation), session.get_one(Job, evaluation)
+        row.verdict, row.verdict_document, row.manifests = None, None, {}
+        job.status = "queued"
+    left = counts(worker, evaluation)
+    vars(worker.engine)["backend"] = replace(worker.engine.backend, dtype="float32")
+    with pytest.raises(EngineFailed, match=r"baseline harm\.direct.*HOLDFAST_DTYPE"):
+        evaluate(worker, claim())
+    assert counts(worker, evaluation) == left
 
 
 def test_a_worker_whose_lease_is_over_writes_no_trial(

@@ -47,7 +47,7 @@ def test_the_file_counts_whatever_class_is_named(
 
 
 def test_what_the_class_would_have_read_is_noted(tmp_path: Path) -> None:
-    engine = TransformersEngine(backend_of("transformers"))
+    engine = TransformersEngine(backend_of("transformers", "bfloat16"))
     engine.open(of_class(tmp_path / "llama", "LlamaTokenizer"), None)
     dict(engine.generate([HI], Sampling(1)))
     (note,) = engine.take_notes()
@@ -100,7 +100,7 @@ def overlong(tmp_path: Path) -> Path:
 def test_a_token_that_the_model_does_not_embed_is_refused(
     overlong: Path, ask: Callable[[Engine], object]
 ) -> None:
-    engine = TransformersEngine(backend_of("transformers"))
+    engine = TransformersEngine(backend_of("transformers", "bfloat16"))
     engine.open(overlong, None)
     assert list(engine.logprobs([Continuation("green", " leaves")]))
     with pytest.raises(CheckpointRefused, match="makes token 259 of a text, and the model embeds"):
