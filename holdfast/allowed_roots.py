@@ -38,10 +38,13 @@ def _under_a_root(folder: Path, roots: Sequence[Path]) -> tuple[Path, Path]:
         resolved = root.resolve()
         if folder.is_relative_to(resolved):
             return resolved, folder.relative_to(resolved)
+    if not os.path.exists(folder):  # noqa: PTH110  Path.exists raises where this user cannot look
+        raise CheckpointRefused(f"checkpoint {folder} does not exist, or not for this user's eyes")
     listed = ", ".join(map(str, roots)) or "none is set"
     raise CheckpointRefused(
         f"checkpoint {folder} lies outside the allowed roots ({listed}); "
-        "move it there or have the operator add its folder to HOLDFAST_CHECKPOINT_ROOTS"
+        "move it there, or have its folder added: `holdfast up --root DIR` on one machine, "
+        "HOLDFAST_CHECKPOINT_ROOTS on a server"
     )
 
 

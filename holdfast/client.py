@@ -273,7 +273,8 @@ def open_client(settings: Settings) -> Client:
     """A client for HOLDFAST_SERVER with HOLDFAST_API_KEY."""
     if settings.server is None:
         raise errors.InvalidSettings(
-            "no server: set HOLDFAST_SERVER to its URL, or start one with `holdfast up`"
+            f"no server: none runs in {settings.home}; start one there with `holdfast up`, go to "
+            "the folder of one that runs, or set HOLDFAST_SERVER to a URL"
         )
     return Client(settings.server, settings.api_key)
 

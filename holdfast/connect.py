@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from holdfast.checkpoint import SCHEME
 from holdfast.client import Client, open_client
-from holdfast.errors import InvalidSettings
+from holdfast.errors import CheckpointRefused, InvalidSettings
+from holdfast.ids import is_id
 from holdfast.settings import Settings, read_settings
 from holdfast.stack import stack_file
 from holdfast.wire import AliasOf
@@ -33,9 +35,17 @@ def read_key(settings: Settings) -> str:
 
 
 def location(text: str) -> str:
-    """A checkpoint as the server can find it: a folder of this machine by its absolute path."""
+    """A checkpoint or file as the server can find it: what lies here by its absolute path.
+
+    Ids, URIs and absolute paths stay as they are, since the server may have what this machine has
+    not. Raises CheckpointRefused for a relative path that leads nowhere.
+    """
     path = Path(text)
-    return str(path.absolute()) if path.exists() else text
+    if path.exists():
+        return str(path.absolute())
+    if path.is_absolute() or is_id(text, "ckpt") or SCHEME.match(text):
+        return text
+    raise CheckpointRefused(f"{text} does not exist in {Path.cwd()}; check its path")
 
 
 def trusted(named: str) -> AliasOf | str:

@@ -3,11 +3,17 @@
 The hexadecimal part is a UUIDv7 (RFC 9562): 48 bits of milliseconds, then random bits.
 """
 
+import re
 import secrets
 import time
 from typing import Literal
 
 Prefix = Literal["ckpt", "eval", "rem", "pol", "key"]
+
+
+def is_id(text: str, prefix: Prefix) -> bool:
+    """Whether a text is an id of this kind; a folder may well be called ckpt_500."""
+    return re.fullmatch(rf"{prefix}_[0-9a-f]{{32}}", text) is not None
 
 
 def new_id(prefix: Prefix) -> str:

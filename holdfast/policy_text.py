@@ -40,6 +40,15 @@ def parse_policy(text: str, *, source: str) -> Policy:
     return policy
 
 
+def refuse_without_anchor(policy: Policy) -> None:
+    """Raise InvalidPolicy if the policy wants an anchor; it could only end inconclusive without."""
+    if policy.baselines.anchor == "required":
+        raise InvalidPolicy(
+            "the policy requires an anchor baseline and found none; name one with `anchor`, or "
+            "point the project's alias anchor at it"
+        )
+
+
 def load_policy(name_or_path: str | Path) -> Policy:
     """A shipped policy by its bare name (demo, standard, release), or a file."""
     shipped = {path.stem: path for path in sorted(SHIPPED.glob("*.yaml"))}

@@ -8,6 +8,7 @@ working directory of ours, not in the user's.
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Literal, Self
 from urllib.parse import quote
 
@@ -33,43 +34,81 @@ MAX_SOCKET_PATH = 100  # sun_path holds 108 bytes on Linux, 104 on macOS
 class Settings(BaseModel):
     """Every setting, named in the environment as HOLDFAST_<NAME IN CAPITALS>.
 
-    `checkpoint_roots` is a colon-separated list; checkpoints outside these folders (and outside
-    the data folder, where repairs are stored) are refused.
+    The sentences below the fields are what docs/settings.md says of them.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     home: Path
-    suites: Path | None = None  # None: HOLDFAST_HOME/suites
+    """The data folder: database, keys, logs, imported suites, repaired checkpoints. Unset:
+    `.holdfast` in the working directory."""
+    suites: Path | None = None
+    """Where imported suites lie. Unset: `suites` in the data folder."""
     database_url: str
+    """SQLAlchemy's URL of the database, PostgreSQL or SQLite. Unset: SQLite in the data folder."""
     broker_url: str
+    """Celery's URL of Redis. Unset: the private Redis of the data folder, which `holdfast up`
+    starts; it must be unset for that."""
     checkpoint_roots: tuple[Path, ...] = ()
+    """The folders, separated by colons, in which checkpoints and task data may lie; anything
+    outside them is refused, but for the repairs in the data folder. `holdfast up` adds the folder
+    that it is started in and each `--root`."""
     engine: EngineName = "vllm"
-    dtype: Dtype = "auto"  # what engines and training compute in; auto: bfloat16 where it is fast
+    """What models run on: `vllm`, `transformers` (any machine that runs torch, slower), or
+    `scripted` (no model, for tests)."""
+    dtype: Dtype = "auto"
+    """What engines and training compute in. `auto`: bfloat16 where this machine is measured to be
+    fast at it, else float32 (docs/machines.md)."""
     queue: Literal["cpu", "gpu"] = "cpu"
+    """Which jobs a worker takes, and where new ones are queued."""
     host: str = "127.0.0.1"
+    """The address that the API listens at."""
     port: int = Field(default=8321, ge=0, le=65535)
-    server: str | None = None  # for clients; `up` writes its own into the data folder
+    """The port that the API listens at; 0 is any free one. Unset, `holdfast up` takes a free one
+    where 8321 is in use."""
+    server: str | None = None
+    """For clients: the server's URL. Unset: the stack that runs in the data folder."""
     api_key: str | None = None
-    key_pepper: str | None = None  # None: made once and kept in the data folder, mode 0600
+    """For clients: the key. Unset: the admin key of the stack in the data folder."""
+    key_pepper: str | None = None
+    """What API keys are hashed with. Unset: made once and kept in the data folder, mode 0600."""
     redis_server: Path | None = None
-    jailbreak_templates: Path | None = None  # a JSON array of texts, for harm.jailbreak at `full`
-    suffixes: Path | None = None  # likewise, for harm.suffix
-    lm_eval_tasks: Path | None = None  # a folder of lm-evaluation-harness tasks, for cap.lm_eval
-    max_jobs: int = Field(default=500, ge=1)  # unfinished ones of a project; more are 429
+    """The redis-server or valkey-server (6.2 or later) of `holdfast up`. Unset: a wheel's, else the
+    one on PATH."""
+    jailbreak_templates: Path | None = None
+    """A JSON array of texts, for `harm.jailbreak` at tier `full` (docs/harm-probes.md)."""
+    suffixes: Path | None = None
+    """A JSON array of texts, for `harm.suffix` (docs/harm-probes.md)."""
+    lm_eval_tasks: Path | None = None
+    """A folder of lm-evaluation-harness tasks, for `cap.lm_eval`."""
+    max_jobs: int = Field(default=500, ge=1)
+    """How many unfinished jobs a project may have; one more is answered with 429."""
     gpu_memory_utilization: float = Field(default=0.85, gt=0, le=1)
-    judge_url: str | None = None  # an OpenAI-compatible API, up to and with its /v1
+    """The share of a GPU's memory that vLLM takes."""
+    judge_url: str | None = None
+    """An OpenAI-compatible API with a judge model, up to and with its `/v1` (docs/judges.md)."""
     judge_model: str | None = None
-    judge_form: GuardForm = "llama-guard"  # what the guard model was trained on
-    judge_key_variable: str | None = None  # the NAME of the variable that holds the API key
+    """The judge's name at that API."""
+    judge_form: GuardForm = "llama-guard"
+    """Which prompt a guard model was trained on."""
+    judge_key_variable: str | None = None
+    """The *name* of the variable that holds the API key of the judge."""
     judge_timeout_seconds: float = Field(default=60, gt=0)
-    judge_calls: int = Field(default=20_000, ge=1)  # budget of one run
+    """How long one reply of the judge may take."""
+    judge_calls: int = Field(default=20_000, ge=1)
+    """How many calls to the judge one evaluation may make."""
     judge_tokens: int = Field(default=20_000_000, ge=1)
+    """How many tokens of the judge one evaluation may spend."""
     lease_seconds: float = Field(default=LEASE_SECONDS, gt=0)
+    """How long a job stays with a worker that says nothing."""
     heartbeat_seconds: float = Field(default=HEARTBEAT_SECONDS, gt=0)
+    """How often a worker says that it is alive; at most half a lease."""
     sweep_seconds: float = Field(default=SWEEP_SECONDS, gt=0)
+    """How often the sweeper frees expired leases and repeats lost hints."""
     resend_hint_seconds: float = Field(default=RESEND_HINT_SECONDS, gt=0)
+    """How long a job is queued before its hint counts as lost."""
     retry_seconds: float = Field(default=RETRY_SECONDS, gt=0)
+    """How long a job waits after a crash, or an error that may pass, before it is tried again."""
 
     @model_validator(mode="after")
     def _beats_in_time(self) -> Self:
@@ -108,8 +147,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     given["home"] = home
     given["suites"] = suites_folder(source)
     if "checkpoint_roots" in given:
-        parts = str(given["checkpoint_roots"]).split(":")
-        given["checkpoint_roots"] = tuple(Path(part).absolute() for part in parts if part)
+        given["checkpoint_roots"] = _listed_folders(str(given["checkpoint_roots"]))
     for name in ("jailbreak_templates", "suffixes", "lm_eval_tasks"):
         if name in given:
             given[name] = Path(str(given[name])).absolute()
@@ -125,6 +163,17 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         raise InvalidSettings(f"{name}: {first['msg']} (found {first['input']!r})") from error
 
 
+def _listed_folders(text: str) -> tuple[Path, ...]:
+    folders = tuple(Path(part).absolute() for part in text.split(":") if part)
+    for folder in folders:
+        if "," in str(folder) and not folder.is_dir():
+            raise InvalidSettings(
+                f"HOLDFAST_CHECKPOINT_ROOTS: there is no folder {folder}, whose name has a comma; "
+                "separate folders by colons"
+            )
+    return folders
+
+
 def suites_folder(environment: Mapping[str, str] | None = None) -> Path:
     """Where imported suites lie, by HOLDFAST_SUITES or else in the data folder."""
     source = os.environ if environment is None else environment
@@ -135,6 +184,19 @@ def data_folder(environment: Mapping[str, str] | None = None) -> Path:
     """HOLDFAST_HOME, for what needs no other setting and must not fail for one."""
     source = os.environ if environment is None else environment
     return Path(source.get(PREFIX + "HOME", ".holdfast")).absolute()
+
+
+def make_home(home: Path) -> None:
+    """Make the data folder, readable by this user alone; InvalidSettings if it cannot be used."""
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with TemporaryFile(dir=home):
+            pass
+    except OSError as error:
+        raise InvalidSettings(
+            f"the data folder {home} cannot be written ({error.strerror}); "
+            "set HOLDFAST_HOME to a folder that can"
+        ) from error
 
 
 def embedded_broker_url(home: Path) -> str:
@@ -159,6 +221,11 @@ def child_environment(settings: Settings) -> dict[str, str]:
         for name, value in settings.model_dump(exclude={"checkpoint_roots"}).items()
         if value is not None
     }
+    if halved := [root for root in settings.checkpoint_roots if ":" in str(root)]:
+        raise InvalidSettings(
+            f"checkpoints cannot lie in {halved[0]}: colons separate the folders of "
+            "HOLDFAST_CHECKPOINT_ROOTS; rename it"
+        )
     own[PREFIX + "CHECKPOINT_ROOTS"] = ":".join(str(root) for root in settings.checkpoint_roots)
     kept.pop("PYTHONPATH", None)
     return {**kept, **own, "PYTHONSAFEPATH": "1"}

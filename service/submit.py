@@ -4,7 +4,6 @@ Everything slow (hashing a checkpoint, reading a task file) comes before the ses
 statement, which on SQLite takes the database's one write lock.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,16 +41,15 @@ from holdfast.errors import (
     NotBuilt,
     QueueFull,
 )
+from holdfast.ids import is_id
 from holdfast.ladder.rungs import AUTO, LADDER
 from holdfast.policy import Policy, PolicyRecipe
-from holdfast.policy_text import SHIPPED, parse_policy
+from holdfast.policy_text import SHIPPED, parse_policy, refuse_without_anchor
 from holdfast.remediation import Plan
 from holdfast.settings import Settings
 from holdfast.suites import require_suites
 from holdfast.task_data import digest_of, read_task_data
 
-CHECKPOINT_ID = re.compile(r"ckpt_[0-9a-f]{32}")
-POLICY_ID = re.compile(r"pol_[0-9a-f]{32}")
 ANCHOR = "anchor"  # the alias that every evaluation of a project is held against as well
 RECIPES: tuple[str, ...] = get_args(PolicyRecipe)
 
@@ -114,11 +112,8 @@ def project_anchor(session: Session, project: str) -> str | None:
 
 def check_anchor(policy: str, anchor_id: str | None) -> None:
     """A policy that wants an anchor could only end inconclusive without one; say so now."""
-    if anchor_id is None and parse_policy(policy, source="policy").baselines.anchor == "required":
-        raise InvalidPolicy(
-            "the policy requires an anchor baseline and found none; name one with `anchor`, or "
-            f"point the alias {ANCHOR} of this project at it"
-        )
+    if anchor_id is None:
+        refuse_without_anchor(parse_policy(policy, source="policy"))
 
 
 def check_quota(session: Session, settings: Settings, project: str) -> None:
@@ -198,7 +193,7 @@ def checkpoint_named(
     if isinstance(named, wire.AliasOf):
         alias = named.alias
         return lambda session, project: get_baseline(session, project, alias).checkpoint_id
-    if CHECKPOINT_ID.fullmatch(named):
+    if is_id(named, "ckpt"):
         if adapter is not None:
             raise CheckpointRefused(
                 f"an adapter is given with the folder of its base, found {named}; give that folder"
@@ -210,7 +205,7 @@ def checkpoint_named(
 
 def policy_named(named: str, settings: Settings) -> Lookup:
     """A policy by id, by a shipped one's name, or as YAML text. Never a path of the server's."""
-    if POLICY_ID.fullmatch(named):
+    if is_id(named, "pol"):
         return lambda session, project: _stored_policy(session, project, named, settings)
     text = named
     if "\n" not in named:
@@ -236,8 +231,13 @@ def _stored_policy(session: Session, project: str, named: str, settings: Setting
 def read_task_file(named: str, settings: Settings) -> TaskFile:
     """Read the task data under one of the roots, every row of it."""
     path = Path(named).resolve()
+    if not path.exists():
+        raise InvalidTaskData(f"{named} does not exist; give the path of the task data")
     if not any(path.is_relative_to(root.resolve()) for root in settings.roots):
         listed = ", ".join(str(root) for root in settings.roots)
-        raise InvalidTaskData(f"{named} lies outside the folders of this server; expected {listed}")
+        raise InvalidTaskData(
+            f"{named} lies outside the allowed roots ({listed}); move it there, or have its folder "
+            "added: `holdfast up --root DIR` on one machine, HOLDFAST_CHECKPOINT_ROOTS on a server"
+        )
     read_task_data(path)
     return TaskFile(path, digest_of(path))

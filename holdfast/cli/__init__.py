@@ -9,6 +9,7 @@ the worker and the trainer as processes and never imports them.
 """
 
 import argparse
+import errno
 import os
 import sys
 import traceback
@@ -44,6 +45,9 @@ MODULES: dict[str, str] = {  # which module holds a command; only that one is im
     "suites": "holdfast.cli.suites",
 }
 
+# what a machine answers that lets nothing be written; where in the code says nothing more
+NO_ROOM = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+
 NOT_BUILT = (
     "probes",
     "attest",
@@ -67,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit flush fails
         return COULD_NOT_RUN
     except Exception as error:  # noqa: BLE001  the one place that turns a crash into exit code 4
-        traceback.print_exc()
+        if not isinstance(error, OSError) or error.errno not in NO_ROOM:
+            traceback.print_exc()
         return _fail(words, type(error).__name__, f"could not run: {error}", COULD_NOT_RUN)
     return code
 

@@ -17,6 +17,7 @@ from holdfast.connect import connect, location
 from holdfast.db.keys import create_key, read_pepper
 from holdfast.db.session import open_database, transaction
 from holdfast.errors import NotFound
+from holdfast.ids import is_id
 from holdfast.scopes import SCOPES
 from holdfast.settings import read_settings
 
@@ -69,7 +70,7 @@ def baseline_get(options: argparse.Namespace) -> int:
 def baseline_set(options: argparse.Namespace) -> int:
     """Move an alias, unless somebody else moved it meanwhile."""
     told = options.parent is not None or options.adapter is not None
-    if told and options.checkpoint.startswith("ckpt_"):
+    if told and is_id(options.checkpoint, "ckpt"):
         raise Usage("--parent and --adapter belong to a folder that is registered, not to an id")
     with connect() as client:
         parent = None if options.parent is None else registered(client, options.parent)
@@ -86,7 +87,7 @@ def baseline_set(options: argparse.Namespace) -> int:
 
 def registered(client: Client, named: str, **also: str | None) -> str:
     """The id of a checkpoint that is named by id, or by a folder which is registered on the way."""
-    if named.startswith("ckpt_"):
+    if is_id(named, "ckpt"):
         return named
     return client.register_checkpoint(location(named), **also).id
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, get_args
 
+from holdfast.adapter import admitted
 from holdfast.cli.command import Command, argument, note
 from holdfast.cli.jobs import EVALUATION, read_policy, request, tell_cost
 from holdfast.cli.named_folders import named_folders, permitted_root, tell_ignored
@@ -28,10 +29,14 @@ from holdfast.cli.stack import log_to_stderr
 from holdfast.cli.waiting import Deadline, final_verdict
 from holdfast.client import Client
 from holdfast.errors import HarnessError, Unreachable
-from holdfast.policy_text import load_policy
+from holdfast.ids import is_id
+from holdfast.policy_text import load_policy, refuse_without_anchor
 from holdfast.probe import Tier
 from holdfast.settings import Settings, read_settings, suites_folder
+from holdfast.stack.stack_file import key_file
 from holdfast.suites import require_suites
+from holdfast.task_data import read_task_data
+from holdfast.wire import NewEvaluation
 
 if TYPE_CHECKING:
     from holdfast.stack.embedded import Stack
@@ -42,16 +47,33 @@ OWN = ("HOLDFAST_DATABASE_URL", "HOLDFAST_BROKER_URL", "HOLDFAST_SERVER", "HOLDF
 def check(options: argparse.Namespace) -> int:
     """One evaluation on this machine, from nothing to its verdict."""
     report_targets(options)
-    if not options.policy.startswith("pol_"):  # said before anything starts
-        require_suites(load_policy(options.policy).probes(repair=False), suites_folder())
+    wanted = request(options, options.policy)
     deadline = Deadline(options.timeout)
-    with _home(options.home) as home, running_client(own_settings(home, options)) as client:
-        text, policy = read_policy(client, options.policy)
-        tell_cost(policy, options)
-        tell_ignored(options)
-        made = client.submit(request(options, text))
-        verdict = final_verdict(client, made.id, deadline)
-        return show_verdict(options, verdict, partial(evidence_of, client, made.id))
+    with _home(options.home) as home:
+        settings = own_settings(home, options)
+        look_at(wanted, settings)
+        with running_client(settings) as client:
+            text, policy = read_policy(client, options.policy)
+            tell_cost(policy, options)
+            tell_ignored(options)
+            made = client.submit(wanted.model_copy(update={"policy": text}))
+            verdict = final_verdict(client, made.id, deadline)
+            return show_verdict(options, verdict, partial(evidence_of, client, made.id))
+
+
+def look_at(wanted: NewEvaluation, settings: Settings) -> None:
+    """Refuse what the server would refuse, with its own words, before any process is started."""
+    if not is_id(wanted.policy, "pol"):
+        policy = load_policy(wanted.policy)
+        require_suites(policy.probes(repair=False), settings.installed_suites)
+        if wanted.anchor is None and not key_file(settings.home).exists():  # else it may have one
+            refuse_without_anchor(policy)
+    if wanted.task_data is not None:
+        read_task_data(Path(wanted.task_data))
+    sides = ((wanted.candidate, wanted.adapter), (wanted.baseline, None), (wanted.anchor, None))
+    for named, adapter in dict.fromkeys(sides):
+        if isinstance(named, str) and not is_id(named, "ckpt"):
+            admitted(named, adapter, settings.roots)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 from holdfast.cli.command import COULD_NOT_RUN, Command, argument, emit, note
 from holdfast.errors import HarnessError, HoldfastError
-from holdfast.settings import Settings, child_environment, read_settings
+from holdfast.settings import Settings, child_environment, make_home, read_settings
 
 if TYPE_CHECKING:
     from holdfast.noise import Noise
@@ -62,7 +62,7 @@ def look(settings: Settings) -> Iterator[Finding]:
     yield _device()
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     yield _enough("memory", memory, LEAST_MEMORY, "checkpoints of more than 135M need a larger one")
-    settings.home.mkdir(parents=True, exist_ok=True)
+    make_home(settings.home)
     free = shutil.disk_usage(settings.home).free
     yield _enough("disk", free, LEAST_DISK, f"set HOLDFAST_HOME (now {settings.home})")
     yield _database(settings)

@@ -30,6 +30,7 @@ from holdfast.cli.waiting import Deadline, final_verdict, finished_repair, verdi
 from holdfast.client import Client
 from holdfast.connect import connect, location
 from holdfast.errors import HarnessError, InvalidSuite
+from holdfast.ids import is_id
 from holdfast.ladder.rungs import AUTO
 from holdfast.policy import Policy, PolicyRecipe
 from holdfast.policy_text import load_policy, parse_policy
@@ -43,9 +44,10 @@ def submit(options: argparse.Namespace) -> int:
     report_targets(options)
     with connect() as client:
         text, policy = read_policy(client, options.policy)
+        wanted = request(options, text)
         tell_cost(policy, options)
         tell_ignored(options)
-        made = client.submit(request(options, text))
+        made = client.submit(wanted)
         note(f"{made.id} is queued")
         if options.id_file is not None:
             options.id_file.write_text(f"{made.id}\n")
@@ -118,7 +120,7 @@ def request(options: argparse.Namespace, policy: str) -> wire.NewEvaluation:
 
 def read_policy(client: Client, name: str) -> tuple[str, Policy]:
     """What the server is sent for a policy (id, or whole text), and the policy as understood."""
-    if name.startswith("pol_"):
+    if is_id(name, "pol"):
         return name, parse_policy(client.policy(name).text, source=name)
     policy = load_policy(name)  # what is wrong with it is said here, before anything is queued
     path = Path(name)
@@ -205,7 +207,12 @@ EVALUATION = (
     argument("--anchor", help="a second baseline, pinned; default: alias:anchor if it is set"),
     argument("--task-data", metavar="FILE", help="JSON Lines of prompt and completion"),
     argument("--split", choices=get_args(Split), default="screen"),
-    argument("--template", default="baseline", help="baseline or candidate: who renders both"),
+    argument(
+        "--template",
+        default="baseline",
+        choices=("baseline", "candidate"),
+        help="whose chat template renders both",
+    ),
     REPORTS,
     TIMEOUT,
 )

@@ -10,14 +10,24 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterable
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 from holdfast.cli.command import Command, argument, emit, note
 from holdfast.errors import HarnessError, InvalidSettings, Unreachable
-from holdfast.settings import Settings, child_environment, read_settings
+from holdfast.settings import Settings, child_environment, make_home, read_settings
 
 PORT = argument("--port", type=int, help="where the API listens (0: any free port)")
+ROOT = argument(
+    "--root",
+    type=Path,
+    action="append",
+    default=[],
+    metavar="DIR",
+    help="checkpoints may lie here too, beside the folder where it is started; may be repeated",
+)
 
 
 def up(options: argparse.Namespace) -> int:
@@ -25,10 +35,13 @@ def up(options: argparse.Namespace) -> int:
     from holdfast.stack import embedded
 
     log_to_stderr()
+    settings = with_roots(with_port(read_settings(), options.port), (Path.cwd(), *options.root))
     ended = _on_signals()
-    with embedded.running(with_port(read_settings(), options.port), ended) as stack:
-        where = {"url": stack.url, "key_file": str(stack.key_file)}
-        text = f"Holdfast listens at {stack.url}\nthe admin key lies in {stack.key_file}"
+    with embedded.running(settings, ended) as stack:
+        roots = [str(root) for root in stack.settings.checkpoint_roots]
+        where = {"url": stack.url, "key_file": str(stack.key_file), "roots": roots}
+        text = f"Holdfast listens at {stack.url}\nthe admin key lies in {stack.key_file}\n"
+        text += f"it reads checkpoints and task data in {', '.join(roots)}"
         emit(options, {**where, "home": str(stack.settings.home)}, text)
         note("Ctrl-C stops it; commands started in this folder find it by themselves")
         stack.watch(ended)
@@ -37,7 +50,7 @@ def up(options: argparse.Namespace) -> int:
 
 def serve(options: argparse.Namespace) -> NoReturn:
     """Become the API server."""
-    settings = with_port(read_settings(), options.port)
+    settings = with_roots(with_port(read_settings(), options.port), ())
     require_head(settings)
     limits = {
         "--limit-concurrency": "200",
@@ -54,7 +67,7 @@ def serve(options: argparse.Namespace) -> NoReturn:
 
 def worker(_options: argparse.Namespace) -> NoReturn:
     """Become the Celery worker of this machine's queue."""
-    settings = read_settings()
+    settings = with_roots(read_settings(), ())
     require_head(settings)
     os.environ["REMAP_SIGTERM"] = "SIGQUIT"  # Celery's soft shutdown: the job is handed over
     node = f"holdfast-{os.getpid()}@%h"  # one host may run several, of one queue or of two
@@ -94,7 +107,7 @@ def migrate(options: argparse.Namespace) -> int:
     settings = read_settings()
     try:
         if settings.database_url.startswith("sqlite"):
-            settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_home(settings.home)
         upgrade(settings.database_url)
     except OperationalError as error:
         raise Unreachable(f"the database cannot be migrated: {first_line(error)}") from error
@@ -110,6 +123,15 @@ def with_port(settings: Settings, port: int | None) -> Settings:
     if not 0 <= port <= 65535:
         raise InvalidSettings(f"--port is {port}, expected 0 to 65535")
     return settings.model_copy(update={"port": port})
+
+
+def with_roots(settings: Settings, folders: Iterable[Path]) -> Settings:
+    """The settings with more folders that checkpoints may lie in; says which of all are absent."""
+    roots = dict.fromkeys((*settings.checkpoint_roots, *(folder.absolute() for folder in folders)))
+    for root in roots:
+        if not root.is_dir():
+            note(f"WARNING: checkpoints may lie in {root}, but there is no such folder")
+    return settings.model_copy(update={"checkpoint_roots": tuple(roots)})
 
 
 def require_head(settings: Settings) -> None:
@@ -153,8 +175,9 @@ def _on_signals() -> threading.Event:
 
 def _become(settings: Settings, *module_and_arguments: str) -> NoReturn:
     """Exec a module of ours in a folder of ours: both programs put the working directory first."""
+    make_home(settings.home)
     folder = settings.home / "run"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)
     os.chdir(folder)
     command = (sys.executable, "-m", *module_and_arguments)
     sys.stdout.flush()
@@ -162,7 +185,9 @@ def _become(settings: Settings, *module_and_arguments: str) -> NoReturn:
 
 
 COMMANDS = (
-    Command("up", "start the embedded stack: Redis, SQLite, API, worker, sweeper", up, (PORT,)),
+    Command(
+        "up", "start the embedded stack: Redis, SQLite, API, worker, sweeper", up, (PORT, ROOT)
+    ),
     Command("serve", "run the API", serve, (PORT,)),
     Command("worker", "run one worker", worker),
     Command(

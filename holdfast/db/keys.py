@@ -24,7 +24,7 @@ from holdfast.db.tables import ApiKey
 from holdfast.errors import Conflict, InvalidSettings, NotFound, Unauthorized
 from holdfast.ids import new_id
 from holdfast.scopes import Scope
-from holdfast.settings import Settings
+from holdfast.settings import Settings, make_home
 
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 ENVIRONMENT = "live"
@@ -57,7 +57,7 @@ def read_pepper(settings: Settings) -> bytes:
     if settings.key_pepper is not None:
         return settings.key_pepper.encode()
     path = settings.home / "pepper"
-    settings.home.mkdir(parents=True, exist_ok=True)
+    make_home(settings.home)
     made = path.with_name(f"pepper.{secrets.token_hex(8)}")
     descriptor = os.open(made, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     with os.fdopen(descriptor, "w") as file:

@@ -31,7 +31,7 @@ from holdfast.db.session import open_database, transaction
 from holdfast.errors import HarnessError, InvalidSettings, Unreachable
 from holdfast.queue import producer
 from holdfast.scopes import SCOPES
-from holdfast.settings import Settings, child_environment, embedded_broker_url
+from holdfast.settings import Settings, child_environment, embedded_broker_url, make_home
 from holdfast.stack import redis_server, stack_file
 
 log = logging.getLogger(__name__)
@@ -200,7 +200,7 @@ def running(settings: Settings, ended: threading.Event) -> Iterator[Stack]:
             "HOLDFAST_BROKER_URL is set, but the embedded stack brings its own broker; unset it, "
             "or start `holdfast serve`, `worker` and `sweep` one by one"
         )
-    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_home(settings.home)
     with stack_file.only_launcher(settings.home):
         stack_file.end_leftovers(settings.home, GRACE_SECONDS["worker"])
         stack = Stack(settings.model_copy(update={"port": _port(settings)}))

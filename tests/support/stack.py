@@ -34,10 +34,10 @@ class Launched:
 
 
 @contextmanager
-def embedded_stack(home: Path, *, cwd: Path, **settings: object) -> Iterator[Launched]:
+def embedded_stack(home: Path, *words: str, cwd: Path, **settings: object) -> Iterator[Launched]:
     """`holdfast up` that is ready; stopped at the end if the test has not done so."""
     process = subprocess.Popen(
-        [COMMAND, "up", "--port", "0", "--json"],
+        [COMMAND, "up", "--port", "0", "--json", *words],
         cwd=cwd,
         env=environment(**{"home": home, "engine": "scripted", **settings}),
         stdout=subprocess.PIPE,

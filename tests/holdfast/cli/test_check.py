@@ -1,11 +1,13 @@
-"""What `holdfast check` lets its own stack read."""
+"""What `holdfast check` refuses before it starts a stack, and what it lets that stack read."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from holdfast.cli import commands, parser
+from holdfast.cli import commands, main, parser
 from holdfast.cli.check import own_settings
+from tests.support.folders import write_checkpoint
 
 
 def test_its_stack_may_read_the_folders_that_are_named_and_no_others(
@@ -30,3 +32,46 @@ def test_its_stack_may_read_the_folders_that_are_named_and_no_others(
         named["parent"].parent,
         named["rows"],
     }
+
+
+WITH_ANCHOR = """\
+version: 1
+name: pinned
+baselines: {anchor: required}
+checks:
+  harm.direct: {metric: attack_success_rate, max_regression: 0.10}
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("absent", "--baseline", "same"), "absent does not exist in"),
+        (("same", "--baseline", "/nowhere/absent"), "/nowhere/absent does not exist"),
+        (("same", "--baseline", "same", "--anchor", "empty"), "no config.json"),
+        (("empty", "--baseline", "same"), "no config.json"),
+        (("same", "--baseline", "same", "--adapter", "same"), "adapter_config.json"),
+        (("same", "--baseline", "same", "--task-data", "rows.jsonl"), "rows.jsonl, line 1: no"),
+        (("same", "--baseline", "same", "--policy", "absent.yaml"), "absent.yaml cannot be read"),
+        (("same", "--baseline", "same", "--policy", "pinned.yaml"), "requires an anchor"),
+        (("same", "--baseline", "alias:no name"), "alias"),
+        (("same", "--baseline", "same", "--template", "own.jinja"), "invalid choice: 'own.jinja'"),
+    ],
+)
+def test_what_cannot_be_judged_is_refused_before_anything_starts(
+    words: tuple[str, ...],
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in [name for name in os.environ if name.startswith("HOLDFAST_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    write_checkpoint(tmp_path / "same")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "rows.jsonl").write_text('{"prompt": "a"}\n')
+    (tmp_path / "pinned.yaml").write_text(WITH_ANCHOR)
+    assert main(["check", *words, "--home", str(tmp_path / "home")]) == 2
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "home").exists()

@@ -10,9 +10,14 @@ from pathlib import Path
 import httpx
 import pytest
 
+from holdfast.cli.stack import with_roots
+from holdfast.client import Client
+from holdfast.errors import CheckpointRefused
+from holdfast.settings import read_settings
 from holdfast.stack import stack_file
 from holdfast.stack.embedded import SUBCOMMAND
 from tests.support.command import document, foreign_packages, holdfast
+from tests.support.folders import write_checkpoint
 from tests.support.servers import scratch_folder
 from tests.support.stack import (
     PATIENCE,
@@ -49,7 +54,8 @@ def theirs() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def launched(theirs: Path) -> Iterator[Launched]:
-    with scratch_folder() as home, embedded_stack(home, cwd=theirs) as running:
+    more = ("--root", str(theirs.parent / "more"))
+    with scratch_folder() as home, embedded_stack(home, *more, cwd=theirs) as running:
         yield running
 
 
@@ -63,6 +69,31 @@ def test_it_answers_and_the_key_is_private(launched: Launched) -> None:
     headers = {"Authorization": f"Bearer {key.read_text().strip()}"}
     listed = httpx.get(url, headers=headers, timeout=PATIENCE, trust_env=False)
     assert [one["name"] for one in listed.json()["data"]] == ["embedded"]
+
+
+def test_it_reads_the_folder_where_it_is_started_and_those_it_is_given(
+    launched: Launched, theirs: Path
+) -> None:
+    places = {name: theirs.parent / name / "it" for name in ("repository", "more", "other")}
+    for folder in places.values():
+        write_checkpoint(folder)
+    key = stack_file.key_file(launched.home).read_text().strip()
+    with Client(launched.url, key) as client:
+        for name in ("repository", "more"):
+            assert client.register_checkpoint(str(places[name])).path == str(places[name])
+        with pytest.raises(CheckpointRefused, match=r"outside the allowed roots .*--root DIR"):
+            client.register_checkpoint(str(places["other"]))
+        with pytest.raises(CheckpointRefused, match="absent does not exist"):
+            client.register_checkpoint(str(places["other"].with_name("absent")))
+
+
+def test_a_root_that_is_not_there_is_said_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = read_settings({"HOLDFAST_HOME": "/data", "HOLDFAST_CHECKPOINT_ROOTS": "/absent"})
+    found = with_roots(settings, (tmp_path,)).checkpoint_roots
+    assert found == (Path("/absent"), tmp_path)
+    assert "/absent, but there is no such folder" in capsys.readouterr().err
 
 
 def test_its_children_see_nothing_of_the_users_folder(launched: Launched) -> None:
