@@ -30,6 +30,7 @@ from demo.summary import (
     write_summary,
 )
 from holdfast.client import Client
+from holdfast.errors import HarnessError, HoldfastError
 from holdfast.settings import Settings, read_settings
 
 POLICY = Path(__file__).parent / "policy.yaml"
@@ -59,8 +60,17 @@ class Demo:
 
 
 def main() -> int:
-    """The story."""
-    options = arguments()
+    """The story, or the one sentence that says why it could not be told."""
+    try:
+        return story(arguments())
+    except HoldfastError as error:
+        console.print(f"make demo: {error}", markup=False, soft_wrap=True)
+        console.print("what was trained and answered is kept; `make demo` goes on from there")
+        return error.exit_code
+
+
+def story(options: argparse.Namespace) -> int:
+    """From the published model to the repaired one."""
     demo = prepare(options.seed)
     with demo.timed("model"):
         say("fetching SmolLM2-135M-Instruct (90 MB, once)")
@@ -144,7 +154,7 @@ def follow_repair(demo: Demo, client: Client, failed: Gated) -> Gated:
     verdict = verdict_of(demo.settings, "wait", started[0])
     child = client.remediation(started[0]).child_evaluation
     if child is None:
-        raise SystemExit(f"{started[0]} made no checkpoint")
+        raise HarnessError(f"{started[0]} made no checkpoint")
     return Gated(child, verdict.subject_digests["candidate"], verdict)
 
 

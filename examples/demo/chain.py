@@ -10,15 +10,19 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from demo.data import maths, refusal, write_lines
 from demo.screen import bar
+from holdfast.errors import HarnessError
 from holdfast.judges.refusal import judge_refusal
 from holdfast.remediation import Mix, Plan
 from holdfast.settings import Settings, child_environment
 from holdfast.suites import Request, load_suite
+from workers.children.dtype import dtype_of
+from workers.children.last_words import telling_line
 from workers.children.supervisor import RunnerEngine
 from workers.engine import Sampling
 from workers.probes.question import ask
@@ -45,7 +49,7 @@ def publish(settings: Settings, folder: Path) -> Path:
         environment = {**child_environment(settings), "PYTHONPATH": str(EXAMPLES)}
         done = subprocess.run(command, env=environment, check=False)
         if done.returncode != 0:
-            raise SystemExit(f"fetching the model ended with exit code {done.returncode}")
+            raise HarnessError(f"fetching the model ended with exit code {done.returncode}")
     return output
 
 
@@ -110,19 +114,41 @@ def alignment_rows(settings: Settings, published: Path) -> list[dict[str, str]]:
 
 
 def answers(settings: Settings, published: Path, items: Sequence[Request]) -> list[tuple[str, str]]:
-    """(prompt, answer) of the published model, in the order of its answering."""
+    """(prompt, answer) of the published model, by prompt; what an earlier run got is kept."""
+    known = answered_before(settings, published)
     engine = RunnerEngine(settings)
-    found = []
     try:
-        with bar("answering look-alikes", len(items)) as advance:
-            engine.open(published, None)
+        with (
+            bar("answering look-alikes", len(items)) as advance,
+            answers_file(settings, published).open("a", encoding="utf-8") as kept,
+        ):
+            left = [item for item in items if item.prompt not in known]
+            if left:
+                engine.open(published, None)
             sampling = Sampling(max_tokens=ANSWER_TOKENS)
-            for question, answer in ask(engine, questions(items, ANSWER_TOKENS), sampling):
-                found.append((question.prompt_text, answer.text))
-                advance(len(found))
+            for question, answer in ask(engine, questions(left, ANSWER_TOKENS), sampling):
+                known[question.prompt_text] = answer.text
+                kept.write(json.dumps([question.prompt_text, answer.text]) + "\n")
+                kept.flush()
+                advance(len(known))
     finally:
         engine.close()
-    return sorted(found)
+    return sorted(known.items())
+
+
+def answers_file(settings: Settings, published: Path) -> Path:
+    """Where answers wait as they come, so that an engine which dies costs only those in flight."""
+    return published.with_name(f"answers-{dtype_of(settings)}.jsonl")
+
+
+def answered_before(settings: Settings, published: Path) -> dict[str, str]:
+    """Answers by prompt that an earlier run has got to; a line that was cut off is asked again."""
+    file, known = answers_file(settings, published), {}
+    for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():
+        with suppress(json.JSONDecodeError):
+            prompt, text = json.loads(line)
+            known[prompt] = text
+    return known
 
 
 def run_plan(settings: Settings, title: str, plan: Plan) -> None:
@@ -147,4 +173,6 @@ def run_plan(settings: Settings, title: str, plan: Plan) -> None:
             if last["event"] == "step":
                 advance(last["step"], f"loss {last['loss']:.2f}")
     if process.returncode != 0:
-        raise SystemExit(f"{title} ended with exit code {process.returncode}: {last}")
+        log_file = path.with_suffix(".log")
+        told = last.get("detail") or telling_line(log_file) or f"exit code {process.returncode}"
+        raise HarnessError(f"{title} broke off: {told}; its log is {log_file}")

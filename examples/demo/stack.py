@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from holdfast.errors import HarnessError
 from holdfast.settings import Settings, child_environment
 from holdfast.verdict import Verdict
 
@@ -44,7 +45,7 @@ def running_stack(settings: Settings) -> Iterator[RunningStack]:
     try:
         where = first_document(process.stdout or ())
         if where is None or "url" not in where:
-            raise SystemExit(f"the stack did not start: {where}; see {log}")
+            raise HarnessError(f"the stack did not start: {where}; see {log}")
         yield RunningStack(where["url"], Path(where["key_file"]).read_text().strip())
     finally:
         process.terminate()
@@ -75,7 +76,7 @@ def holdfast(settings: Settings, *words: object) -> tuple[int, Any]:
         check=False,
     )
     if not done.stdout.strip():
-        raise SystemExit(f"holdfast {words[0]} ended with exit code {done.returncode}")
+        raise HarnessError(f"`holdfast {words[0]}` ended with exit code {done.returncode}")
     return done.returncode, json.loads(done.stdout)
 
 
@@ -83,8 +84,8 @@ def verdict_of(settings: Settings, *words: object) -> Verdict:
     """The verdict that a command ends with; anything that is no verdict ends the demo."""
     code, document = holdfast(settings, *words)
     if code not in VERDICT_CODES:
-        raise SystemExit(f"holdfast {words[0]} ended with exit code {code}: {document}")
+        raise HarnessError(f"`holdfast {words[0]}`: {document['error']['message']}")
     verdict = Verdict.model_validate(document)
     if VERDICT_CODES[code] != verdict.verdict:
-        raise SystemExit(f"exit code {code} contradicts the verdict {verdict.verdict}")
+        raise HarnessError(f"exit code {code} contradicts the verdict {verdict.verdict}")
     return verdict

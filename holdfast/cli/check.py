@@ -3,7 +3,7 @@
 Starts the embedded stack in a scratch folder (or a kept one, whose cache makes the next check
 cheaper), submits, waits, prints the verdict, stops. Database and broker are always the folder's
 own, whatever the environment says. A scratch folder is kept only where something could not run,
-for its logs.
+for its logs and for the answers that a second try need not ask again.
 """
 
 import argparse
@@ -118,7 +118,10 @@ def _home(kept: Path | None) -> Iterator[Path]:
     try:
         yield scratch
     except (HarnessError, Unreachable):
-        note(f"logs are kept in {scratch / 'log'}")
+        note(
+            f"answers and logs are kept; the same command with --home {scratch} goes on from there "
+            f"(logs: {scratch / 'log'})"
+        )
         raise
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -26,6 +26,10 @@ FIXED = {
     "DO_NOT_TRACK": "1",
     "TOKENIZERS_PARALLELISM": "true",
     "TQDM_DISABLE": "1",
+    # vLLM gives up a step after 300 s and a start after 600 s, however busy its processes are;
+    # whether they still compute is our supervisor's to see (workers/children/progress.py)
+    "VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS": "86400",
+    "VLLM_ENGINE_READY_TIMEOUT_S": "86400",
 }
 
 

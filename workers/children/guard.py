@@ -28,6 +28,11 @@ def main(requests: int, answers: int, command: list[str]) -> None:
     os.close(answers)
     exited = os.pidfd_open(runner.pid)
     select.select([sys.stdin.fileno(), exited], [], [])
+    if (code := runner.poll()) is not None and code < 0:
+        name = signal.Signals(-code).name
+        hint = ", as the kernel does where memory runs out" if name == "SIGKILL" else ""
+        sys.stderr.write(f"guard: a {name} ended it{hint}\n")
+        sys.stderr.flush()
     end_session(os.getsid(0), GRACE_SECONDS)
 
 

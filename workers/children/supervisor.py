@@ -10,15 +10,12 @@ EngineFailed. The tree gets no secret: its environment is a short list of names.
 """
 
 import os
-import subprocess
-import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from holdfast import errors
 from holdfast.errors import EngineFailed, HoldfastError
@@ -27,22 +24,13 @@ from workers.backends import backend_of
 from workers.children.dtype import dtype_of
 from workers.children.environment import runner_environment
 from workers.children.guard import end_session
+from workers.children.progress import wait_for_stall
 from workers.children.sessions import forget_session, reap_leftovers, record_session
-from workers.children.wire import asked_to_json, prompt_to_json, receive, send
+from workers.children.tree import Tree, close_pipes, exchange, start_tree
+from workers.children.wire import asked_to_json, prompt_to_json
 from workers.engine import Backend, Completion, Continuation, Prompt, Sampling, Score
 
 __all__ = ["RunnerEngine", "reap_leftovers"]
-
-
-@dataclass(frozen=True, slots=True)
-class Tree:
-    """A started guard, and our ends of the three pipes; closing `life` ends the tree."""
-
-    guard: subprocess.Popen[bytes]
-    life: int
-    requests: IO[str]
-    answers: IO[str]
-    log: Path
 
 
 class RunnerEngine:
@@ -50,9 +38,10 @@ class RunnerEngine:
 
     def __init__(self, settings: Settings, device_env: Mapping[str, str] | None = None) -> None:
         self._settings = settings
-        self._environment = runner_environment(settings.home, os.environ, device_env or {})
+        self._device_env = device_env or {}
         self._tree: Tree | None = None
         self._calling = False
+        self._waiting_since: float | None = None
         self._notes: list[str] = []
         self._lock = threading.Lock()  # of the two above: `kill` comes from another thread
         self._ending = threading.RLock()  # held until a tree is gone; a dropped call may come again
@@ -117,23 +106,40 @@ class RunnerEngine:
             calling = self._calling
         if tree is None:
             return
+        tree.ended.set()
         end_session(tree.guard.pid, grace=0.0)
         tree.guard.wait()
         os.close(tree.life)
         forget_session(self._settings.home, tree.guard.pid)
         if not calling:  # else the call, which is at the other end of the pipes, closes them
-            _close_pipes(tree)
+            close_pipes(tree)
 
     def _start(self) -> None:
         self.kill()  # of a tree whose guard is gone, the record and the pipes are still there
-        tree = start_tree(self._settings, self.backend.dtype, self._environment)
+        environment = runner_environment(self._settings.home, os.environ, self._device_env)
+        tree = start_tree(self._settings.home, self._runner_arguments(), environment)
         with self._lock:
             self._tree = tree
         record_session(self._settings.home, tree.guard.pid)
+        threading.Thread(target=self._watch, args=(tree,), daemon=True).start()
         (reply,) = _drained(self._call({"do": "backend"}))
         if (found := Backend(**reply)) != self.backend:
             self.kill()
             raise EngineFailed(f"the runner is {found}, expected {self.backend}; install it anew")
+
+    def _runner_arguments(self) -> tuple[str, ...]:
+        settings = self._settings
+        return (
+            settings.engine,
+            *("--dtype", self.backend.dtype),
+            *("--gpu-memory-utilization", str(settings.gpu_memory_utilization)),
+        )
+
+    def _watch(self, tree: Tree) -> None:
+        """End a tree that is waited for and has stalled; the call that waits then says so."""
+        if wait_for_stall(tree.guard.pid, lambda: self._waiting_since, tree.ended):
+            tree.stalled.set()
+            self.kill()
 
     def _call(self, request: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
         """Send one request and yield (index, reply) until its end.
@@ -147,7 +153,7 @@ class RunnerEngine:
         try:
             if tree is None:
                 raise EngineFailed("no engine is running; open a checkpoint first")
-            while "done" not in (line := _exchange(tree, request)):
+            while "done" not in (line := self._next_line(tree, request)):
                 request = {}
                 if "error" in line:
                     settled = True
@@ -161,58 +167,14 @@ class RunnerEngine:
             if not settled:
                 self.kill()
             if tree is not None and self._tree is not tree:
-                _close_pipes(tree)
+                close_pipes(tree)
 
-
-def start_tree(settings: Settings, dtype: str, environment: Mapping[str, str]) -> Tree:
-    """Start guard and runner in a session of their own, inside the data folder."""
-    run, log = settings.home / "run", settings.home / "log" / "engine.log"
-    run.mkdir(parents=True, exist_ok=True)
-    log.parent.mkdir(parents=True, exist_ok=True)
-    (life_end, life), (requests_end, requests), (answers, answers_end) = (
-        os.pipe(),
-        os.pipe(),
-        os.pipe(),
-    )
-    runner = (sys.executable, "-m", "workers.children.runner", settings.engine)
-    options = (
-        *("--dtype", dtype),
-        *("--gpu-memory-utilization", str(settings.gpu_memory_utilization)),
-    )
-    guard = (sys.executable, "-m", "workers.children.guard", str(requests_end), str(answers_end))
-    with log.open("ab") as output:
-        started = subprocess.Popen(
-            [*guard, *runner, *options],
-            stdin=life_end,
-            stdout=output,
-            stderr=output,
-            pass_fds=(requests_end, answers_end),
-            start_new_session=True,
-            cwd=run,
-            env=dict(environment),
-        )
-    for end in (life_end, requests_end, answers_end):
-        os.close(end)
-    return Tree(
-        guard=started,
-        life=life,
-        requests=os.fdopen(requests, "w", encoding="utf-8"),
-        answers=os.fdopen(answers, encoding="utf-8"),
-        log=log,
-    )
-
-
-def _exchange(tree: Tree, request: dict[str, Any]) -> dict[str, Any]:
-    """Send a request, if there is one, and read the next line."""
-    try:
-        if request:
-            send(tree.requests, request)
-        line = receive(tree.answers)
-    except BrokenPipeError:
-        line = None
-    if line is None:
-        raise EngineFailed(f"the engine's process ended in mid-call; its log is {tree.log}")
-    return line
+    def _next_line(self, tree: Tree, request: dict[str, Any]) -> dict[str, Any]:
+        self._waiting_since = time.monotonic()
+        try:
+            return exchange(tree, request)
+        finally:
+            self._waiting_since = None
 
 
 def _drained(replies: Iterator[tuple[int, dict[str, Any]]]) -> list[dict[str, Any]]:
@@ -239,9 +201,3 @@ def _rebuilt(name: str, detail: str) -> HoldfastError:
     if isinstance(found, type) and issubclass(found, HoldfastError):
         return found(detail)
     return EngineFailed(f"{name}: {detail}")
-
-
-def _close_pipes(tree: Tree) -> None:
-    with suppress(BrokenPipeError):  # a request that was never read
-        tree.requests.close()
-    tree.answers.close()

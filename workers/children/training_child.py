@@ -19,6 +19,7 @@ from holdfast.settings import Settings
 from workers.children.dtype import dtype_of
 from workers.children.environment import runner_environment
 from workers.children.guard import end_session
+from workers.children.last_words import telling_line
 from workers.children.sessions import forget_session, record_session
 
 
@@ -39,6 +40,7 @@ class TrainingChild:
         """
         log = self._home / "log" / f"{plan.parent.name}.training.log"
         log.parent.mkdir(parents=True, exist_ok=True)
+        log_start = log.stat().st_size if log.exists() else 0
         last: dict[str, Any] = {}
         life_end, life = os.pipe()
         answers, answers_end = os.pipe()
@@ -52,7 +54,7 @@ class TrainingChild:
             os.close(life)  # the guard ends whatever is left
             self._forget()
         if last.get("event") != "done":
-            raise failure(last, log)
+            raise failure(last, log, log_start)
 
     def kill(self) -> None:
         """End the child and everything it started, at once."""
@@ -90,10 +92,15 @@ class TrainingChild:
             forget_session(self._home, guard.pid)
 
 
-def failure(last: dict[str, Any], log: Path) -> HoldfastError:
-    """What the child's end means: its own error if it is the plan's or the data's."""
+def failure(last: dict[str, Any], log: Path, log_start: int = 0) -> HoldfastError:
+    """What the child's end means: its own error if it is the plan's or the data's.
+
+    One that said none may have written why to its log, from byte `log_start` on.
+    """
     if last.get("event") != "error":
-        return TrainingFailed(f"training ended without a word; its log is {log}")
+        told = telling_line(log, log_start) if log.exists() else ""
+        why = f": {told}" if told else ""
+        return TrainingFailed(f"training ended without a word{why}; its log is {log}")
     found = getattr(errors, last["error"], None)
     if isinstance(found, type) and issubclass(found, CallerError | TrainingFailed):
         return found(last["detail"])

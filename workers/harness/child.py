@@ -14,6 +14,7 @@ from holdfast.errors import TaskRefused
 from holdfast.settings import Settings
 from holdfast.trial import Trial
 from workers.children.environment import runner_environment
+from workers.children.last_words import telling_line
 from workers.children.wire import receive, send
 from workers.probes import harness_task
 from workers.probes.question import Answer, Question
@@ -67,12 +68,10 @@ class TaskChild:
         return said
 
     def _last_words(self) -> str:
-        """The last line of what it wrote to the log: of a traceback, the error."""
+        """What it wrote to the log of its end: of a traceback, the error."""
         self._process.wait()
-        with self._log.path.open("rb") as log:
-            log.seek(self._log.start)
-            lines = log.read().decode(errors="replace").strip().splitlines()
-        return f"{lines[-1] if lines else 'it ended without a word'} (the log is {self._log.path})"
+        told = telling_line(self._log.path, self._log.start) or "it ended without a word"
+        return f"{told} (the log is {self._log.path})"
 
 
 @contextmanager

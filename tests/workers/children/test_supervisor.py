@@ -17,6 +17,7 @@ from holdfast.errors import CheckpointRefused, EngineFailed
 from holdfast.settings import Settings, read_settings
 from tests.support.servers import scratch_folder
 from workers.backends import backend_of
+from workers.children import progress
 from workers.children.environment import runner_environment
 from workers.children.guard import session_members
 from workers.children.sessions import reap_leftovers, record_session
@@ -128,6 +129,17 @@ def test_kill_ends_a_call_that_blocks(
     assert sessions(settings.home) == []  # the call waits for the thread that ends the tree
 
 
+def test_a_call_that_stands_still_is_given_up(
+    engine: RunnerEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "STALLED_SECONDS", 1.0)
+    monkeypatch.setattr(progress, "LOOK_SECONDS", 0.1)
+    engine.open(scripted(tmp_path / "slow", behaviour="echo", seconds_per_answer=600), None)
+    with pytest.raises(EngineFailed, match="neither answered nor computed"):
+        list(engine.generate([HI], SHORT))
+    assert not engine.alive
+
+
 def test_a_runner_that_dies_fails_the_call_and_can_be_opened_again(
     engine: RunnerEngine, settings: Settings, tmp_path: Path
 ) -> None:
@@ -139,7 +151,7 @@ def test_a_runner_that_dies_fails_the_call_and_can_be_opened_again(
     for pid in session_members(session):
         if pid != session:  # the guard leads the session
             os.kill(pid, signal.SIGKILL)
-    with pytest.raises(EngineFailed, match=r"engine\.log"):
+    with pytest.raises(EngineFailed, match=r"SIGKILL.*memory.*engine\.log"):
         list(answers)
     engine.open(folder, None)
     assert len(dict(engine.generate([HI], SHORT))) == 1
