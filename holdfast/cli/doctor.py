@@ -1,7 +1,8 @@
 """`holdfast doctor`: can this machine run the gate, and how much do its answers move by themselves.
 
-Every finding is one line: what was found and, where it is not good, what to do. Nothing is started
-but, with --noise, the engine. Exit 0 when nothing stands in the way, 4 otherwise.
+Every finding is one line: what was found and, where it is not good, what to do. Where nothing is in
+the way, the engine is started once to see how fast it is (not with --quick), and with --noise twice
+more. Exit 0 when nothing stands in the way, 4 otherwise.
 """
 
 import argparse
@@ -14,9 +15,10 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from holdfast.cli.command import COULD_NOT_RUN, Command, argument, emit, note
+from holdfast.cli.speed import in_words, measure_speed
 from holdfast.errors import HarnessError, HoldfastError
 from holdfast.settings import Settings, child_environment, make_home, read_settings
 
@@ -44,14 +46,18 @@ def doctor(options: argparse.Namespace) -> int:
     """Look at the machine; with --noise, ask a checkpoint twice."""
     settings = read_settings()
     findings = list(look(settings))
-    document: dict[str, object] = {"findings": [asdict(one) for one in findings]}
+    document: dict[str, object] = {}
+    if not options.quick and all(one.level != "bad" for one in findings):
+        speed, document["speed"] = look_at_speed(settings)
+        findings.append(speed)
+    document["findings"] = [asdict(one) for one in findings]
     lines = [f"{one.level:8} {one.what}: {one.found}" for one in findings]
     if options.noise is not None:
-        from holdfast.noise import in_words
+        from holdfast.noise import in_words as noise_in_words
 
         measured = measure_noise(settings, options.noise, options.tier)
         document["noise"] = measured.model_dump()
-        lines += in_words(measured.probes)
+        lines += noise_in_words(measured.probes)
     emit(options, document, "\n".join(lines))
     return COULD_NOT_RUN if any(one.level == "bad" for one in findings) else 0
 
@@ -67,6 +73,18 @@ def look(settings: Settings) -> Iterator[Finding]:
     yield _enough("disk", free, LEAST_DISK, f"set HOLDFAST_HOME (now {settings.home})")
     yield _database(settings)
     yield _broker(settings)
+
+
+def look_at_speed(settings: Settings) -> tuple[Finding, dict[str, Any] | None]:
+    """How fast the engine generates, and what was measured; nothing of a scripted one."""
+    if settings.engine == "scripted":
+        return Finding("speed", "ok", "the scripted engine computes nothing"), None
+    try:
+        measured = measure_speed(settings)
+    except HarnessError as error:
+        return Finding("speed", "bad", str(error)), None
+    fast, sentence = in_words(measured)
+    return Finding("speed", "ok" if fast else "warning", sentence), measured
 
 
 def _engine(settings: Settings) -> Finding:
@@ -155,9 +173,10 @@ def measure_noise(settings: Settings, checkpoint: str, tier: str) -> "Noise":
 COMMANDS = (
     Command(
         "doctor",
-        "can this machine run the gate; with --noise, how much its answers move",
+        "can this machine run the gate, and how fast; with --noise, how much its answers move",
         doctor,
         (
+            argument("--quick", action="store_true", help="do not start the engine to time it"),
             argument("--noise", metavar="CHECKPOINT", help="ask this checkpoint folder twice"),
             argument("--tier", choices=("canary", "demo", "standard"), default="demo"),
         ),

