@@ -15,7 +15,16 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from holdfast.errors import InvalidEvidence
 from holdfast.probe import Split, Tier
@@ -48,6 +57,12 @@ class Backend(BaseModel):
     name: Name
     version: Name
     dtype: Name
+    max_model_len: Annotated[int, Field(ge=1)] | None = None  # where it is not the usual one
+
+    @model_serializer(mode="wrap")
+    def _set_ones(self, render: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what is not set, as files were before it could be."""
+        return {name: value for name, value in render(self).items() if value is not None}
 
 
 class Sampling(BaseModel):

@@ -28,6 +28,7 @@ EngineName = Literal["vllm", "transformers", "scripted"]
 Dtype = Literal["auto", "bfloat16", "float16", "float32"]
 
 PREFIX = "HOLDFAST_"
+MAX_MODEL_LEN = 2048
 MAX_SOCKET_PATH = 100  # sun_path holds 108 bytes on Linux, 104 on macOS
 
 
@@ -59,6 +60,7 @@ class Settings(BaseModel):
     dtype: Dtype = "auto"
     """What engines and training compute in. `auto`: bfloat16 where this machine is measured to be
     fast at it, else float32 (docs/machines.md)."""
+    max_model_len: int = Field(default=MAX_MODEL_LEN, ge=64)  # tokens of a prompt and its answer
     queue: Literal["cpu", "gpu"] = "cpu"
     """Which jobs a worker takes, and where new ones are queued."""
     host: str = "127.0.0.1"

@@ -9,7 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import accumulate
 
 from holdfast.checkpoint import template_digest
@@ -96,6 +96,6 @@ def answer_key(case: Case, side: Side, probe: str, asked: Question, backend: Bac
         "question": asked.fingerprint(),
         "template": template_digest(case.template_of(side)),
         "sampling": case.sampling.to_json(),
-        "backend": asdict(backend),
+        "backend": backend.to_json(),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -16,7 +16,7 @@ from holdfast.db.trials import Saved, save_answers, save_trials, saved_items
 from holdfast.errors import EngineFailed
 from holdfast.evidence import Cut
 from holdfast.probe import spec_of
-from holdfast.trial import Measure
+from holdfast.trial import Measure, Trial, unscored
 from workers.answers import Answered, answer_key, answered, batches
 from workers.case import Case, Side
 from workers.grading import Grade, grading
@@ -26,6 +26,11 @@ from workers.probes import BESIDE
 from workers.probes.question import Question
 from workers.spending import cut_off, note_cut, prompts_left, spend, spent_so_far
 from workers.worker import Worker
+
+TOO_LONG = (
+    "prompt and answer are longer than the context: HOLDFAST_MAX_MODEL_LEN is {limit}, and the "
+    "model may allow less"
+)
 
 
 def run_probe(
@@ -42,13 +47,13 @@ def run_probe(
     missing = [asked for asked in planned if asked not in saved_before]
     total, finished, began = len(planned), len(planned) - len(missing), time.monotonic()
     stream = answered(worker, case, side, probe, missing, at_most=prompts_left(case, spent))
-    left = dict.fromkeys(missing)
+    left, limit = dict.fromkeys(missing), worker.settings.max_model_len
     with judging(worker, case, side, probe) as grade, closing(stream):
         for batch in batches(stream):
             saved = [
                 Saved(found, one.key)
                 for one in batch
-                for found in (grade(one.question, one.answer), *noted(probe, one))
+                for found in (graded(grade, probe, one, limit), *noted(probe, one))
             ]
             finished += len(batch)
             fresh = [(one.key, one.answer.to_json()) for one in batch if one.fresh]
@@ -132,6 +137,15 @@ def judging(worker: Worker, case: Case, side: Side, probe: str) -> AbstractConte
     if spec_of(probe).opponent:
         return preferring(worker, case, side, probe)
     return grading(case, probe, worker.settings)
+
+
+def graded(grade: Grade, probe: str, one: Answered, limit: int) -> Trial | Measure:
+    """What the judge says of an answer; what did not fit the context of the engine is unscored."""
+    if not one.answer.too_long:
+        return grade(one.question, one.answer)
+    item, cluster = one.question.item, one.question.cluster
+    trial = unscored(probe, item, cluster, TOO_LONG.format(limit=limit))
+    return replace(trial, variant=one.question.variant, group=one.question.group)
 
 
 def noted(probe: str, one: Answered) -> Iterator[Measure]:

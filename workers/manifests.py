@@ -1,7 +1,7 @@
 """What the evidence of a side says of itself: how it was asked, by whom judged, where it ended."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 
 from holdfast.checkpoint import template_digest
@@ -28,7 +28,7 @@ def manifest_of(case: Case, side: Side, backend: Backend, moment: datetime, ends
             "kind": "manifest",
             "schema": 1,
             "checkpoint": {"name": side.checkpoint.name, "digest": side.checkpoint.digest},
-            "backend": asdict(backend),
+            "backend": backend.to_json(),
             "sampling": case.sampling.to_json(),
             "template_sha256": template_digest(case.template_of(side)),
             "deployed_template": case.deployed is not None and side.name == "candidate",

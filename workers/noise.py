@@ -9,7 +9,6 @@ on a near tie turns over. Writes FOLDER/first.jsonl and FOLDER/second.jsonl, evi
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
@@ -79,7 +78,7 @@ def asked(
         "kind": "manifest",
         "schema": 1,
         "checkpoint": {"name": checkpoint.name, "digest": checkpoint.digest},
-        "backend": asdict(engine.backend),
+        "backend": engine.backend.to_json(),
         "sampling": sampling.to_json(),
         "template_sha256": template_digest(template),
         "judges": judge_digests(tuple(planned)),

@@ -1,5 +1,6 @@
 """The cache of answers: what its key hangs on, what it saves, and how a stream is cut."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -8,10 +9,12 @@ import pytest
 
 from holdfast.db.session import transaction
 from holdfast.db.trials import save_answers
+from holdfast.trial import Outcome, Trial
 from workers import answers
 from workers.answers import Answered, answer_key, answered, batches
+from workers.asking import graded
 from workers.case import Case, load_case
-from workers.engine import Backend, Completion, Message, Sampling
+from workers.engine import Backend, Completion, Message, Sampling, Score
 from workers.probes.question import (
     Answer,
     Converse,
@@ -46,6 +49,7 @@ def test_the_key_hangs_on_everything_that_reaches_the_model(case: Case, worker: 
         answer_key(replace(case, template="other"), side, HARM, asked, backend),
         answer_key(replace(case, sampling=Sampling(8)), side, HARM, asked, backend),
         answer_key(case, side, HARM, asked, Backend("scripted", "2", "none")),
+        answer_key(case, side, HARM, asked, replace(backend, max_model_len=4096)),
     ]
     assert len(set(keys)) == len(keys)
 
@@ -56,6 +60,33 @@ def test_the_key_hangs_on_nothing_else(case: Case, worker: Worker) -> None:
     renamed = replace(side, name="candidate")
     key = answer_key(case, side, HARM, asked, backend)
     assert answer_key(judged_otherwise, renamed, HARM, asked, backend) == key
+
+
+def test_what_was_too_long_to_ask_is_kept_as_that(case: Case) -> None:
+    for reply in (Completion("", "length", 0), Score(math.nan, 3, too_long=True)):
+        answer = Answer((reply,))
+        assert answer.too_long
+        assert Answer.from_json(answer.to_json()).too_long
+        trial = graded(
+            unasked, HARM, Answered(case.questions[HARM][0], answer, "k", fresh=True), 64
+        )
+        assert isinstance(trial, Trial)
+        assert trial.outcome is Outcome.UNSCORED
+        assert "HOLDFAST_MAX_MODEL_LEN is 64" in str(trial.reason)
+    for reply in (Completion("", "stop", 0), Completion("", "nan", 2), Score(math.nan, 3)):
+        assert not Answer((reply,)).too_long
+    said = Dialogue((Completion("yes", "stop", 1), Completion("", "length", 0)))
+    assert Answer((said,)).too_long
+
+
+def unasked(*_: object) -> Trial:
+    raise AssertionError("a judge was asked about an answer that is none")
+
+
+def test_a_score_is_kept_with_whether_it_was_greedy_and_nothing_that_is_not_set() -> None:
+    answer = Answer((Score(-1.5, 3, greedy=True),))
+    assert answer.to_json() == {"replies": [{"logprob": -1.5, "tokens": 3, "greedy": True}]}
+    assert Answer.from_json(answer.to_json()) == answer
 
 
 def test_what_is_cached_is_not_asked_and_loads_nothing(case: Case, worker: Worker) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from holdfast.errors import HoldfastError
+from workers.backends import backend_of
 from workers.children.wire import (
     asked_from_json,
     prompt_from_json,
@@ -31,12 +32,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m workers.children.runner")
     parser.add_argument("engine", choices=("vllm", "transformers", "scripted"))
     parser.add_argument("--dtype", required=True)
+    parser.add_argument("--max-model-len", type=int, required=True)
     parser.add_argument("--gpu-memory-utilization", type=float, default=0.85)
     options = parser.parse_args()
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    backend = backend_of(options.engine, options.dtype, options.max_model_len)
     engine = open_engine(
-        options.engine, options.dtype, gpu_memory_utilization=options.gpu_memory_utilization
+        options.engine, backend, gpu_memory_utilization=options.gpu_memory_utilization
     )
     try:
         serve(engine, sys.stdin, answers)

@@ -50,7 +50,8 @@ class RunnerEngine:
     @cached_property
     def backend(self) -> Backend:
         """Known from what is installed and how this machine computes; no engine is started."""
-        return backend_of(self._settings.engine, dtype_of(self._settings))
+        settings = self._settings
+        return backend_of(settings.engine, dtype_of(settings), settings.max_model_len)
 
     @property
     def alive(self) -> bool:
@@ -132,6 +133,7 @@ class RunnerEngine:
         return (
             settings.engine,
             *("--dtype", self.backend.dtype),
+            *("--max-model-len", str(settings.max_model_len)),
             *("--gpu-memory-utilization", str(settings.gpu_memory_utilization)),
         )
 

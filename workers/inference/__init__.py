@@ -1,12 +1,13 @@
 """Engines by name. The three modules are imported only when asked for: two of them bring torch."""
 
 from holdfast.settings import EngineName
-from workers.backends import backend_of
-from workers.engine import Engine
+from workers.engine import Backend, Engine
 
 
-def open_engine(name: EngineName, dtype: str, *, gpu_memory_utilization: float = 0.85) -> Engine:
-    """An engine that computes in `dtype`, with no checkpoint open yet."""
+def open_engine(
+    name: EngineName, backend: Backend, *, gpu_memory_utilization: float = 0.85
+) -> Engine:
+    """An engine that computes as `backend` says, with no checkpoint open yet."""
     if name == "scripted":
         from workers.inference.scripted import ScriptedEngine
 
@@ -14,7 +15,7 @@ def open_engine(name: EngineName, dtype: str, *, gpu_memory_utilization: float =
     if name == "transformers":
         from workers.inference.transformers_engine import TransformersEngine
 
-        return TransformersEngine(backend_of(name, dtype))
+        return TransformersEngine(backend)
     from workers.inference.vllm_engine import VllmEngine
 
-    return VllmEngine(backend_of(name, dtype), gpu_memory_utilization)
+    return VllmEngine(backend, gpu_memory_utilization)

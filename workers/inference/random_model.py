@@ -8,6 +8,7 @@ estimates of minutes are made from (holdfast/cost.py). One token a byte; what it
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
@@ -18,7 +19,7 @@ TEMPLATE = (
     "{% for message in messages %}{{ message['role'] + ': ' + message['content'] + '\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
 )
-SHAPE = {
+SHAPE: dict[str, Any] = {
     "vocab_size": 49152,
     "hidden_size": 576,
     "intermediate_size": 1536,
@@ -33,8 +34,8 @@ SHAPE = {
 def write_random_model(folder: Path) -> None:
     """Write the checkpoint into `folder`."""
     torch.manual_seed(0)
-    ends = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2}
-    model = LlamaForCausalLM(LlamaConfig(**SHAPE, **ends, dtype=torch.bfloat16))
+    ends: dict[str, Any] = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2}
+    model: Any = LlamaForCausalLM(LlamaConfig(**SHAPE, **ends, dtype=torch.bfloat16))
     model.to(torch.bfloat16).save_pretrained(folder)
     _bytes_tokenizer().save_pretrained(folder)
 

@@ -39,12 +39,11 @@ from workers.inference.tokens import (
     system_note,
 )
 
-MAX_MODEL_LEN = 2048  # tokens of prompt and answer; longer ones come back unanswered
 GENERATE_ROWS = 32
 
 
 class TransformersEngine:
-    """One model in this process; `backend` decides its dtype."""
+    """One model in this process; `backend` decides its dtype and the length of its context."""
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
@@ -93,7 +92,7 @@ class TransformersEngine:
         for index, prompt in enumerate(prompts):
             ids = prompt_ids(self._tokenizer, self._template, prompt)
             refuse_unknown_tokens(ids, self._embedded)
-            if len(ids) + sampling.max_tokens > MAX_MODEL_LEN:
+            if len(ids) + sampling.max_tokens > self.backend.max_model_len:
                 yield index, Completion("", "length", 0)
             else:
                 rows.append((index, ids))
@@ -110,7 +109,9 @@ class TransformersEngine:
         for index, one in enumerate(asked):
             ids, prompt = continuation_ids(self._tokenizer, self._template, one)
             refuse_unknown_tokens(ids, self._embedded)
-            if prompt == 0 or len(ids) <= prompt or len(ids) > MAX_MODEL_LEN:
+            if len(ids) > self.backend.max_model_len:
+                yield index, Score(math.nan, len(ids) - prompt, too_long=True)
+            elif prompt == 0 or len(ids) <= prompt:
                 yield index, Score(math.nan, len(ids) - prompt)
             else:
                 by_prompt.setdefault(tuple(ids[:prompt]), []).append((index, ids[prompt:]))
@@ -125,7 +126,7 @@ class TransformersEngine:
         for index, one in enumerate(asked):
             ids, prompt = continuation_ids(self._tokenizer, self._template, one)
             refuse_unknown_tokens(ids, self._embedded)
-            if 0 < prompt < len(ids) <= MAX_MODEL_LEN:
+            if 0 < prompt < len(ids) <= self.backend.max_model_len:
                 rows.append(WholeRow(index, ids, len(ids) - prompt))
         for row, logits in continuation_logits(self._model, self._cache_kind, rows):
             yield row.index, logits.float().log_softmax(-1).cpu()

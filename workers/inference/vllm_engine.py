@@ -36,13 +36,12 @@ from workers.inference.tokens import (
     system_note,
 )
 
-MAX_MODEL_LEN = 2048  # tokens of prompt and answer; longer ones come back unanswered
 CPU_CACHE_BYTES = 1 << 30  # 45,000 tokens of a 135M model
 BLOCK_SIZE = 32  # vLLM's 128 on the CPU is longer than the prompts whose prefix is worth sharing
 
 
 class VllmEngine:
-    """One vLLM engine, started at the first `open`; `backend` decides its dtype."""
+    """One vLLM engine, started at the first `open`; `backend` decides its dtype and context."""
 
     def __init__(self, backend: Backend, gpu_memory_utilization: float) -> None:
         self.backend = backend
@@ -62,7 +61,10 @@ class VllmEngine:
         if state == self._loaded:
             return
         tokenizer, note = load_noted_tokenizer(checkpoint)
-        length, embedded = _model_length(checkpoint), embedded_tokens(checkpoint)
+        length, embedded = (
+            _model_length(checkpoint, self.backend.max_model_len),
+            embedded_tokens(checkpoint),
+        )
         loaded, self._loaded = self._loaded, None
         if _can_swap(loaded, checkpoint):
             self._swap(checkpoint)
@@ -102,7 +104,9 @@ class VllmEngine:
         for index, one in enumerate(asked):
             whole, prompt = continuation_ids(self._tokenizer, self._template, one)
             refuse_unknown_tokens(whole, self._embedded)
-            if prompt == 0 or len(whole) <= prompt or len(whole) + 1 > self._room:
+            if len(whole) + 1 > self._room:
+                yield index, Score(math.nan, len(whole) - prompt, too_long=True)
+            elif prompt == 0 or len(whole) <= prompt:
                 yield index, Score(math.nan, len(whole) - prompt)
             elif len(whole) == prompt + 1:
                 letters.setdefault(tuple(whole[:prompt]), {})[index] = whole[prompt]
@@ -299,9 +303,10 @@ def _can_swap(loaded: FolderState | None, checkpoint: Path) -> bool:
     return same_architecture(loaded[0], checkpoint)
 
 
-def _model_length(checkpoint: Path) -> int:
+def _model_length(checkpoint: Path, most: int) -> int:
+    """The context to start with: as long as it was set, and no longer than the model's own."""
     try:
         config = json.loads((checkpoint / "config.json").read_bytes())
     except FileNotFoundError as error:
         raise CheckpointRefused(f"{checkpoint} holds no config.json") from error
-    return min(MAX_MODEL_LEN, int(config.get("max_position_embeddings", MAX_MODEL_LEN)))
+    return min(most, int(config.get("max_position_embeddings", most)))

@@ -150,6 +150,16 @@ class Answer:
         """Tokens that were generated or scored."""
         return sum(reply.tokens for reply in self.replies)
 
+    @property
+    def too_long(self) -> bool:
+        """Whether a part of the question did not fit the engine's context, and was not asked."""
+        said = (
+            one
+            for reply in self.replies
+            for one in (reply.said if isinstance(reply, Dialogue) else (reply,))
+        )
+        return any(one.too_long for one in said)
+
     def to_json(self) -> dict[str, Any]:
         """A document of strict JSON, which knows no NaN: a score that is not finite is null."""
         return {"replies": [_reply_to_json(reply) for reply in self.replies]}
@@ -169,8 +179,12 @@ def _set_ones(ask: Ask) -> dict[str, Any]:
 
 def _reply_to_json(reply: Reply) -> dict[str, Any]:
     if isinstance(reply, Score) and not math.isfinite(reply.logprob):
-        return {"logprob": None, "tokens": reply.tokens}
-    return asdict(reply)
+        marked = {"too_long": True} if reply.too_long else {}
+        return {"logprob": None, "tokens": reply.tokens, **marked}
+    document = asdict(reply)
+    if isinstance(reply, Score):
+        del document["too_long"]  # one that was asked has a finite score
+    return document
 
 
 def _reply_from_json(reply: dict[str, Any]) -> Reply:
@@ -179,7 +193,7 @@ def _reply_from_json(reply: dict[str, Any]) -> Reply:
     if "said" in reply:
         return Dialogue(tuple(Completion(**one) for one in reply["said"]))
     logprob = math.nan if reply["logprob"] is None else reply["logprob"]
-    return Score(logprob, reply["tokens"])
+    return Score(logprob, reply["tokens"], reply.get("greedy"), reply.get("too_long", False))
 
 
 def chat(text: str) -> tuple[Message, ...]:

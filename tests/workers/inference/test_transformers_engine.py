@@ -1,6 +1,7 @@
 """The transformers engine on a random two-layer Llama, against computation by hand."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -203,3 +204,13 @@ def test_a_reciting_model_says_its_text_and_stops(pieces: tuple[str, ...], tmp_p
     engine.open(build_reciting_llama(tmp_path / "model", pieces), None)
     for _, answer in engine.generate(CHATS, Sampling(12)):
         assert answer == Completion("".join(pieces), "stop", len(pieces) + 1)
+
+
+def test_a_longer_context_answers_what_a_shorter_one_leaves_unasked(folder: Path) -> None:
+    prompt = (Message("user", "x" * 100),)
+    for length, too_long in ((64, True), (256, False)):
+        engine = TransformersEngine(replace(EXACT, max_model_len=length))
+        engine.open(folder, None)
+        ((_, said),) = engine.generate([prompt], Sampling(4))
+        ((_, score),) = engine.logprobs([Continuation(prompt, "y")])
+        assert (said.too_long, score.too_long, math.isnan(score.logprob)) == (too_long,) * 3
