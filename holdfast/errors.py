@@ -27,6 +27,7 @@
     │   └── QueueFull          429
     └── HarnessError           our fault or the machine's; the job fails, its verdict stays null
         ├── EngineFailed
+        ├── MachineUnfit       too little memory or disk, or a package is missing; not tried again
         ├── JudgeFailed
         └── TrainingFailed
 
@@ -187,6 +188,10 @@ class HarnessError(HoldfastError):
 
 class EngineFailed(HarnessError):
     """The inference engine died or answered out of contract."""
+
+
+class MachineUnfit(HarnessError):
+    """The machine lacks memory, disk space or a package; another try here meets the same lack."""
 
 
 class JudgeFailed(HarnessError):

@@ -15,6 +15,7 @@ from itertools import accumulate
 from holdfast.checkpoint import template_digest
 from holdfast.db.session import reading
 from holdfast.db.trials import find_answers
+from holdfast.errors import CheckpointRefused
 from workers.case import Case, Side
 from workers.engine import Backend
 from workers.probes.question import Answer, Question, ask
@@ -58,9 +59,17 @@ def answered(
     unknown = affordable([asked for asked, key in keys.items() if key not in cached], at_most)
     if not unknown:
         return
-    worker.engine.open(side.checkpoint.path, case.template_of(side))
+    open_side(worker, case, side)
     for asked, answer in ask(worker.engine, unknown, case.sampling):
         yield Answered(asked, answer, keys[asked], fresh=True)
+
+
+def open_side(worker: Worker, case: Case, side: Side) -> None:
+    """Have the engine load one side; a refusal says whose checkpoint it is."""
+    try:
+        worker.engine.open(side.checkpoint.path, case.template_of(side))
+    except CheckpointRefused as error:
+        raise CheckpointRefused(f"the {side.name}: {error}") from error
 
 
 def affordable(questions: Sequence[Question], at_most: int | None) -> list[Question]:

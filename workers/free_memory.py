@@ -18,7 +18,15 @@ def free_memory(machine: Path = MACHINE, group: Path = GROUP) -> int:
     limit = group / "memory.max"
     if not limit.is_file() or (most := limit.read_text().strip()) == "max":
         return left
-    return min(left, int(most) - int((group / "memory.current").read_text()))
+    return min(left, int(most) - _held(group))
+
+
+def _held(group: Path) -> int:
+    """What a control group cannot give up; file pages that nobody uses are counted in `current`."""
+    current, stat = int((group / "memory.current").read_text()), group / "memory.stat"
+    lines = stat.read_text().splitlines() if stat.is_file() else []
+    pages = dict(line.split() for line in lines)
+    return current - int(pages.get("inactive_file", 0))
 
 
 def fits_beside_engine(backend: str, needed: int) -> bool:

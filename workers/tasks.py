@@ -5,6 +5,7 @@ decided here and nowhere else:
 
     the work returned                    succeeded
     the caller's mistake                 failed, with the sentence that says which
+    the machine is too small             failed, with what it lacks
     canceled, or past its deadline       canceled | timed_out
     SIGTERM to the worker                back to the queue at once, another worker goes on
     the world was unwell                 back to the queue, for a little later
@@ -23,7 +24,7 @@ from sqlalchemy.orm import Session
 from holdfast.db import jobs
 from holdfast.db.evaluations import get_job, origin_of
 from holdfast.db.session import after_commit, open_database, transaction
-from holdfast.errors import CallerError, HoldfastError, LeaseLost, Transient
+from holdfast.errors import CallerError, HoldfastError, LeaseLost, MachineUnfit, Transient
 from holdfast.evaluation import FINISHED, MAX_ATTEMPTS, JobKind, Status
 from holdfast.queue import POKE, hint
 from workers import pipeline
@@ -137,7 +138,7 @@ def came_to_nothing(session: Session, lease: jobs.Lease) -> bool:
 def settle(session: Session, lease: jobs.Lease, error: Exception, delay: float) -> None:
     """What an error means for the job; the last crash that is allowed ends it with its message."""
     name = error.title if isinstance(error, HoldfastError) else type(error).__name__
-    if isinstance(error, CallerError):
+    if isinstance(error, CallerError | MachineUnfit):
         jobs.finish(session, lease, Status.FAILED, error=f"{name}: {error}")
     elif isinstance(error, Transient | OperationalError):
         jobs.release(session, lease, delay=delay)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from holdfast import errors
-from holdfast.errors import CallerError, HoldfastError, TrainingFailed
+from holdfast.errors import CallerError, HoldfastError, MachineUnfit, TrainingFailed
 from holdfast.settings import Settings
 from workers.children.dtype import dtype_of
 from workers.children.environment import runner_environment
@@ -102,6 +102,6 @@ def failure(last: dict[str, Any], log: Path, log_start: int = 0) -> HoldfastErro
         why = f": {told}" if told else ""
         return TrainingFailed(f"training ended without a word{why}; its log is {log}")
     found = getattr(errors, last["error"], None)
-    if isinstance(found, type) and issubclass(found, CallerError | TrainingFailed):
+    if isinstance(found, type) and issubclass(found, CallerError | MachineUnfit | TrainingFailed):
         return found(last["detail"])
     return TrainingFailed(f"{last['error']}: {last['detail']}; the log is {log}")

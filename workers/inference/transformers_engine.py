@@ -18,6 +18,7 @@ from transformers import AutoModelForCausalLM
 from holdfast.errors import CheckpointRefused
 from holdfast.tokenizer_file import embedded_tokens, refuse_unknown_tokens
 from workers.engine import Backend, Completion, Continuation, Prompt, Sampling, Score, before
+from workers.inference.architecture import check_architecture
 from workers.inference.batching import (
     CacheKind,
     batches_of,
@@ -25,6 +26,7 @@ from workers.inference.batching import (
     left_padded,
     positions_of,
 )
+from workers.inference.capacity import blaming_machine, check_memory
 from workers.inference.folder import FolderState, folder_state
 from workers.inference.scoring import ByPrompt, WholeRow, continuation_logits, scores
 from workers.inference.tokens import (
@@ -64,21 +66,24 @@ class TransformersEngine:
         if state == self._loaded:
             return
         self.close()
-        try:
-            model: Any = AutoModelForCausalLM.from_pretrained(
-                checkpoint,
-                dtype=getattr(torch, self.backend.dtype),
-                local_files_only=True,
-                use_safetensors=True,
-                trust_remote_code=False,
-            )
-        except (OSError, ValueError, KeyError) as error:
-            raise CheckpointRefused(f"{checkpoint} does not load: {error}") from error
-        self._model = model.to(self._device).eval()
-        self._cache_kind = cache_kind(self._model)
+        self._notes += check_architecture(checkpoint)
         self._tokenizer, note = load_noted_tokenizer(checkpoint)
         self._notes += [note] if note else []
         self._embedded = embedded_tokens(checkpoint)
+        check_memory(checkpoint, self.backend)
+        try:
+            with blaming_machine():
+                model: Any = AutoModelForCausalLM.from_pretrained(
+                    checkpoint,
+                    dtype=getattr(torch, self.backend.dtype),
+                    local_files_only=True,
+                    use_safetensors=True,
+                    trust_remote_code=False,
+                )
+                self._model = model.to(self._device).eval()
+        except (OSError, ValueError, KeyError) as error:
+            raise CheckpointRefused(f"{checkpoint} does not load: {error}") from error
+        self._cache_kind = cache_kind(self._model)
         self._ends = frozenset(end_ids(self._tokenizer, checkpoint))
         self._loaded = state
 

@@ -23,6 +23,8 @@ from holdfast.checkpoint import same_architecture
 from holdfast.errors import CheckpointRefused, EngineFailed
 from holdfast.tokenizer_file import embedded_tokens, reads_alike, refuse_unknown_tokens
 from workers.engine import Backend, Completion, Continuation, Prompt, Sampling, Score, before
+from workers.inference.architecture import check_architecture
+from workers.inference.capacity import blaming_machine, check_memory
 from workers.inference.folder import FolderState, folder_state
 from workers.inference.tokens import (
     Tokenizer,
@@ -60,6 +62,7 @@ class VllmEngine:
         state = folder_state(checkpoint)
         if state == self._loaded:
             return
+        notes = check_architecture(checkpoint)  # before a swap too, which keeps what a file lacks
         tokenizer, note = load_noted_tokenizer(checkpoint)
         length, embedded = (
             _model_length(checkpoint, self.backend.max_model_len),
@@ -70,9 +73,11 @@ class VllmEngine:
             self._swap(checkpoint)
         else:
             self.close()
-            self._llm = self._start(checkpoint, length)
+            check_memory(checkpoint, self.backend)
+            with blaming_machine():
+                self._llm = self._start(checkpoint, length)
         self._tokenizer, self._embedded = tokenizer, embedded
-        self._notes += [note] if note else []
+        self._notes += [*notes, *([note] if note else [])]
         self._ends = end_ids(tokenizer, checkpoint)
         self._loaded = state
 

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from holdfast.errors import CheckpointRefused
 from holdfast.settings import read_settings
 from tests.support.servers import scratch_folder
+from tests.support.published_layouts import rewrite
 from tests.support.tiny_llama import build_tiny_llama
 from workers.children.guard import session_members
 from workers.children.supervisor import RunnerEngine
@@ -135,6 +136,21 @@ def test_a_swap_changes_the_answers_and_the_swap_back_restores_them(
     assert answers(engine) == before
     assert sums(dict(engine.logprobs(OPTIONS))) == pytest.approx(scored, abs=1e-3)
     assert log.read_text().count("Initializing a V1 LLM engine") == started
+
+
+def test_what_a_file_lacks_is_not_kept_from_the_model_before(
+    engine: RunnerEngine, folder: Path, tmp_path: Path
+) -> None:
+    """A swap would leave it as it was; the engine goes on with the model that it has."""
+    engine.open(folder, None)
+    before = answers(engine)
+    cut = build_tiny_llama(tmp_path / "cut", seed=3)
+    name = "model.layers.1.mlp.down_proj.weight"
+    rewrite(cut, lambda weights: {key: weights[key] for key in weights if key != name})
+    with pytest.raises(CheckpointRefused, match="1 tensor is missing"):
+        engine.open(cut, None)
+    engine.open(folder, None)
+    assert answers(engine) == before
 
 
 def test_broken_weights_give_no_text_and_no_number(

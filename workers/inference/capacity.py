@@ -1,0 +1,83 @@
+"""Whether the machine can hold a model: what it lacks is never the checkpoint's fault.
+
+Looked at before the weights are read, since a process that takes too much memory is killed by the
+system without a word.
+"""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import prod
+from pathlib import Path
+
+import torch
+
+from holdfast.checkpoint import tensor_spans
+from holdfast.errors import MachineUnfit
+from holdfast.weights import DTYPE_BITS, TensorSpan
+from workers.engine import Backend
+from workers.free_memory import free_memory
+
+GIB = 1 << 30
+COMPUTED = frozenset({"F64", "F32", "F16", "BF16"})  # loaded in the backend's dtype; others as is
+FULL = frozenset({errno.ENOMEM, errno.ENOSPC, errno.EDQUOT})
+OUT_OF_MEMORY = ("can't allocate memory", "out of memory")  # torch's own words, CPU and CUDA
+
+
+def check_memory(checkpoint: Path, backend: Backend) -> None:
+    """Raise MachineUnfit where the weights alone are more than the device has left."""
+    free = _free(backend)
+    if free is None:
+        return
+    needed = weight_bytes(checkpoint, backend.dtype)
+    if needed > free:
+        raise MachineUnfit(
+            f"the weights take {needed / GIB:.1f} GiB in {backend.dtype} and {free / GIB:.1f} GiB "
+            "of memory are free; end what else runs here, or use a machine with more"
+        )
+
+
+def weight_bytes(checkpoint: Path, dtype: str) -> int:
+    """What the weights take in memory once they are loaded, at the least."""
+    files = checkpoint.glob("*.safetensors")
+    spans = (span for file in files for span in tensor_spans(file).values())
+    return sum(_bytes(span, getattr(torch, dtype).itemsize) for span in spans)
+
+
+def _bytes(span: TensorSpan, itemsize: int) -> int:
+    if span.dtype in COMPUTED:
+        return prod(span.shape) * itemsize
+    return prod(span.shape) * DTYPE_BITS[span.dtype] // 8
+
+
+def _free(backend: Backend) -> int | None:
+    """Bytes that are left on the device; None where that cannot be known from here."""
+    if backend.name == "vllm":  # a process of its own asks the device, which it has to itself
+        return None
+    if not torch.cuda.is_available():
+        return free_memory() or None
+    free, _ = torch.cuda.mem_get_info()
+    return free
+
+
+@contextmanager
+def blaming_machine() -> Iterator[None]:
+    """Errors that tell of a lack of memory, disk or packages, as MachineUnfit."""
+    try:
+        yield
+    except (MemoryError, ImportError, OSError, RuntimeError) as error:
+        if not is_lack(error):
+            raise
+        raise MachineUnfit(
+            f"this machine cannot load the model ({type(error).__name__}: "
+            f"{' '.join(str(error).split())[:300]}); give it what is missing and submit again"
+        ) from error
+
+
+def is_lack(error: Exception) -> bool:
+    """Whether an error tells of the machine, and not of what was to be loaded."""
+    if isinstance(error, OSError):
+        return error.errno in FULL
+    if isinstance(error, RuntimeError):
+        return any(words in str(error) for words in OUT_OF_MEMORY)
+    return True
