@@ -8,11 +8,11 @@ import queue
 import threading
 import time
 
-from holdfast import wire
+from holdfast import errors, wire
 from holdfast.cli.command import note
 from holdfast.cli.show import ProgressView
 from holdfast.client import Client
-from holdfast.errors import HarnessError, HoldfastError, Unreachable
+from holdfast.errors import CallerError, HarnessError, HoldfastError, Unreachable
 from holdfast.evaluation import Status
 from holdfast.verdict import Verdict
 
@@ -72,23 +72,29 @@ def verdict_of(client: Client, evaluation_id: str) -> Verdict:
             f"wait for it with `holdfast wait {evaluation_id}`"
         )
     if found.status is not Status.SUCCEEDED:
-        raise HarnessError(
-            f"no verdict: {evaluation_id} ended as {found.status.value}"
-            f"{f' ({found.error})' if found.error else ''}"
-        )
+        raise ended_without("verdict", evaluation_id, found.status, found.error)
     return client.verdict(evaluation_id)
 
 
 def finished_repair(client: Client, remediation_id: str, deadline: Deadline) -> wire.Remediation:
-    """Wait until a repair is made or given up; HarnessError where no checkpoint came out."""
+    """Wait until a repair is made or given up; says why where no checkpoint came out."""
     wait_for_end(client, remediation_id, deadline)
     made = client.remediation(remediation_id)
     if made.child_evaluation is None:
-        raise HarnessError(
-            f"no repair: {remediation_id} ended as {made.status.value}"
-            f"{f' ({made.error})' if made.error else ''}"
-        )
+        raise ended_without("repair", remediation_id, made.status, made.error)
     return made
+
+
+def ended_without(what: str, job_id: str, status: Status, error: str | None) -> HoldfastError:
+    """Why a job came to nothing: an error of the caller's where the worker blamed what it was sent.
+
+    The worker writes the error's name before its sentence (workers/tasks.py).
+    """
+    sentence = f"no {what}: {job_id} ended as {status.value}{f' ({error})' if error else ''}"
+    named = getattr(errors, (error or "").partition(":")[0], None)
+    if isinstance(named, type) and issubclass(named, CallerError):
+        return named(sentence)
+    return HarnessError(sentence)
 
 
 class EventSource:
