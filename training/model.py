@@ -13,8 +13,10 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor, nn
 from transformers import (
     AutoModelForCausalLM,
@@ -26,6 +28,7 @@ from transformers.core_model_loading import revert_weight_conversion
 
 from holdfast import tokenizer_file
 from holdfast.errors import CheckpointRefused, NotBuilt, RepairImpossible
+from holdfast.unloadable import Mismatch, Misshapen, explanation
 from training.batches import Batch
 from training.parallel import whole_state
 from training.precision import trains_in_bf16
@@ -63,18 +66,36 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 def load_policy(folder: Path) -> nn.Module:
     """The causal language model of a local checkpoint in fp32, on the device, dropout off."""
     spans = read_spans(folder)
+    loader: Any = AutoModelForCausalLM  # what it returns depends on `output_loading_info`
     try:
-        policy: nn.Module = AutoModelForCausalLM.from_pretrained(
+        policy, report = loader.from_pretrained(
             folder,
             dtype=torch.float32,
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
+            ignore_mismatched_sizes=True,  # reported, and refused below with their names
+            output_loading_info=True,
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError, LookupError, StrictDataclassError) as error:
         raise CheckpointRefused(f"{folder}: its model does not load: {error}") from error
+    _check_report(report, spans, policy)
     _check_names(spans, stored_weights(policy), folder)
-    return policy.to(device()).eval()
+    loaded: nn.Module = policy.to(device()).eval()
+    return loaded
+
+
+def _check_report(report: Mapping[str, Any], spans: dict[str, Span], policy: Any) -> None:
+    """Nothing would be random, and everything has the shape that the config asks for."""
+    mismatch = Mismatch(
+        spans,
+        missing=report["missing_keys"],
+        unexpected=report["unexpected_keys"] if report["missing_keys"] else (),
+        misshapen=[Misshapen(name, tuple(a), tuple(b)) for name, a, b in report["mismatched_keys"]],
+        vocab_size=policy.config.get_text_config().vocab_size,
+    )
+    if mismatch:
+        raise CheckpointRefused(explanation(mismatch))
 
 
 def attention_of(policy: nn.Module) -> str:

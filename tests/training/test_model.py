@@ -63,7 +63,16 @@ def test_a_tensor_that_no_file_holds_is_refused(tmp_path: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     del weights["model.layers.1.mlp.up_proj.weight"]
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(CheckpointRefused, match=r"up_proj\.weight' is in no weight file"):
+    with pytest.raises(CheckpointRefused, match=r"1 tensor is missing .*layers\.1\.mlp\.up_proj"):
+        load_policy(folder)
+
+
+def test_a_tensor_of_another_shape_is_refused(tmp_path: Path) -> None:
+    folder = build_tiny_llama(tmp_path / "folder")
+    weights = load_file(folder / "model.safetensors")
+    weights["model.norm.weight"] = torch.ones(3)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointRefused, match=r"model\.norm\.weight is \[3\], config\.json asks"):
         load_policy(folder)
 
 
@@ -76,7 +85,7 @@ def test_a_tensor_that_the_library_does_not_know_is_refused(tmp_path: Path) -> N
         load_policy(folder)
 
 
-@pytest.mark.parametrize("model_type", ["no-such-model", "bert"])
+@pytest.mark.parametrize("model_type", ["no-such-model", "bert", "gpt2"])
 def test_a_model_that_does_not_load_is_refused(tmp_path: Path, model_type: str) -> None:
     folder = build_tiny_llama(tmp_path / "folder")
     config = folder / "config.json"
