@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from holdfast.errors import CheckpointRefused
 from holdfast.settings import read_settings
-from tests.support.servers import scratch_folder
 from tests.support.published_layouts import rewrite
+from tests.support.servers import scratch_folder
 from tests.support.tiny_llama import build_tiny_llama
 from workers.children.guard import session_members
 from workers.children.supervisor import RunnerEngine
@@ -184,6 +184,6 @@ def test_another_architecture_restarts_the_engine_in_the_same_tree(
 def test_a_folder_without_a_model_is_the_callers_error(
     engine: RunnerEngine, tmp_path: Path
 ) -> None:
-    with pytest.raises(CheckpointRefused, match="tokenizer does not load"):
+    with pytest.raises(CheckpointRefused, match="holds no config"):
         engine.open(tmp_path, None)
     assert engine.alive
