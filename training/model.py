@@ -32,7 +32,7 @@ from holdfast.unloadable import Mismatch, Misshapen, explanation
 from training.batches import Batch
 from training.parallel import whole_state
 from training.precision import trains_in_bf16
-from training.shards import Span, WeightFiles, lay_out, read_spans
+from training.shards import Span, WeightFiles, lay_out, read_weights
 
 
 def device() -> torch.device:
@@ -65,7 +65,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 def load_policy(folder: Path) -> nn.Module:
     """The causal language model of a local checkpoint in fp32, on the device, dropout off."""
-    spans = read_spans(folder)
+    spans = read_weights(folder)
     loader: Any = AutoModelForCausalLM  # what it returns depends on `output_loading_info`
     try:
         policy, report = loader.from_pretrained(
@@ -164,7 +164,7 @@ def head_sees(policy: nn.Module, positions: Tensor | tuple[Tensor, Tensor]) -> I
 
 def save_weights(state: Mapping[str, Tensor], start: Path, folder: Path, *, fp32: bool) -> None:
     """Write a policy's tensors into `folder` under the names, files and dtypes of `start`."""
-    placed = lay_out(read_spans(start), folder, fp32=fp32)
+    placed = lay_out(read_weights(start), folder, fp32=fp32)
     with WeightFiles.opened(folder, placed, os.O_WRONLY) as files:
         for name, span in placed.items():
             tensor = state[name].detach().cpu()

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from holdfast.remediation import Plan
 from training.parallel import local, placed
-from training.shards import read_spans
+from training.shards import read_weights
 
 SCANNED = 10  # equal steps from the policy back to the baseline
 HALVINGS = 6  # of the step in which the bound is crossed: to a six-hundredth of the way
@@ -69,7 +69,7 @@ def line_to(
 def _stored(policy: nn.Module, plan: Plan) -> Iterator[tuple[str, Tensor, torch.dtype]]:
     """Every floating tensor that is written, with the dtype it is written in."""
     state = policy.state_dict()
-    for name, span in read_spans(plan.start_checkpoint).items():
+    for name, span in read_weights(plan.start_checkpoint).items():
         if span.floating is not None:
             kept = torch.float32 if plan.store == "fp32" else span.floating
             yield name, state[name], kept

@@ -8,6 +8,7 @@ Format: https://huggingface.co/docs/safetensors
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -29,18 +30,40 @@ FLOATS: dict[str, torch.dtype] = {
     "F64": torch.float64,
 }
 EARLY = 1 << 20  # bytes from which on a piece is worth telling the disk of
+# buffers that old versions stored and that are computed anew, with the dimensions they had
+BUFFERS = (
+    (re.compile(r"\.rotary_emb\.inv_freq$"), 1),
+    (re.compile(r"\.(attn|attention)\.bias$"), 4),
+    (re.compile(r"\.(attn|attention)\.masked_bias$"), 0),
+)
 EXACT = frozenset({"BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64"})  # never averaged
 
 
 @dataclass(frozen=True, slots=True)
+class Whole:
+    """A tensor as its file names it, of which a span is one part."""
+
+    name: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Span:
-    """Where one tensor lies: `begin` is the byte in `file` at which its first element stands."""
+    """Where one tensor lies: `begin` is the byte in `file` at which its first element stands.
+
+    `part_of` is the tensor of the file where a span has another name, or is one expert of many.
+    """
 
     file: str
     dtype: str
     shape: tuple[int, ...]
     begin: int
     nbytes: int
+    part_of: Whole | None = None
+
+    def stored_name(self, name: str) -> str:
+        """The name in the file, of a span that is called `name`."""
+        return name if self.part_of is None else self.part_of.name
 
     @property
     def elements(self) -> int:
@@ -78,6 +101,17 @@ def read_spans(folder: Path) -> dict[str, Span]:
     return found
 
 
+def read_weights(folder: Path) -> dict[str, Span]:
+    """The same without the buffers that old versions stored."""
+    spans = read_spans(folder)
+    return {name: span for name, span in spans.items() if not is_old_buffer(name, span)}
+
+
+def is_old_buffer(name: str, span: Span) -> bool:
+    """Whether a stored tensor is one that no model reads any more."""
+    return any(form.search(name) and len(span.shape) == rank for form, rank in BUFFERS)
+
+
 def read_object(path: Path) -> dict[str, Any]:
     """The JSON object of a checkpoint's config or index; CheckpointRefused if it is none."""
     try:
@@ -112,7 +146,8 @@ def _weight_files(folder: Path) -> list[Path]:
 def lay_out(spans: Mapping[str, Span], folder: Path, *, fp32: bool) -> dict[str, Span]:
     """Create the weight files of `spans` in `folder`: headers written, tensors all zero.
 
-    `fp32` widens bf16 and fp16. Returns where each tensor is to be written.
+    The parts of one tensor stand together and in order. `fp32` widens bf16 and fp16. Returns where
+    each tensor is to be written.
     """
     placed: dict[str, Span] = {}
     files = dict.fromkeys(span.file for span in spans.values())
@@ -129,10 +164,16 @@ def lay_out(spans: Mapping[str, Span], folder: Path, *, fp32: bool) -> dict[str,
         total = sum(span.nbytes for span in placed.values())
         index = {
             "metadata": {"total_size": total},
-            "weight_map": {name: span.file for name, span in sorted(placed.items())},
+            "weight_map": {
+                _whole(name, span).name: span.file for name, span in sorted(placed.items())
+            },
         }
         (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
     return placed
+
+
+def _whole(name: str, span: Span) -> Whole:
+    return span.part_of or Whole(name, span.shape)
 
 
 def _widened(span: Span) -> Span:
@@ -142,11 +183,14 @@ def _widened(span: Span) -> Span:
 
 
 def _create(path: Path, spans: Mapping[str, Span]) -> dict[str, Span]:
-    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
     for name, span in spans.items():
-        offsets = [end, end := end + span.nbytes]
-        header[name] = {"dtype": span.dtype, "shape": span.shape, "data_offsets": offsets}
+        begin, end, whole = end, end + span.nbytes, _whole(name, span)
+        if whole.name in header:
+            begin = header[whole.name]["data_offsets"][0]
+        offsets = [begin, end]
+        header[whole.name] = {"dtype": span.dtype, "shape": whole.shape, "data_offsets": offsets}
     raw = json.dumps(header, separators=(",", ":")).encode()
     raw += b" " * (-len(raw) % LENGTH_BYTES)  # the format asks for aligned tensors
     origin = LENGTH_BYTES + len(raw)

@@ -128,7 +128,7 @@ for _recipe in ("wise_ft", "graft", "hma", "safe_merge"):
     FAULTS |= {
         f"another vocabulary, {_recipe}": (
             _recipe, lambda at: {"candidate": build_tiny_llama(at / "c", vocab=384)},
-            "CheckpointRefused", "in the candidate",
+            "CheckpointRefused", "the vocabulary of the candidate was resized, by 64",
         ),
         f"another numbering, {_recipe}": (
             _recipe, lambda at: {"candidate": renumbered(at / "c")},
@@ -147,7 +147,7 @@ for _recipe in ("kl_anchor", "kd", "constrained_sft", "l2_anchor", "ewc", "mix",
     FAULTS |= {
         f"another architecture, {_recipe}": (
             _recipe, lambda at: {"candidate": build_tiny("qwen2", at / "c"), **FROM_CANDIDATE},
-            "InvalidPlan", "is of another architecture",
+            "CheckpointRefused", "model_type is llama in the baseline and qwen2 in the candidate",
         ),
         f"another numbering, {_recipe}": (
             _recipe, lambda at: {"candidate": renumbered(at / "c"), **FROM_CANDIDATE},

@@ -29,6 +29,17 @@ def test_weights_are_fp32_in_memory_and_return_in_their_own_dtype(
         assert torch.equal(weight, load_file(baseline / "model.safetensors")[name])
 
 
+def test_a_buffer_that_old_versions_stored_is_neither_read_nor_written(
+    tmp_path: Path, baseline: Path
+) -> None:
+    old = build_tiny_llama(tmp_path / "old")
+    buffer = "model.layers.0.self_attn.rotary_emb.inv_freq"
+    weights = load_file(old / "model.safetensors") | {buffer: torch.ones(16)}
+    save_file(weights, old / "model.safetensors", metadata={"format": "pt"})
+    save_weights(load_policy(old).state_dict(), old, tmp_path, fp32=False)
+    assert load_file(tmp_path / "model.safetensors").keys() == weights.keys() - {buffer}
+
+
 @pytest.mark.parametrize("tied", [True, False])
 def test_what_is_written_loads_with_the_library_as_it_was_trained(
     tmp_path: Path, tied: bool

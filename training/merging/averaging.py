@@ -31,14 +31,18 @@ SWALLOWED = 0.02  # a piece whose ratio misses w by more than this share is roun
 def average(baseline: Tensor, candidate: Tensor, weight: float, out: Tensor) -> None:
     """(1 - weight) * baseline + weight * candidate, into `out`, all of one shape.
 
-    Computed in fp32 and rounded once to the dtype of `out`, which torch's lerp does for half
-    precision by itself. The ends 0 and 1 give the respective input back bit by bit; bytes of
+    Computed in fp32 at least and rounded once to the dtype of `out`, which torch's lerp does for
+    half precision by itself. The ends 0 and 1 give the respective input back bit by bit; bytes of
     integers are the candidate's, but for the end 0.
     """
     if weight in {0.0, 1.0} or not out.is_floating_point():
         out.copy_(candidate if weight > 0 else baseline)
         return
-    torch.lerp(baseline.to(out.dtype), candidate.to(out.dtype), weight, out=out)
+    exact = torch.promote_types(baseline.dtype, out.dtype)
+    if exact == out.dtype:
+        torch.lerp(baseline.to(exact), candidate.to(exact), weight, out=out)
+    else:
+        out.copy_(torch.lerp(baseline, candidate, weight))
 
 
 def write_average(

@@ -27,7 +27,7 @@ STAGGER = 5  # by how many runs the next one is shifted within its sixteen
 
 
 def change(baseline: Tensor, candidate: Tensor) -> Tensor:
-    """How far each weight [N] moved, rounded to the dtype of both; of fp64, to fp32."""
+    """How far each weight [N] moved, rounded to the wider dtype of both; of fp64, to fp32."""
     moved = torch.sub(candidate, baseline).abs_()
     return moved.float() if moved.dtype == torch.float64 else moved
 
@@ -69,16 +69,18 @@ def find_thresholds(
 
 def _counts(spans: Sequence[Span], files: Sequence[WeightFiles], scratch: Tensor) -> Tensor:
     """[BINS] counts by size of the changes of one tensor that are looked at."""
-    ours, stored = spans[0], FLOATS[spans[0].dtype]
-    width = ours.nbytes // max(ours.elements, 1)
+    widths = [span.nbytes // max(span.elements, 1) for span in spans]
     counts = torch.zeros(BINS, dtype=torch.int64)
     filled = 0
-    for first, count in [*runs(ours.elements), (0, 0)]:  # the last one is the end
+    for first, count in [*runs(spans[0].elements), (0, 0)]:  # the last one is the end
         if filled and (filled + count > PIECE or not count):
-            sides = scratch[:, : filled * width].view(stored)
-            counts += count_changes(change(*sides))
+            ours, theirs = (
+                side[: filled * width].view(FLOATS[span.dtype])
+                for side, span, width in zip(scratch, spans, widths, strict=True)
+            )
+            counts += count_changes(change(ours, theirs))
             filled = 0
-        for side, span, file in zip(scratch, spans, files, strict=True):
+        for side, span, file, width in zip(scratch, spans, files, widths, strict=True):
             file.read(span, first * width, side[filled * width : (filled + count) * width])
         filled += count
     return counts

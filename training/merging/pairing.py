@@ -1,25 +1,45 @@
 """Whether two checkpoints are one model, tensor by tensor, before anything is computed.
 
-Weights can be merged only where both hold the same tensors, of equal shape and dtype, and read
-them the same way: equal shapes with another number of heads are another model. A head that is tied
-to the embedding may be stored on one side only.
+Weights can be merged only where both hold the same tensors, of equal shape, and read them the same
+way: equal shapes with another number of heads are another model. What may differ: the dtype (the
+output has that of the start checkpoint), a head that is tied to the embedding and stored on one
+side only, buffers that old versions stored, and the names under which a model in memory is saved.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from holdfast.checkpoint import same_architecture
 from holdfast.errors import CheckpointRefused, InvalidPlan
 from holdfast.remediation import Plan
-from training.shards import Span, read_object, read_spans
+from training.shards import Span, is_old_buffer, read_object, read_spans
 from training.vocabulary import refuse_another_vocabulary
 
 HEADS = ("lm_head.weight", "embed_out.weight")
 EMBEDDINGS = ("model.embed_tokens.weight", "transformer.wte.weight", "gpt_neox.embed_in.weight")
+VOCABULARY = ("embed_tokens.weight", "wte.weight", "embed_in.weight", *HEADS)  # a row each token
 
-# equal shapes with another of these are another model
-MEANING = ("model_type", "num_attention_heads", "num_key_value_heads", "head_dim")
+# equal shapes with another of these are another model; whatever else a config says may differ
+MEANING = (
+    *("model_type", "num_attention_heads", "num_key_value_heads", "head_dim", "layer_types"),
+    *("hidden_act", "hidden_activation", "activation_function", "use_parallel_residual"),
+    *("rope_parameters", "rope_theta", "rope_scaling", "rope_local_base_freq", "rotary_emb_base"),
+    *("partial_rotary_factor", "rotary_pct", "no_rope_layers", "alibi"),
+    *("rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_eps", "norm_epsilon"),
+    *("sliding_window", "use_sliding_window", "max_window_layers", "attention_chunk_size"),
+    *("attn_logit_softcapping", "final_logit_softcapping", "query_pre_attn_scalar"),
+    *("embedding_multiplier", "residual_multiplier", "attention_multiplier", "logits_scaling"),
+    *("num_experts_per_tok", "norm_topk_prob", "routed_scaling_factor", "scoring_func"),
+    *("n_group", "topk_group", "topk_method", "first_k_dense_replace", "decoder_sparse_step"),
+)
+ONE_MODEL = "only two checkpoints of one model can be merged, or held to one another"
+WRAPPERS = {  # what the names of a wrapped model begin with
+    "_orig_mod.": "torch.compile",
+    "module.": "a data-parallel wrapper",
+    "base_model.model.": "peft",
+    "_fsdp_wrapped_module.": "FSDP",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,46 +64,93 @@ def pair_up(baseline: Path, candidate: Path, start: Path) -> Pair:
     `start` is the one of them whose files the output takes after. A head that is tied to the
     embedding may be stored in one of them only; it is then read where it is stored.
     """
-    configs = [read_object(folder / "config.json") for folder in (baseline, candidate)]
-    _check_configs(*configs)
+    configs = _checked_configs(baseline, candidate)
     refuse_another_vocabulary(baseline, candidate)
     spans = {folder: read_spans(folder) for folder in {baseline, candidate}}
     layout = dict(spans[start])
     if all(config.get("tie_word_embeddings", False) for config in configs):
         for found in spans.values():
             _retie(found, layout)
-    _check_match(spans[baseline], spans[candidate])
-    return Pair(spans[baseline], spans[candidate], layout)
+    ours, theirs = spans[baseline], spans[candidate]
+    for name in ours.keys() ^ theirs.keys():
+        if is_old_buffer(name, (ours | theirs)[name]):
+            for side in (ours, theirs, layout):
+                side.pop(name, None)
+    if ours.keys() != theirs.keys():
+        ours, theirs = _alike(ours, theirs, baseline)
+        layout = _renamed(layout, ours if start == baseline else theirs)
+    _check_match(ours, theirs)
+    return Pair(ours, theirs, layout)
 
 
 def refuse_another_architecture(plan: Plan) -> None:
-    """Raise InvalidPlan if what training starts from is not shaped as the baseline is.
+    """Raise CheckpointRefused if what training starts from is not the baseline's model."""
+    pair_up(plan.baseline, plan.start_checkpoint, plan.start_checkpoint)
 
-    CheckpointRefused if it is, and numbers its tokens otherwise.
-    """
-    for folder in (plan.baseline, plan.start_checkpoint):
-        read_object(folder / "config.json")  # says what is wrong with a folder that is none
-    if not same_architecture(plan.baseline, plan.start_checkpoint):
-        raise InvalidPlan(
-            f"recipe {plan.recipe} holds the policy to the baseline, but {plan.start_checkpoint} "
-            "is of another architecture; give the baseline that the candidate was tuned from"
+
+def require_one_naming(pairs: Sequence[Pair]) -> None:
+    """Raise CheckpointRefused if some of the pairs name their tensors otherwise than the rest."""
+    if any(pair.baseline.keys() != pairs[0].baseline.keys() for pair in pairs):
+        raise CheckpointRefused(
+            "the checkpoints name their tensors in different ways; load each with transformers and "
+            "save it with save_pretrained"
         )
-    refuse_another_vocabulary(plan.baseline, plan.start_checkpoint)
 
 
-def _check_configs(baseline: Mapping[str, object], candidate: Mapping[str, object]) -> None:
-    for config, who in ((baseline, "baseline"), (candidate, "candidate")):
+def _checked_configs(*folders: Path) -> list[dict[str, Any]]:
+    configs = [read_object(folder / "config.json") for folder in folders]
+    for config, who in zip(configs, ("baseline", "candidate"), strict=True):
         if "quantization_config" in config:
             raise CheckpointRefused(
                 f"the {who} is quantised, and codes cannot be merged; give its bf16 weights"
             )
+    ours, theirs = (config | (config.get("text_config") or {}) for config in configs)
+    if all(ours.get(key) == theirs.get(key) for key in MEANING):
+        return configs
+    from training.merging.naming import read_config  # seconds, which alike configs need not
+
+    ours, theirs = (read_config(folder) for folder in folders)
     for key in MEANING:
-        ours, theirs = baseline.get(key), candidate.get(key)
-        if ours is not None and theirs is not None and ours != theirs:
+        if ours.get(key) != theirs.get(key):
             raise CheckpointRefused(
-                f"config.json: {key} is {ours} in the baseline and {theirs} in the candidate; "
-                "only two checkpoints of one model can be merged"
+                f"config.json: {key} is {ours.get(key)} in the baseline and {theirs.get(key)} in "
+                f"the candidate; {ONE_MODEL}"
             )
+    return configs
+
+
+def _alike(
+    ours: Mapping[str, Span], theirs: Mapping[str, Span], folder: Path
+) -> tuple[dict[str, Span], dict[str, Span]]:
+    """Both sides by the baseline's names, or by the candidate's where those are finer."""
+    from training.merging.naming import in_memory, split
+
+    odd = [side.keys() - other.keys() for side, other in ((ours, theirs), (theirs, ours))]
+    loaded = [in_memory(folder, names) for names in odd]
+    sides = dict(ours), dict(theirs)
+    for target in loaded[0].keys() & loaded[1].keys():
+        parts = [found[target] for found in loaded]
+        finer = int(len(parts[1].names) > len(parts[0].names))
+        coarser = 1 - finer
+        if len(parts[coarser].names) != 1:
+            continue  # neither can be written as the other
+        (name,) = parts[coarser].names
+        pieces = split(sides[coarser][name], name, parts[finer], sides[finer])
+        if pieces is not None:
+            del sides[coarser][name]
+            sides[coarser].update(pieces)
+    return sides
+
+
+def _renamed(layout: Mapping[str, Span], side: Mapping[str, Span]) -> dict[str, Span]:
+    """A layout by the names of `side`, the parts of a tensor where that stood."""
+    found: dict[str, Span] = {}
+    for name, span in layout.items():
+        if name in side:
+            found[name] = span
+        else:
+            found |= {part: one for part, one in side.items() if one.stored_name(part) == name}
+    return found
 
 
 def _retie(spans: dict[str, Span], layout: Mapping[str, Span]) -> None:
@@ -98,16 +165,35 @@ def _retie(spans: dict[str, Span], layout: Mapping[str, Span]) -> None:
 
 def _check_match(baseline: Mapping[str, Span], candidate: Mapping[str, Span]) -> None:
     if odd := sorted(baseline.keys() ^ candidate.keys()):
-        where = "baseline" if odd[0] in baseline else "candidate"
+        where, side = ("baseline", baseline) if odd[0] in baseline else ("candidate", candidate)
+        advice = ONE_MODEL
+        for prefix, wrapper in WRAPPERS.items():
+            if all(name.startswith(prefix) for name in side):
+                advice = (
+                    f"its names begin with {prefix!r}, as {wrapper} leaves them: unwrap the model "
+                    "and save it with save_pretrained"
+                )
         raise CheckpointRefused(
-            f"tensor {odd[0]!r} stands only in the {where} ({len(odd)} such); "
-            "only two checkpoints of one model can be merged"
+            f"tensor {odd[0]!r} stands only in the {where} ({len(odd)} such); {advice}"
         )
     for name, ours in baseline.items():
         theirs = candidate[name]
-        if (ours.shape, ours.dtype) != (theirs.shape, theirs.dtype):
+        if name.endswith(VOCABULARY) and ours.shape[1:] == theirs.shape[1:]:
+            _check_rows(name, ours.shape[0], theirs.shape[0])
+        alike = ours.dtype == theirs.dtype or (ours.floating and theirs.floating)
+        if ours.shape != theirs.shape or not alike:
             raise CheckpointRefused(
                 f"tensor {name!r} is {ours.dtype} {list(ours.shape)} in the baseline but "
                 f"{theirs.dtype} {list(theirs.shape)} in the candidate; "
-                "save both in one dtype, from one model"
+                f"{ONE_MODEL}"
             )
+
+
+def _check_rows(name: str, ours: int, theirs: int) -> None:
+    if ours != theirs:
+        larger, smaller = ("candidate", "baseline") if theirs > ours else ("baseline", "candidate")
+        raise CheckpointRefused(
+            f"tensor {name!r} has {ours} rows in the baseline and {theirs} in the candidate: the "
+            f"vocabulary of the {larger} was resized, by {abs(theirs - ours)}; give the {smaller} "
+            f"as many with resize_token_embeddings({max(ours, theirs)}), or cut the {larger} back"
+        )

@@ -35,7 +35,7 @@ class Blend(Protocol):
     """What becomes of a piece of one tensor."""
 
     def __call__(self, name: str, baseline: Tensor, candidate: Tensor, out: Tensor) -> None:
-        """Fill `out` from the two, [N] each; theirs is the stored dtype, `out`'s that or fp32.
+        """Fill `out` from the two, [N] each, both of the wider of their dtypes.
 
         Indices and flags come as bytes, which are not floating-point and can only be copied.
         """
@@ -115,23 +115,32 @@ def _merge_pieces(
 
 
 def _merge_piece(piece: Piece, files: Sequence[WeightFiles], blend: Blend, scratch: Tensor) -> Move:
-    width = piece.baseline.nbytes // piece.baseline.elements
-    raw = scratch[:2, : piece.count * width]
-    files[0].read(piece.baseline, piece.first * width, raw[0])
-    files[1].read(piece.candidate, piece.first * width, raw[1])
+    baseline, candidate = (
+        _read(file, span, piece, raw)
+        for file, span, raw in zip(files, (piece.baseline, piece.candidate), scratch, strict=False)
+    )
     place = piece.merged.nbytes // piece.merged.elements * piece.first
-    stored, kept = piece.baseline.floating, piece.merged.floating
-    if stored is None or kept is None:
-        blend(piece.name, raw[0], raw[1], scratch[2][: raw.shape[1]])
-        files[2].write(piece.merged, place, scratch[2][: raw.shape[1]])
+    kept = piece.merged.floating
+    if kept is None:
+        blend(piece.name, baseline, candidate, scratch[2][: len(baseline)])
+        files[2].write(piece.merged, place, scratch[2][: len(baseline)])
         return Move()
-    baseline, candidate = raw[0].view(stored), raw[1].view(stored)
+    wider = torch.promote_types(baseline.dtype, candidate.dtype)
+    baseline, candidate = baseline.to(wider), candidate.to(wider)
     merged = scratch[2].view(kept)[: piece.count]
     refuse_nonfinite(piece.name, baseline, "baseline")
     refuse_nonfinite(piece.name, candidate, "candidate")
     blend(piece.name, baseline, candidate, merged)
     files[2].write(piece.merged, place, merged)
     return measured(baseline, candidate, merged)
+
+
+def _read(file: WeightFiles, span: Span, piece: Piece, raw: Tensor) -> Tensor:
+    """One side's elements of a piece, in the bytes of `raw`; indices and flags stay bytes."""
+    width = span.nbytes // span.elements
+    read = raw[: piece.count * width]
+    file.read(span, piece.first * width, read)
+    return read if span.floating is None else read.view(span.floating)
 
 
 def write_tensors(
@@ -160,8 +169,8 @@ def read_alike(
             stack.enter_context(WeightFiles.opened(folder, placed, os.O_RDONLY))
             for folder, placed in zip(folders, spans, strict=True)
         ]
-        for name, span in spans[0].items():
-            alike = [_empty(span) for _ in files]
+        for name in spans[0]:
+            alike = [_empty(placed[name]) for placed in spans]
             for opened, placed, tensor, folder in zip(files, spans, alike, folders, strict=True):
                 opened.read(placed[name], 0, tensor)
                 if tensor.is_floating_point():

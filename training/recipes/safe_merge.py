@@ -20,7 +20,7 @@ from holdfast.errors import InvalidPlan
 from holdfast.remediation import Plan
 from training.merging.averaging import check_ratio, write_average
 from training.merging.layers import block_of
-from training.merging.pairing import Pair, pair_of, pair_up
+from training.merging.pairing import Pair, pair_of, pair_up, require_one_naming
 from training.merging.streaming import Move, move_of, read_alike, write_tensors
 from training.merging.subspace import cosine, leading_directions, projected
 from training.output import refuse_existing, whole_checkpoint
@@ -69,6 +69,7 @@ def triples(plan: Plan, candidate: Path, unaligned: Path) -> Triples:
     """Every tensor of baseline, candidate and unaligned model, one name at a time."""
     tuned = pair_up(plan.baseline, candidate, plan.baseline)
     before = pair_up(plan.baseline, unaligned, plan.baseline)
+    require_one_naming((tuned, before))
     folders = (plan.baseline, candidate, unaligned)
     return read_alike(folders, (tuned.baseline, tuned.candidate, before.candidate))
 

@@ -21,7 +21,7 @@ from holdfast.errors import InvalidPlan
 from holdfast.remediation import Plan
 from training.loop import Gradient, train
 from training.merging.averaging import check_ratio
-from training.merging.pairing import pair_up
+from training.merging.pairing import pair_up, require_one_naming
 from training.merging.streaming import Move, move_of, read_alike, write_tensors
 from training.model import trained_weights
 from training.output import refuse_existing, whole_checkpoint
@@ -81,6 +81,7 @@ def average_of(plan: Plan, report: Report) -> dict[str, Any]:
         raise InvalidPlan("sma.checkpoints names one checkpoint; a mean takes two at least")
     start = plan.start_checkpoint
     pairs = [pair_up(start, folder, start) for folder in plan.sma.checkpoints]
+    require_one_naming(pairs)
     layout, moves = pairs[0].layout, Move()
 
     def means() -> Iterator[tuple[str, Tensor]]:
@@ -106,7 +107,8 @@ def average_of(plan: Plan, report: Report) -> dict[str, Any]:
 
 def mean_of(tensors: list[Tensor]) -> Tensor:
     """The mean of tensors of one shape, in fp32, or in fp64 where they are."""
-    exact = torch.promote_types(tensors[0].dtype, torch.float32)
+    widest = max((tensor.dtype for tensor in tensors), key=lambda dtype: dtype.itemsize)
+    exact = torch.promote_types(widest, torch.float32)
     total = tensors[0].to(exact, copy=True)
     for tensor in tensors[1:]:
         total += tensor.to(exact)

@@ -13,7 +13,7 @@ from holdfast.remediation import Plan
 from tests.support.tiny_llama import build_tiny_llama
 from tests.training.conftest import tensors
 from training.progress import Report
-from training.recipes import wise_ft
+from training.recipes import RECIPES, wise_ft
 
 PlanOf = Callable[..., Plan]
 
@@ -47,6 +47,13 @@ def configured(folder: Path, **keys: object) -> Path:
     return folder
 
 
+def prefixed(folder: Path, prefix: str) -> Path:
+    weights = load_file(folder / "model.safetensors")
+    renamed = {f"{prefix}{name}": weight for name, weight in weights.items()}
+    save_file(renamed, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
 NORM = "model.norm.weight"
 
 
@@ -60,11 +67,23 @@ def poison(number: float) -> Callable[[Path], Path]:
 REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
     "another vocabulary": (
         lambda folder: build_tiny_llama(folder, vocab=384),
-        r"'model\.embed_tokens\.weight' is BF16 \[320, 128\] in the baseline but BF16 \[384, 128\]",
+        r"320 rows in the baseline and 384 in the candidate: .* resize_token_embeddings\(384\)",
     ),
-    "another dtype": (
-        lambda folder: build_tiny_llama(folder, dtype=torch.float32),
-        r"is BF16 \[320, 128\] in the baseline but F32",
+    "another width": (
+        lambda folder: changed(
+            build_tiny_llama(folder), lambda weights: weights.update({NORM: torch.ones(64)})
+        ),
+        r"'model\.norm\.weight' is BF16 \[128\] in the baseline but F32 \[64\]",
+    ),
+    "another rope": (
+        lambda folder: configured(
+            build_tiny_llama(folder), rope_parameters={"rope_type": "default", "rope_theta": 5e5}
+        ),
+        r"rope_parameters is .*10000.* in the baseline and .*500000.* in the candidate",
+    ),
+    "compiled": (
+        lambda folder: prefixed(build_tiny_llama(folder), "_orig_mod."),
+        r"'_orig_mod\..*names begin with '_orig_mod\.', as torch\.compile leaves them: unwrap",
     ),
     "a head of its own": (
         lambda folder: build_tiny_llama(folder, tied=False),
@@ -123,3 +142,80 @@ def test_what_is_not_one_model_is_refused_and_leaves_nothing(
 def test_no_candidate_is_refused(plan_of: PlanOf, report: Report) -> None:
     with pytest.raises(InvalidPlan, match="merges with a candidate"):
         wise_ft.run(plan_of("wise_ft", candidate=None), report)
+
+
+DIFFERENT: dict[str, dict[str, object]] = {  # and yet the same model
+    "a cache": {"use_cache": False, "dtype": "float32", "transformers_version": "4.44.0"},
+    "rope as version 4 wrote it": {
+        "rope_parameters": None, "rope_theta": 10000.0, "rope_scaling": None,
+    },
+    "defaults written out": {"attention_dropout": 0.0, "mlp_bias": False, "head_dim": 32},
+    "positions that no weight hangs on": {"max_position_embeddings": 4096},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("keys", DIFFERENT.values(), ids=DIFFERENT)
+def test_configs_may_differ_in_what_weights_do_not_hang_on(
+    tmp_path: Path, plan_of: PlanOf, report: Report, keys: dict[str, object]
+) -> None:
+    candidate = configured(build_tiny_llama(tmp_path / "candidate", seed=1), **keys)
+    plan = plan_of("wise_ft", candidate=candidate)
+    wise_ft.run(plan, report)
+    assert tensors(plan.output)
+
+
+@pytest.mark.parametrize("side", ["baseline", "candidate"])
+def test_a_buffer_that_old_versions_stored_is_left_out(
+    tmp_path: Path, plan_of: PlanOf, report: Report, side: str
+) -> None:
+    buffer = "model.layers.0.self_attn.rotary_emb.inv_freq"
+    old = changed(
+        build_tiny_llama(tmp_path / "old", seed=1),
+        lambda weights: weights.update({buffer: torch.ones(16)}),
+    )
+    plan = plan_of("wise_ft", **{side: old})
+    wise_ft.run(plan, report)
+    assert tensors(plan.output).keys() == tensors(old).keys() - {buffer}
+
+
+@pytest.mark.parametrize("recipe", ["wise_ft", "graft", "safe_merge", "hma"])
+@pytest.mark.parametrize("start", ["baseline", "candidate"])
+def test_the_dtype_of_a_merge_is_that_of_its_start(
+    tmp_path: Path, plan_of: PlanOf, report: Report, recipe: str, start: str
+) -> None:
+    folders = {
+        "baseline": build_tiny_llama(tmp_path / "b"),
+        "candidate": build_tiny_llama(tmp_path / "c", seed=1, dtype=torch.float32),
+    }
+    own: dict[str, dict[str, object]] = {
+        "hma": {"hma": {"groups": 2, "ratios": (0.5, 0.5)}},
+        "safe_merge": {
+            "safe_merge": {"unaligned": build_tiny_llama(tmp_path / "u", seed=2), "threshold": 1.0}
+        },
+    }
+    plan = plan_of(recipe, **folders, start=start, candidate_weight=0.5, **own.get(recipe, {}))
+    RECIPES[recipe](plan, report)
+    sides = {name: tensors(folder) for name, folder in folders.items()}
+    dtype = torch.bfloat16 if start == "baseline" else torch.float32
+    for name, merged in tensors(plan.output).items():
+        ours, theirs = (sides[side][name].float() for side in folders)
+        assert merged.dtype == dtype
+        if recipe in {"wise_ft", "hma"}:
+            close = 2**-8 if dtype == torch.bfloat16 else 1e-5
+            assert torch.allclose(merged.float(), (ours + theirs) / 2, rtol=close, atol=1e-8)
+        if recipe == "graft":
+            assert ((merged == ours.to(dtype)) | (merged == theirs.to(dtype))).all()
+
+
+def test_a_small_change_in_fp32_is_not_lost_in_the_baselines_bf16(
+    tmp_path: Path, plan_of: PlanOf, report: Report, baseline: Path
+) -> None:
+    ours = tensors(baseline)
+    moved = {  # a norm has too few weights for chance to even out
+        name: weight.float() * (1 + 2**-11 * (weight.ndim > 1)) for name, weight in ours.items()
+    }
+    candidate = build_tiny_llama(tmp_path / "candidate", dtype=torch.float32)
+    save_file(moved, candidate / "model.safetensors", metadata={"format": "pt"})
+    plan = plan_of("wise_ft", candidate=candidate, candidate_weight=0.5, start="baseline")
+    said = wise_ft.run(plan, report)
+    assert said["effective_ratio"] == pytest.approx(0.5, rel=0.1)

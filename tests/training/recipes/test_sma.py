@@ -130,7 +130,7 @@ def test_what_is_no_trajectory_of_the_start_is_refused(
     tmp_path: Path, plan_of: PlanOf, report: Report, candidate: Path
 ) -> None:
     other = build_tiny_llama(tmp_path / "other", vocab=384)
-    with pytest.raises(CheckpointRefused, match="one model"):
+    with pytest.raises(CheckpointRefused, match="vocabulary of the candidate was resized"):
         RECIPES["sma"](plan_of("sma", sma={"checkpoints": [candidate, other]}), report)
     with pytest.raises(InvalidPlan, match="two at least"):
         RECIPES["sma"](plan_of("sma", sma={"checkpoints": [candidate]}), report)
