@@ -60,7 +60,8 @@ class Settings(BaseModel):
     dtype: Dtype = "auto"
     """What engines and training compute in. `auto`: bfloat16 where this machine is measured to be
     fast at it, else float32 (docs/machines.md)."""
-    max_model_len: int = Field(default=MAX_MODEL_LEN, ge=64)  # tokens of a prompt and its answer
+    max_model_len: int = Field(default=MAX_MODEL_LEN, ge=64)
+    """How many tokens a prompt and its answer may have together."""
     queue: Literal["cpu", "gpu"] = "cpu"
     """Which jobs a worker takes, and where new ones are queued."""
     host: str = "127.0.0.1"
