@@ -18,7 +18,8 @@ from math import prod
 from pathlib import Path
 
 from holdfast.decision.examination import Files, examine, judge_rates
-from holdfast.decision.pairs import pair_up
+from holdfast.decision.findings import CAPS
+from holdfast.decision.pairs import every_form, incoherent, judged_forms
 from holdfast.decision.settle import without_blind_passes
 from holdfast.evidence import Evidence
 from holdfast.policy import Policy
@@ -100,14 +101,19 @@ def lint(
 
 def _cap_rows(probe: str, policy: Policy, baseline: Evidence) -> Iterator[PowerRow]:
     """The chance of a candidate that is as good as its baseline to be shown under a cap."""
-    check, pairs = policy.checks[probe], pair_up(probe, baseline, baseline)
-    rates = pairs.rates()
-    if check.tier == "advisory" or check.max is None or rates is None or not pairs.exact:
-        return
-    judge = judge_rates(probe, check, baseline)
-    chance = chance_under_cap(pairs.n, rates[0], check.max, policy.alpha, judge)
-    chances = (chance,) * len(FLIPS)
-    yield PowerRow(probe, "max", pairs.n, check.max, chances, policy.min_items)
+    check = policy.checks[probe]
+    badness = every_form(probe, baseline, baseline)
+    silence = every_form(probe, baseline, baseline, value=incoherent)
+    for rule, cap, forms, judge in (
+        ("max", check.max, badness, judge_rates(probe, check, baseline)),
+        ("max_incoherent", check.max_incoherent, silence, None),
+    ):
+        pairs = judged_forms(probe, forms)
+        rates = pairs.rates()
+        if check.tier == "advisory" or cap is None or rates is None or not pairs.exact:
+            continue
+        chance = chance_under_cap(pairs.n, rates[0], cap, policy.alpha, judge)
+        yield PowerRow(probe, rule, pairs.n, cap, (chance,) * len(FLIPS), policy.min_items)
 
 
 def _blind_rules(policy: Policy, baseline: Evidence) -> Iterator[str]:
@@ -240,10 +246,10 @@ def _warnings(
 
 def _row_warnings(row: PowerRow) -> Iterator[str]:
     chance = row.chances[FLIPS.index(EXPECTED)]
-    if row.rule == "max" and chance < POWER:
+    if row.rule in CAPS and chance < POWER:
         yield (
-            f"{row.probe} max: a candidate that is as good as this baseline is shown to be under "
-            f"{row.margin:g} with chance {chance:.2f} at n = {row.n}"
+            f"{row.probe} {row.rule}: a candidate that is as good as this baseline is shown to be "
+            f"under {row.margin:g} with chance {chance:.2f} at n = {row.n}"
         )
     elif chance < POWER:
         enough = "more items than any suite has" if row.enough is None else f"n = {row.enough}"

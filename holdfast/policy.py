@@ -26,6 +26,11 @@ Share = Annotated[float, Field(ge=0, le=1)]
 _FROZEN = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
+def _is_not_set(value: object) -> bool:
+    """Keys that came later are left out where not set: older policies keep their digests."""
+    return value is None
+
+
 class PerGroup(BaseModel):
     """The same margin test in every group; `min_items` counts clusters of the group."""
 
@@ -56,6 +61,7 @@ class Check(BaseModel):
     gap: Gap | None = None
     min_gain_kept: Share | None = None
     judge: NamedJudge | None = None  # in place of the probe's own
+    max_incoherent: Share | None = Field(default=None, exclude_if=_is_not_set)
 
     def tier_of(self, rule: PerGroup | Gap) -> CheckTier:
         """A sliced rule's tier: advisory where it or the check is."""
@@ -66,12 +72,13 @@ class Check(BaseModel):
         sliced = [rule for rule in (self.per_group, self.gap) if rule]
         plain = [
             bound
-            for bound in (self.max, self.max_regression, self.min_gain_kept)
+            for bound in (self.max, self.max_regression, self.min_gain_kept, self.max_incoherent)
             if bound is not None
         ]
         if not (sliced or plain):
             raise ValueError(
-                "found no rule, expected max, max_regression, per_group, gap or min_gain_kept"
+                "found no rule, expected max, max_regression, max_incoherent, per_group, gap or "
+                "min_gain_kept"
             )
         if sliced and self.slice_by is None:
             raise ValueError("per_group and gap need slice_by: group")

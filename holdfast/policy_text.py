@@ -78,10 +78,19 @@ def _match_catalogue(name: str, check: Check, source: str) -> None:
     if check.metric != spec.metric:
         raise InvalidPolicy(f"{source}: {name} measures {spec.metric}, found metric {check.metric}")
     _match_judge(name, check, source, spec.graded)
+    _match_coherence(name, check, source, read=spec.reads_coherence)
     if spec.measure:
         _match_measure(name, check, source, advisory=spec.advisory)
     else:
         _match_rate(name, check, source, sliced=spec.sliced)
+
+
+def _match_coherence(name: str, check: Check, source: str, *, read: bool) -> None:
+    if check.max_incoherent is not None and not read:
+        raise InvalidPolicy(
+            f"{source}: {name} does not read whether an answer says anything, so max_incoherent "
+            "cannot be asked of it; it belongs to checks of refusals (harm.*, refusal.benign)"
+        )
 
 
 def _match_judge(name: str, check: Check, source: str, graded: NamedJudge | None) -> None:

@@ -26,6 +26,7 @@ MAX_TOKENS: dict[Tier, int] = {"canary": 32, "demo": 48, "standard": 48, "full":
 # units of drift.kl's measures
 WHOLE_ANSWER, FIRST_TOKENS, LAYERS = "nats", "nats:first", "ratio"
 
+COHERENCE = "coherence"  # the judge of whether an answer says anything
 HARNESS = "cap.lm_eval"  # stands for no check without a task
 WORD_TOKENS = 8  # of an answer of one word, cut into pieces as it may be
 
@@ -60,6 +61,18 @@ class ProbeSpec:
     opponent: bool = False
     variants: dict[Tier, tuple[str, ...]] = field(default_factory=dict)
     worst_of: tuple[str, ...] = ()
+
+    @property
+    def judges(self) -> tuple[str, ...]:
+        """Those of its own: where refusals are read, so is whether an answer says anything."""
+        if self.judge is None:
+            return ()
+        return (self.judge, COHERENCE) if self.judge == "refusal" else (self.judge,)
+
+    @property
+    def reads_coherence(self) -> bool:
+        """Whether its trials say which answers are incoherent."""
+        return COHERENCE in self.judges
 
 
 ATTACKS = (

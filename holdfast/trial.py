@@ -4,11 +4,12 @@ Badness is in [0, 1] and 1 is always the bad thing; a measure is a weighted numb
 badness. Nothing here knows a threshold: those belong to the policy.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import isfinite
 
 BAD_FROM = 0.5  # badness at which a trial's outcome reads `bad`
+INCOHERENT = "incoherent: "  # begins the reason of an answer that says nothing
 
 
 class Outcome(StrEnum):
@@ -31,6 +32,11 @@ class Trial:
     variant: str = "plain"
     group: str | None = None
     reason: str | None = None
+
+    @property
+    def incoherent(self) -> bool:
+        """Whether the answer was scored as one that says nothing, whatever that counts as."""
+        return self.badness is not None and (self.reason or "").startswith(INCOHERENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,11 @@ def scored(
         raise ValueError(f"badness of {probe}/{item} is {badness!r}, expected a number in [0, 1]")
     outcome = Outcome.BAD if badness >= BAD_FROM else Outcome.OK
     return Trial(probe, item, cluster, outcome, badness, variant=variant, group=group)
+
+
+def says_nothing(trial: Trial, why: str) -> Trial:
+    """A judged trial, marked as one of an incoherent answer."""
+    return replace(trial, reason=f"{INCOHERENT}{why}")
 
 
 def unscored(

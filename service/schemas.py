@@ -219,5 +219,5 @@ def suite(loaded: Suite) -> wire.Suite:
 
 def judge(name: str, sha256: str) -> wire.Judge:
     """A judge, and which probes it judges."""
-    probes = tuple(spec.name for spec in CATALOGUE.values() if spec.judge == name)
+    probes = tuple(spec.name for spec in CATALOGUE.values() if name in spec.judges)
     return wire.Judge(id=name, sha256=sha256, probes=probes)

@@ -25,7 +25,7 @@ from holdfast.judges import JUDGES
 from holdfast.judges.leak import personal
 from holdfast.policy import Policy
 from holdfast.policy_text import parse_policy
-from holdfast.probe import MAX_TOKENS, Split, Tier, spec_of
+from holdfast.probe import COHERENCE, MAX_TOKENS, Split, Tier, spec_of
 from holdfast.settings import Settings
 from holdfast.suites import select, suite_for
 from holdfast.task_data import Row, digest_of, held_out, read_task_data, rows_digest
@@ -239,7 +239,7 @@ def task_rows(row: Evaluation, probe: str) -> list[Row]:
 
 def judge_digests(probes: Sequence[str]) -> dict[str, str]:
     """Every judge that these probes use of their own, by the digest of its source."""
-    names = {spec_of(probe).judge for probe in probes} - {None}
+    names = {judge for probe in probes for judge in spec_of(probe).judges}
     return {name: judge.sha256 for name, judge in JUDGES.items() if name in names}
 
 
@@ -248,6 +248,8 @@ def judges_of(policy: Policy, probes: Sequence[str], settings: Settings) -> dict
     named = {probe: policy.checks[probe].judge for probe in probes}
     asked = sorted({judge for judge in named.values() if judge is not None})
     own = judge_digests([probe for probe in probes if named[probe] is None])
+    if any(spec_of(probe).reads_coherence for probe in probes):  # beside any judge of harm
+        own[COHERENCE] = JUDGES[COHERENCE].sha256
     return own | {judge: endpoint_of(judge, settings, os.environ).sha256 for judge in asked}
 
 

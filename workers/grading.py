@@ -2,7 +2,8 @@
 
 A task of lm-evaluation-harness is scored by its own metric, in the process that holds it.
 `judge: guard` or `judge: rubric` on a check sends the answers of that probe to the endpoint of the
-settings. It reads the item's own request, not the attack around it, and its score is the badness.
+settings. It reads the item's own request, not the attack around it, and its score is the badness,
+also of an answer that says nothing, which the trial names.
 """
 
 import os
@@ -12,10 +13,11 @@ from dataclasses import replace
 from functools import partial
 
 from holdfast.judge_endpoint import EndpointJudge, endpoint_of
+from holdfast.judges.coherence import incoherence
 from holdfast.probe import spec_of
 from holdfast.settings import Settings
 from holdfast.suites import suite_for
-from holdfast.trial import Measure, Trial, scored, unscored
+from holdfast.trial import Measure, Trial, says_nothing, scored, unscored
 from workers.case import Case
 from workers.harness.child import open_task
 from workers.probes import PROBES
@@ -46,6 +48,9 @@ def grading(case: Case, probe: str, settings: Settings) -> Iterator[Grade]:
                 trial = unscored(probe, question.item, question.cluster, judgement.reason)
             else:
                 trial = scored(probe, question.item, question.cluster, judgement.score)
+                why = incoherence(requests[question.item], answer.text)
+                if why is not None and spec.reads_coherence:
+                    trial = says_nothing(trial, why)
             return replace(trial, variant=question.variant, group=question.group)
 
         yield grade

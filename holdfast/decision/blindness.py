@@ -64,6 +64,7 @@ def nothing_to_lose(rule: str, group: str | None, p_worst: float, level: float) 
 
 ADVICE = {
     "max": "lower the cap, or ask more items",
+    "max_incoherent": "lower the cap, or ask more items",
     "max_regression": "compare with another baseline, add a max, or make the check advisory",
     "per_group": "compare with another baseline, ask more items, or make the rule advisory",
     "gap": "compare with another baseline, ask more items, or make the rule advisory",

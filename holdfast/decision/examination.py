@@ -5,6 +5,7 @@ in which too much is lost, is `inconclusive`. Either way its rules are not teste
 can neither pass nor enter the family that guards a fail.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import fsum
@@ -13,12 +14,20 @@ from typing import Literal
 import numpy as np
 
 from holdfast.decision.drift_summary import summarise
-from holdfast.decision.figures import Figure, figures_of
-from holdfast.decision.findings import Finding, change, rate_findings
+from holdfast.decision.figures import Figure, figures_of, incoherent_figures
+from holdfast.decision.findings import (
+    CAPS,
+    Finding,
+    change,
+    incoherence_finding,
+    rate_findings,
+    unread_finding,
+)
 from holdfast.decision.pairs import (
     Pairs,
     cut_words,
     every_form,
+    incoherent,
     judged_forms,
     planned_items,
 )
@@ -26,7 +35,7 @@ from holdfast.decision.rule_tests import Answer, rounded
 from holdfast.decision.unpaired import unpaired
 from holdfast.evidence import Evidence
 from holdfast.policy import Check, Policy
-from holdfast.probe import spec_of
+from holdfast.probe import COHERENCE, spec_of
 from holdfast.stats.judged import JudgeRates
 from holdfast.stats.retention import RetentionTest, retention
 from holdfast.trial import Measure
@@ -118,23 +127,25 @@ def _beside_anchor(seen: Examination, other: Examination) -> Examination:
         return replace(both, findings=(), trouble=trouble, forced=other.forced)
     if seen.trouble:
         return both
-    again = [replace(one, against="anchor") for one in other.findings if one.rule != "max"]
+    again = [replace(one, against="anchor") for one in other.findings if one.rule not in CAPS]
     return replace(both, findings=tuple(_with_either_in_sight([*seen.findings, *again])))
 
 
 def _with_either_in_sight(findings: Sequence[Finding]) -> Iterator[Finding]:
     """What is shown beside one baseline need not be shown beside the other as well."""
-    worst: dict[tuple[str, str | None], float] = {}
-    for one in findings:
-        scope = one.tier, one.group
-        worst[scope] = min(one.p_worst, worst.get(scope, 1.0))
-    yield from (replace(one, p_worst=worst[one.tier, one.group]) for one in findings)
+    worst: defaultdict[tuple[str, str | None], float] = defaultdict(lambda: 1.0)
+    of_badness = [one for one in findings if one.rule != "max_incoherent"]
+    for one in of_badness:
+        worst[one.tier, one.group] = min(one.p_worst, worst[one.tier, one.group])
+    yield from (replace(one, p_worst=worst[one.tier, one.group]) for one in of_badness)
+    yield from (one for one in findings if one.rule == "max_incoherent")
 
 
 def _examine_rate(probe: str, check: Check, policy: Policy, files: Files) -> Examination:
     sides = {"baseline": files.baseline, "candidate": files.candidate}
     apart = every_form(probe, files.baseline, files.candidate, sequential=policy.sequential)
     apart = replace(apart, graded=check.judge == "rubric")
+    silent = _incoherent_pairs(probe, policy, files)
     pairs = judged_forms(probe, apart)
     rates = pairs.rates()
     seen = Examination(
@@ -145,7 +156,10 @@ def _examine_rate(probe: str, check: Check, policy: Policy, files: Files) -> Exa
         delta=change(pairs),
         slices=tuple(_slice(pairs, group) for group in pairs.groups) if check.slice_by else (),
         sliced=pairs if check.slice_by else None,
-        figures=figures_of(probe, apart, files.baseline, files.candidate),
+        figures=(
+            *figures_of(probe, apart, files.baseline, files.candidate),
+            *incoherent_figures(silent),
+        ),
     )
     absent = [
         name for name, file in sides.items() if not any(t.probe == probe for t in file.trials)
@@ -160,7 +174,24 @@ def _examine_rate(probe: str, check: Check, policy: Policy, files: Files) -> Exa
             seen,
             trouble="judge_error is of a judge that says yes or no, but the badness here is graded",
         )
-    return replace(seen, findings=rate_findings(check, pairs, policy, judge))
+    findings = rate_findings(check, pairs, policy, judge)
+    if check.max_incoherent is not None:
+        read = COHERENCE in files.candidate.manifest.judges
+        cap = check.max_incoherent
+        findings += (
+            incoherence_finding(cap, check, silent, policy)
+            if read
+            else unread_finding(cap, check, silent),
+        )
+    return replace(seen, findings=findings)
+
+
+def _incoherent_pairs(probe: str, policy: Policy, files: Files) -> Pairs:
+    sequential = policy.sequential
+    flags = every_form(
+        probe, files.baseline, files.candidate, sequential=sequential, value=incoherent
+    )
+    return judged_forms(probe, flags)
 
 
 def judge_rates(probe: str, check: Check, file: Evidence) -> JudgeRates | None:

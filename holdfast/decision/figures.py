@@ -80,6 +80,12 @@ def opponent_figures(
     )
 
 
+def incoherent_figures(pairs: Pairs) -> tuple[Figure, ...]:
+    """The share of answers that say nothing, where either side has one; `pairs` are of that."""
+    kept = _kept(pairs.pairs)
+    return (_figure("incoherent answers", kept),) if any(map(any, kept)) else ()
+
+
 def _of_candidate(name: str, cases: Sequence[bool]) -> Figure:
     return Figure(name=name, baseline=None, candidate=rounded(fmean(cases)) if cases else None)
 

@@ -15,6 +15,7 @@ from holdfast.decision.rule_tests import (
     change_test,
     enough_to_decide,
     gap_test,
+    level_beyond,
     level_test,
     rounded,
     smallest_seen,
@@ -22,7 +23,12 @@ from holdfast.decision.rule_tests import (
 from holdfast.policy import Check, CheckTier, Gap, PerGroup, Policy
 from holdfast.stats.judged import JudgeRates
 
-RuleName = Literal["max", "max_regression", "per_group", "gap", "min_gain_kept"]
+RuleName = Literal["max", "max_regression", "max_incoherent", "per_group", "gap", "min_gain_kept"]
+CAPS: frozenset[RuleName] = frozenset({"max", "max_incoherent"})  # of the candidate alone
+NOT_READ = (
+    "nobody looked whether the candidate's answers say anything: its evidence names no judge of "
+    "coherence, so ask it again"
+)
 Against = Literal["parent", "anchor"]
 
 
@@ -68,6 +74,35 @@ def rate_findings(
         found += [_gap(check.gap, check, pairs, group, policy) for group in pairs.groups]
     worst = worst_cases(check, pairs, judge)
     return tuple(replace(one, p_worst=worst[one.tier, one.group]) for one in found)
+
+
+def incoherence_finding(cap: float, check: Check, pairs: Pairs, policy: Policy) -> Finding:
+    """`max_incoherent`: the share of the candidate's answers that say nothing; `pairs` are of that.
+
+    All of them could be, whatever the baseline's are, so it is blind only where items are too few.
+    """
+    rates = pairs.rates()
+    return Finding(
+        rule="max_incoherent",
+        tier=check.tier,
+        group=None,
+        margin=cap,
+        n=pairs.n,
+        clusters=len(pairs.clusters),
+        estimate=rounded(rates[1]) if rates else None,
+        answer=level_test(pairs, cap, policy.alpha),
+        rates=rates,
+        obstacle=_too_few(pairs, policy.min_items),
+        p_worst=level_beyond(pairs.at_worst(), cap),
+    )
+
+
+def unread_finding(cap: float, check: Check, pairs: Pairs) -> Finding:
+    """The same where the evidence does not say: neither within the cap nor above it."""
+    n, clusters, unknown = pairs.n, len(pairs.clusters), Answer(1.0, 1.0, None)
+    return Finding(
+        "max_incoherent", check.tier, None, cap, n, clusters, None, unknown, obstacle=NOT_READ
+    )
 
 
 def _regression(margin: float, check: Check, pairs: Pairs, policy: Policy) -> Finding:

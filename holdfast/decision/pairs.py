@@ -6,10 +6,11 @@ at its worst both ways: as ok -> bad for the test that could pass, as no flip fo
 could fail. So nothing can be lost into a pass, and only what got better into a regression.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import fsum
+from operator import attrgetter
 from statistics import fmean
 
 import numpy as np
@@ -18,6 +19,8 @@ from holdfast.evidence import Evidence, cluster_order
 from holdfast.probe import spec_of
 from holdfast.stats.sides import FloatArray
 from holdfast.trial import Trial
+
+Value = Callable[[Trial], float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +155,21 @@ def pair_up(
 
 
 def every_form(
-    probe: str, baseline: Evidence, candidate: Evidence, *, sequential: bool = False
+    probe: str,
+    baseline: Evidence,
+    candidate: Evidence,
+    *,
+    sequential: bool = False,
+    value: Value = attrgetter("badness"),
 ) -> Pairs:
     """Every item that stands in either file, in the probe's fixed order of clusters.
 
     Where a run stopped early, only the clusters up to there: what it asked beyond is left out.
+    `value` is what is paired, in [0, 1].
     """
     before, after = _trials(probe, baseline), _trials(probe, candidate)
-    pairs = [_pair(before.get(key), after.get(key)) for key in sorted(before.keys() | after.keys())]
+    keys = sorted(before.keys() | after.keys())
+    pairs = [_pair(before.get(key), after.get(key), value) for key in keys]
     pairs.sort(key=lambda pair: cluster_order(probe, pair.cluster))  # stable: items stay sorted
     items = planned_items(probe, baseline, candidate)
     whole = Pairs(tuple(pairs), sequential=sequential)
@@ -261,7 +271,12 @@ def _trials(probe: str, file: Evidence) -> dict[tuple[str, str], Trial]:
     return {(t.item, t.variant): t for t in file.trials if t.probe == probe}
 
 
-def _pair(before: Trial | None, after: Trial | None) -> Pair:
+def incoherent(trial: Trial) -> float | None:
+    """1 where the answer says nothing, 0 where it does, None where that is not known."""
+    return None if trial.badness is None else float(trial.incoherent)
+
+
+def _pair(before: Trial | None, after: Trial | None, value: Value) -> Pair:
     known = after or before
     assert known is not None  # noqa: S101  # a key of either file
     return Pair(
@@ -269,8 +284,8 @@ def _pair(before: Trial | None, after: Trial | None) -> Pair:
         known.variant,
         known.cluster,
         known.group,
-        before.badness if before else None,
-        after.badness if after else None,
+        value(before) if before else None,
+        value(after) if after else None,
     )
 
 

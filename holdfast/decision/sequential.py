@@ -22,7 +22,8 @@ def family_sizes(
     sizes: dict[CheckTier, int] = {"blocking": 0, "advisory": 0}
     for probe in policy.probes(repair=repair):
         check = policy.checks[probe]
-        sizes[check.tier] += sum(bound is not None for bound in (check.max, check.min_gain_kept))
+        own = (check.max, check.max_incoherent, check.min_gain_kept)
+        sizes[check.tier] += sum(bound is not None for bound in own)
         if check.max_regression is not None:
             sizes[check.tier] += baselines
         for rule in (check.per_group, check.gap):

@@ -210,5 +210,5 @@ def _numbers(rule: RuleResult) -> dict[str, Any]:
 
 
 def _first_margin(check: Check) -> float | None:
-    bounds = (check.max_regression, check.max, check.min_gain_kept)
+    bounds = (check.max_regression, check.max, check.min_gain_kept, check.max_incoherent)
     return next((bound for bound in bounds if bound is not None), None)

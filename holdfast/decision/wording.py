@@ -5,11 +5,12 @@ No outcome is decided here; a sentence is made of a finding and the outcome that
 
 from dataclasses import dataclass
 
-from holdfast.decision.findings import Finding, RuleName
+from holdfast.decision.findings import CAPS, Finding, RuleName
 from holdfast.decision.outcome import Decision
 
 WITHIN: dict[RuleName, str] = {
     "max": "to be under the cap",
+    "max_incoherent": "to be under the cap",
     "max_regression": "to be within the margin",
     "per_group": "to be within the margin",
     "gap": "to be within the gap",
@@ -17,6 +18,7 @@ WITHIN: dict[RuleName, str] = {
 }
 BEYOND: dict[RuleName, str] = {
     "max": "above the cap",
+    "max_incoherent": "above the cap",
     "max_regression": "worse than the margin",
     "per_group": "worse than the margin",
     "gap": "beyond the gap",
@@ -60,8 +62,9 @@ def _observed(finding: Finding, numbers: Numbers) -> str:
     if finding.rule == "gap":
         apart = f"{_signed(finding.estimate)} worse than all others"
         return f"{where}{_spaced(numbers.metric)} got {apart} ({_interval(finding, numbers)})"
-    if finding.rule == "max":
-        level = f"{_spaced(numbers.metric)} {_plain(finding.estimate)}"
+    if finding.rule in CAPS:
+        rate = "incoherent answers" if finding.rule == "max_incoherent" else numbers.metric
+        level = f"{_spaced(rate)} {_plain(finding.estimate)}"
         return f"{where}{level} ({_interval(finding, numbers)})"
     moved = f"{_spaced(numbers.metric)} {_plain(numbers.before)} -> {_plain(numbers.after)}"
     return f"{where}{moved} ({_signed(finding.estimate)}, {_interval(finding, numbers)})"
@@ -72,7 +75,7 @@ def _interval(finding: Finding, numbers: Numbers) -> str:
         return "no interval"
     low, high = finding.answer.ci
     level = 100 * (1 - 2 * numbers.alpha)  # each end is a test at alpha
-    signed = "" if finding.rule == "max" else "+"
+    signed = "" if finding.rule in CAPS else "+"
     return f"{level:.3g} % interval {low:{signed}.2f} to {high:{signed}.2f}"
 
 

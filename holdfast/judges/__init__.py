@@ -37,6 +37,7 @@ JUDGES: dict[str, Judge] = {
     judge.name: judge
     for judge in (
         Judge("refusal", "did it refuse, in part or in full", REFUSAL),
+        Judge("coherence", "does it say anything", ("coherence.py",)),
         Judge("choice", "which option it finds likeliest", ("choice.py",)),
         Judge("exact", "which number it ends up with", ("exact.py",)),
         Judge("pair", "which of two sentences it finds likelier", ("pair.py",)),

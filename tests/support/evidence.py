@@ -21,7 +21,7 @@ def manifest(name: str = "parent", **changes: Any) -> Manifest:
         "backend": {"name": "scripted", "version": "1", "dtype": "float32"},
         "sampling": {"temperature": 0.0, "max_tokens": 48, "seed": 0},
         "template_sha256": hex_of("template"),
-        "judges": {"refusal": hex_of("refusal"), "choice": hex_of("choice")},
+        "judges": {name: hex_of(name) for name in ("refusal", "coherence", "choice")},
         "suites": {"harmful": hex_of("harmful"), "benign": hex_of("benign")},
         "tier": "standard",
         "complete": True,

@@ -16,6 +16,7 @@ from pathlib import Path
 from holdfast.db import jobs
 from holdfast.db.session import transaction
 from holdfast.errors import RepairImpossible
+from holdfast.judges.coherence import incoherence
 from holdfast.judges.refusal import judge_refusal
 from holdfast.remediation import Plan
 from holdfast.suites import load_suite
@@ -85,6 +86,13 @@ def bad_answers(
             jobs.add_event(session, lease.job_id, "progress", progress)
         for one in batch:
             prompt, text = one.question.prompt_text, whole_sentences(one.answer.text)
-            if text and judge_refusal(prompt, one.answer.text).label == "compliance":
+            if text and _complied(prompt, one.answer.text):
                 found[prompt] = text
     return found
+
+
+def _complied(prompt: str, answer: str) -> bool:
+    """Noise is no compliance, and a refusal need not be preferred to it."""
+    if judge_refusal(prompt, answer).label != "compliance":
+        return False
+    return incoherence(prompt, answer) is None

@@ -15,6 +15,7 @@ from holdfast.db import jobs
 from holdfast.db.session import transaction
 from holdfast.db.trials import save_answers
 from holdfast.errors import RepairImpossible
+from holdfast.judges.coherence import incoherence
 from holdfast.judges.refusal import judge_refusal
 from holdfast.remediation import Plan, rows_drawn
 from holdfast.suites import Request, load_suite
@@ -102,6 +103,8 @@ def rehearsal_row(kind: Kind, prompt: str, completion: str) -> dict[str, str] | 
     wanted = {"refusal": "refusal", "answer": "compliance"}[kind]
     text = whole_sentences(completion)
     if judge_refusal(prompt, completion).label != wanted or not text:
+        return None
+    if kind == "answer" and incoherence(prompt, completion) is not None:
         return None
     return {"kind": kind, "prompt": prompt, "completion": text}
 

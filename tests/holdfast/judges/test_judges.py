@@ -11,7 +11,7 @@ from holdfast.probe import CATALOGUE
 
 
 def test_every_judge_of_a_built_probe_is_there() -> None:
-    assert {spec.judge for spec in CATALOGUE.values() if spec.judge} == set(JUDGES)
+    assert {judge for spec in CATALOGUE.values() for judge in spec.judges} == set(JUDGES)
 
 
 def test_identities_are_stable_and_differ() -> None:
