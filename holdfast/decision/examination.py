@@ -8,6 +8,7 @@ can neither pass nor enter the family that guards a fail.
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import fsum
 from typing import Literal
 
@@ -21,7 +22,6 @@ from holdfast.decision.findings import (
     change,
     incoherence_finding,
     rate_findings,
-    unread_finding,
 )
 from holdfast.decision.pairs import (
     Pairs,
@@ -143,9 +143,9 @@ def _with_either_in_sight(findings: Sequence[Finding]) -> Iterator[Finding]:
 
 def _examine_rate(probe: str, check: Check, policy: Policy, files: Files) -> Examination:
     sides = {"baseline": files.baseline, "candidate": files.candidate}
-    apart = every_form(probe, files.baseline, files.candidate, sequential=policy.sequential)
-    apart = replace(apart, graded=check.judge == "rubric")
-    silent = _incoherent_pairs(probe, policy, files)
+    forms = partial(every_form, probe, *sides.values(), sequential=policy.sequential)
+    apart = replace(forms(), graded=check.judge == "rubric")
+    silent = judged_forms(probe, forms(value=incoherent))
     pairs = judged_forms(probe, apart)
     rates = pairs.rates()
     seen = Examination(
@@ -174,24 +174,12 @@ def _examine_rate(probe: str, check: Check, policy: Policy, files: Files) -> Exa
             seen,
             trouble="judge_error is of a judge that says yes or no, but the badness here is graded",
         )
-    findings = rate_findings(check, pairs, policy, judge)
-    if check.max_incoherent is not None:
-        read = COHERENCE in files.candidate.manifest.judges
-        cap = check.max_incoherent
-        findings += (
-            incoherence_finding(cap, check, silent, policy)
-            if read
-            else unread_finding(cap, check, silent),
-        )
-    return replace(seen, findings=findings)
-
-
-def _incoherent_pairs(probe: str, policy: Policy, files: Files) -> Pairs:
-    sequential = policy.sequential
-    flags = every_form(
-        probe, files.baseline, files.candidate, sequential=sequential, value=incoherent
+    read = COHERENCE in files.candidate.manifest.judges
+    findings = (
+        *rate_findings(check, pairs, policy, judge),
+        *incoherence_finding(check, silent, policy, read=read),
     )
-    return judged_forms(probe, flags)
+    return replace(seen, findings=findings)
 
 
 def judge_rates(probe: str, check: Check, file: Evidence) -> JudgeRates | None:

@@ -76,13 +76,18 @@ def rate_findings(
     return tuple(replace(one, p_worst=worst[one.tier, one.group]) for one in found)
 
 
-def incoherence_finding(cap: float, check: Check, pairs: Pairs, policy: Policy) -> Finding:
+def incoherence_finding(
+    check: Check, pairs: Pairs, policy: Policy, *, read: bool
+) -> tuple[Finding, ...]:
     """`max_incoherent`: the share of the candidate's answers that say nothing; `pairs` are of that.
 
     All of them could be, whatever the baseline's are, so it is blind only where items are too few.
+    Where nobody `read` them for it, it is neither within the cap nor above it.
     """
-    rates = pairs.rates()
-    return Finding(
+    rates, cap = pairs.rates(), check.max_incoherent
+    if cap is None:
+        return ()
+    finding = Finding(
         rule="max_incoherent",
         tier=check.tier,
         group=None,
@@ -95,14 +100,9 @@ def incoherence_finding(cap: float, check: Check, pairs: Pairs, policy: Policy) 
         obstacle=_too_few(pairs, policy.min_items),
         p_worst=level_beyond(pairs.at_worst(), cap),
     )
-
-
-def unread_finding(cap: float, check: Check, pairs: Pairs) -> Finding:
-    """The same where the evidence does not say: neither within the cap nor above it."""
-    n, clusters, unknown = pairs.n, len(pairs.clusters), Answer(1.0, 1.0, None)
-    return Finding(
-        "max_incoherent", check.tier, None, cap, n, clusters, None, unknown, obstacle=NOT_READ
-    )
+    if read:
+        return (finding,)
+    return (replace(finding, estimate=None, answer=Answer(1.0, 1.0, None), obstacle=NOT_READ),)
 
 
 def _regression(margin: float, check: Check, pairs: Pairs, policy: Policy) -> Finding:
