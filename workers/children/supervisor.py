@@ -143,7 +143,7 @@ class RunnerEngine:
         What the operator says of threads goes before that.
         """
         given = dict(os.environ)
-        if self.backend.name == "vllm-cpu" and not any(name in given for name in THREADS):
+        if self.backend.name.endswith("-cpu") and not any(name in given for name in THREADS):
             given = {**given, **thread_environment(busy_cores(), len(os.sched_getaffinity(0)))}
         return runner_environment(self._settings.home, given, self._device_env)
 

@@ -1,8 +1,8 @@
-"""How many threads vLLM gets on a CPU, and whether each is bound to a core.
+"""How many threads an engine gets on a CPU, and whether vLLM binds each of them to a core.
 
-Its OpenMP threads wait for each other after every operation. Bound to cores that others use as
-well, all of them wait for the one that is not running, in every operation anew; so they are bound
-only where the cores are idle when the engine starts, and otherwise are fewer and free to move.
+OpenMP's threads wait for each other after every operation. Bound to cores that others use as well,
+all of them wait for the one that is not running, in every operation anew; so they are bound only
+where the cores are idle when the engine starts, and otherwise are fewer and free to move.
 """
 
 import os
@@ -18,7 +18,7 @@ IDLE, IOWAIT = 3, 4  # columns behind a processor's name
 
 
 def thread_environment(busy: float, cores: int) -> dict[str, str]:
-    """What tells vLLM about its threads, where others keep `busy` of `cores` cores at work."""
+    """What tells an engine about its threads, where others keep `busy` of `cores` cores at work."""
     if busy < BUSY_CORES:
         return {}
     return dict(zip(THREADS, ("nobind", str(max(1, cores - round(busy)))), strict=True))

@@ -19,6 +19,7 @@ TEMPLATE = (
     "{% for message in messages %}{{ message['role'] + ': ' + message['content'] + '\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
 )
+WIDTH = 0.03
 SHAPE: dict[str, Any] = {
     "vocab_size": 49152,
     "hidden_size": 576,
@@ -33,10 +34,16 @@ SHAPE: dict[str, Any] = {
 
 def write_random_model(folder: Path) -> None:
     """Write the checkpoint into `folder`."""
-    torch.manual_seed(0)
     ends: dict[str, Any] = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2}
-    model: Any = LlamaForCausalLM(LlamaConfig(**SHAPE, **ends, dtype=torch.bfloat16))
-    model.to(torch.bfloat16).save_pretrained(folder)
+    with torch.device("meta"):  # initialised once, below, and not by each of its layers
+        model: Any = LlamaForCausalLM(LlamaConfig(**SHAPE, **ends, dtype=torch.bfloat16))
+    model = model.to(torch.bfloat16).to_empty(device="cpu")
+    model.tie_weights()
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.uniform_(-WIDTH, WIDTH)
+    model.save_pretrained(folder)
     _bytes_tokenizer().save_pretrained(folder)
 
 

@@ -83,9 +83,10 @@ def test_a_speed_is_said_with_what_slows_it(
     assert ("HOLDFAST_DTYPE" in sentence) == ("set HOLDFAST_DTYPE" in words)
 
 
+@pytest.mark.timeout(600)
 def test_the_engine_is_timed_on_a_model_of_its_own(home: Path, tmp_path: Path) -> None:
     words = ("doctor", "--json")
-    done = holdfast(*words, cwd=tmp_path, timeout=280, home=home, engine="transformers")
+    done = holdfast(*words, cwd=tmp_path, timeout=560, home=home, engine="transformers")
     found = document(done)
     assert done.returncode == 0, done.stderr
     assert found["speed"]["tokens_per_second"] > 0
