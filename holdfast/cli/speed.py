@@ -67,5 +67,5 @@ def what_slows(measured: dict[str, Any]) -> Iterator[str]:
     if measured["busy_cores"] >= BUSY_CORES:
         yield (
             f"other programs keep {measured['busy_cores']:.1f} of {measured['cores']} cores at "
-            "work, so the engine's threads are fewer and bound to none; end those for its full speed"
+            "work, and the engine leaves those to them; end them for its full speed"
         )
