@@ -3,7 +3,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 export PYTHONSAFEPATH := 1
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types arrows up bench lock
+.PHONY: help setup demo test lint types arrows up bench lock check-families
 
 help:     ## print this
 	@grep -E '^[a-z%-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -28,6 +28,9 @@ arrows: setup    ## who may import whom
 
 up: setup    ## the embedded stack: Redis, SQLite, API, worker, sweeper
 	@.venv/bin/holdfast up
+
+check-families: setup    ## every tiny family on both engines, resumable; writes docs/models.md (F="llama mamba")
+	@.venv/bin/python -m benchmarks.families $(F)
 
 bench-%: setup    ## one benchmark: bench-merge, bench-judge, bench-error-rates, bench-demo, bench-tiers
 	@.venv/bin/python -m benchmarks.$(subst -,_,$*)

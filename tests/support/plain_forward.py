@@ -1,7 +1,6 @@
 """One row, one forward pass, no cache and no padding: the truth that engines are held to."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,6 @@ OPTIONS = [
     Continuation(text, option) for text in PROMPTS[1:4] for option in (" yes", " no way", "!")
 ]
 ANSWER = Sampling(10)  # the last prompts and their answers are longer than a tiny family's window
-
-
-@dataclass(frozen=True, slots=True)
-class Deviation:
-    """The worst difference of a score, in nats, and the prompts that were answered otherwise."""
-
-    nats: float
-    answers: tuple[str, ...] = ()
 
 
 class PlainModel:
@@ -55,15 +46,18 @@ class PlainModel:
         return str(self.tokenizer.decode(drawn, skip_special_tokens=True))
 
 
-def deviation(engine: Engine, folder: Path) -> Deviation:
-    """Scores and greedy answers of an engine that has opened `folder`, beside plain passes."""
-    plain = PlainModel(folder)
-    scores = dict(engine.logprobs(OPTIONS))
-    nats = max(abs(scores[at].logprob - plain.score(one)) for at, one in enumerate(OPTIONS))
-    together = dict(engine.generate(PROMPTS, ANSWER))
+def score_deviation(engine: Engine, folder: Path) -> float:
+    """The worst difference of a score, in nats, to plain passes of `folder`, which is open."""
+    plain, scores = PlainModel(folder), dict(engine.logprobs(OPTIONS))
+    return max(abs(scores[at].logprob - plain.score(one)) for at, one in enumerate(OPTIONS))
+
+
+def other_answers(engine: Engine, folder: Path) -> tuple[str, ...]:
+    """Prompts that are not answered greedily and alike, in a batch and alone."""
+    plain, together = PlainModel(folder), dict(engine.generate(PROMPTS, ANSWER))
     other = []
     for at, prompt in enumerate(PROMPTS):
         ((_, alone),) = engine.generate([prompt], ANSWER)
         if not together[at].text == alone.text == plain.answer(prompt, ANSWER.max_tokens):
             other.append(prompt)
-    return Deviation(nats, tuple(other))
+    return tuple(other)

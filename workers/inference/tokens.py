@@ -39,6 +39,16 @@ def load_noted_tokenizer(checkpoint: Path) -> tuple[Tokenizer, str | None]:
     )
 
 
+def same_tokenizer(one: Tokenizer, other: Tokenizer) -> bool:
+    """Whether both turn any text into the same tokens and back; False where that cannot be seen."""
+    if not (one.is_fast and other.is_fast):
+        return False
+    return bool(
+        one.backend_tokenizer.to_str() == other.backend_tokenizer.to_str()
+        and one.special_tokens_map == other.special_tokens_map
+    )
+
+
 def prompt_ids(tokenizer: Tokenizer, template: str | None, prompt: Prompt) -> list[int]:
     """Token ids of a raw text, or of a conversation with the assistant's turn opened or begun."""
     asked = prompt[:-1] if _is_begun(prompt) else prompt

@@ -1,17 +1,18 @@
 """vLLM: continuous batching on GPU and CPU, and weights swapped under a running engine.
 
-Starting takes most of a minute, so a checkpoint of the same architecture is loaded in place of the
-one before (about half a second), its prefix cache dropped. Tokenizer, stop tokens and template
-belong to each checkpoint and are handled here: vLLM sees token ids only, and its own idea of a
-generation config is switched off.
+Starting takes most of a minute, so a checkpoint is loaded in place of the one before (about half a
+second) where that is known to be exact (workers.inference.swapping), and its prefix cache dropped.
+Tokenizer, stop tokens and template belong to each checkpoint and are handled here: vLLM sees token
+ids only, and its own idea of a generation config is switched off.
 
 Answers are drawn from the engine's own stepping loop, which is what `LLM.generate` runs too, so
 they stream without costing throughput.
 """
 
 import json
+import logging
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,14 @@ from typing import Any
 from vllm import LLM, RequestOutput, SamplingParams
 from vllm.sampling_params import MAX_LOGPROB_TOKEN_IDS, RequestOutputKind
 
-from holdfast.checkpoint import same_architecture
 from holdfast.errors import CheckpointRefused, EngineFailed
 from holdfast.tokenizer_file import embedded_tokens, reads_alike, refuse_unknown_tokens
 from workers.engine import Backend, Completion, Continuation, Prompt, Sampling, Score, before
 from workers.inference.architecture import check_architecture
 from workers.inference.capacity import blaming_machine, check_memory
 from workers.inference.folder import FolderState, folder_state
+from workers.inference.stepping import step_through
+from workers.inference.swapping import EXACT_RELOADS, Layout, layout_of, restart_reason
 from workers.inference.tokens import (
     Tokenizer,
     continuation_ids,
@@ -34,22 +36,37 @@ from workers.inference.tokens import (
     load_noted_tokenizer,
     opening_ids,
     prompt_ids,
+    same_tokenizer,
     spoken,
     system_note,
 )
+from workers.inference.vllm_scores import choosing, score_of, scoring
 
 CPU_CACHE_BYTES = 1 << 30  # 45,000 tokens of a 135M model
 BLOCK_SIZE = 32  # vLLM's 128 on the CPU is longer than the prompts whose prefix is worth sharing
 
 
-class VllmEngine:
-    """One vLLM engine, started at the first `open`; `backend` decides its dtype and context."""
+log = logging.getLogger(__name__)
 
-    def __init__(self, backend: Backend, gpu_memory_utilization: float) -> None:
+
+class VllmEngine:
+    """One vLLM engine, started at the first `open`; `backend` decides its dtype and context.
+
+    `exact_reloads` names the families that may be swapped, by build of vLLM.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        gpu_memory_utilization: float,
+        exact_reloads: Mapping[tuple[str, str], frozenset[str]] = EXACT_RELOADS,
+    ) -> None:
         self.backend = backend
         self._gpu_memory_utilization = gpu_memory_utilization
         self._llm: LLM | None = None
+        self._exact_reloads = exact_reloads
         self._loaded: FolderState | None = None
+        self._layout: Layout | None = None
         self._template: str | None = None
         self._tokenizer: Tokenizer = None
         self._ends: tuple[int, ...] = ()
@@ -57,7 +74,7 @@ class VllmEngine:
         self._notes: list[str] = []
 
     def open(self, checkpoint: Path, template: str | None) -> None:
-        """Load weights, in place where the architecture is the one that is loaded already."""
+        """Load weights, in place of those that are loaded where that is known to be exact."""
         self._template = template
         state = folder_state(checkpoint)
         if state == self._loaded:
@@ -68,10 +85,11 @@ class VllmEngine:
             _model_length(checkpoint, self.backend.max_model_len),
             embedded_tokens(checkpoint),
         )
-        loaded, self._loaded = self._loaded, None
-        if _can_swap(loaded, checkpoint):
-            self._swap(checkpoint)
-        else:
+        layout = layout_of(checkpoint)
+        reason = self._restart_reason(layout, tokenizer)
+        self._loaded = self._layout = None
+        if reason or not self._swap(checkpoint):
+            log.info("vLLM starts on %s: %s", checkpoint, reason or "its prefix cache stayed")
             self.close()
             check_memory(checkpoint, self.backend)
             with blaming_machine():
@@ -79,7 +97,7 @@ class VllmEngine:
         self._tokenizer, self._embedded = tokenizer, embedded
         self._notes += [*notes, *([note] if note else [])]
         self._ends = end_ids(tokenizer, checkpoint)
-        self._loaded = state
+        self._loaded, self._layout = state, layout
 
     def generate(
         self, prompts: Sequence[Prompt], sampling: Sampling
@@ -119,14 +137,14 @@ class VllmEngine:
                 ids[index], start[index] = whole, prompt
         yield from self._single_tokens(letters)
         skipped: dict[int, list[int]] = {}
-        for index, output in self._run(_each(ids, _scoring(reuse_prefix=True))):
-            score = _score(output, ids[index], start[index])
+        for index, output in self._run(_each(ids, scoring(reuse_prefix=True))):
+            score = score_of(output, ids[index], start[index])
             if score is None:
                 skipped[index] = ids[index]
             else:
                 yield index, score
-        for index, output in self._run(_each(skipped, _scoring(reuse_prefix=False))):
-            score = _score(output, ids[index], start[index])
+        for index, output in self._run(_each(skipped, scoring(reuse_prefix=False))):
+            score = score_of(output, ids[index], start[index])
             if score is None:
                 raise EngineFailed("vLLM returned other prompt tokens than it was asked to score")
             yield index, score
@@ -141,7 +159,7 @@ class VllmEngine:
             for first in range(0, len(places), MAX_LOGPROB_TOKEN_IDS):
                 some = places[first : first + MAX_LOGPROB_TOKEN_IDS]
                 asked[some[0]] = list(prompt), {index: tokens[index] for index in some}
-        params = {at: (ids, _choosing(own.values())) for at, (ids, own) in asked.items()}
+        params = {at: (ids, choosing(own.values())) for at, (ids, own) in asked.items()}
         for at, output in self._run(params):
             drawn = output.outputs[0]
             step = drawn.logprobs[0] if drawn.logprobs else None
@@ -206,10 +224,19 @@ class VllmEngine:
             }
         return {"gpu_memory_utilization": self._gpu_memory_utilization}
 
-    def _swap(self, checkpoint: Path) -> None:
+    def _restart_reason(self, layout: Layout, tokenizer: Tokenizer) -> str | None:
+        """Why the engine has to start again; vLLM keeps the tokenizer that it started with."""
+        if self._llm is None or self._layout is None:
+            return "nothing is loaded"
+        if not same_tokenizer(self._tokenizer, tokenizer):
+            return "the tokenizers differ"
+        return restart_reason(self._layout, layout, self.backend, self._exact_reloads)
+
+    def _swap(self, checkpoint: Path) -> bool:
+        """Load weights in place; False where something computed by those before is still there."""
         llm = self._running
         llm.collective_rpc("reload_weights", kwargs={"weights_path": str(checkpoint)})
-        llm.reset_prefix_cache()
+        return bool(llm.reset_prefix_cache())
 
     def _completion(self, output: RequestOutput, opening: list[int]) -> Completion:
         drawn = output.outputs[0]
@@ -223,13 +250,7 @@ class VllmEngine:
         self, prompts: dict[int, tuple[list[int], SamplingParams]]
     ) -> Iterator[tuple[int, RequestOutput]]:
         """Put token ids to the engine and step it until all have come back."""
-        engine = self._running.llm_engine
-        for index, (ids, params) in prompts.items():
-            engine.add_request(f"{index}", {"prompt_token_ids": ids}, params)
-        while engine.has_unfinished_requests():
-            for output in engine.step():
-                if isinstance(output, RequestOutput) and output.finished:
-                    yield int(output.request_id), output
+        return step_through(self._running.llm_engine, prompts)
 
 
 def _drawing(
@@ -253,59 +274,6 @@ def _each(
     prompts: dict[int, list[int]], params: SamplingParams
 ) -> dict[int, tuple[list[int], SamplingParams]]:
     return {index: (ids, params) for index, ids in prompts.items()}
-
-
-def _choosing(tokens: Iterable[int]) -> SamplingParams:
-    """Log-probabilities of these tokens as the next one; the likeliest is drawn beside them."""
-    return SamplingParams(
-        max_tokens=1,
-        temperature=0.0,
-        logprob_token_ids=sorted(set(tokens)),
-        detokenize=False,
-        output_kind=RequestOutputKind.FINAL_ONLY,
-    )
-
-
-def _scoring(*, reuse_prefix: bool) -> SamplingParams:
-    """Log-probabilities of the prompt's own tokens.
-
-    vLLM leaves the prefix cache alone for such requests, because it returns nothing for tokens
-    that it finds there; we need nothing for the tokens of the shared prompt.
-    """
-    return SamplingParams(
-        max_tokens=1,
-        temperature=0.0,
-        prompt_logprobs=0,
-        detokenize=False,
-        skip_reading_prefix_cache=not reuse_prefix,
-        output_kind=RequestOutputKind.FINAL_ONLY,
-    )
-
-
-def _score(output: RequestOutput, ids: list[int], start: int) -> Score | None:
-    """The sum over `ids[start:]`, or None where the cache reached past the prompt.
-
-    Read from the end, since the list may begin behind what was cached, and token by token, since
-    rows that were never written hold anything.
-    """
-    continuation = ids[start:]
-    rows = (output.prompt_logprobs or [])[-len(continuation) :]
-    if (output.num_cached_tokens or 0) >= start or len(rows) < len(continuation):
-        return None
-    total, greedy = 0.0, True
-    for token, row in zip(continuation, rows, strict=True):
-        if row is None or token not in row:
-            return None
-        total += row[token].logprob
-        greedy = greedy and row[token].rank == 1
-    return Score(total, len(continuation), greedy)
-
-
-def _can_swap(loaded: FolderState | None, checkpoint: Path) -> bool:
-    """Whether the loaded files are still there to compare with, and of the same architecture."""
-    if loaded is None or folder_state(loaded[0]) != loaded:
-        return False
-    return same_architecture(loaded[0], checkpoint)
 
 
 def _model_length(checkpoint: Path, most: int) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.support.plain_forward import deviation
+from tests.support.plain_forward import other_answers, score_deviation
 from tests.support.tiny_families import build_tiny
 from workers.engine import Backend
 from workers.inference.batching import batches_of
@@ -20,9 +20,8 @@ def test_scores_and_answers_are_those_of_plain_forward_passes(family: str, tmp_p
     folder = build_tiny(family, tmp_path / "model", dtype=torch.float32)
     engine = TransformersEngine(Backend("transformers", "test", "float32"))
     engine.open(folder, None)
-    apart = deviation(engine, folder)
-    assert apart.nats < 1e-4
-    assert apart.answers == ()
+    assert score_deviation(engine, folder) < 1e-4
+    assert other_answers(engine, folder) == ()
 
 
 def test_rows_that_may_not_be_padded_stand_with_their_equals_alone() -> None:

@@ -1,0 +1,87 @@
+"""Every tiny family on both engines: `make check-families`, or with F="llama mamba" some of them.
+
+What a check found is saved at once, under the engine's version, so that a run that was stopped goes
+on where it was. A family takes a second on transformers and one to three minutes on vLLM, in a
+process of its own. docs/models.md is written from all that is saved; which families vLLM may reload
+in place is a literal table of workers/inference/swapping.py, and a test holds the two together.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from benchmarks.families import on_transformers
+from benchmarks.families.outcome import Outcome, measured, save
+from benchmarks.families.table import write_table
+from tests.support.tiny_families import FAMILIES
+from workers.backends import backend_of
+from workers.children.guard import end_session
+
+LIMIT = 900  # seconds; a family that has not ended by then has an outcome too
+
+# in this order on vLLM: what must be swapped, what must not be swapped unseen, and the rest
+FIRST = (
+    "llama", "mistral", "qwen2", "qwen3", "gemma2", "gpt_neox",
+    "mixtral", "qwen3_moe", "deepseek_v2", "glm4_moe", "gpt_oss",
+    "gemma3_text", "phi3", "olmo2", "granite", "smollm3", "qwen3_next", "jamba", "mamba",
+)  # fmt: skip
+
+
+def main() -> None:
+    """Check what has no outcome yet, and write the table."""
+    parser = argparse.ArgumentParser(prog="make check-families")
+    parser.add_argument("families", nargs="*")
+    parser.add_argument("--engine", choices=("transformers", "vllm"), action="append")
+    parser.add_argument("--again", action="store_true", help="also what has an outcome already")
+    options = parser.parse_args()
+    for engine in options.engine or ("transformers", "vllm"):
+        backend = backend_of(engine, "float32")
+        for family in options.families or in_order(FAMILIES):
+            key = (backend.name, backend.version, family)
+            if options.again or key not in measured():
+                outcome = outcome_of(engine, family)
+                save(key, outcome)
+                write_table()
+                print(f"{' '.join(key)}: {outcome.in_words()}", flush=True)
+
+
+def in_order(families: Iterable[str]) -> list[str]:
+    """Those named in FIRST before the others."""
+    return [*FIRST, *(family for family in families if family not in FIRST)]
+
+
+def outcome_of(engine: str, family: str) -> Outcome:
+    """Run one check; its crash is an outcome."""
+    if engine == "vllm":
+        return outcome_of_child(family)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            return on_transformers.check(family, Path(folder))
+        except Exception as error:  # noqa: BLE001  whatever a model's code raises
+            return Outcome(crashed=f"{type(error).__name__}: {error}")
+
+
+def outcome_of_child(family: str) -> Outcome:
+    """Run one check on vLLM, whose processes end with the child."""
+    command = [sys.executable, "-m", "benchmarks.families.on_vllm", family]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as child:
+        try:
+            output, errors = child.communicate(timeout=LIMIT)
+        except subprocess.TimeoutExpired:
+            return Outcome(crashed=f"no end within {LIMIT} seconds")
+        finally:
+            end_session(child.pid, grace=0.0)
+    if child.returncode == 0:
+        return Outcome(**json.loads(output.splitlines()[-1]))
+    lines = errors.strip().splitlines()
+    return Outcome(crashed=lines[-1] if lines else f"exit status {child.returncode}")
+
+
+if __name__ == "__main__":
+    main()

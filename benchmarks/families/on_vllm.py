@@ -1,0 +1,84 @@
+"""One family on vLLM: `python -m benchmarks.families.on_vllm FAMILY` prints an outcome as JSON.
+
+Two random checkpoints, A and B. The engine starts on A, B is loaded in its place, then A again; a
+second start on B gives the truth for B. The reload is exact where every greedy answer and every
+score of the swapped models equals that of the fresh ones, bit for bit. Before the first swap a call
+is dropped half-way, so that a request left in the engine would show.
+"""
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.families.outcome import Outcome
+from holdfast.errors import CheckpointRefused
+from tests.support.plain_forward import ANSWER, OPTIONS, PROMPTS, score_deviation
+from tests.support.tiny_families import build_tiny
+from workers.backends import backend_of
+from workers.children.environment import runner_environment
+from workers.engine import Engine, Score
+from workers.inference.swapping import layout_of, restart_reason
+
+DTYPE = "bfloat16"
+RIGHT_WITHIN = 0.1  # nats of a few tokens: bfloat16 beside float32 on the same weights
+
+
+class Answers(NamedTuple):
+    """What two engines with the same weights give alike."""
+
+    texts: list[str]
+    scores: list[Score]
+
+
+def answers(engine: Engine) -> Answers:
+    """Greedy answers and scores, in the order of their questions."""
+    texts, scores = dict(engine.generate(PROMPTS, ANSWER)), dict(engine.logprobs(OPTIONS))
+    return Answers([texts[at].text for at in sorted(texts)], [scores[at] for at in sorted(scores)])
+
+
+def drop_a_call(engine: Engine) -> None:
+    """Ask in another order and leave after one answer: a request left over would be misfiled."""
+    dropped = iter(engine.generate(PROMPTS[::-1], ANSWER))
+    next(dropped)
+    dropped.close()
+
+
+def check(family: str, scratch: Path) -> Outcome:
+    """Start, swap, swap back, start on the other; what vLLM does not load is an outcome too."""
+    from workers.inference.vllm_engine import VllmEngine
+
+    a, b = (build_tiny(family, scratch / name, seed=seed) for seed, name in enumerate("ab"))
+    layout = layout_of(a)
+    backend = backend_of("vllm", DTYPE)
+    allowed = {(backend.name, backend.version): frozenset({layout.config["model_type"]})}
+    if reason := restart_reason(layout, layout_of(b), backend, allowed):
+        raise AssertionError(f"{family} would not be swapped whatever the table says: {reason}")
+    engine = VllmEngine(backend, 0.85, exact_reloads=allowed)
+    try:
+        engine.open(a, None)
+    except CheckpointRefused as error:
+        return Outcome(refused=str(error))
+    nats = score_deviation(engine, a)
+    fresh_a = answers(engine)
+    drop_a_call(engine)
+    undisturbed = answers(engine) == fresh_a
+    engine.open(b, None)
+    swapped_b = answers(engine)
+    engine.open(a, None)
+    swapped_a = answers(engine)
+    engine.close()
+    engine.open(b, None)
+    fresh_b = answers(engine)
+    engine.close()
+    exact = undisturbed and fresh_a == swapped_a != fresh_b == swapped_b
+    return Outcome(nats=nats, right=nats < RIGHT_WITHIN, reload_exact=exact)
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ.update(runner_environment(Path(folder), os.environ, {}))
+        outcome = check(sys.argv[1], Path(folder))
+    print(json.dumps(outcome.fields()))
