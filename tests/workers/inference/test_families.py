@@ -15,7 +15,7 @@ from workers.inference.batching import batches_of
 from workers.inference.transformers_engine import TransformersEngine
 
 
-@pytest.mark.parametrize("family", ["gemma2", "mamba", "qwen3_next"])
+@pytest.mark.parametrize("family", ["bamba", "gemma2", "mamba"])
 def test_scores_and_answers_are_those_of_plain_forward_passes(family: str, tmp_path: Path) -> None:
     folder = build_tiny(family, tmp_path / "model", dtype=torch.float32)
     engine = TransformersEngine(Backend("transformers", "test", "float32"))
