@@ -22,6 +22,7 @@ from workers.children.environment import runner_environment
 from workers.engine import Engine, Score
 from workers.inference.swapping import layout_of, restart_reason
 
+HOME = Path(".holdfast").absolute()  # where vLLM remembers what it looked up of a model's class
 DTYPE = "bfloat16"
 RIGHT_WITHIN = 0.1  # nats of a few tokens: bfloat16 beside float32 on the same weights
 
@@ -78,7 +79,7 @@ def check(family: str, scratch: Path) -> Outcome:
 
 
 if __name__ == "__main__":
+    os.environ.update(runner_environment(HOME, os.environ, {}))
     with tempfile.TemporaryDirectory() as folder:
-        os.environ.update(runner_environment(Path(folder), os.environ, {}))
         outcome = check(sys.argv[1], Path(folder))
     print(json.dumps(outcome.fields()))
