@@ -24,6 +24,7 @@
     ├── Transient              the world was unwell; the job goes back to the queue
     │   ├── LeaseLost          another worker holds the job now, or it was canceled
     │   ├── Unreachable        server, broker or database did not answer
+    │   ├── CheckpointTouched  its files were written while they were in use, to the same content
     │   └── QueueFull          429
     └── HarnessError           our fault or the machine's; the job fails, its verdict stays null
         ├── EngineFailed
@@ -170,6 +171,10 @@ class LeaseLost(Transient):
 
 class Unreachable(Transient):
     """A server, broker or database did not answer in time."""
+
+
+class CheckpointTouched(Transient):
+    """Files of a checkpoint were touched while they were in use; what was computed is not kept."""
 
 
 class QueueFull(Transient):

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from holdfast.checkpoint import admit
 from holdfast.errors import InvalidPlan, InvalidTaskData
+from holdfast.view_paths import digest_of_view
 from training.model import attention_of
 from training.output import replaced
 from training.precision import trains_in_bf16
@@ -53,7 +54,7 @@ def cache_file(folder: Path, checkpoint: Path, reference: nn.Module) -> Path:
         raise InvalidPlan(f"reference_cache {folder} is no folder; name one, or a new place")
     where = next(reference.parameters()).device
     parts = [
-        admit(str(checkpoint.resolve()), [checkpoint.resolve().parent]).digest,
+        digest_of_view(checkpoint) or admit(str(checkpoint), [checkpoint.resolve().parent]).digest,
         where.type,
         "bf16" if trains_in_bf16(where) else "fp32",
         attention_of(reference),

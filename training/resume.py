@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from holdfast.errors import InvalidPlan
 from holdfast.remediation import Plan
+from holdfast.view_paths import without_places
 from training.model import trained_weights
 from training.output import replaced
 from training.parallel import agreed, placed, placed_like, whole
@@ -152,4 +153,5 @@ def plan_digest(plan: Plan) -> str:
     """64 hex over everything in a plan that changes what its steps do, and over the task's rows."""
     places = {"output", "reference_cache", "resume", "save_seconds"}
     rows = b"" if plan.task_data is None else plan.task_data.read_bytes()
-    return hashlib.sha256(plan.model_dump_json(exclude=places).encode() + rows).hexdigest()
+    document = without_places(plan.model_dump_json(exclude=places))
+    return hashlib.sha256(document.encode() + rows).hexdigest()

@@ -10,37 +10,50 @@ import fcntl
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from holdfast.checkpoint import CheckpointRef, admit, verify_unchanged
+from holdfast.adapter import AdmittedCheckpoint
+from holdfast.checkpoint import CheckpointRef, admit, admitted_model, ref_of, verify_unchanged
 from holdfast.errors import CheckpointRefused
 from holdfast.evaluation import DEADLINE_SECONDS
 from holdfast.remediation import Plan
+from workers.loading import naming_sources, require_untouched
+from workers.views import StagedCheckpoint
 from workers.worker import Worker
 
 FOLDER = "merged"
 UNUSED_SECONDS = 2 * DEADLINE_SECONDS
 
 
-def whole(worker: Worker, ref: CheckpointRef) -> CheckpointRef:
-    """The merged folder of a base and its adapter, under their own name and digest."""
+def whole(worker: Worker, pair: AdmittedCheckpoint) -> StagedCheckpoint:
+    """The merged folder of an open base and its adapter, under their own name and digest."""
+    ref = pair.ref
     folder = worker.settings.home / FOLDER / ref.digest.removeprefix("sha256:")
     folder.parent.mkdir(parents=True, exist_ok=True)
     record = folder.with_suffix(".digest")
     with locked(record) as kept:
         record.touch()
-        found = cached(folder, kept.read())
-        if found is None:
+        if cached(folder, digest := kept.read()) is None:
             forget_unused(folder.parent, time.time() - UNUSED_SECONDS)
             shutil.rmtree(folder, ignore_errors=True)
-            found = merged(worker, ref, folder)
+            digest = merged(worker, pair, folder)
             kept.seek(0)
             kept.truncate()
-            kept.write(found.digest)
-    return replace(found, name=ref.name, digest=ref.digest)
+            kept.write(digest)
+        return staged(worker, folder, digest, ref)
+
+
+def staged(worker: Worker, folder: Path, digest: str, pair: CheckpointRef) -> StagedCheckpoint:
+    """The view of a merged folder that holds `digest`, known as the pair that it was made of."""
+    with ExitStack() as descriptors:
+        found = admitted_model(str(folder), [folder.parent], descriptors)
+        ref = ref_of(found)
+        if ref.digest != digest:
+            raise CheckpointRefused(f"{folder} was changed after it was merged; try again")
+        return worker.views.stage(replace(ref, name=pair.name, digest=pair.digest), found)
 
 
 @contextmanager
@@ -74,14 +87,22 @@ def cached(folder: Path, digest: str) -> CheckpointRef | None:
     return found if found.digest == digest else None
 
 
-def merged(worker: Worker, ref: CheckpointRef, folder: Path) -> CheckpointRef:
-    """Have a child merge what was admitted; CheckpointRefused if it changed meanwhile."""
-    plan = Plan(recipe="merge_adapter", baseline=ref.path, adapter=ref.adapter, output=folder)
+def merged(worker: Worker, pair: AdmittedCheckpoint, folder: Path) -> str:
+    """Have a child merge what was admitted, and return the digest of the sum.
+
+    Raises CheckpointRefused if either changed meanwhile.
+    """
+    parts = [worker.views.stage(pair.ref, part) for part in (pair.model, pair.adapter) if part]
+    base, adapter = (part.path for part in parts)
+    plan = Plan(recipe="merge_adapter", baseline=base, adapter=adapter, output=folder)
     workspace = worker.settings.home / "work" / f"merge-{folder.name[:32]}"
     workspace.mkdir(parents=True, exist_ok=True)
     file = workspace / "plan.json"
     file.write_text(plan.model_dump_json(indent=2))
-    for _ in worker.training.run(file):
-        pass
-    verify_unchanged(ref)
-    return admit(str(folder), [folder.parent])
+    with naming_sources(*parts):
+        for _ in worker.training.run(file):
+            pass
+    for part in parts:
+        require_untouched(worker, part)
+    verify_unchanged(pair.ref)
+    return admit(str(folder), [folder.parent]).digest

@@ -18,6 +18,7 @@ from holdfast.db.trials import find_answers
 from holdfast.errors import CheckpointRefused
 from workers.case import Case, Side
 from workers.engine import Backend
+from workers.loading import load, require_untouched
 from workers.probes.question import Answer, Question, ask
 from workers.worker import Worker
 
@@ -61,13 +62,14 @@ def answered(
         return
     open_side(worker, case, side)
     for asked, answer in ask(worker.engine, unknown, case.sampling):
+        require_untouched(worker, side.checkpoint)
         yield Answered(asked, answer, keys[asked], fresh=True)
 
 
 def open_side(worker: Worker, case: Case, side: Side) -> None:
     """Have the engine load one side; a refusal says whose checkpoint it is."""
     try:
-        worker.engine.open(side.checkpoint.path, case.template_of(side))
+        load(worker, side.checkpoint, case.template_of(side))
     except CheckpointRefused as error:
         raise CheckpointRefused(f"the {side.name}: {error}") from error
 

@@ -8,13 +8,14 @@ how much of its gain was kept.
 import hashlib
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from holdfast.adapter import admitted
+from holdfast.adapter import admitted_checkpoint
 from holdfast.budget import Limits, limits_of
-from holdfast.checkpoint import CheckpointRef, chat_template
+from holdfast.checkpoint import chat_template
 from holdfast.db.catalogue import require_unaligned
 from holdfast.db.evaluations import get_evaluation, get_remediation
 from holdfast.db.session import reading
@@ -35,6 +36,7 @@ from workers.engine import Sampling
 from workers.harness.child import plan_task
 from workers.probes import COMPARED, PROBES, memory
 from workers.probes.question import Question
+from workers.views import StagedCheckpoint
 from workers.worker import Worker
 
 RETENTION = "task.retention"
@@ -47,7 +49,7 @@ class Side:
     """One checkpoint of the comparison: `baseline`, `anchor`, `candidate` or `repaired`."""
 
     name: str
-    checkpoint: CheckpointRef
+    checkpoint: StagedCheckpoint
     probes: tuple[str, ...]
 
 
@@ -94,7 +96,7 @@ class Repair:
     recipe: str
     options: dict[str, Any]
     task_data: Path | None
-    unaligned: Path | None
+    unaligned: StagedCheckpoint | None
     workspace: Path
     output: Path
 
@@ -164,24 +166,27 @@ def load_repair(worker: Worker, remediation_id: str) -> Repair:
         recipe=row.recipe,
         options=row.options,
         task_data=Path(evaluation.task_data) if evaluation.task_data else None,
-        unaligned=None if before is None else readmit(worker, before).path,
+        unaligned=None if before is None else readmit(worker, before),
         workspace=home / "work" / remediation_id,
         output=home / "checkpoints" / remediation_id,
     )
 
 
-def readmit(worker: Worker, row: Checkpoint) -> CheckpointRef:
-    """Admit a registered checkpoint again; refused when its content is no longer the same.
+def readmit(worker: Worker, row: Checkpoint) -> StagedCheckpoint:
+    """Admit a registered checkpoint again, and stage it; refused when its content is another.
 
     One that is a base and an adapter is merged, and whole from here on.
     """
-    found = admitted(row.path, row.adapter, worker.settings.roots)
-    if found.digest != row.digest:
-        raise CheckpointRefused(
-            f"{row.path} holds {found.digest}, registered as {row.digest}: "
-            "a checkpoint never changes; register the new content as a checkpoint of its own"
-        )
-    return found if found.adapter is None else whole(worker, found)
+    with ExitStack() as descriptors:
+        found = admitted_checkpoint(row.path, row.adapter, worker.settings.roots, descriptors)
+        if found.ref.digest != row.digest:
+            raise CheckpointRefused(
+                f"{row.path} holds {found.ref.digest}, registered as {row.digest}: "
+                "a checkpoint never changes; register the new content as a checkpoint of its own"
+            )
+        if found.adapter is not None:
+            return whole(worker, found)
+        return worker.views.stage(found.ref, found.model)
 
 
 def plan(

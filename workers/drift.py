@@ -21,6 +21,7 @@ from holdfast.db.trials import Saved, save_trials, saved_items
 from holdfast.errors import CallerError
 from workers.case import Case, Side
 from workers.free_memory import fits_beside_engine
+from workers.loading import naming_sources, require_untouched
 from workers.probes import drift
 from workers.probes.question import Generate, Question
 from workers.spending import spent_so_far
@@ -45,12 +46,17 @@ def measure_drift(worker: Worker, lease: jobs.Lease, case: Case) -> None:
         note(worker, lease, {"probe": drift.NAME, "not_measured": over})
         return
     sides = {side.name: side for side in case.sides}
-    job = job_of(case, sides["baseline"], sides["candidate"], asked)
+    pair = (sides["baseline"], sides["candidate"])
+    job = job_of(case, *pair, asked)
     folder = worker.settings.home / "work" / f"{case.evaluation_id}.drift"
     if not fits_beside_engine(worker.engine.backend.name, memory_of(sides.values())):
         worker.engine.close()
     try:
-        lines = run_child(worker, {**job, "scratch": str(folder / "scratch")})
+        views = {side.name: str(side.checkpoint.path) for side in pair}
+        with naming_sources(*(side.checkpoint for side in pair)):
+            lines = run_child(worker, {**job, **views, "scratch": str(folder / "scratch")})
+        for side in pair:
+            require_untouched(worker, side.checkpoint)
     except CallerError as error:
         note(worker, lease, {"probe": drift.NAME, "not_measured": str(error)})
         return
@@ -69,11 +75,11 @@ def measure_drift(worker: Worker, lease: jobs.Lease, case: Case) -> None:
 def job_of(
     case: Case, baseline: Side, candidate: Side, asked: tuple[Question, ...]
 ) -> dict[str, object]:
-    """What the child is told."""
+    """What is measured; the child is told the views of the two folders."""
     first = asked[0].asks[0]
     return {
-        "baseline": str(baseline.checkpoint.path),
-        "candidate": str(candidate.checkpoint.path),
+        "baseline": str(baseline.checkpoint.ref.path),
+        "candidate": str(candidate.checkpoint.ref.path),
         "template": case.template,
         "prompts": {question.item: question.prompt_text for question in asked},
         "max_tokens": first.max_tokens if isinstance(first, Generate) else drift.MAX_TOKENS,

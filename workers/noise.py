@@ -9,11 +9,13 @@ on a near tie turns over. Writes FOLDER/first.jsonl and FOLDER/second.jsonl, evi
 
 import argparse
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
-from holdfast.checkpoint import CheckpointRef, admit, chat_template, template_digest
+from holdfast.checkpoint import admitted_model, chat_template, ref_of, template_digest
+from holdfast.errors import CheckpointTouched
 from holdfast.evidence import Evidence, Manifest, gather, render_evidence
 from holdfast.probe import MAX_TOKENS, Tier, spec_of
 from holdfast.settings import Settings, read_settings
@@ -24,6 +26,7 @@ from workers.children.supervisor import RunnerEngine
 from workers.engine import Engine, Sampling
 from workers.probes import PROBES
 from workers.probes.question import Question, ask
+from workers.views import StagedCheckpoint, Views
 
 PROBES_OF_ANSWERS = ("harm.direct", "refusal.benign")
 
@@ -37,16 +40,24 @@ def main() -> None:
     parser.add_argument("--probes", nargs="+", default=list(PROBES_OF_ANSWERS))
     options = parser.parse_args()
     settings = read_settings()
-    checkpoint = admit(options.checkpoint, (*settings.roots, Path(options.checkpoint).parent))
     planned = {probe: questions_of(probe, options.tier, settings) for probe in options.probes}
     options.folder.mkdir(parents=True, exist_ok=True)
-    for name, backwards in (("first", False), ("second", True)):
-        engine = RunnerEngine(settings)
-        try:
-            evidence = asked(engine, checkpoint, planned, options.tier, backwards=backwards)
-        finally:
-            engine.close()
-        (options.folder / f"{name}.jsonl").write_bytes(render_evidence(evidence))
+    with closing(Views(settings.home)) as views:
+        checkpoint = staged(views, options.checkpoint, settings)
+        for name, backwards in (("first", False), ("second", True)):
+            with closing(RunnerEngine(settings)) as engine:
+                evidence = asked(engine, checkpoint, planned, options.tier, backwards=backwards)
+            if not checkpoint.view.untouched():
+                raise CheckpointTouched(f"{options.checkpoint} was touched meanwhile; ask again")
+            (options.folder / f"{name}.jsonl").write_bytes(render_evidence(evidence))
+
+
+def staged(views: Views, named: str, settings: Settings) -> StagedCheckpoint:
+    """The view of a folder that the operator names, wherever it lies."""
+    with ExitStack() as descriptors:
+        roots = (*settings.roots, Path(named).resolve().parent)
+        found = admitted_model(named, roots, descriptors)
+        return views.stage(ref_of(found), found)
 
 
 def questions_of(probe: str, tier: Tier, settings: Settings) -> tuple[Question, ...]:
@@ -60,7 +71,7 @@ def questions_of(probe: str, tier: Tier, settings: Settings) -> tuple[Question, 
 
 def asked(
     engine: RunnerEngine,
-    checkpoint: CheckpointRef,
+    checkpoint: StagedCheckpoint,
     planned: Mapping[str, Sequence[Question]],
     tier: Tier,
     *,

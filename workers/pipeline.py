@@ -29,6 +29,7 @@ from workers.asking import run_probe
 from workers.case import Case, load_case
 from workers.drift import measure_drift
 from workers.gathered import evidence_of, manifests_of
+from workers.loading import require_untouched
 from workers.looks import looks, newly_shown, stopping
 from workers.probes import COMPARED
 from workers.repairs.ladder import next_repair
@@ -46,7 +47,8 @@ def evaluate(worker: Worker, lease: jobs.Lease) -> None:
         stops = ask_all(worker, lease, case)
         measure_drift(worker, lease, case)
     for side in case.sides:
-        verify_unchanged(side.checkpoint)
+        require_untouched(worker, side.checkpoint)
+        verify_unchanged(side.checkpoint.ref)
     with transaction(worker.database) as session:
         jobs.fence(session, lease)
         save_manifests(session, worker, case, stops)

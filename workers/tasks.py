@@ -36,6 +36,7 @@ from workers.main import app, settings
 from workers.repairs import climb
 from workers.repairs.ladder import ladder_of, next_repair
 from workers.repairs.leftovers import clear, clear_ended
+from workers.views import Views
 from workers.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ def this_worker() -> Worker:
         broker=app,
         engine=RunnerEngine(settings),
         training=TrainingChild(settings),
+        views=Views(settings.home),
     )
 
 
@@ -85,6 +87,8 @@ def run(worker: Worker, lease: jobs.Lease) -> None:
             raise
         except Exception as error:  # noqa: BLE001  the task boundary: every error ends a job here
             end(worker, lease, error, beat.lost)
+        finally:
+            worker.views.close_unused(worker.engine.loaded)
 
 
 def hand_over(worker: Worker, lease: jobs.Lease) -> None:

@@ -1,4 +1,4 @@
-"""What one pool child holds for its whole life: one device, one warm engine, a trainer."""
+"""What one pool child holds for its whole life: one device, one warm engine, a trainer, views."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,7 @@ from sqlalchemy import Engine as Database
 from holdfast.settings import Settings
 from workers.children.supervisor import RunnerEngine
 from workers.children.training_child import TrainingChild
+from workers.views import Views
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Worker:
     broker: Celery
     engine: RunnerEngine
     training: TrainingChild
+    views: Views
 
     def stop(self) -> None:
         """End whatever is computing, from any thread; what it had not said yet is lost."""

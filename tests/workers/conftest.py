@@ -25,6 +25,7 @@ from tests.support.ladders import climbing
 from tests.support.stack import scripted_checkpoint
 from workers.children.supervisor import RunnerEngine
 from workers.children.training_child import TrainingChild
+from workers.views import Views
 from workers.worker import Worker
 
 POLICY = """\
@@ -56,9 +57,11 @@ def worker(settings: Settings, database: Engine) -> Iterator[Worker]:
         broker=broker,
         engine=RunnerEngine(settings),
         training=TrainingChild(settings),
+        views=Views(settings.home),
     )
     yield made
     made.engine.close()
+    made.views.close()
     broker.close()
 
 

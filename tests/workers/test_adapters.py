@@ -3,11 +3,12 @@
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from holdfast.adapter import admitted
+from holdfast.adapter import admitted, admitted_checkpoint
 from holdfast.checkpoint import CheckpointRef, admit
 from holdfast.db import jobs
 from holdfast.db.catalogue import register_checkpoint
@@ -19,6 +20,7 @@ from tests.support.folders import write_tensors
 from workers.adapters import FOLDER, cached, forget_unused, locked, whole
 from workers.case import load_case
 from workers.pipeline import evaluate
+from workers.views import StagedCheckpoint
 from workers.worker import Worker
 
 Queue = Callable[..., str]
@@ -45,6 +47,15 @@ def ref(tuned: Path, worker: Worker) -> CheckpointRef:
     return admitted(str(tuned), str(tuned.parent / "lora"), worker.settings.roots)
 
 
+def merge(worker: Worker, ref: CheckpointRef) -> StagedCheckpoint:
+    """What `readmit` does of the pair."""
+    with ExitStack() as descriptors:
+        pair = admitted_checkpoint(
+            str(ref.path), str(ref.adapter), worker.settings.roots, descriptors
+        )
+        return whole(worker, pair)
+
+
 @pytest.fixture
 def children(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The plans that training children were started with."""
@@ -62,20 +73,21 @@ def children(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 def test_it_is_merged_once_and_again_only_if_the_cache_was_touched(
     worker: Worker, ref: CheckpointRef, children: list[Path]
 ) -> None:
-    first = whole(worker, ref)
-    assert (first.digest, first.name, first.adapter) == (ref.digest, "tuned+lora", None)
-    assert first.path.parent == worker.settings.home / FOLDER
-    assert admit(str(first.path), [first.path.parent]).digest != ref.digest
-    assert whole(worker, ref) == first
+    first = merge(worker, ref)
+    folder = first.ref.path
+    assert (first.digest, first.name, first.ref.adapter) == (ref.digest, "tuned+lora", None)
+    assert folder.parent == worker.settings.home / FOLDER
+    assert f"sha256:{first.path.name}" == admit(str(folder), [folder.parent]).digest != ref.digest
+    assert merge(worker, ref) == first
     assert len(children) == 1
-    (first.path / "config.json").write_text('{"model_type": "gpt2"}')
-    assert whole(worker, ref) == first
+    (folder / "config.json").write_text('{"model_type": "gpt2"}')
+    assert merge(worker, ref) == first
     assert len(children) == 2
-    kept = first.path.with_suffix(".digest").read_text()
-    assert cached(first.path, kept) is not None
-    assert cached(first.path, "") is None  # killed before it was written down
-    (first.path / "model.safetensors").unlink()
-    assert cached(first.path, kept) is None
+    kept = folder.with_suffix(".digest").read_text()
+    assert cached(folder, kept) is not None
+    assert cached(folder, "") is None  # killed before it was written down
+    (folder / "model.safetensors").unlink()
+    assert cached(folder, kept) is None
 
 
 def test_what_nobody_uses_any_more_is_forgotten(tmp_path: Path) -> None:
@@ -93,11 +105,15 @@ def test_what_nobody_uses_any_more_is_forgotten(tmp_path: Path) -> None:
 
 
 def test_what_changed_while_it_was_merged_is_no_checkpoint(
-    worker: Worker, ref: CheckpointRef
+    worker: Worker, ref: CheckpointRef, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (ref.path / "scripted.json").write_text("{}")
+    def meanwhile(_: Path) -> Iterator[dict[str, object]]:
+        (ref.path / "scripted.json").write_text("{}")
+        return iter(())
+
+    monkeypatch.setattr(worker.training, "run", meanwhile)
     with pytest.raises(CheckpointRefused, match="changed after it was admitted"):
-        whole(worker, ref)
+        merge(worker, ref)
 
 
 def test_an_evaluation_sees_a_whole_checkpoint_of_the_registered_digest(
@@ -111,7 +127,7 @@ def test_an_evaluation_sees_a_whole_checkpoint_of_the_registered_digest(
     case = load_case(worker, evaluation)
     candidate = next(side.checkpoint for side in case.sides if side.name == "candidate")
     assert candidate.digest == ref.digest
-    assert candidate.path.is_relative_to(worker.settings.home / FOLDER)
+    assert candidate.ref.path.is_relative_to(worker.settings.home / FOLDER)
     evaluate(worker, claim())
     with reading(worker.database) as session:
         ended = get_evaluation(session, evaluation)

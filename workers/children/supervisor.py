@@ -44,6 +44,7 @@ class RunnerEngine:
         self._calling = False
         self._waiting_since: float | None = None
         self._notes: list[str] = []
+        self.loaded: Path | None = None  # the folder of the open checkpoint
         self._lock = threading.Lock()  # of the two above: `kill` comes from another thread
         self._ending = threading.RLock()  # held until a tree is gone; a dropped call may come again
 
@@ -63,8 +64,10 @@ class RunnerEngine:
         """Load weights, in a tree that is started first if there is none."""
         if not self.alive:
             self._start()
+        self.loaded = None
         request = {"do": "open", "checkpoint": str(checkpoint), "template": template}
         _drained(self._call(request))
+        self.loaded = checkpoint
 
     def generate(
         self, prompts: Sequence[Prompt], sampling: Sampling
@@ -104,7 +107,7 @@ class RunnerEngine:
 
     def _end_tree(self) -> None:
         with self._lock:
-            tree, self._tree = self._tree, None
+            tree, self._tree, self.loaded = self._tree, None, None
             calling = self._calling
         if tree is None:
             return

@@ -1,17 +1,26 @@
 """Which files an engine has loaded, so that an `open` of the same ones costs nothing.
 
 A path is not enough: a folder can be written again under the same name, and answers of the old
-weights would then be filed under the digest of the new ones.
+weights would then be filed under the digest of the new ones. Weights are told by their stamps, in
+which a ctime stands that no copy keeps; everything else is small and told by its content.
 """
 
+import hashlib
 from pathlib import Path
 
+from holdfast.model_files import is_weights
 from holdfast.stamps import Stamp, stamp_of
 
-FolderState = tuple[Path, tuple[tuple[str, Stamp], ...]]
+FolderState = tuple[Path, tuple[tuple[str, Stamp | str], ...]]
 
 
 def folder_state(checkpoint: Path) -> FolderState:
-    """The folder with size, time and inode of every file in it."""
+    """The folder with what tells every file in it."""
     files = sorted(file for file in checkpoint.rglob("*") if file.is_file())
-    return checkpoint, tuple((str(file), stamp_of(file.stat())) for file in files)
+    return checkpoint, tuple((str(file), _identity(file)) for file in files)
+
+
+def _identity(file: Path) -> Stamp | str:
+    if is_weights(file.name):
+        return stamp_of(file.stat())
+    return hashlib.sha256(file.read_bytes()).hexdigest()

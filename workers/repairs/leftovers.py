@@ -16,6 +16,7 @@ from holdfast.evaluation import FINISHED
 from workers.worker import Worker
 
 STATE = "state"  # the folder in a workspace from which a killed run goes on
+VIEWED = "on-views.json"  # in a workspace; the plan as its child reads it, of views that end
 PAIRS = "pairs.jsonl"  # in a workspace; it holds the candidate's bad answers
 REPAIR = re.compile(r"rem_[0-9a-f]{32}")
 
@@ -36,7 +37,9 @@ def clear_ended(worker: Worker) -> None:
 def _left(home: Path) -> Iterator[str]:
     """The repairs that something is left of, ended or not."""
     half = (home / "checkpoints").glob(".rem_*.partial")
-    kept = (path.parent for name in (STATE, PAIRS) for path in (home / "work").glob(f"*/{name}"))
+    kept = (
+        path.parent for name in (STATE, PAIRS, VIEWED) for path in (home / "work").glob(f"*/{name}")
+    )
     for path in (*half, *kept):
         if (named := REPAIR.search(path.name)) is not None:
             yield named[0]
@@ -47,7 +50,8 @@ def clear(home: Path, remediation_id: str) -> None:
     clear_partial(home, remediation_id)
     workspace = home / "work" / remediation_id
     shutil.rmtree(workspace / STATE, ignore_errors=True)
-    (workspace / PAIRS).unlink(missing_ok=True)
+    for name in (PAIRS, VIEWED):
+        (workspace / name).unlink(missing_ok=True)
 
 
 def clear_partial(home: Path, remediation_id: str) -> None:

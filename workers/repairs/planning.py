@@ -36,8 +36,8 @@ def make_plan(worker: Worker, lease: jobs.Lease, job: Repair) -> Plan:
     """The plan of this recipe, with the data that it draws from written beside it."""
     fields: Fields = {
         "recipe": job.recipe,
-        "baseline": job.baseline.checkpoint.path,
-        "candidate": job.candidate.checkpoint.path,
+        "baseline": job.baseline.checkpoint.ref.path,
+        "candidate": job.candidate.checkpoint.ref.path,
         "output": job.output,
         **job.options,
     }
@@ -48,9 +48,23 @@ def make_plan(worker: Worker, lease: jobs.Lease, job: Repair) -> Plan:
     elif job.recipe == "hma" and job.task_data is not None:
         fields = hma_fields(worker, lease, job, fields)
     elif job.unaligned is not None:
-        known = {**job.options.get("safe_merge", {}), "unaligned": job.unaligned}
+        known = {**job.options.get("safe_merge", {}), "unaligned": job.unaligned.ref.path}
         fields = {**fields, "safe_merge": known}
     return checked(fields)
+
+
+def on_views(plan: Plan, job: Repair) -> Plan:
+    """The plan as it is carried out: what it names is read in its staged view.
+
+    A person who repeats the plan by hand has the folders, and the views are gone by then.
+    """
+    fields: Fields = {"baseline": job.baseline.checkpoint.path}
+    if plan.candidate is not None:
+        fields["candidate"] = job.candidate.checkpoint.path
+    if job.unaligned is not None:
+        known = plan.safe_merge.model_copy(update={"unaligned": job.unaligned.path})
+        fields["safe_merge"] = known
+    return plan.model_copy(update=fields)
 
 
 def rehearsal_fields(worker: Worker, lease: jobs.Lease, job: Repair, fields: Fields) -> Fields:

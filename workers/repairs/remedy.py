@@ -7,6 +7,7 @@ everything in `plan.json`, and its memory dies with it. The repaired checkpoint 
 other, on the `confirm` split, which is opened here and nowhere earlier.
 """
 
+import shutil
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -28,15 +29,16 @@ from holdfast.db.evaluations import (
 )
 from holdfast.db.session import after_commit, transaction
 from holdfast.db.tables import Evaluation, Job, Remediation
-from holdfast.errors import InvalidPlan
+from holdfast.errors import CheckpointRefused, CheckpointTouched, InvalidPlan
 from holdfast.evaluation import Status
 from holdfast.queue import hint
 from holdfast.remediation import Plan
 from workers.case import DEPLOYED, Repair, load_repair
 from workers.free_memory import fits_beside_engine
+from workers.loading import require_untouched
 from workers.repairs.ladder import race_of
-from workers.repairs.leftovers import PAIRS, clear, clear_partial
-from workers.repairs.planning import make_plan
+from workers.repairs.leftovers import PAIRS, VIEWED, clear, clear_partial
+from workers.repairs.planning import make_plan, on_views
 from workers.worker import Worker
 
 PROGRESS_SECONDS = 1.0
@@ -69,13 +71,29 @@ def make_checkpoint(worker: Worker, lease: jobs.Lease, job: Repair) -> None:
     plan_file = job.workspace / "plan.json"
     plan_file.write_text(plan.model_dump_json(indent=2))
     note_plan(worker, lease, plan)
+    carried_out = job.workspace / VIEWED
+    carried_out.write_text(on_views(plan, job).model_dump_json(indent=2))
     try:
         if plan.recipe not in WEIGHTS_ALONE:
             make_way(worker, job)
-        train(worker, lease, plan_file)
+        train(worker, lease, carried_out)
+        require_sources_untouched(worker, job)
     except InvalidPlan:
         if not job.output.exists():  # else the child of a worker that lost its lease was first
             raise
+    finally:
+        carried_out.unlink()
+
+
+def require_sources_untouched(worker: Worker, job: Repair) -> None:
+    """Raise, and keep nothing, where a checkpoint was touched while it was trained from."""
+    sources = (job.baseline.checkpoint, job.candidate.checkpoint, job.unaligned)
+    try:
+        for checkpoint in filter(None, sources):
+            require_untouched(worker, checkpoint)
+    except (CheckpointRefused, CheckpointTouched):
+        shutil.rmtree(job.output)
+        raise
 
 
 def make_way(worker: Worker, job: Repair) -> None:
