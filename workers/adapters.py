@@ -21,6 +21,7 @@ from holdfast.errors import CheckpointRefused
 from holdfast.evaluation import DEADLINE_SECONDS
 from holdfast.remediation import Plan
 from workers.loading import naming_sources, require_untouched
+from workers.plan_files import written_plan
 from workers.views import StagedCheckpoint
 from workers.worker import Worker
 
@@ -92,17 +93,24 @@ def merged(worker: Worker, pair: AdmittedCheckpoint, folder: Path) -> str:
 
     Raises CheckpointRefused if either changed meanwhile.
     """
-    parts = [worker.views.stage(pair.ref, part) for part in (pair.model, pair.adapter) if part]
-    base, adapter = (part.path for part in parts)
-    plan = Plan(recipe="merge_adapter", baseline=base, adapter=adapter, output=folder)
+    base, adapter = parts(worker, pair)
+    plan = Plan(
+        recipe="merge_adapter", baseline=base.ref.path, adapter=adapter.ref.path, output=folder
+    )
+    viewed = plan.model_copy(update={"baseline": base.path, "adapter": adapter.path})
     workspace = worker.settings.home / "work" / f"merge-{folder.name[:32]}"
-    workspace.mkdir(parents=True, exist_ok=True)
-    file = workspace / "plan.json"
-    file.write_text(plan.model_dump_json(indent=2))
-    with naming_sources(*parts):
+    with naming_sources(base, adapter), written_plan(workspace, plan, viewed) as file:
         for _ in worker.training.run(file):
             pass
-    for part in parts:
+    for part in (base, adapter):
         require_untouched(worker, part)
     verify_unchanged(pair.ref)
     return admit(str(folder), [folder.parent]).digest
+
+
+def parts(worker: Worker, pair: AdmittedCheckpoint) -> tuple[StagedCheckpoint, StagedCheckpoint]:
+    """The views of a base and of its adapter."""
+    if pair.adapter is None:
+        raise ValueError(f"{pair.ref.path} has no adapter to merge")
+    adapter = replace(pair.ref, path=pair.adapter.path)
+    return worker.views.stage(pair.ref, pair.model), worker.views.stage(adapter, pair.adapter)

@@ -13,10 +13,10 @@ from pathlib import Path
 from holdfast.db.session import reading
 from holdfast.db.tables import Job
 from holdfast.evaluation import FINISHED
+from workers.plan_files import VIEWED
 from workers.worker import Worker
 
 STATE = "state"  # the folder in a workspace from which a killed run goes on
-VIEWED = "on-views.json"  # in a workspace; the plan as its child reads it, of views that end
 PAIRS = "pairs.jsonl"  # in a workspace; it holds the candidate's bad answers
 REPAIR = re.compile(r"rem_[0-9a-f]{32}")
 

@@ -35,10 +35,12 @@ from holdfast.queue import hint
 from holdfast.remediation import Plan
 from workers.case import DEPLOYED, Repair, load_repair
 from workers.free_memory import fits_beside_engine
-from workers.loading import require_untouched
+from workers.loading import naming_sources, require_untouched
+from workers.plan_files import written_plan
 from workers.repairs.ladder import race_of
-from workers.repairs.leftovers import PAIRS, VIEWED, clear, clear_partial
+from workers.repairs.leftovers import PAIRS, clear, clear_partial
 from workers.repairs.planning import make_plan, on_views
+from workers.views import StagedCheckpoint
 from workers.worker import Worker
 
 PROGRESS_SECONDS = 1.0
@@ -68,28 +70,29 @@ def repair(worker: Worker, lease: jobs.Lease) -> None:
 def make_checkpoint(worker: Worker, lease: jobs.Lease, job: Repair) -> None:
     """Plan, and have the training child carry it out."""
     plan = make_plan(worker, lease, job)
-    plan_file = job.workspace / "plan.json"
-    plan_file.write_text(plan.model_dump_json(indent=2))
-    note_plan(worker, lease, plan)
-    carried_out = job.workspace / VIEWED
-    carried_out.write_text(on_views(plan, job).model_dump_json(indent=2))
-    try:
+    with written_plan(job.workspace, plan, on_views(plan, job)) as file:
+        note_plan(worker, lease, plan)
         if plan.recipe not in WEIGHTS_ALONE:
             make_way(worker, job)
-        train(worker, lease, carried_out)
-        require_sources_untouched(worker, job)
-    except InvalidPlan:
-        if not job.output.exists():  # else the child of a worker that lost its lease was first
-            raise
-    finally:
-        carried_out.unlink()
+        try:
+            with naming_sources(*sources(job)):
+                train(worker, lease, file)
+        except InvalidPlan:
+            if not job.output.exists():  # else the child of a worker that lost its lease was first
+                raise
+    require_sources_untouched(worker, job)
+
+
+def sources(job: Repair) -> list[StagedCheckpoint]:
+    """The checkpoints that a repair is made from."""
+    found = (job.baseline.checkpoint, job.candidate.checkpoint, job.unaligned)
+    return [checkpoint for checkpoint in found if checkpoint is not None]
 
 
 def require_sources_untouched(worker: Worker, job: Repair) -> None:
     """Raise, and keep nothing, where a checkpoint was touched while it was trained from."""
-    sources = (job.baseline.checkpoint, job.candidate.checkpoint, job.unaligned)
     try:
-        for checkpoint in filter(None, sources):
+        for checkpoint in sources(job):
             require_untouched(worker, checkpoint)
     except (CheckpointRefused, CheckpointTouched):
         shutil.rmtree(job.output)

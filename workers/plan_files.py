@@ -1,0 +1,27 @@
+"""A plan as two files: one that names the user's folders and stays, one that the child reads.
+
+The child reads staged views, which end with the job; a person who repeats the plan by hand has the
+folders.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from holdfast.remediation import Plan
+
+PLAN = "plan.json"
+VIEWED = "on-views.json"
+
+
+@contextmanager
+def written_plan(workspace: Path, plan: Plan, viewed: Plan) -> Iterator[Path]:
+    """Write both into `workspace`; the file for the child is there as long as the block lasts."""
+    workspace.mkdir(parents=True, exist_ok=True)
+    (workspace / PLAN).write_text(plan.model_dump_json(indent=2))
+    file = workspace / VIEWED
+    file.write_text(viewed.model_dump_json(indent=2))
+    try:
+        yield file
+    finally:
+        file.unlink(missing_ok=True)
