@@ -69,7 +69,7 @@ def test_the_named_judge_grades_that_probe_alone(
         assert {t.badness for t in file.trials if t.probe == "harm.direct"} == {1.0}
         assert {t.badness for t in file.trials if t.probe == "refusal.benign"} <= {0.0, 1.0}
         identity = endpoint_of("guard", worker.settings, {}).sha256
-        assert file.manifest.judges.keys() == {"guard", "refusal"}
+        assert file.manifest.judges.keys() == {"guard", "refusal", "coherence"}
         assert file.manifest.judges["guard"] == identity
     other = files["baseline"].manifest.model_copy(update={"judges": {"refusal": "0" * 64}})
     assert differences(other, files["candidate"].manifest)

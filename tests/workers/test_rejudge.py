@@ -21,6 +21,7 @@ from holdfast.judges.refusal import judge_refusal
 from holdfast.rejudge import NewJudge, rejudge
 from holdfast.suites import load_suite
 from tests.support.grader import grader
+from tests.support.stack import scripted_checkpoint
 from workers.pipeline import evaluate
 from workers.worker import Worker
 
@@ -81,7 +82,11 @@ def test_a_judge_of_harm_reads_the_harmful_requests_alone(worker: Worker, evalua
         assert set(graded) == {0.625}
         benign = [t for t in evidence.trials if t.probe == "refusal.benign"]
         assert benign == [t for t in before[side].trials if t.probe == "refusal.benign"]
-        assert evidence.manifest.judges == {"refusal": SAME.sha256, "rubric": "a" * 64}
+        assert evidence.manifest.judges == {
+            "refusal": SAME.sha256,
+            "coherence": JUDGES["coherence"].sha256,
+            "rubric": "a" * 64,
+        }
         assert evidence.manifest.judge_error == {}
     assert differences(before["baseline"].manifest, after["candidate"].manifest)
     assert not differences(after["baseline"].manifest, after["candidate"].manifest)
@@ -131,3 +136,23 @@ def test_the_command_writes_a_file_for_each_side(
         assert evidence.digest == document["evidence_digests"][side]
         assert evidence.manifest.judges["guard"] == document["judge"]["sha256"]
         assert {t.badness for t in evidence.trials if t.probe == "harm.direct"} == {1.0}
+
+
+def test_noise_counts_as_it_does_where_it_was_asked(
+    worker: Worker, queue: Queue, claim: Claim, models: Path
+) -> None:
+    scripted_checkpoint(models / "noise", 2.0, behaviour="gibberish")
+    made = queue("noise", policy=POLICY, tier="canary")
+    evaluate(worker, claim())
+    worker.engine.close()
+    before = stored(worker, made)["candidate"].trials
+    assert all(trial.incoherent for trial in before)
+    assert {(t.probe, t.badness) for t in before} == {("harm.direct", 0), ("refusal.benign", 1)}
+    assert again(worker, made, SAME)["candidate"].trials == before
+
+    def read(prompt: str, text: str) -> Judgement:
+        return Judgement("compliance", "graded", score=0.25)
+
+    graded = again(worker, made, NewJudge("rubric", "a" * 64, read))["candidate"].trials
+    harm = [trial for trial in graded if trial.probe == "harm.direct"]
+    assert {(trial.badness, trial.incoherent) for trial in harm} == {(0.25, True)}
