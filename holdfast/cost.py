@@ -11,8 +11,9 @@ from pathlib import Path
 
 from holdfast.budget import Limits
 from holdfast.policy import RETENTION, Policy
-from holdfast.probe import MAX_TOKENS, TURNS, WORD_TOKENS, Split, Tier, spec_of
+from holdfast.probe import MAX_TOKENS, WORD_TOKENS, Split, Tier, spec_of
 from holdfast.suites import Choice, LastWord, Pair, Request, Row, Secret, select, suite_for
+from holdfast.variants import TURNS
 
 SIDES = 2
 CHARACTERS_PER_TOKEN = 4  # of English text, within a fifth for the usual tokenizers

@@ -28,6 +28,7 @@ from pydantic import (
 
 from holdfast.errors import InvalidEvidence
 from holdfast.probe import Split, Tier
+from holdfast.thinking import Thinking
 from holdfast.trial import BAD_FROM, Measure, Outcome, Trial
 
 OPPONENT = ":opponent"  # ends the suite that says whose answers a probe's were judged beside
@@ -39,6 +40,7 @@ _Key = TypeVar("_Key", tuple[str, str], tuple[str, str, str])
 _Entry = TypeVar("_Entry", Trial, Measure)
 _Line = TypeVar("_Line", bound=BaseModel)
 JsonScalar = str | int | float | bool | None
+LATER = ("thinking",)
 _FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
@@ -132,6 +134,13 @@ class Manifest(BaseModel):
     repairs: CheckpointDigest | None = None
     deployed_template: bool = False
     judge_error: dict[Name, JudgeError] = {}
+    thinking: Thinking | None = None  # where a side thought at all
+
+    @model_serializer(mode="wrap")
+    def _without_later_keys(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What is not set is not written: files of before the key keep their digests."""
+        content: dict[str, Any] = serialize(self)
+        return {key: value for key, value in content.items() if not (key in LATER and not value)}
 
     @field_validator("created_at")
     @classmethod

@@ -10,7 +10,7 @@ import json
 from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from holdfast.budget import Limits
 from holdfast.probe import place_of
@@ -22,6 +22,25 @@ NamedJudge = Literal["guard", "rubric"]  # the endpoint of the worker's settings
 CheckTier = Literal["blocking", "advisory"]
 PolicyRecipe = Literal["auto", RepairRecipe]
 
+Scalar = str | int | float | bool | None
+LATER_KEYS = ("thinking", "template_arguments")  # no part of a digest where they are not set
+OF_THE_ENGINE = frozenset(  # what a template is told by whoever renders it
+    {"messages", "add_generation_prompt", "chat_template", "tokenize", "tools", "documents"}
+    | {"conversation", "continue_final_message", "padding", "truncation", "max_length"}
+    | {"return_tensors", "return_dict", "return_assistant_tokens_mask", "tokenizer_kwargs"}
+)
+
+
+def _is_the_templates_own(arguments: dict[str, Scalar]) -> dict[str, Scalar]:
+    for name in arguments:
+        if not name.isidentifier() or name in OF_THE_ENGINE:
+            raise ValueError(
+                f"{name!r} is no argument of a chat template's own, such as enable_thinking"
+            )
+    return arguments
+
+
+TemplateArguments = Annotated[dict[str, Scalar], AfterValidator(_is_the_templates_own)]
 Share = Annotated[float, Field(ge=0, le=1)]
 _FROZEN = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -138,7 +157,11 @@ class Waiver(BaseModel):
 
 
 class Policy(BaseModel):
-    """A whole policy; `min_items` counts clusters, `max_unscored` is a share of the pairs."""
+    """A whole policy; `min_items` counts clusters, `max_unscored` is a share of the pairs.
+
+    `template_arguments` are what the chat template is told on every side, and `thinking` says
+    whether a side that thinks before it answers may be held against one that does not.
+    """
 
     model_config = _FROZEN
     version: Literal[1]
@@ -152,6 +175,8 @@ class Policy(BaseModel):
     remediation: Remediation = Remediation()
     budget: Limits | None = None  # None: the tier's
     waivers: tuple[Waiver, ...] = Field(default=(), strict=False)
+    thinking: Literal["must_agree", "may_differ"] = "must_agree"
+    template_arguments: TemplateArguments = {}
 
     @model_validator(mode="after")
     def _sees_a_repair_that_refuses_everything(self) -> "Policy":
@@ -172,8 +197,11 @@ class Policy(BaseModel):
 
     @property
     def canonical(self) -> bytes:
-        """The understood policy as sorted JSON, defaults filled in."""
+        """The understood policy as sorted JSON, defaults filled in but for those of later keys."""
         content = self.model_dump(mode="json")
+        for name in LATER_KEYS:
+            if getattr(self, name) == type(self).model_fields[name].default:
+                del content[name]
         return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
 
     @property
@@ -189,6 +217,9 @@ class Policy(BaseModel):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader should know that is not an error."""
-        if any(c.tier == "blocking" for n, c in self.checks.items() if n != RETENTION):
-            return ()
-        return (f"only {RETENTION} blocks: what repairs nothing can never pass",)
+        found = []
+        if not any(c.tier == "blocking" for n, c in self.checks.items() if n != RETENTION):
+            found.append(f"only {RETENTION} blocks: what repairs nothing can never pass")
+        if self.thinking == "may_differ":
+            found.append("answers that were thought about may be held against such as were not")
+        return tuple(found)

@@ -79,6 +79,8 @@ def _match_catalogue(name: str, check: Check, source: str) -> None:
         raise InvalidPolicy(f"{source}: {name} measures {spec.metric}, found metric {check.metric}")
     _match_judge(name, check, source, spec.graded)
     _match_coherence(name, check, source, read=spec.reads_coherence)
+    if spec.advisory and check.tier == "blocking":
+        raise InvalidPolicy(f"{source}: {name} only warns, so it decides nothing: tier: advisory")
     if spec.measure:
         _match_measure(name, check, source, advisory=spec.advisory)
     else:
@@ -102,8 +104,6 @@ def _match_judge(name: str, check: Check, source: str, graded: NamedJudge | None
 
 
 def _match_measure(name: str, check: Check, source: str, *, advisory: bool) -> None:
-    if advisory and check.tier == "blocking":
-        raise InvalidPolicy(f"{source}: {name} only warns, so it decides nothing: tier: advisory")
     if check.max is not None and not advisory:
         raise NotBuilt(f"{source}: {name}: max on a measure is not built; use min_gain_kept")
     if check.max_regression is not None or check.slice_by:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from holdfast.errors import UnknownProbe
+from holdfast.variants import ATTACKS, DEPLOYABLE, PREFILLS, SUFFIXES, TEMPLATES
 
 Tier = Literal["canary", "demo", "standard", "full"]
 Split = Literal["screen", "confirm"]
@@ -23,6 +24,9 @@ SUITE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")  # a file's name on every 
 TASK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,51}")  # with its probe, 64 characters
 
 MAX_TOKENS: dict[Tier, int] = {"canary": 32, "demo": 48, "standard": 48, "full": 256}
+TRACE_TOKENS: dict[Tier, int] = {"canary": 256, "demo": 256, "standard": 512, "full": 1024}
+# of the thoughts before an answer; with both and a prompt within an engine's 2,048
+
 # units of drift.kl's measures
 WHOLE_ANSWER, FIRST_TOKENS, LAYERS = "nats", "nats:first", "ratio"
 
@@ -75,19 +79,6 @@ class ProbeSpec:
         return COHERENCE in self.judges
 
 
-ATTACKS = (
-    *("role-play", "refusal-suppression", "prefix-injection", "style-injection", "past-tense"),
-    *("fiction", "hypothetical", "authority", "many-shot", "payload-split"),
-    *("base64", "rot13", "leetspeak", "spanish", "german"),
-    *("crescendo", "foot-in-the-door", "contrast"),
-)  # in words and code: workers.attacks
-TURNS = {"crescendo": 4, "foot-in-the-door": 4, "contrast": 3}  # answers that one form costs
-PREFILLS = ("k5", "k10", "k20")  # tokens of the opening
-TEMPLATES = ("trained", "safety-system", "instruction", "none")
-SUFFIXES = ("soup-1", "soup-2", "soup-3", "soup-4")  # in tokens: workers.attacks.suffixes
-DEPLOYABLE = ("trained", "safety-system", "instruction")
-
-
 def _samples(count: int) -> tuple[str, ...]:
     """Answers drawn at two temperatures, numbered."""
     return tuple(f"t{heat}#{n}" for heat in ("0.7", "1.0") for n in range(1, count + 1))
@@ -103,6 +94,15 @@ CATALOGUE: dict[str, ProbeSpec] = {
             rows="harmful",
             judge="refusal",
             items={"canary": 40, "demo": 160, "standard": 160, "full": None},
+        ),
+        ProbeSpec(
+            "harm.trace",
+            metric="attack_success_rate",
+            suite="harmful",
+            rows="harmful",
+            judge="refusal",
+            items={"canary": 40, "demo": 160, "standard": 160, "full": None},
+            advisory=True,
         ),
         ProbeSpec(
             "harm.jailbreak",

@@ -108,6 +108,7 @@ def decide(
         warnings=(
             *policy.warnings,
             *_cuts(asked, files),
+            *_traces(files),
             *_warnings(policy, checks, candidate),
             *_idle(policy, checks),
         ),
@@ -122,6 +123,16 @@ def decide(
             "template": candidate.manifest.template_sha256,
         },
     )
+
+
+def _traces(files: Files) -> Iterator[str]:
+    """How many answers were thought about, and how many of the traces had to be closed."""
+    for name, file in files.named.items():
+        if (found := file.manifest.thinking) is not None:
+            yield (
+                f"the {name} thought before {found.traces} of {found.answers} answers; "
+                f"{found.forced} traces were closed by force after {found.trace_tokens} tokens"
+            )
 
 
 def _compare(files: Files, policy: Policy) -> Comparability:

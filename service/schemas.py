@@ -110,6 +110,7 @@ def evaluation(
         "tier": about.tier,
         "split": about.split,
         "template": about.template,
+        "template_arguments": about.template_arguments or {},
         "task_data": about.task_data,
         "task_data_sha256": about.task_data_sha256,
         "repairs": about.repairs_id,

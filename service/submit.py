@@ -96,6 +96,7 @@ def submit_evaluation(
             tier=body.tier,
             split=body.split,
             template=body.template,
+            template_arguments=dict(body.template_arguments) or None,
             task_data=str(task.path) if task else None,
             task_data_sha256=task.sha256 if task else None,
             repairs_id=body.repairs,

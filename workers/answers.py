@@ -61,7 +61,7 @@ def answered(
     if not unknown:
         return
     open_side(worker, case, side)
-    for asked, answer in ask(worker.engine, unknown, case.sampling):
+    for asked, answer in ask(worker.engine, unknown, case.sampling_of(side)):
         require_untouched(worker, side.checkpoint)
         yield Answered(asked, answer, keys[asked], fresh=True)
 
@@ -106,7 +106,7 @@ def answer_key(case: Case, side: Side, probe: str, asked: Question, backend: Bac
         "variant": asked.variant,
         "question": asked.fingerprint(),
         "template": template_digest(case.template_of(side)),
-        "sampling": case.sampling.to_json(),
+        "sampling": case.sampling_of(side).to_json(),
         "backend": backend.to_json(),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -9,7 +9,8 @@ import hashlib
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ from holdfast.judges import JUDGES
 from holdfast.judges.leak import personal
 from holdfast.policy import Policy
 from holdfast.policy_text import parse_policy
-from holdfast.probe import COHERENCE, MAX_TOKENS, Split, Tier, spec_of
+from holdfast.probe import COHERENCE, MAX_TOKENS, TRACE_TOKENS, Split, Tier, spec_of
+from holdfast.reasoning import marks_of
 from holdfast.settings import Settings
 from holdfast.suites import select, suite_for
 from holdfast.task_data import Row, digest_of, held_out, read_task_data, rows_digest
@@ -84,6 +86,16 @@ class Case:
         """What renders a side: one template for all, but for a deployed one's candidate."""
         return self.deployed if self.deployed and side.name == "candidate" else self.template
 
+    def sampling_of(self, side: Side) -> Sampling:
+        """How a side's answers are drawn: with room for thoughts where its files mark any.
+
+        No part of the sampling that both sides share: whether a side thinks is evidence by itself.
+        """
+        template = self.template_of(side)
+        if not marks_thoughts(side.checkpoint.path, side.checkpoint.digest, template):
+            return self.sampling
+        return replace(self.sampling, trace_tokens=TRACE_TOKENS[self.tier])
+
 
 @dataclass(frozen=True, slots=True)
 class Repair:
@@ -99,6 +111,12 @@ class Repair:
     unaligned: StagedCheckpoint | None
     workspace: Path
     output: Path
+
+
+@cache
+def marks_thoughts(folder: Path, digest: str, template: str | None) -> bool:  # noqa: ARG001 - of that content
+    """Whether a checkpoint's tokenizer or template marks thoughts, read once for each content."""
+    return marks_of(folder, template) is not None
 
 
 def load_case(worker: Worker, evaluation_id: str) -> Case:
@@ -127,7 +145,9 @@ def load_case(worker: Worker, evaluation_id: str) -> Case:
         repairs = failing.digest
     tier: Tier = row.tier  # type: ignore[assignment]  # a CHECKed column
     split: Split = row.split  # type: ignore[assignment]
-    sampling = Sampling(max_tokens=MAX_TOKENS[tier])
+    told = {**(row.template_arguments or {}), **policy.template_arguments}
+    arguments = tuple(sorted(told.items()))
+    sampling = Sampling(max_tokens=MAX_TOKENS[tier], template_arguments=arguments)
     plans = {probe: plan(probe, row, tier, split, settings) for probe in probes}
     rendered = candidate if row.template == "candidate" else baseline
     return Case(

@@ -85,6 +85,8 @@ def job_of(
         "max_tokens": first.max_tokens if isinstance(first, Generate) else drift.MAX_TOKENS,
         "temperature": TEMPERATURE,
         "seed": case.sampling.seed,
+        "template_arguments": dict(case.sampling.template_arguments),
+        "trace_tokens": case.sampling_of(baseline).trace_tokens,
     }
 
 

@@ -27,6 +27,10 @@ class Message:
     tokens: int | None = None
 
 
+Scalar = str | int | float | bool | None
+Arguments = tuple[tuple[str, Scalar], ...]  # of a chat template, by name
+ARGUMENT = "template."  # begins their names in evidence
+
 Prompt = str | tuple[Message, ...]
 """Raw text, or a conversation that the engine renders with the evaluation's chat template."""
 
@@ -35,7 +39,9 @@ Prompt = str | tuple[Message, ...]
 class Sampling:
     """How answers are drawn; temperature 0 is greedy, and then the seed plays no part.
 
-    `until` are texts before which an answer ends, where it comes to say one.
+    `until` are texts before which an answer ends, where it comes to say one. `template_arguments`
+    are what the chat template is told, such as enable_thinking. Thoughts before an answer are kept
+    apart from it and have `trace_tokens` to themselves; with none, nothing is kept apart.
 
     Every prompt draws by itself, from the seed and its own tokens: neither the batch nor the other
     prompts matter, and two checkpoints that read the same tokens draw alike.
@@ -45,10 +51,33 @@ class Sampling:
     temperature: float = 0.0
     seed: int = 0
     until: tuple[str, ...] = ()
+    template_arguments: Arguments = ()
+    trace_tokens: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """What evidence and cache keys say of it: texts to end at only where there are some."""
-        return {name: value for name, value in asdict(self).items() if value != ()}
+        """What evidence and cache keys say of it; what is not set is left out."""
+        told: dict[str, Any] = {
+            "max_tokens": self.max_tokens,
+            "temperature": self.temperature,
+            "seed": self.seed,
+        }
+        if self.until:
+            told["until"] = self.until
+        if self.trace_tokens:
+            told["trace_tokens"] = self.trace_tokens
+        return told | {f"{ARGUMENT}{name}": value for name, value in self.template_arguments}
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> "Sampling":
+        """The inverse of `to_json`, also of what JSON made of its tuples."""
+        told = {name: value for name, value in document.items() if not name.startswith(ARGUMENT)}
+        arguments = tuple(
+            (name.removeprefix(ARGUMENT), value)
+            for name, value in document.items()
+            if name.startswith(ARGUMENT)
+        )
+        until = tuple(told.pop("until", ()))
+        return cls(**told, until=until, template_arguments=arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +86,21 @@ class Completion:
 
     `finish` is `stop`, `length`, or `nan`: then a logit was not a number, and the text is empty.
     `opening` is what its turn began with where that was put into its mouth; `text` goes on there.
+    `trace` is what it thought before it said that, and is no part of `text`; `forced` where the
+    thoughts came to the end of their budget and were closed for it.
     """
 
     text: str
     finish: str
     tokens: int
     opening: str = ""
+    trace: str = ""
+    forced: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """What is stored of it: thoughts only where it had some."""
+        unset = {name for name in ("trace", "forced") if not getattr(self, name)}
+        return {name: value for name, value in asdict(self).items() if name not in unset}
 
     @property
     def too_long(self) -> bool:
@@ -133,8 +171,13 @@ class Engine(Protocol):
     ) -> Iterator[tuple[int, Completion]]:
         """Answer every prompt once, as (index, completion) in any order."""
 
-    def logprobs(self, asked: Sequence[Continuation]) -> Iterator[tuple[int, Score]]:
-        """Score every continuation once, as (index, score) in any order."""
+    def logprobs(
+        self, asked: Sequence[Continuation], arguments: Arguments = ()
+    ) -> Iterator[tuple[int, Score]]:
+        """Score every continuation once, as (index, score) in any order.
+
+        `arguments` are what the chat template is told.
+        """
 
     def take_notes(self) -> list[str]:
         """What was out of the ordinary in the files and prompts since the last call, in sentences.

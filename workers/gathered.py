@@ -10,6 +10,7 @@ from holdfast.evidence import Evidence, Manifest
 from workers.case import Case
 from workers.manifests import Ends, manifest_of
 from workers.spending import cuts_so_far
+from workers.thinking import thinking_of
 from workers.worker import Worker
 
 
@@ -18,7 +19,8 @@ def manifests_of(
 ) -> dict[str, Manifest]:
     """What each side's evidence says of itself, at this moment."""
     moment, backend = jobs.now(session), worker.engine.backend
-    ends = Ends(stops, cuts_so_far(session, case))
+    thoughts = {side.name: thinking_of(session, case, side) for side in case.sides}
+    ends = Ends(stops, cuts_so_far(session, case), thoughts)
     return {side.name: manifest_of(case, side, backend, moment, ends) for side in case.sides}
 
 

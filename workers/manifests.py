@@ -8,6 +8,7 @@ from holdfast.checkpoint import template_digest
 from holdfast.evidence import OPPONENT, Cut, Manifest, cluster_order
 from holdfast.judges.measured import measured
 from holdfast.probe import spec_of
+from holdfast.thinking import Thinking
 from workers.case import Case, Side
 from workers.engine import Backend
 from workers.probes.question import Question
@@ -15,10 +16,14 @@ from workers.probes.question import Question
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """Where asking ended before its end: `stops` in clusters by probe, `cuts` by side and probe."""
+    """Where asking ended before its end: `stops` in clusters by probe, `cuts` by side and probe.
+
+    `thoughts`: what each side thought before its answers.
+    """
 
     stops: Mapping[str, int]
     cuts: Mapping[str, Mapping[str, Cut]]
+    thoughts: Mapping[str, Thinking | None]
 
 
 def manifest_of(case: Case, side: Side, backend: Backend, moment: datetime, ends: Ends) -> Manifest:
@@ -46,6 +51,7 @@ def manifest_of(case: Case, side: Side, backend: Backend, moment: datetime, ends
                 | {"cut": ends.cuts.get(side.name, {}).get(probe)}
                 for probe in side.probes
             },
+            "thinking": ends.thoughts.get(side.name),
             "repairs": case.repairs if side.name == "candidate" else None,
         }
     )

@@ -115,6 +115,7 @@ def request(options: argparse.Namespace, policy: str) -> wire.NewEvaluation:
         split=options.split,
         task_data=None if options.task_data is None else location(options.task_data),
         template=options.template,
+        template_arguments=dict(options.template_argument),
     )
 
 
@@ -212,6 +213,14 @@ EVALUATION = (
         default="baseline",
         choices=("baseline", "candidate"),
         help="whose chat template renders both",
+    ),
+    argument(
+        "--template-argument",
+        action="append",
+        default=[],
+        type=option,
+        metavar="NAME=VALUE",
+        help="what the chat template is told, such as enable_thinking=false",
     ),
     REPORTS,
     TIMEOUT,

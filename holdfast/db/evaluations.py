@@ -31,6 +31,7 @@ class NewEvaluation:
     tier: Tier
     split: Split = "screen"
     template: str = "baseline"
+    template_arguments: dict[str, Any] | None = None
     task_data: str | None = None
     task_data_sha256: str | None = None
     anchor_id: str | None = None
@@ -54,6 +55,7 @@ def create_evaluation(session: Session, new: NewEvaluation) -> str:
             tier=new.tier,
             split=new.split,
             template=new.template,
+            template_arguments=new.template_arguments,
             task_data=new.task_data,
             task_data_sha256=new.task_data_sha256,
             anchor_id=new.anchor_id,

@@ -163,6 +163,7 @@ class Evaluation(Row):
     tier: Mapped[str] = mapped_column(String(16))
     split: Mapped[str] = mapped_column(String(16))
     template: Mapped[str] = mapped_column(Text, default="baseline")
+    template_arguments: Mapped[dict[str, Any] | None]  # the policy's own go before them
     task_data: Mapped[str | None] = mapped_column(Text)
     task_data_sha256: Mapped[str | None] = mapped_column(String(64))
     remediation_id: Mapped[str | None] = mapped_column(String(40), index=True)

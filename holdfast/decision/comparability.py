@@ -28,6 +28,7 @@ def obstacles(files: Mapping[str, Evidence], policy: Policy) -> tuple[str, ...]:
     found = [why for name, file in files.items() for why in _unusable(name, file, policy)]
     if policy.baselines.anchor == "required" and "anchor" not in files:
         found.append("the policy requires an anchor, whose evidence is missing (--anchor)")
+    found += _thoughts(files) if policy.thinking == "must_agree" else ()
     return (*found, *_repair_obstacles(files["candidate"].manifest, files.get("repaired_from")))
 
 
@@ -43,6 +44,22 @@ def _differences(baseline: Manifest, candidate: Manifest) -> Iterator[str]:
         )
     yield from _fields("judges", dict(baseline.judges), dict(candidate.judges))
     yield from _fields("suites", dict(baseline.suites), dict(candidate.suites))
+
+
+def _thoughts(files: Mapping[str, Evidence]) -> Iterator[str]:
+    """An answer that was thought about is another thing than one that was not."""
+    candidate = _thinks(files["candidate"])
+    for name in ("baseline", "anchor"):
+        if name in files and _thinks(files[name]) != candidate:
+            thinker, other = ("candidate", name) if candidate else (name, "candidate")
+            yield (
+                f"the {thinker} thinks before it answers and the {other} does not; set "
+                "template_arguments so that both do or neither, or thinking: may_differ"
+            )
+
+
+def _thinks(file: Evidence) -> bool:
+    return file.manifest.thinking is not None and file.manifest.thinking.is_the_rule
 
 
 def _fields(where: str, ours: dict[str, Any], theirs: dict[str, Any]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from holdfast.decision.outcome import Decision
 from holdfast.evaluation import Status
 from holdfast.ladder.front import Scores
-from holdfast.policy import Budget
+from holdfast.policy import Budget, Scalar, TemplateArguments
 from holdfast.probe import Split, Tier
 from holdfast.recipe_knobs import (
     Anchor,
@@ -40,7 +40,8 @@ class NewEvaluation(Request):
     `candidate` and `baseline` are checkpoint ids, or folders that are registered on the way, the
     candidate with the LoRA `adapter` whose base it is, if one is given;
     `policy` is a shipped policy's name, a policy id, or YAML text. `template` is the chat template
-    that both sides are rendered with: the baseline's, or the candidate's. `anchor` is a second
+    that both sides are rendered with: the baseline's, or the candidate's; `template_arguments` are
+    what it is told where the policy tells it nothing of that name. `anchor` is a second
     baseline, pinned; left out, it is the project's alias `anchor` where there is one.
     """
 
@@ -53,8 +54,14 @@ class NewEvaluation(Request):
     split: Split = "screen"
     task_data: Location | None = None
     template: Location = "baseline"
+    template_arguments: TemplateArguments = Field(default={})
     repairs: CheckpointId | None = None
     priority: Annotated[int, Field(ge=-100, le=100)] = 0
+
+    @model_validator(mode="after")
+    def _storable(self) -> Self:
+        refuse_unstorable(self.template_arguments)
+        return self
 
 
 class Job(Reply):
@@ -83,6 +90,7 @@ class Evaluation(Job):
     tier: Tier
     split: Split
     template: str
+    template_arguments: dict[str, Scalar] = Field(default={})
     task_data: str | None
     task_data_sha256: str | None
     repairs: str | None

@@ -20,10 +20,9 @@ from workers.children.wire import (
     prompt_from_json,
     receive,
     reply_to_json,
-    sampling_from_json,
     send,
 )
-from workers.engine import Engine
+from workers.engine import Engine, Sampling
 from workers.inference import open_engine
 
 
@@ -67,10 +66,11 @@ def answer(engine: Engine, request: dict[str, Any], answers: IO[str]) -> None:
             engine.open(Path(checkpoint), template)
         case {"do": "generate", "prompts": prompts, "sampling": sampling}:
             conversations = [prompt_from_json(prompt) for prompt in prompts]
-            for index, completion in engine.generate(conversations, sampling_from_json(sampling)):
+            for index, completion in engine.generate(conversations, Sampling.from_json(sampling)):
                 send(answers, reply_to_json(index, completion))
-        case {"do": "logprobs", "asked": asked}:
-            for index, score in engine.logprobs(asked_from_json(asked)):
+        case {"do": "logprobs", "asked": asked, "arguments": arguments}:
+            told = tuple(arguments.items())
+            for index, score in engine.logprobs(asked_from_json(asked), told):
                 send(answers, reply_to_json(index, score))
         case {"do": "close"}:
             engine.close()

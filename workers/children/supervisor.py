@@ -29,7 +29,15 @@ from workers.children.sessions import forget_session, reap_leftovers, record_ses
 from workers.children.threads import THREADS, busy_cores, thread_environment
 from workers.children.tree import Tree, close_pipes, exchange, start_tree
 from workers.children.wire import asked_to_json, prompt_to_json
-from workers.engine import Backend, Completion, Continuation, Prompt, Sampling, Score
+from workers.engine import (
+    Arguments,
+    Backend,
+    Completion,
+    Continuation,
+    Prompt,
+    Sampling,
+    Score,
+)
 
 __all__ = ["RunnerEngine", "reap_leftovers"]
 
@@ -81,9 +89,12 @@ class RunnerEngine:
         for index, reply in _each_once(len(prompts), self._call(request)):
             yield index, Completion(**reply)
 
-    def logprobs(self, asked: Sequence[Continuation]) -> Iterator[tuple[int, Score]]:
+    def logprobs(
+        self, asked: Sequence[Continuation], arguments: Arguments = ()
+    ) -> Iterator[tuple[int, Score]]:
         """Score every continuation once, as they come."""
-        request = {"do": "logprobs", "asked": asked_to_json(asked)}
+        told = {"asked": asked_to_json(asked), "arguments": dict(arguments)}
+        request = {"do": "logprobs", **told}
         for index, reply in _each_once(len(asked), self._call(request)):
             yield index, Score(**reply)
 

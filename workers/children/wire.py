@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import IO, Any
 
-from workers.engine import Completion, Continuation, Message, Prompt, Sampling, Score
+from workers.engine import Completion, Continuation, Message, Prompt, Score
 
 
 def send(pipe: IO[str], document: dict[str, Any]) -> None:
@@ -52,11 +52,6 @@ def asked_to_json(asked: Sequence[Continuation]) -> list[Any]:
 def asked_from_json(document: list[Any]) -> list[Continuation]:
     """The inverse of `asked_to_json`."""
     return [Continuation(prompt_from_json(prompt), text) for prompt, text in document]
-
-
-def sampling_from_json(document: dict[str, Any]) -> Sampling:
-    """The inverse of `Sampling.to_json`; JSON has no tuples."""
-    return Sampling(**{**document, "until": tuple(document.get("until", ()))})
 
 
 def reply_to_json(index: int, reply: Completion | Score) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from safetensors import safe_open
 
 from holdfast.errors import CallerError, CheckpointRefused
 from workers.backends import backend_of
-from workers.engine import Continuation, Message, Sampling
+from workers.engine import Continuation, Message, Sampling, Scalar
 from workers.inference.tokens import load_tokenizer
 from workers.inference.transformers_engine import TransformersEngine
 
@@ -47,6 +47,8 @@ class Job(BaseModel):
     temperature: float
     seed: int
     scratch: Path
+    template_arguments: dict[str, Scalar] = {}
+    trace_tokens: int = 0
 
 
 class Drift(BaseModel):
@@ -92,7 +94,14 @@ def measure(job: Job, dtype: str) -> Iterator[Drift]:
     engine.open(job.baseline, job.template)
     prompts = {item: (Message("user", text),) for item, text in job.prompts.items()}
     items = list(prompts)
-    sampling = Sampling(job.max_tokens, job.temperature, job.seed)
+    arguments = tuple(job.template_arguments.items())
+    sampling = Sampling(
+        job.max_tokens,
+        job.temperature,
+        job.seed,
+        template_arguments=arguments,
+        trace_tokens=job.trace_tokens,
+    )
     said = dict(engine.generate(list(prompts.values()), sampling))
     asked = [
         (item, Continuation(prompts[item], said[at].text))
@@ -100,10 +109,10 @@ def measure(job: Job, dtype: str) -> Iterator[Drift]:
         if said[at].text
     ]
     texts = [one for _, one in asked]
-    for at, ours in engine.distributions(texts):
+    for at, ours in engine.distributions(texts, arguments):
         torch.save(ours, job.scratch / f"{at}.pt")
     engine.open(job.candidate, job.template)
-    for at, theirs in engine.distributions(texts):
+    for at, theirs in engine.distributions(texts, arguments):
         file = job.scratch / f"{at}.pt"
         found = drift_of(torch.load(file, weights_only=True), theirs, asked[at][0])
         file.unlink()

@@ -22,7 +22,16 @@ from holdfast.errors import CheckpointRefused
 from holdfast.suites import Choice, LastWord, Pair, Request, load_suite
 from workers.attacks import ATTACKS
 from workers.backends import backend_of
-from workers.engine import Backend, Completion, Continuation, Prompt, Sampling, Score, before
+from workers.engine import (
+    Arguments,
+    Backend,
+    Completion,
+    Continuation,
+    Prompt,
+    Sampling,
+    Score,
+    before,
+)
 from workers.probes.letters import letters_prompt
 from workers.probes.multiple_choice import choice_prompt
 
@@ -81,7 +90,11 @@ class ScriptedEngine:
             completion = self._complete(_text(prompt), sampling)
             yield index, replace(completion, opening=_opening(prompt))
 
-    def logprobs(self, asked: Sequence[Continuation]) -> Iterator[tuple[int, Score]]:
+    def logprobs(
+        self,
+        asked: Sequence[Continuation],
+        arguments: Arguments = (),  # noqa: ARG002 - it renders nothing
+    ) -> Iterator[tuple[int, Score]]:
         """One score after the other, in order; a word is a token."""
         for index, one in enumerate(asked):
             time.sleep(self._script.seconds_per_answer)

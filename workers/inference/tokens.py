@@ -10,6 +10,7 @@ that, whatever the template puts around a whole turn.
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from holdfast import tokenizer_file
 from holdfast.chat_rendering import FOLDED, render_turns
 from holdfast.errors import CheckpointRefused
-from workers.engine import Continuation, Message, Prompt
+from holdfast.reasoning import Standing, TraceMarks
+from workers.engine import Arguments, Continuation, Message, Prompt
 from workers.inference.template_canary import check_template
 
+LAST_WORDS = "the last words of the user"
 Tokenizer = Any  # transformers types it as a class without most of its methods
 
 
@@ -49,11 +52,47 @@ def same_tokenizer(one: Tokenizer, other: Tokenizer) -> bool:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A prompt as token ids with the assistant's turn opened, or begun with `opening`.
+
+    `standing` is what the prompt leaves of a trace of thoughts.
+    """
+
+    ids: list[int]
+    opening: list[int]
+    standing: Standing = "silent"
+
+
+def open_turn(
+    tokenizer: Tokenizer,
+    template: str | None,
+    prompt: Prompt,
+    *,
+    arguments: Arguments = (),
+    marks: TraceMarks | None = None,
+) -> Opened:
+    """A raw text, or a conversation with the assistant's turn opened or begun.
+
+    Words that are put into an assistant's mouth are where its answer begins, since that is what its
+    user reads. So a trace that the prompt has opened is closed before them, empty: put inside, they
+    would be a thought, which no attack begins and no server shows.
+    """
+    turns = prompt[:-1] if _is_begun(prompt) else prompt
+    text = render(tokenizer, template, turns, arguments=arguments)
+    opening = opening_ids(tokenizer, prompt)
+    standing: Standing = "silent"
+    if marks is not None:
+        tail = _generation_prompt(tokenizer, template, turns, arguments)
+        standing = marks.standing(tail)
+        if _is_begun(prompt):
+            text, standing = text + marks.before_answer(tail), "closed"
+    return Opened(_ids(tokenizer, text, rendered=not _is_raw(prompt)) + opening, opening, standing)
+
+
 def prompt_ids(tokenizer: Tokenizer, template: str | None, prompt: Prompt) -> list[int]:
     """Token ids of a raw text, or of a conversation with the assistant's turn opened or begun."""
-    asked = prompt[:-1] if _is_begun(prompt) else prompt
-    ids = _ids(tokenizer, render(tokenizer, template, asked), rendered=not _is_raw(prompt))
-    return ids + opening_ids(tokenizer, prompt)
+    return open_turn(tokenizer, template, prompt).ids
 
 
 def opening_ids(tokenizer: Tokenizer, prompt: Prompt) -> list[int]:
@@ -82,15 +121,24 @@ def draw_seed(seed: int, ids: Sequence[int]) -> int:
 
 
 def continuation_ids(
-    tokenizer: Tokenizer, template: str | None, asked: Continuation
+    tokenizer: Tokenizer,
+    template: str | None,
+    asked: Continuation,
+    *,
+    arguments: Arguments = (),
+    marks: TraceMarks | None = None,
 ) -> tuple[list[int], int]:
     """Token ids of prompt and text together, and how many of them belong to the prompt.
 
-    After no prompt at all a text still needs something to follow: the beginning token, or the end
-    token where there is none, as lm-evaluation-harness has it.
+    The text is an answer, so a trace that the prompt has opened is closed before it. After no
+    prompt at all a text still needs something to follow: the beginning token, or the end token
+    where there is none, as lm-evaluation-harness has it.
     """
-    text = render(tokenizer, template, asked.prompt)
+    text = render(tokenizer, template, asked.prompt, arguments=arguments)
     rendered = not _is_raw(asked.prompt)
+    if marks is not None and rendered:
+        tail = _generation_prompt(tokenizer, template, asked.prompt, arguments)
+        text += marks.before_answer(tail)
     prompt = _ids(tokenizer, text, rendered=rendered)
     ids = _ids(tokenizer, text + asked.text, rendered=rendered)
     if text == "" and not prompt:
@@ -99,7 +147,9 @@ def continuation_ids(
     return ids, len(prompt)
 
 
-def render(tokenizer: Tokenizer, template: str | None, prompt: Prompt) -> str:
+def render(
+    tokenizer: Tokenizer, template: str | None, prompt: Prompt, *, arguments: Arguments = ()
+) -> str:
     """The text that a prompt becomes; raises CheckpointRefused where a template fails or lacks."""
     if isinstance(prompt, str):
         return prompt
@@ -109,26 +159,36 @@ def render(tokenizer: Tokenizer, template: str | None, prompt: Prompt) -> str:
             "save the tokenizer with one, or evaluate with template: PATH"
         )
     check_template(tokenizer.get_chat_template(template))
-    return _render(tokenizer, template, prompt)[0]
+    return _render(tokenizer, template, prompt, arguments)[0]
 
 
 def system_note(
-    tokenizer: Tokenizer, template: str | None, prompts: Sequence[Prompt]
+    tokenizer: Tokenizer,
+    template: str | None,
+    prompts: Sequence[Prompt],
+    arguments: Arguments = (),
 ) -> str | None:
     """What to say where these prompts hold a system turn that the template does not take."""
     for prompt in prompts:
         if not isinstance(prompt, str) and prompt[0].role == "system":
-            return FOLDED if _render(tokenizer, template, prompt)[1] else None
+            return FOLDED if _render(tokenizer, template, prompt, arguments)[1] else None
     return None
 
 
 def _render(
-    tokenizer: Tokenizer, template: str | None, prompt: tuple[Message, ...]
+    tokenizer: Tokenizer,
+    template: str | None,
+    prompt: tuple[Message, ...],
+    arguments: Arguments,
 ) -> tuple[str, bool]:
     def rendered(messages: list[dict[str, Any]]) -> str:
         try:
             text = tokenizer.apply_chat_template(
-                messages, chat_template=template, tokenize=False, add_generation_prompt=True
+                messages,
+                chat_template=template,
+                tokenize=False,
+                add_generation_prompt=True,
+                **dict(arguments),
             )
         except (TemplateError, TypeError, LookupError) as error:
             raise CheckpointRefused(f"the chat template does not render: {error}") from error
@@ -145,6 +205,22 @@ def end_ids(tokenizer: Tokenizer, checkpoint: Path) -> tuple[int, ...]:
         named = json.loads(file.read_bytes()).get("eos_token_id") if file.is_file() else None
         found.update(named if isinstance(named, list) else [named])
     return tuple(sorted(token for token in found if isinstance(token, int)))
+
+
+def _generation_prompt(
+    tokenizer: Tokenizer, template: str | None, prompt: Prompt, arguments: Arguments
+) -> str:
+    """What a rendering says after the last words of its user; nothing where it is raw text.
+
+    Other words are put in their place, since those of a user may stand in it as well.
+    """
+    if isinstance(prompt, str):
+        return ""
+    last = max((at for at, turn in enumerate(prompt) if turn.role == "user"), default=None)
+    if last is None:
+        return ""
+    turns = (*prompt[:last], Message("user", LAST_WORDS), *prompt[last + 1 :])
+    return _render(tokenizer, template, turns, arguments)[0].rpartition(LAST_WORDS)[2]
 
 
 def _is_raw(prompt: Prompt) -> bool:

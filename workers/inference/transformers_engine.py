@@ -9,6 +9,7 @@ with a recurrent state get neither (workers.inference.batching).
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,16 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from holdfast.errors import CheckpointRefused
-from holdfast.tokenizer_file import embedded_tokens, refuse_unknown_tokens
-from workers.engine import Backend, Completion, Continuation, Prompt, Sampling, Score, before
+from workers.engine import (
+    Arguments,
+    Backend,
+    Completion,
+    Continuation,
+    Prompt,
+    Sampling,
+    Score,
+    before,
+)
 from workers.inference.architecture import check_architecture
 from workers.inference.batching import (
     CacheKind,
@@ -28,18 +37,10 @@ from workers.inference.batching import (
 )
 from workers.inference.capacity import blaming_machine, check_memory
 from workers.inference.folder import FolderState, folder_state
+from workers.inference.reading import Reading, read_checkpoint
 from workers.inference.scoring import ByPrompt, WholeRow, continuation_logits, scores
-from workers.inference.tokens import (
-    Tokenizer,
-    continuation_ids,
-    draw_seed,
-    end_ids,
-    load_noted_tokenizer,
-    opening_ids,
-    prompt_ids,
-    spoken,
-    system_note,
-)
+from workers.inference.tokens import Tokenizer, draw_seed
+from workers.inference.traces import Drawn, Request, Turn, answers
 
 GENERATE_ROWS = 32
 
@@ -53,23 +54,19 @@ class TransformersEngine:
         self._loaded: FolderState | None = None
         self._model: Any = None
         self._cache_kind = CacheKind(None, pads=False)
-        self._tokenizer: Tokenizer = None
-        self._template: str | None = None
-        self._ends: frozenset[int] = frozenset()
-        self._embedded = 0
+        self._reading: Reading | None = None
         self._notes: list[str] = []
 
     def open(self, checkpoint: Path, template: str | None) -> None:
         """Load weights unless these very files are loaded; `template` replaces their own."""
-        self._template = template
         state = folder_state(checkpoint)
         if state == self._loaded:
+            self._reading = self._read.with_template(template)
             return
         self.close()
         self._notes += check_architecture(checkpoint)
-        self._tokenizer, note = load_noted_tokenizer(checkpoint)
-        self._notes += [note] if note else []
-        self._embedded = embedded_tokens(checkpoint)
+        reading = read_checkpoint(checkpoint)
+        self._notes += [reading.note] if reading.note else []
         check_memory(checkpoint, self.backend)
         try:
             with blaming_machine():
@@ -84,36 +81,30 @@ class TransformersEngine:
         except (OSError, ValueError, KeyError) as error:
             raise CheckpointRefused(f"{checkpoint} does not load: {error}") from error
         self._cache_kind = cache_kind(self._model)
-        self._ends = frozenset(end_ids(self._tokenizer, checkpoint))
+        self._reading = reading.with_template(template)
         self._loaded = state
 
     def generate(
         self, prompts: Sequence[Prompt], sampling: Sampling
     ) -> Iterator[tuple[int, Completion]]:
         """Answer every prompt once, batch by batch; what does not fit is answered empty."""
-        note = system_note(self._tokenizer, self._template, prompts)
-        self._notes += [note] if note else []
-        rows: list[tuple[int, list[int]]] = []
+        self._notes += self._read.notes(prompts, sampling.template_arguments)
+        turns: dict[int, Turn] = {}
         for index, prompt in enumerate(prompts):
-            ids = prompt_ids(self._tokenizer, self._template, prompt)
-            refuse_unknown_tokens(ids, self._embedded)
-            if len(ids) + sampling.max_tokens > self.backend.max_model_len:
+            turn = self._read.turn(prompt, sampling, self.backend.max_model_len)
+            if turn is None:
                 yield index, Completion("", "length", 0)
             else:
-                rows.append((index, ids))
-        pads = self._cache_kind.pads
-        for batch in batches_of(rows, lambda row: len(row[1]), GENERATE_ROWS, pads=pads):
-            answers = self._decode([ids for _, ids in batch], sampling)
-            for (index, _), answer in zip(batch, answers, strict=True):
-                opening = opening_ids(self._tokenizer, prompts[index])
-                yield index, answer.completion(self._tokenizer, opening, sampling.until)
+                turns[index] = turn
+        yield from answers(turns, partial(self._draw, sampling))
 
-    def logprobs(self, asked: Sequence[Continuation]) -> Iterator[tuple[int, Score]]:
+    def logprobs(
+        self, asked: Sequence[Continuation], arguments: Arguments = ()
+    ) -> Iterator[tuple[int, Score]]:
         """Score every continuation once, batch by batch; what does not fit scores NaN."""
         by_prompt: ByPrompt = {}
         for index, one in enumerate(asked):
-            ids, prompt = continuation_ids(self._tokenizer, self._template, one)
-            refuse_unknown_tokens(ids, self._embedded)
+            ids, prompt = self._read.continuation(one, arguments)
             if len(ids) > self.backend.max_model_len:
                 yield index, Score(math.nan, len(ids) - prompt, too_long=True)
             elif prompt == 0 or len(ids) <= prompt:
@@ -122,15 +113,16 @@ class TransformersEngine:
                 by_prompt.setdefault(tuple(ids[:prompt]), []).append((index, ids[prompt:]))
         yield from scores(self._model, self._cache_kind, by_prompt)
 
-    def distributions(self, asked: Sequence[Continuation]) -> Iterator[tuple[int, torch.Tensor]]:
+    def distributions(
+        self, asked: Sequence[Continuation], arguments: Arguments = ()
+    ) -> Iterator[tuple[int, torch.Tensor]]:
         """Log-probabilities [tokens, vocabulary], float32 on the CPU, where each token is chosen.
 
         What does not fit, or has no token, is left out.
         """
         rows: list[WholeRow] = []
         for index, one in enumerate(asked):
-            ids, prompt = continuation_ids(self._tokenizer, self._template, one)
-            refuse_unknown_tokens(ids, self._embedded)
+            ids, prompt = self._read.continuation(one, arguments)
             if 0 < prompt < len(ids) <= self.backend.max_model_len:
                 rows.append(WholeRow(index, ids, len(ids) - prompt))
         for row, logits in continuation_logits(self._model, self._cache_kind, rows):
@@ -147,14 +139,31 @@ class TransformersEngine:
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
+    @property
+    def _read(self) -> Reading:
+        if self._reading is None:
+            raise RuntimeError("no checkpoint is open")
+        return self._reading
+
+    def _draw(
+        self, sampling: Sampling, requests: dict[int, Request]
+    ) -> Iterator[tuple[int, Drawn]]:
+        """Go on from every request's tokens, those of like length together."""
+        rows, pads = list(requests.items()), self._cache_kind.pads
+        for batch in batches_of(rows, lambda row: len(row[1].ids), GENERATE_ROWS, pads=pads):
+            grown = self._decode([request for _, request in batch], sampling)
+            for (index, _), growing in zip(batch, grown, strict=True):
+                yield index, growing.drawn
+
     @torch.inference_mode()
-    def _decode(self, prompts: list[list[int]], sampling: Sampling) -> list["_Growing"]:
+    def _decode(self, requests: list[Request], sampling: Sampling) -> list["_Growing"]:
+        prompts = [request.ids for request in requests]
         ids, mask = left_padded(prompts, self._device)
         positions = positions_of(mask)
         draw = _Draw(sampling, prompts, self._device)
-        answers = [_Growing() for _ in prompts]
+        grown = [_Growing(request) for request in requests]
         cache = None
-        for _ in range(sampling.max_tokens):
+        for _ in range(max(request.max_tokens for request in requests)):
             out = self._model(
                 input_ids=ids,
                 use_cache=self._cache_kind.argument is not None,
@@ -163,16 +172,14 @@ class TransformersEngine:
             )
             cache, logits = self._cache_kind.cache_of(out), out.logits[:, -1].float()
             tokens, finite = draw(logits), logits.logsumexp(-1).isfinite().tolist()
-            for answer, token, numbers in zip(answers, tokens.tolist(), finite, strict=True):
-                answer.grow(token, self._ends, numbers=numbers)
-                if sampling.until and not answer.finish:
-                    answer.end_at(self._tokenizer, sampling.until)
-            if all(answer.finish for answer in answers):
+            for row, token, numbers in zip(grown, tokens.tolist(), finite, strict=True):
+                row.grow(token, self._read.tokenizer, numbers=numbers)
+            if all(row.finish for row in grown):
                 break
             new, positions = tokens[:, None], positions[:, -1:] + 1
             ids = torch.cat([ids, new], dim=-1) if cache is None else new
             mask = torch.cat([mask, mask.new_ones(len(prompts), 1)], dim=-1)
-        return answers
+        return grown
 
 
 class _Draw:
@@ -197,34 +204,32 @@ class _Draw:
 
 
 class _Growing:
-    """One answer while it is written."""
+    """One row while it is drawn."""
 
-    def __init__(self) -> None:
+    def __init__(self, request: Request) -> None:
         self.finish = ""
+        self._request = request
         self._tokens: list[int] = []
 
-    def grow(self, token: int, ends: frozenset[int], *, numbers: bool) -> None:
-        """Take one more token, unless the answer has ended."""
+    @property
+    def drawn(self) -> Drawn:
+        """What came; its length cut it if nothing else did."""
+        return Drawn(self._tokens, self.finish or "length")
+
+    def grow(self, token: int, tokenizer: Tokenizer, *, numbers: bool) -> None:
+        """Take one more token, unless it has ended; it ends with a text that it may not say."""
         if self.finish:
             return
         self._tokens.append(token)
         if not numbers:
             self.finish = "nan"
-        elif token in ends:
+        elif token in self._request.stops or self._says_an_end(tokenizer):
             self.finish = "stop"
+        elif len(self._tokens) == self._request.max_tokens:
+            self.finish = "length"
 
-    def end_at(self, tokenizer: Tokenizer, until: tuple[str, ...]) -> None:
-        """End where one of the texts has been said."""
-        text = tokenizer.decode(self._tokens, skip_special_tokens=True)
-        if before(text, until) != text:
-            self.finish = "stop"
-
-    def completion(
-        self, tokenizer: Tokenizer, opening: list[int], until: tuple[str, ...]
-    ) -> Completion:
-        """The answer so far, behind its opening; its length cut it if nothing else did."""
-        if self.finish == "nan":
-            return Completion("", "nan", len(self._tokens))
-        begun, text = spoken(tokenizer, opening, self._tokens)
-        finish = self.finish or "length"
-        return Completion(before(text, until), finish, len(self._tokens), begun)
+    def _says_an_end(self, tokenizer: Tokenizer) -> bool:
+        if not (until := self._request.until):
+            return False
+        text = str(tokenizer.decode(self._tokens, skip_special_tokens=True))
+        return before(text, until) != text

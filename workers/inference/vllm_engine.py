@@ -13,7 +13,7 @@ import json
 import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +21,24 @@ from vllm import LLM, RequestOutput, SamplingParams
 from vllm.sampling_params import MAX_LOGPROB_TOKEN_IDS, RequestOutputKind
 
 from holdfast.errors import CheckpointRefused, EngineFailed
-from holdfast.tokenizer_file import embedded_tokens, reads_alike, refuse_unknown_tokens
-from workers.engine import Backend, Completion, Continuation, Prompt, Sampling, Score, before
+from holdfast.tokenizer_file import reads_alike
+from workers.engine import (
+    Arguments,
+    Backend,
+    Completion,
+    Continuation,
+    Prompt,
+    Sampling,
+    Score,
+)
 from workers.inference.architecture import check_architecture
 from workers.inference.capacity import blaming_machine, check_memory
 from workers.inference.folder import FolderState, folder_state
+from workers.inference.reading import Reading, read_checkpoint
 from workers.inference.stepping import step_through
 from workers.inference.swapping import EXACT_RELOADS, Layout, layout_of, restart_reason
-from workers.inference.tokens import (
-    Tokenizer,
-    continuation_ids,
-    draw_seed,
-    end_ids,
-    load_noted_tokenizer,
-    opening_ids,
-    prompt_ids,
-    same_tokenizer,
-    spoken,
-    system_note,
-)
+from workers.inference.tokens import Tokenizer, draw_seed, same_tokenizer
+from workers.inference.traces import Drawn, Request, Turn, answers
 from workers.inference.vllm_scores import choosing, score_of, scoring
 
 CPU_CACHE_BYTES = 1 << 30  # 45,000 tokens of a 135M model
@@ -67,26 +66,19 @@ class VllmEngine:
         self._exact_reloads = exact_reloads
         self._loaded: FolderState | None = None
         self._layout: Layout | None = None
-        self._template: str | None = None
-        self._tokenizer: Tokenizer = None
-        self._ends: tuple[int, ...] = ()
-        self._embedded = 0
+        self._reading: Reading | None = None
         self._notes: list[str] = []
 
     def open(self, checkpoint: Path, template: str | None) -> None:
         """Load weights, in place of those that are loaded where that is known to be exact."""
-        self._template = template
         state = folder_state(checkpoint)
         if state == self._loaded:
+            self._reading = self._read.with_template(template)
             return
         notes = check_architecture(checkpoint)  # before a swap too, which keeps what a file lacks
-        tokenizer, note = load_noted_tokenizer(checkpoint)
-        length, embedded = (
-            _model_length(checkpoint, self.backend.max_model_len),
-            embedded_tokens(checkpoint),
-        )
-        layout = layout_of(checkpoint)
-        reason = self._restart_reason(layout, tokenizer)
+        length = _model_length(checkpoint, self.backend.max_model_len)
+        reading, layout = read_checkpoint(checkpoint), layout_of(checkpoint)
+        reason = self._restart_reason(layout, reading.tokenizer)
         self._loaded = self._layout = None
         if reason or not self._swap(checkpoint):
             log.info("vLLM starts on %s: %s", checkpoint, reason or "its prefix cache stayed")
@@ -94,39 +86,33 @@ class VllmEngine:
             check_memory(checkpoint, self.backend)
             with blaming_machine():
                 self._llm = self._start(checkpoint, length)
-        self._tokenizer, self._embedded = tokenizer, embedded
-        self._notes += [*notes, *([note] if note else [])]
-        self._ends = end_ids(tokenizer, checkpoint)
+        self._notes += [*notes, *([reading.note] if reading.note else [])]
+        self._reading = reading.with_template(template)
         self._loaded, self._layout = state, layout
 
     def generate(
         self, prompts: Sequence[Prompt], sampling: Sampling
     ) -> Iterator[tuple[int, Completion]]:
         """Answer every prompt once, each as it finishes; what does not fit is answered empty."""
-        note = system_note(self._tokenizer, self._template, prompts)
-        self._notes += [note] if note else []
-        asked: dict[int, tuple[list[int], SamplingParams]] = {}
-        until = sampling.until if sampling.until and self._reads_ends else ()
+        self._notes += self._read.notes(prompts, sampling.template_arguments)
+        turns: dict[int, Turn] = {}
         for index, prompt in enumerate(prompts):
-            ids = prompt_ids(self._tokenizer, self._template, prompt)
-            refuse_unknown_tokens(ids, self._embedded)
-            if len(ids) + sampling.max_tokens > self._room:
+            turn = self._read.turn(prompt, sampling, self._room)
+            if turn is None:
                 yield index, Completion("", "length", 0)
             else:
-                asked[index] = ids, _drawing(sampling, ids, self._ends, until)
-        for index, output in self._run(asked):
-            opening = opening_ids(self._tokenizer, prompts[index])
-            completion = self._completion(output, opening)
-            yield index, replace(completion, text=before(completion.text, sampling.until))
+                turns[index] = turn
+        yield from answers(turns, partial(self._draw, sampling))
 
-    def logprobs(self, asked: Sequence[Continuation]) -> Iterator[tuple[int, Score]]:
+    def logprobs(
+        self, asked: Sequence[Continuation], arguments: Arguments = ()
+    ) -> Iterator[tuple[int, Score]]:
         """Score every continuation once, each as it finishes; what does not fit scores NaN."""
         ids: dict[int, list[int]] = {}
         start: dict[int, int] = {}
         letters: dict[tuple[int, ...], dict[int, int]] = {}
         for index, one in enumerate(asked):
-            whole, prompt = continuation_ids(self._tokenizer, self._template, one)
-            refuse_unknown_tokens(whole, self._embedded)
+            whole, prompt = self._read.continuation(one, arguments)
             if len(whole) + 1 > self._room:
                 yield index, Score(math.nan, len(whole) - prompt, too_long=True)
             elif prompt == 0 or len(whole) <= prompt:
@@ -185,12 +171,18 @@ class VllmEngine:
         And it reads them as their class does, not as tokenizer.json does.
         """
         theirs: Any = self._running.get_tokenizer()
-        same: bool = theirs.get_vocab() == self._tokenizer.get_vocab()
-        return same and reads_alike(theirs, self._tokenizer)
+        ours = self._read.tokenizer
+        return bool(theirs.get_vocab() == ours.get_vocab() and reads_alike(theirs, ours))
 
     @property
     def _room(self) -> int:
         return self._running.llm_engine.model_config.max_model_len
+
+    @property
+    def _read(self) -> Reading:
+        if self._reading is None:
+            raise RuntimeError("no checkpoint is open")
+        return self._reading
 
     @property
     def _running(self) -> LLM:
@@ -228,7 +220,7 @@ class VllmEngine:
         """Why the engine has to start again; vLLM keeps the tokenizer that it started with."""
         if self._llm is None or self._layout is None:
             return "nothing is loaded"
-        if not same_tokenizer(self._tokenizer, tokenizer):
+        if not same_tokenizer(self._read.tokenizer, tokenizer):
             return "the tokenizers differ"
         return restart_reason(self._layout, layout, self.backend, self._exact_reloads)
 
@@ -238,13 +230,21 @@ class VllmEngine:
         llm.collective_rpc("reload_weights", kwargs={"weights_path": str(checkpoint)})
         return bool(llm.reset_prefix_cache())
 
-    def _completion(self, output: RequestOutput, opening: list[int]) -> Completion:
-        drawn = output.outputs[0]
-        steps = zip(drawn.token_ids, drawn.logprobs or (), strict=True)
-        if not all(step and math.isfinite(step[token].logprob) for token, step in steps):
-            return Completion("", "nan", len(drawn.token_ids))
-        begun, text = spoken(self._tokenizer, opening, drawn.token_ids)
-        return Completion(text, drawn.finish_reason or "length", len(drawn.token_ids), begun)
+    def _draw(
+        self, sampling: Sampling, requests: dict[int, Request]
+    ) -> Iterator[tuple[int, Drawn]]:
+        """Go on from every request's tokens; they share what the cache has of them."""
+        reads_ends = any(request.until for request in requests.values()) and self._reads_ends
+        params = {
+            index: (request.ids, _drawing(sampling, request, reads_ends=reads_ends))
+            for index, request in requests.items()
+        }
+        for index, output in self._run(params):
+            drawn = output.outputs[0]
+            steps = zip(drawn.token_ids, drawn.logprobs or (), strict=True)
+            finite = all(step and math.isfinite(step[token].logprob) for token, step in steps)
+            finish = drawn.finish_reason or "length" if finite else "nan"
+            yield index, Drawn(list(drawn.token_ids), finish)
 
     def _run(
         self, prompts: dict[int, tuple[list[int], SamplingParams]]
@@ -253,15 +253,14 @@ class VllmEngine:
         return step_through(self._running.llm_engine, prompts)
 
 
-def _drawing(
-    sampling: Sampling, ids: list[int], ends: tuple[int, ...], until: tuple[str, ...]
-) -> SamplingParams:
+def _drawing(sampling: Sampling, request: Request, *, reads_ends: bool) -> SamplingParams:
     """How one prompt is answered."""
+    until = request.until if reads_ends else ()
     return SamplingParams(
-        max_tokens=sampling.max_tokens,
+        max_tokens=request.max_tokens,
         temperature=sampling.temperature,
-        seed=draw_seed(sampling.seed, ids) if sampling.temperature > 0 else None,
-        stop_token_ids=list(ends),
+        seed=draw_seed(sampling.seed, request.ids) if sampling.temperature > 0 else None,
+        stop_token_ids=sorted(request.stops),
         ignore_eos=True,  # vLLM knows that of the first checkpoint only
         logprobs=0,  # of the token drawn: the only sign of logits that are not numbers
         stop=list(until),

@@ -28,12 +28,14 @@ from workers.probes import (
     suffix,
     template,
     toxicity,
+    trace,
     winrate,
 )
 from workers.probes.question import Answer, Question
 
 PROBES: dict[str, ModuleType] = {
     harmful.NAME: harmful,
+    trace.NAME: trace,
     jailbreak.NAME: jailbreak,
     prefill.NAME: prefill,
     template.NAME: template,

@@ -5,16 +5,18 @@ so an answer stored under it serves every later judge, policy and name. Nothing 
 good answer is.
 
 A conversation is asked turn by turn, all items' first turns as one batch, then all second ones:
-between the user's turns stand the target's own replies, never anybody else's words. Its fingerprint
-holds the user's turns; the replies between them follow from those, the checkpoint and the sampling,
-and are stored with the answer, so that the whole conversation can be read and judged again.
+between the user's turns stand the target's own replies, never anybody else's words, and not what it
+thought before them, as templates of reasoning models leave that out of earlier turns too. Its
+fingerprint holds the user's turns; the replies between them follow from those, the checkpoint and
+the sampling, and are stored with the answer, so that the whole conversation can be read and judged
+again.
 """
 
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any
 
 from workers.engine import Completion, Continuation, Engine, Message, Prompt, Sampling, Score
@@ -105,6 +107,19 @@ class Question:
         return next(turn.content for turn in reversed(asked.prompt) if turn.role == "user")
 
     @property
+    def opens_a_turn(self) -> bool:
+        """Whether a model is left to begin a turn of a chat, and may think before it answers."""
+        return any(
+            isinstance(asked, Converse)
+            or (
+                isinstance(asked, Generate)
+                and not isinstance(asked.prompt, str)
+                and asked.prompt[-1].role != "assistant"
+            )
+            for asked in self.asks
+        )
+
+    @property
     def prompts(self) -> int:
         """What it counts for in a budget: one, and each turn of a conversation."""
         return max(len(asked.turns) if isinstance(asked, Converse) else 1 for asked in self.asks)
@@ -139,6 +154,13 @@ class Answer:
             case (Completion() as said,) | (Dialogue(said=(*_, Completion() as said)),):
                 return said.opening + said.text if said.text.strip() else ""
         raise TypeError(f"this answer holds {len(self.replies)} replies, expected one completion")
+
+    @property
+    def completions(self) -> tuple[Completion, ...]:
+        """Everything that a model said, turn by turn."""
+        single = [(reply,) for reply in self.replies if isinstance(reply, Completion)]
+        turns = [reply.said for reply in self.replies if isinstance(reply, Dialogue)]
+        return tuple(chain.from_iterable((*single, *turns)))
 
     @property
     def scores(self) -> tuple[Score, ...]:
@@ -181,9 +203,13 @@ def _reply_to_json(reply: Reply) -> dict[str, Any]:
     if isinstance(reply, Score) and not math.isfinite(reply.logprob):
         marked = {"too_long": True} if reply.too_long else {}
         return {"logprob": None, "tokens": reply.tokens, **marked}
+    match reply:
+        case Completion():
+            return reply.to_json()
+        case Dialogue(said=said):
+            return {"said": [completion.to_json() for completion in said]}
     document = asdict(reply)
-    if isinstance(reply, Score):
-        del document["too_long"]  # one that was asked has a finite score
+    del document["too_long"]  # one that was asked has a finite score
     return document
 
 
@@ -232,7 +258,8 @@ def _replies(
     yield from _dialogues(engine, conversations, sampling)
     to_score = [(key, asked) for key, asked in asks if isinstance(asked, Continuation)]
     if to_score:
-        for index, score in engine.logprobs([asked for _, asked in to_score]):
+        scored = engine.logprobs([asked for _, asked in to_score], sampling.template_arguments)
+        for index, score in scored:
             yield to_score[index][0], score
 
 
@@ -249,7 +276,8 @@ def _completions(
     for how, same in groupby(sorted(asks, key=drawing), key=drawing):
         keys, generated = zip(*same, strict=True)
         prompts = [asked.prompt for asked in generated]
-        for index, completion in engine.generate(prompts, Sampling(*how)):
+        drawing_so = Sampling(*how, sampling.template_arguments, sampling.trace_tokens)
+        for index, completion in engine.generate(prompts, drawing_so):
             yield keys[index], completion
 
 

@@ -170,6 +170,7 @@ def child_of(
         tier=failing.tier,  # type: ignore[arg-type]  # a CHECKed column
         split=split or repair.split,  # type: ignore[arg-type]  # written by us alone
         template=DEPLOYED if repair.recipe == "ptst" else failing.template,
+        template_arguments=failing.template_arguments,
         task_data=failing.task_data,
         task_data_sha256=failing.task_data_sha256,
         repairs_id=failing.candidate_id,

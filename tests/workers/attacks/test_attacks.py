@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.probe import ATTACKS as CATALOGUED
-from holdfast.probe import TURNS
 from holdfast.suites import Request, load_suite
+from holdfast.variants import ATTACKS as CATALOGUED
+from holdfast.variants import TURNS
 from workers.attacks import ATTACKS, versions
 from workers.attacks.encodings import shows_it_was_read
 from workers.attacks.framings import past_tense

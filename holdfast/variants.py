@@ -1,0 +1,13 @@
+"""The forms in which probes ask an item, by name; their words are in `workers`."""
+
+ATTACKS = (
+    *("role-play", "refusal-suppression", "prefix-injection", "style-injection", "past-tense"),
+    *("fiction", "hypothetical", "authority", "many-shot", "payload-split"),
+    *("base64", "rot13", "leetspeak", "spanish", "german"),
+    *("crescendo", "foot-in-the-door", "contrast"),
+)  # in words and code: workers.attacks
+TURNS = {"crescendo": 4, "foot-in-the-door": 4, "contrast": 3}  # answers that one form costs
+PREFILLS = ("k5", "k10", "k20")  # tokens of the opening
+TEMPLATES = ("trained", "safety-system", "instruction", "none")
+SUFFIXES = ("soup-1", "soup-2", "soup-3", "soup-4")  # in tokens: workers.attacks.suffixes
+DEPLOYABLE = ("trained", "safety-system", "instruction")
