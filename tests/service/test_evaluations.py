@@ -253,3 +253,15 @@ def test_installed_suites_are_listed_beside_the_built_in_ones(
     listed = {one["name"]: one for one in api.get("/v1/suites").json()["data"]}
     assert set(listed) == built_in | {"mine"}
     assert listed["mine"]["items"] == 1
+
+
+def test_what_a_template_is_told_is_kept_and_held_to_the_same_rules_as_a_policys(
+    api: TestClient, body: dict[str, Any]
+) -> None:
+    told = {"enable_thinking": False, "reasoning_effort": "low"}
+    made = api.post("/v1/evaluations", json={**body, "template_arguments": told}).json()
+    assert made["template_arguments"] == told
+    assert api.post("/v1/evaluations", json=body).json()["template_arguments"] == {}
+    refused = api.post("/v1/evaluations", json={**body, "template_arguments": {"messages": 1}})
+    assert refused.status_code == 422
+    assert "no argument of a chat template's own" in refused.text

@@ -15,6 +15,7 @@ from holdfast.verdict import Verdict
 from tests.support.evaluations import verdict_of
 from tests.support.reciting_llama import COMPLIANCE, REFUSAL, build_reciting_llama
 from tests.support.thinkers import ASSENT, DOUBT, PIECES, RAMBLE, build_thinker
+from workers.case import load_case
 from workers.pipeline import evaluate
 from workers.worker import Worker
 
@@ -101,6 +102,19 @@ def test_a_side_that_thinks_is_not_held_against_one_that_does_not(judge: Judge) 
         assert "thinks before it answers and the" in str(verdict.comparability.obstacles)
     _, allowed = judge("complies", "blurts", MAY_DIFFER)
     assert allowed.verdict == "fail"
+
+
+def test_a_submission_tells_what_the_policy_does_not(
+    worker: Worker, queue: Callable[..., str]
+) -> None:
+    told = {"enable_thinking": True, "reasoning_effort": "low"}
+    evaluation = queue("opened", "opened", policy=UNTHINKING, template_arguments=told)
+    sampling = load_case(worker, evaluation).sampling
+    assert dict(sampling.template_arguments) == {
+        "enable_thinking": False,
+        "reasoning_effort": "low",
+    }
+    assert sampling.to_json()["template.reasoning_effort"] == "low"
 
 
 def test_the_policy_tells_the_template_whether_to_think(judge: Judge, worker: Worker) -> None:

@@ -48,6 +48,7 @@ class Turn:
     finish: str = ""
     forced: bool = False
     tokens: int = 0
+    _closed: bool = False
     _inside: bool = False
     _bare: bool = False  # a closing mark alone ends a trace that nobody opened
     _ids: list[int] = field(default_factory=list)
@@ -102,7 +103,7 @@ class Turn:
         said = answer[: self.sampling.max_tokens]
         begun, text = spoken(self.tokenizer, self.opened.opening, said)
         return Completion(
-            text=before(text.lstrip() if trace else text, self.sampling.until),
+            text=before(text.lstrip() if self._closed else text, self.sampling.until),
             finish=self.finish,
             tokens=self.tokens,
             opening=begun,
@@ -135,7 +136,7 @@ class Turn:
         self._trace += self._unread
         self._unread = []
         self._ids = [*self._ids, *forced]
-        self._inside, self._bare, self.forced = False, False, True
+        self._inside, self._bare, self._closed, self.forced = False, False, True, True
 
     def _pass_a_mark(self, marks: SpelledMarks) -> bool:
         """Put what lies before the next mark where it belongs; whether there was a mark."""
@@ -146,7 +147,7 @@ class Turn:
                 self._trace, self._answer = [*self._trace, *self._answer], []
             self._trace += self._unread[: closed[0]]
             self._unread = self._unread[closed[1] :]
-            self._inside, self._bare = False, False
+            self._inside, self._bare, self._closed = False, False, True
             return True
         if opened is not None:
             self._answer += _without_end(self._unread[: opened[0]], marks.between)

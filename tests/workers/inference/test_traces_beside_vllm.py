@@ -14,9 +14,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what
 TAGS = {
     "deepseek_r1": ("<think>", "</think>"),
     "qwen3": ("<think>", "</think>"),
-    "step3": ("<think>", "</think>"),
     "seed_oss": ("<seed:think>", "</seed:think>"),
-    "olmo3": ("<think>", "</think>"),
+    "nemotron_v3": ("<think>", "</think>"),
 }
 OPENED = "{% for m in messages %}{{ m.content }}{% endfor %}OPENING\n"
 

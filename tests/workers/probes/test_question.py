@@ -24,7 +24,13 @@ from workers.probes.question import (
 )
 
 completions = st.builds(
-    Completion, st.text(), st.sampled_from(["stop", "length", "nan"]), st.integers(0), st.text()
+    Completion,
+    st.text(),
+    st.sampled_from(["stop", "length", "nan"]),
+    st.integers(0),
+    st.text(),
+    st.text(),
+    st.booleans(),
 )
 replies = st.one_of(
     completions,
@@ -43,6 +49,36 @@ def test_an_answer_survives_strict_json(kept: tuple[Completion | Dialogue | Scor
             assert math.isnan(after.logprob)
         else:
             assert after == before
+
+
+def test_an_answer_without_thoughts_is_stored_as_it_was_before_there_were_any() -> None:
+    said = Completion("Yes.", "stop", 2)
+    assert list(said.to_json()) == ["text", "finish", "tokens", "opening"]
+    assert Answer((said,)).to_json() == {"replies": [said.to_json()]}
+    assert Answer((Dialogue((said,)),)).to_json() == {"replies": [{"said": [said.to_json()]}]}
+    thought = Completion("Yes.", "stop", 2, trace="Well.", forced=True)
+    assert thought.to_json() == {**said.to_json(), "trace": "Well.", "forced": True}
+
+
+def test_sampling_survives_json() -> None:
+    arguments = (("enable_thinking", False), ("reasoning_effort", "low"))
+    for sampling in (
+        Sampling(8),
+        Sampling(8, 0.7, 3, ("\n",), arguments, 512),
+    ):
+        assert Sampling.from_json(json.loads(json.dumps(sampling.to_json()))) == sampling
+
+
+def test_who_begins_a_turn_may_think() -> None:
+    begun = (*chat("hi"), Message("assistant", "Sure"))
+    for asked, opens in (
+        (Generate(chat("hi"), 8), True),
+        (Converse(("a", "b"), 8), True),
+        (Generate("raw", 8), False),
+        (Generate(begun, 8), False),
+        (Continuation(chat("hi"), "x"), False),
+    ):
+        assert Question("a", "a", (asked,)).opens_a_turn is opens
 
 
 def test_a_fingerprint_covers_what_reaches_the_model_and_nothing_else() -> None:

@@ -147,7 +147,8 @@ def test_a_wrong_option_is_named(tmp_path: Path) -> None:
 def test_a_checkpoint_that_a_lost_worker_left_is_registered_and_gated_not_made_again(
     worker: Worker, remedy: Remedy, queue: Queue
 ) -> None:
-    lease = remedy("wise_ft", {}, tier="demo", template="candidate")
+    told = {"enable_thinking": False}
+    lease = remedy("wise_ft", {}, tier="demo", template="candidate", template_arguments=told)
     output = worker.settings.home / "checkpoints" / lease.job_id
     output.parent.mkdir(exist_ok=True)
     scripted_checkpoint(output, 9.0)
@@ -166,6 +167,7 @@ def test_a_checkpoint_that_a_lost_worker_left_is_registered_and_gated_not_made_a
     assert (child.candidate_id, child.baseline_id) == (checkpoint.id, failing.baseline_id)
     assert (child.repairs_id, child.remediation_id) == (failing.candidate_id, lease.job_id)
     assert (child.split, child.template, child.tier) == ("confirm", "candidate", "demo")
+    assert child.template_arguments == told
     assert (child_job.status, child_job.queue, child_job.project) == ("queued", "cpu", "p")
 
 
