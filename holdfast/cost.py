@@ -11,11 +11,12 @@ from pathlib import Path
 
 from holdfast.budget import Limits
 from holdfast.policy import RETENTION, Policy
-from holdfast.probe import MAX_TOKENS, WORD_TOKENS, Split, Tier, spec_of
+from holdfast.probe import MAX_TOKENS, TRACE_TOKENS, WORD_TOKENS, Split, Tier, spec_of
 from holdfast.suites import Choice, LastWord, Pair, Request, Row, Secret, select, suite_for
 from holdfast.variants import TURNS
 
 SIDES = 2
+TRACE, DIRECT = "harm.trace", "harm.direct"
 CHARACTERS_PER_TOKEN = 4  # of English text, within a fifth for the usual tokenizers
 
 
@@ -58,7 +59,7 @@ class Cost:
         )
 
 
-def estimate(
+def estimate(  # noqa: PLR0913  # of what, on which machine, by which model
     policy: Policy,
     tier: Tier,
     split: Split = "screen",
@@ -66,14 +67,21 @@ def estimate(
     rates: Rates = TWO_CORES,
     weight_bytes: int | None = None,
     installed: Path | None = None,
+    thinks: bool = False,
 ) -> Cost:
     """The cost of evaluating one candidate that repairs nothing.
 
     `weight_bytes` is the size of the candidate's weights; None (they lie on the server) takes the
-    model that was measured, and says so. `installed` is the folder of imported suites.
+    model that was measured, and says so. `installed` is the folder of imported suites. A model that
+    `thinks` is taken to do so before every answer, for as long as the tier allows.
     """
     probes = policy.probes(repair=False)
-    loads = [_load(probe, tier, split, installed) for probe in probes]
+    answer = MAX_TOKENS[tier] + (TRACE_TOKENS[tier] if thinks else 0)
+    loads = [
+        _load(probe, tier, split, installed, answer)
+        for probe in probes
+        if probe.replace(TRACE, DIRECT) not in set(probes) - {probe}  # judges the same answers
+    ]
     prompts, generated, scored = (SIDES * sum(column) for column in zip(*loads, strict=True))
     size = 1.0 if weight_bytes is None else weight_bytes / rates.weight_bytes
     seconds = generated / rates.generated + scored / rates.scored + rates.start_seconds
@@ -96,14 +104,19 @@ def beyond(cost: Cost, limits: Limits) -> tuple[str, ...]:
     )
 
 
-def _load(probe: str, tier: Tier, split: Split, installed: Path | None) -> tuple[int, int, int]:
-    """One probe and one side: prompts, tokens to generate, tokens to score."""
+def _load(
+    probe: str, tier: Tier, split: Split, installed: Path | None, answer: int
+) -> tuple[int, int, int]:
+    """One probe and one side: prompts, tokens to generate, tokens to score.
+
+    An answer has at most `answer` tokens.
+    """
     spec = spec_of(probe)
     if probe == RETENTION or spec.suite is None or tier not in spec.items:
         return 0, 0, 0
     items = select(suite_for(spec, installed), spec.items[tier], split)
     scored = sum(_scored_characters(item) for item in items)
-    generated = sum(_generated_tokens(item, tier) for item in items)
+    generated = sum(_generated_tokens(item, answer) for item in items)
     forms = sum(TURNS.get(name, 1) for name in spec.variants.get(tier, ("plain",)))
     return len(items) * forms, generated * forms, scored // CHARACTERS_PER_TOKEN
 
@@ -119,10 +132,10 @@ def _scored_characters(item: Row) -> int:
     return 0
 
 
-def _generated_tokens(item: Row, tier: Tier) -> int:
+def _generated_tokens(item: Row, answer: int) -> int:
     match item:
         case Request() | Secret():
-            return MAX_TOKENS[tier]
+            return answer
         case LastWord():
             return WORD_TOKENS
     return 0

@@ -132,11 +132,17 @@ def tell_cost(policy: Policy, options: argparse.Namespace) -> None:
     """Say what is about to be spent."""
     from holdfast.budget import limits_of
     from holdfast.cost import beyond, estimate, weight_bytes
+    from holdfast.reasoning import marks_of
 
-    size, installed = weight_bytes(Path(options.candidate)), suites_folder()
+    folder = Path(options.candidate)
     try:
         found = estimate(
-            policy, options.tier, options.split, weight_bytes=size, installed=installed
+            policy,
+            options.tier,
+            options.split,
+            weight_bytes=weight_bytes(folder),
+            installed=suites_folder(),
+            thinks=marks_of(folder, None) is not None,
         )
     except InvalidSuite as error:  # a server far away has its own, and answers for them
         note(f"what this will cost cannot be said here: {error}")

@@ -12,6 +12,7 @@ HARM = parse_policy(
     "  harm.direct: {metric: attack_success_rate, max_regression: 0.1}\n",
     source="test",
 )
+TRACE = HARM.checks["harm.direct"].model_copy(update={"tier": "advisory"})
 SLOW = Rates("a slide rule", generated=10.0, scored=100.0, start_seconds=60.0, weight_bytes=1000)
 
 
@@ -21,6 +22,18 @@ def test_the_arithmetic_of_one_probe() -> None:
     assert cost.minutes == pytest.approx((320 * 48 / 10 + 60) / 60)
     assert "320 prompts" in cost.sentence
     assert "a slide rule" in cost.sentence
+
+
+def test_a_model_that_thinks_may_take_all_of_its_traces_budget() -> None:
+    thinking = estimate(HARM, "demo", rates=SLOW, weight_bytes=1000, thinks=True)
+    assert (thinking.prompts, thinking.generated) == (320, 320 * (48 + 256))
+
+
+def test_thoughts_are_judged_in_answers_that_are_there() -> None:
+    both = HARM.model_copy(update={"checks": {**HARM.checks, "harm.trace": TRACE}})
+    assert estimate(both, "demo") == estimate(HARM, "demo")
+    alone = HARM.model_copy(update={"checks": {"harm.trace": TRACE}})
+    assert estimate(alone, "demo") == estimate(HARM, "demo")
 
 
 def test_minutes_grow_with_the_weights_and_the_tier() -> None:
