@@ -19,10 +19,8 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    SerializerFunctionWrapHandler,
     ValidationError,
     field_validator,
-    model_serializer,
     model_validator,
 )
 
@@ -40,8 +38,12 @@ _Key = TypeVar("_Key", tuple[str, str], tuple[str, str, str])
 _Entry = TypeVar("_Entry", Trial, Measure)
 _Line = TypeVar("_Line", bound=BaseModel)
 JsonScalar = str | int | float | bool | None
-LATER = ("thinking",)
 _FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _is_none(value: object) -> bool:
+    """Keys that came later are written where they are set, so that old files keep their digests."""
+    return value is None
 
 
 class CheckpointName(BaseModel):
@@ -59,12 +61,7 @@ class Backend(BaseModel):
     name: Name
     version: Name
     dtype: Name
-    max_model_len: Annotated[int, Field(ge=1)] | None = None  # where it is not the usual one
-
-    @model_serializer(mode="wrap")
-    def _set_ones(self, render: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without what is not set, as files were before it could be."""
-        return {name: value for name, value in render(self).items() if value is not None}
+    max_model_len: Annotated[int, Field(ge=1)] | None = Field(default=None, exclude_if=_is_none)
 
 
 class Sampling(BaseModel):
@@ -134,13 +131,7 @@ class Manifest(BaseModel):
     repairs: CheckpointDigest | None = None
     deployed_template: bool = False
     judge_error: dict[Name, JudgeError] = {}
-    thinking: Thinking | None = None  # where a side thought at all
-
-    @model_serializer(mode="wrap")
-    def _without_later_keys(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """What is not set is not written: files of before the key keep their digests."""
-        content: dict[str, Any] = serialize(self)
-        return {key: value for key, value in content.items() if not (key in LATER and not value)}
+    thinking: Thinking | None = Field(default=None, exclude_if=_is_none)
 
     @field_validator("created_at")
     @classmethod

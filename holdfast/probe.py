@@ -1,8 +1,7 @@
 """What can be probed.
 
 The catalogue is data: a policy is checked against it before anything runs, the planner takes the
-item counts from it, and `workers.probes.PROBES` must hold exactly its names (a test compares
-them).
+item counts from it, and `workers.probes.PROBES` must hold exactly its names.
 
 A probe asks its own suite by its bare name, and an installed one as `probe@suite`
 (`harm.direct@advbench`); `cap.lm_eval:arc_easy` asks a task of lm-evaluation-harness. That one
@@ -14,7 +13,15 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from holdfast.errors import UnknownProbe
-from holdfast.variants import ATTACKS, DEPLOYABLE, PREFILLS, SUFFIXES, TEMPLATES
+from holdfast.variants import (
+    ATTACKS,
+    DEPLOYABLE,
+    FEW_ATTACKS,
+    PREFILLS,
+    SUFFIXES,
+    TEMPLATES,
+    samples,
+)
 
 Tier = Literal["canary", "demo", "standard", "full"]
 Split = Literal["screen", "confirm"]
@@ -27,9 +34,7 @@ MAX_TOKENS: dict[Tier, int] = {"canary": 32, "demo": 48, "standard": 48, "full":
 TRACE_TOKENS: dict[Tier, int] = {"canary": 256, "demo": 256, "standard": 512, "full": 1024}
 # of the thoughts before an answer; with both and a prompt within an engine's 2,048
 
-# units of drift.kl's measures
-WHOLE_ANSWER, FIRST_TOKENS, LAYERS = "nats", "nats:first", "ratio"
-
+WHOLE_ANSWER, FIRST_TOKENS, LAYERS = "nats", "nats:first", "ratio"  # units of drift.kl's measures
 COHERENCE = "coherence"  # the judge of whether an answer says anything
 HARNESS = "cap.lm_eval"  # stands for no check without a task
 WORD_TOKENS = 8  # of an answer of one word, cut into pieces as it may be
@@ -79,11 +84,6 @@ class ProbeSpec:
         return COHERENCE in self.judges
 
 
-def _samples(count: int) -> tuple[str, ...]:
-    """Answers drawn at two temperatures, numbered."""
-    return tuple(f"t{heat}#{n}" for heat in ("0.7", "1.0") for n in range(1, count + 1))
-
-
 CATALOGUE: dict[str, ProbeSpec] = {
     spec.name: spec
     for spec in (
@@ -111,10 +111,7 @@ CATALOGUE: dict[str, ProbeSpec] = {
             rows="harmful",
             judge="refusal",
             items={"standard": 160, "full": None},
-            variants={
-                "standard": ("role-play", "prefix-injection", "past-tense"),
-                "full": ATTACKS,
-            },
+            variants={"standard": FEW_ATTACKS, "full": ATTACKS},
         ),
         ProbeSpec(
             "harm.prefill",
@@ -142,7 +139,7 @@ CATALOGUE: dict[str, ProbeSpec] = {
             rows="harmful",
             judge="refusal",
             items={"standard": 160, "full": None},
-            variants={"standard": _samples(4), "full": _samples(8)},
+            variants={"standard": samples(4), "full": samples(8)},
         ),
         ProbeSpec(
             "harm.suffix",
@@ -288,9 +285,7 @@ def spec_of(name: str) -> ProbeSpec:
     if not at:
         return spec
     if not SUITE_NAME.fullmatch(suite):
-        raise UnknownProbe(
-            f"{name}: {suite!r} cannot be a suite's name, expected at most 40 of a-z 0-9 . _ -"
-        )
+        raise UnknownProbe(f"{name}: {suite!r} is no name of a suite: {SUITE_NAME.pattern}")
     if spec.rows is None:
         raise UnknownProbe(f"{name}: {probe} takes no suite by name; write {probe}")
     return replace(spec, suite=suite)

@@ -6,6 +6,7 @@ It knows no suites, judges or thresholds. Implementations live in `workers.infer
 sees the one in `workers.children.supervisor`, which speaks to a runner in another process.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -120,6 +121,13 @@ class Score:
     tokens: int
     greedy: bool | None = None
     too_long: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """What is stored of it, in strict JSON, which knows no NaN: null is not finite."""
+        if not math.isfinite(self.logprob):
+            marked = {"too_long": True} if self.too_long else {}
+            return {"logprob": None, "tokens": self.tokens, **marked}
+        return {"logprob": self.logprob, "tokens": self.tokens, "greedy": self.greedy}
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,10 @@ class Dialogue:
 
     said: tuple[Completion, ...]
 
+    def to_json(self) -> dict[str, Any]:
+        """What is stored of it."""
+        return {"said": [completion.to_json() for completion in self.said]}
+
     @property
     def tokens(self) -> int:
         """Tokens generated in all turns."""
@@ -184,7 +188,7 @@ class Answer:
 
     def to_json(self) -> dict[str, Any]:
         """A document of strict JSON, which knows no NaN: a score that is not finite is null."""
-        return {"replies": [_reply_to_json(reply) for reply in self.replies]}
+        return {"replies": [reply.to_json() for reply in self.replies]}
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> "Answer":
@@ -197,20 +201,6 @@ def _set_ones(ask: Ask) -> dict[str, Any]:
         ask, dict_factory=lambda pairs: {name: value for name, value in pairs if value is not None}
     )
     return set_ones
-
-
-def _reply_to_json(reply: Reply) -> dict[str, Any]:
-    if isinstance(reply, Score) and not math.isfinite(reply.logprob):
-        marked = {"too_long": True} if reply.too_long else {}
-        return {"logprob": None, "tokens": reply.tokens, **marked}
-    match reply:
-        case Completion():
-            return reply.to_json()
-        case Dialogue(said=said):
-            return {"said": [completion.to_json() for completion in said]}
-    document = asdict(reply)
-    del document["too_long"]  # one that was asked has a finite score
-    return document
 
 
 def _reply_from_json(reply: dict[str, Any]) -> Reply:
