@@ -91,9 +91,8 @@ def example_of(
             f"{tokenizer.name_or_path} has no chat template; "
             "give a chat checkpoint, or add chat_template.jinja"
         )
-    question, answer = ("user", row.prompt), ("assistant", row.completion)
-    prompt = _rendered(tokenizer, [question], generation=True)
-    whole = _rendered(tokenizer, [question, answer], generation=False)
+    prompt = _rendered(tokenizer, row.asked, generation=True)
+    whole = _rendered(tokenizer, [*row.asked, ("assistant", row.completion)], generation=False)
     if not whole.startswith(prompt):
         raise InvalidTaskData(
             f"{path}, line {row.line}: the chat template renders the prompt differently once it "

@@ -228,7 +228,7 @@ def plan_questions(
     if tier not in spec.items:
         return ()
     asked: Sequence[Any] = (
-        [(one.prompt, one.completion) for one in task_rows(row, probe)][: spec.items[tier]]
+        task_rows(row, probe)[: spec.items[tier]]
         if spec.suite is None
         else select(suite_for(spec, settings.installed_suites), spec.items[tier], split, SEED)
     )

@@ -76,12 +76,18 @@ def job_of(
     case: Case, baseline: Side, candidate: Side, asked: tuple[Question, ...]
 ) -> dict[str, object]:
     """What is measured; the child is told the views of the two folders."""
+    prompts = {
+        question.item: [(turn.role, turn.content) for turn in ask.prompt]
+        for question in asked
+        for ask in question.asks
+        if isinstance(ask, Generate) and not isinstance(ask.prompt, str)
+    }
     first = asked[0].asks[0]
     return {
         "baseline": str(baseline.checkpoint.ref.path),
         "candidate": str(candidate.checkpoint.ref.path),
         "template": case.template,
-        "prompts": {question.item: question.prompt_text for question in asked},
+        "prompts": prompts,
         "max_tokens": first.max_tokens if isinstance(first, Generate) else drift.MAX_TOKENS,
         "temperature": TEMPERATURE,
         "seed": case.sampling.seed,

@@ -212,7 +212,7 @@ EVALUATION = (
     argument("--adapter", metavar="DIR", help="a LoRA adapter, of which the candidate is the base"),
     argument("--baseline", required=True, help="a folder, ckpt_..., or alias:NAME"),
     argument("--anchor", help="a second baseline, pinned; default: alias:anchor if it is set"),
-    argument("--task-data", metavar="FILE", help="JSON Lines of prompt and completion"),
+    argument("--task-data", metavar="FILE", help="rows of the task (docs/task-data.md)"),
     argument("--split", choices=get_args(Split), default="screen"),
     argument(
         "--template",

@@ -1,5 +1,6 @@
 """Task rows: what is refused, by file and line; the held-out tenth hangs on prompts alone."""
 
+import gzip
 import hashlib
 import json
 import re
@@ -39,7 +40,7 @@ def write(folder: Path, *lines: object) -> Path:
         ({**GOOD, "prompt": "\t"}, "its prompt is empty"),
         ({"prompt": "x"}, "no completion"),
         ({"completion": "x"}, "no prompt"),
-        ({**GOOD, "prompt": ["x"]}, "its prompt is a list"),
+        ({**GOOD, "prompt": 3}, "its prompt is a int"),
         ("[1, 2]", "a list, expected an object"),
         ('{"prompt": "cut', "not JSON"),
         ("[" * 100_000, "not JSON"),
@@ -133,3 +134,148 @@ def test_a_bad_pair_is_refused_by_file_and_line(tmp_path: Path, line: str, fault
     path.write_text(f'{{"prompt": "a", "chosen": "b", "rejected": "c"}}\n{line}\n')
     with pytest.raises(InvalidTaskData, match=f"pairs.jsonl, line 2: .*{fault}"):
         read_preferences(path)
+
+
+ASKED, ANSWER = "What is 2 + 2?", "4"
+PLAIN: dict[str, dict[str, object]] = {  # one exchange without a history, in every form
+    "prompt and completion": {"prompt": ASKED, "completion": ANSWER, "source": "x"},
+    "lists of messages": {
+        "prompt": [{"role": "user", "content": ASKED}],
+        "completion": [{"role": "assistant", "content": ANSWER}],
+    },
+    "a list and a text": {"prompt": [{"role": "user", "content": ASKED}], "completion": ANSWER},
+    "messages": {
+        "messages": [
+            {"role": "user", "content": ASKED},
+            {"role": "assistant", "content": [{"type": "text", "text": ANSWER}]},
+        ],
+        "prompt": ASKED,
+        "tools": [],
+    },
+    "alpaca": {"instruction": ASKED, "input": "", "output": ANSWER, "text": "x"},
+    "ShareGPT": {
+        "conversations": [{"from": "human", "value": ASKED}, {"from": "gpt", "value": ANSWER}]
+    },
+}
+TALK = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "Hi."},
+    {"role": "assistant", "content": "Hello."},
+    {"role": "user", "content": ASKED},
+    {"role": "assistant", "content": ANSWER},
+]
+SAID = (("system", "Be brief."), ("user", "Hi."), ("assistant", "Hello."))
+LONG: dict[str, dict[str, object]] = {
+    "messages": {"messages": TALK},
+    "lists of messages": {"prompt": TALK[:-1], "completion": TALK[-1:]},
+    "ShareGPT": {
+        "conversations": [
+            {"from": {"assistant": "gpt", "user": "human"}.get(turn["role"], "system"),
+             "value": turn["content"]}
+            for turn in TALK
+        ]
+    },
+    "ShareGPT with its system turn apart": {
+        "system": "Be brief.",
+        "conversations": [{"from": turn["role"], "value": turn["content"]} for turn in TALK[1:]],
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("content", PLAIN.values(), ids=PLAIN)
+def test_one_exchange_is_the_same_row_in_every_form(
+    content: dict[str, object], tmp_path: Path
+) -> None:
+    (row,) = read_task_data(write(tmp_path, content))
+    assert row == Row(ASKED, ANSWER, "task", 1)
+    assert rows_digest([row]) == hashlib.sha256(b'["What is 2 + 2?", "4"]\n').hexdigest()
+
+
+@pytest.mark.parametrize("content", LONG.values(), ids=LONG)
+def test_the_last_answer_is_learnt_and_what_stands_before_is_its_history(
+    content: dict[str, object], tmp_path: Path
+) -> None:
+    (row,) = read_task_data(write(tmp_path, content))
+    assert row == Row(ASKED, ANSWER, "task", 1, SAID)
+    assert row.asked == (*SAID, ("user", ASKED))
+    assert rows_digest([row]) != rows_digest([Row(ASKED, ANSWER, "task", 1)])
+
+
+def test_what_an_instruction_is_about_stands_below_it(tmp_path: Path) -> None:
+    content = {"instruction": "Add.", "input": "2, 2", "output": "4", "system": "Be brief."}
+    (row,) = read_task_data(write(tmp_path, content))
+    assert (row.prompt, row.history) == ("Add.\n\n2, 2", (("system", "Be brief."),))
+
+
+def chat(*roles: str) -> dict[str, object]:
+    return {"messages": [{"role": role, "content": "x"} for role in roles]}
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (GOOD, "it has prompt and completion, but the first row has messages alone"),
+        (chat("user", "assistant") | GOOD, "it has prompt and completion, but the first row has"),
+        ({"text": "x"}, "no messages; every row needs one"),
+        ({"messages": "x"}, "a str, expected a list of messages"),
+        ({"messages": ["x"]}, "turn 1: expected role and content, or from and value"),
+        (chat("user", "assistant", "user"), "it ends with assistant and user, expected a user's"),
+        (chat("assistant"), "it ends with assistant, expected a user's turn and"),
+        (chat("user", "assistant", "assistant"), "it ends with assistant and assistant"),
+        (chat(), "it ends with nothing"),
+        (chat("user", "system", "user", "assistant"), "a system turn stands in the middle"),
+        (chat("user", "tool", "user", "assistant"), "turn 2: its role is 'tool'"),
+        (chat("user", "assistant") | {"tools": [{"name": "f"}]}, "it has tools"),
+        ({"messages": [*TALK[:-1], {"role": "assistant", "content": None}]}, "no completion"),
+        ({"messages": [TALK[1], {"role": "assistant", "content": ""}]}, "completion is empty"),
+        ({"messages": [{"role": "system", "content": " "}, *TALK[3:]]}, "system turn is empty"),
+        ({"messages": [{"role": "user", "content": [{"type": "image"}]}, TALK[-1]]}, "is a list"),
+    ],
+)
+def test_a_row_that_is_no_such_conversation_is_refused(
+    line: object, words: str, tmp_path: Path
+) -> None:
+    path = write(tmp_path, chat("user", "assistant"), line)
+    with pytest.raises(InvalidTaskData, match=re.escape(words)) as refusal:
+        read_task_data(path)
+    assert str(refusal.value).startswith(f"{path}, line 2")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ({"text": "x"}, "its keys are text, expected those of one form: prompt and completion;"),
+        ({}, "its keys are none"),
+        (GOOD | chat("user", "assistant"), "make it prompt and completion and messages at once"),
+        ({**GOOD, "instruction": "x", "output": "y"}, "prompt and completion and alpaca at once"),
+    ],
+)
+def test_a_first_row_of_no_form_or_of_two_is_refused(
+    line: object, words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidTaskData, match=re.escape(words)):
+        read_task_data(write(tmp_path, line, GOOD))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_array_is_read_as_its_rows_and_gzip_as_what_it_holds(
+    packed: bool, tmp_path: Path
+) -> None:
+    text = json.dumps([GOOD, {"prompt": "a", "completion": ""}], indent=2).encode()
+    path = tmp_path / ("rows.json.gz" if packed else "rows.json")
+    path.write_bytes(gzip.compress(text) if packed else text)
+    with pytest.raises(InvalidTaskData, match="row 2: its completion is empty"):
+        read_task_data(path)
+    lines = json.dumps(GOOD).encode() + b"\n\n" + json.dumps(GOOD).encode()
+    path.write_bytes(gzip.compress(lines) if packed else lines)
+    assert [row.line for row in read_task_data(path)] == [1, 3]
+
+
+def test_a_file_that_is_cut_off_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl.gz"
+    path.write_bytes(gzip.compress(json.dumps(GOOD).encode())[:-6])
+    with pytest.raises(InvalidTaskData, match="no whole gzip file"):
+        read_task_data(path)
+    path.write_text("[" + json.dumps(GOOD))
+    with pytest.raises(InvalidTaskData, match=r"not JSON .* one array of objects"):
+        read_task_data(path)

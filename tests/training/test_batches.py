@@ -1,6 +1,7 @@
 """Counts, order, tokens and masks of what a model is trained on."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from training.batches import (
     Example,
     collate,
     draw_steps,
+    example_of,
     order_of_sources,
     rows_together,
     tokenise,
@@ -33,6 +35,18 @@ def tokenizer(baseline: Path) -> PreTrainedTokenizerBase:
 
 def row(prompt: str, completion: str) -> Row:
     return Row(prompt, completion, kind="task", line=1)
+
+
+def test_what_stands_before_the_prompt_is_read_and_not_learnt(
+    tokenizer: PreTrainedTokenizerBase,
+) -> None:
+    plain = row("2 + 2?", "4")
+    talk = replace(plain, history=(("system", "Be brief."), ("user", "Hi."), ("assistant", "Yes?")))
+    short, long = (example_of(one, tokenizer, 512, FILE) for one in (plain, talk))
+    assert long.completion_tokens == short.completion_tokens
+    read = tokenizer.decode(long.ids[: long.prompt_tokens])
+    assert [read.count(words) for words in ("Be brief.", "Hi.", "Yes?", "2 + 2?")] == [1, 1, 1, 1]
+    assert read.index("Yes?") < read.index("2 + 2?")
 
 
 HALF_TASK = Mix(task=0.50, refusals=0.12, answers=0.38)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import (
@@ -29,6 +30,8 @@ from transformers.core_model_loading import (
 
 from training.shards import Span, Whole, read_object
 
+# what transformers raises for a config that it knows no model of, or none with such sizes
+NO_CONFIG = (OSError, ValueError, TypeError, LookupError, StrictDataclassError)
 # what a tensor in memory may be made of so that its parts lie in it one after the other
 IN_ORDER = (
     ((MergeModulelist, 0),),
@@ -41,7 +44,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """What a config means, every default written out; as it stands where the library has none."""
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError):
+    except NO_CONFIG:
         return read_object(folder / "config.json")
     meant: dict[str, Any] = config.get_text_config().to_dict()
     return meant | {"model_type": config.model_type}
@@ -64,7 +67,7 @@ def in_memory(folder: Path, names: Iterable[str]) -> dict[str, Parts]:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
-    except (OSError, ValueError):  # a model that the library does not know has one naming
+    except NO_CONFIG:  # a model that the library does not know has one naming
         return {}
     table = get_model_conversion_mapping(model)
     renamings = [entry for entry in table if isinstance(entry, WeightRenaming)]

@@ -25,6 +25,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from safetensors import safe_open
 
+from holdfast.chat_rendering import Turn
 from holdfast.errors import CallerError, CheckpointRefused
 from workers.backends import backend_of
 from workers.engine import Continuation, Message, Sampling, Scalar
@@ -36,13 +37,13 @@ LAYER = re.compile(r"\.(?:layers|h|blocks)\.(\d+)\.")
 
 
 class Job(BaseModel):
-    """What to measure; `prompts` by item, `scratch` an empty folder that is emptied again."""
+    """What to measure; `prompts` are turns by item, `scratch` an empty folder, emptied again."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     baseline: Path
     candidate: Path
     template: str | None
-    prompts: dict[str, str]
+    prompts: dict[str, tuple[Turn, ...]]
     max_tokens: int
     temperature: float
     seed: int
@@ -92,7 +93,10 @@ def measure(job: Job, dtype: str) -> Iterator[Drift]:
         raise CheckpointRefused("the tokenizers differ, so no two distributions can be compared")
     engine = TransformersEngine(backend_of("transformers", dtype))
     engine.open(job.baseline, job.template)
-    prompts = {item: (Message("user", text),) for item, text in job.prompts.items()}
+    prompts = {
+        item: tuple(Message(role, words) for role, words in turns)
+        for item, turns in job.prompts.items()
+    }
     items = list(prompts)
     arguments = tuple(job.template_arguments.items())
     sampling = Sampling(

@@ -10,24 +10,31 @@ Reference: RL's Razor (arXiv 2509.04259). Asked of two checkpoints at once, in a
 """
 
 import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from holdfast.probe import FIRST_TOKENS, LAYERS, WHOLE_ANSWER
+from holdfast.task_data import Row
 from holdfast.trial import Measure
-from workers.probes.question import Generate, Question, chat
+from workers.probes.question import Generate, Question, chat_of
 
 NAME = "drift.kl"
 MAX_TOKENS = 32  # of an answer; what was unlearnt shows early in it
 
 
-def questions(rows: Sequence[tuple[str, str]], max_tokens: int) -> tuple[Question, ...]:
-    """The prompts of (prompt, completion) rows; one that stands twice counts once."""
-    prompts = {hashlib.sha256(prompt.encode()).hexdigest()[:16]: prompt for prompt, _ in rows}
+def questions(rows: Sequence[Row], max_tokens: int) -> tuple[Question, ...]:
+    """What the rows ask, each once."""
+    distinct = {_asked_digest(row)[:16]: row for row in rows}
     tokens = min(max_tokens, MAX_TOKENS)
     return tuple(
-        Question(item, item, (Generate(chat(prompt), tokens),)) for item, prompt in prompts.items()
+        Question(item, item, (Generate(chat_of(row), tokens),)) for item, row in distinct.items()
     )
+
+
+def _asked_digest(row: Row) -> str:
+    text = json.dumps(row.asked) if row.history else row.prompt
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def measures(lines: Iterable[dict[str, Any]]) -> list[Measure]:

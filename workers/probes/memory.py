@@ -10,28 +10,28 @@ what it gives away is chance and what the candidate gives away beyond that is me
 Reference: Carlini et al. 2021 (arXiv 2012.07805).
 """
 
-import hashlib
 from collections.abc import Sequence
 
 from holdfast.judges.leak import personal
+from holdfast.task_data import Row
 from holdfast.trial import Trial
 from workers.engine import Prompt
 from workers.probes.leak import judged
-from workers.probes.question import Answer, Generate, Question, chat
+from workers.probes.question import Answer, Generate, Question, chat_of, row_digest
 
 NAME = "leak.memory"
 
 
-def questions(rows: Sequence[tuple[str, str]], max_tokens: int) -> tuple[Question, ...]:
-    """Of (prompt, completion) rows those that hold something personal, each content once."""
+def questions(rows: Sequence[Row], max_tokens: int) -> tuple[Question, ...]:
+    """Of the rows those whose answer holds something personal that was not asked, each once."""
     found: dict[str, Question] = {}
-    for prompt, completion in rows:
-        match = personal(completion)
-        if match is None or match[0] in prompt:
+    for row in rows:
+        match, words = personal(row.completion), "\n".join(words for _, words in row.asked)
+        if match is None or match[0] in words:
             continue
-        digest = hashlib.sha256(f"{len(prompt)}\n{prompt}{completion}".encode()).hexdigest()
-        before = f"{prompt}\n{completion[: match.start()]}".rstrip()
-        asked: Prompt = chat(prompt) if int(digest[0], 16) % 2 else before
+        digest = row_digest(row)
+        before = f"{words}\n{row.completion[: match.start()]}".rstrip()
+        asked: Prompt = chat_of(row) if int(digest[0], 16) % 2 else before
         item = digest[:16]
         found[item] = Question(item, item, (Generate(asked, max_tokens),), target=match[0])
     return tuple(found.values())

@@ -12,6 +12,7 @@ the sampling, and are stored with the answer, so that the whole conversation can
 again.
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from dataclasses import asdict, dataclass
 from itertools import chain, groupby
 from typing import Any
 
+from holdfast.task_data import Row
 from workers.engine import Completion, Continuation, Engine, Message, Prompt, Sampling, Score
 
 
@@ -215,6 +217,19 @@ def _reply_from_json(reply: dict[str, Any]) -> Reply:
 def chat(text: str) -> tuple[Message, ...]:
     """A conversation of one user turn."""
     return (Message("user", text),)
+
+
+def chat_of(row: Row) -> tuple[Message, ...]:
+    """What a row of task data asks, its history before its prompt."""
+    return tuple(Message(role, words) for role, words in row.asked)
+
+
+def row_digest(row: Row) -> str:
+    """64 hex digits of a row; a row without a history has those that it always had."""
+    text = f"{len(row.prompt)}\n{row.prompt}{row.completion}"
+    if row.history:
+        text = json.dumps(row.to_json())
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def ask(

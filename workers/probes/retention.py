@@ -7,23 +7,23 @@ its tokens, so that the mean over rows is the mean loss a token. Lower is better
 Reference: the task loss of the alignment-tax literature (Lin et al. 2023, arXiv 2309.06256).
 """
 
-import hashlib
 import math
 from collections.abc import Sequence
 
+from holdfast.task_data import Row
 from holdfast.trial import Measure, Trial, unscored
 from workers.engine import Continuation
-from workers.probes.question import Answer, Question, chat
+from workers.probes.question import Answer, Question, chat_of, row_digest
 
 NAME = "task.retention"
 
 
-def questions(rows: Sequence[tuple[str, str]], max_tokens: int) -> tuple[Question, ...]:  # noqa: ARG001 - every probe's form
-    """(prompt, completion) rows; a row is known by its content, and a repeated one counts once."""
-    distinct = {_row_id(prompt, completion): (prompt, completion) for prompt, completion in rows}
+def questions(rows: Sequence[Row], max_tokens: int) -> tuple[Question, ...]:  # noqa: ARG001 - every probe's form
+    """A question a row; a row is known by its content, and a repeated one counts once."""
+    distinct = {row_digest(row)[:16]: row for row in rows}
     return tuple(
-        Question(row, row, (Continuation(chat(prompt), completion),))
-        for row, (prompt, completion) in distinct.items()
+        Question(item, item, (Continuation(chat_of(row), row.completion),))
+        for item, row in distinct.items()
     )
 
 
@@ -34,7 +34,3 @@ def judge(question: Question, answer: Answer) -> Measure | Trial:
         reason = f"log-probability of {score.tokens} tokens is {score.logprob}"
         return unscored(NAME, question.item, question.cluster, reason)
     return Measure(NAME, question.item, -score.logprob, score.tokens, "nats")
-
-
-def _row_id(prompt: str, completion: str) -> str:
-    return hashlib.sha256(f"{len(prompt)}\n{prompt}{completion}".encode()).hexdigest()[:16]

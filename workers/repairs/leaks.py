@@ -60,8 +60,10 @@ def refuse_leaks(repair: Repair, installed: Path) -> None:
 def refuse_leaking_rows(path: Path, gate: Sequence[Gated]) -> None:
     """Raise InvalidTaskData if any row that would be trained on says what the gate asks."""
     rows = [row for row in read_task_data(path) if not held_out(row.prompt)]
-    near = leaks([row.prompt for row in rows], gate)
-    found = [(row.line, name) for row, name in zip(rows, near, strict=True) if name is not None]
+    asked = [(row.line, words) for row in rows for role, words in row.asked if role == "user"]
+    near = leaks([words for _, words in asked], gate)
+    leaking = {line: name for (line, _), name in zip(asked, near, strict=True) if name is not None}
+    found = list(leaking.items())
     if not found:
         return
     shown = ", ".join(f"line {line} as {name}" for line, name in found[:SHOWN])

@@ -51,7 +51,10 @@ checks:
         (("same", "--baseline", "same", "--anchor", "empty"), "no config.json"),
         (("empty", "--baseline", "same"), "no config.json"),
         (("same", "--baseline", "same", "--adapter", "same"), "adapter_config.json"),
-        (("same", "--baseline", "same", "--task-data", "rows.jsonl"), "rows.jsonl, line 1: no"),
+        (
+            ("same", "--baseline", "same", "--task-data", "rows.jsonl"),
+            "line 1: its keys are prompt,",
+        ),
         (("same", "--baseline", "same", "--policy", "absent.yaml"), "absent.yaml cannot be read"),
         (("same", "--baseline", "same", "--policy", "pinned.yaml"), "requires an anchor"),
         (("same", "--baseline", "alias:no name"), "alias"),

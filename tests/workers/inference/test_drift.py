@@ -17,7 +17,7 @@ from workers.inference.drift import Job, drift_of, main, measure, token_kl, weig
 from workers.inference.tokens import continuation_ids, load_tokenizer
 from workers.inference.transformers_engine import TransformersEngine
 
-PROMPTS = {f"row-{n}": f"add {n} and {n}" for n in range(5)}
+PROMPTS = {f"row-{n}": (("user", f"add {n} and {n}"),) for n in range(5)}
 
 
 @pytest.fixture(scope="module")

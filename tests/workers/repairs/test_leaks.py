@@ -128,6 +128,16 @@ def test_rows_that_the_gate_asks_are_refused_before_anything_is_asked(
     assert not (repair.workspace / "rehearsal.jsonl").exists()
 
 
+def test_an_earlier_turn_that_the_gate_asks_is_refused_as_well(models: Path) -> None:
+    trained = next(item for item in requests("benign") if not held_out(item.prompt))
+    words = {"user": (trained.prompt, "Go on."), "assistant": ("Yes.", "So.")}
+    turns = [{"role": role, "content": words[role][at]} for at in (0, 1) for role in words]
+    path = models / "talk.jsonl"
+    path.write_text(json.dumps({"messages": turns}) + "\n")
+    with pytest.raises(InvalidTaskData, match=f"line 1 as benign:{trained.id}"):
+        refuse_leaking_rows(path, [asked("benign", trained)])
+
+
 def test_a_row_that_is_held_out_trains_nothing_and_may_say_it(models: Path) -> None:
     kept = next(item for item in requests("benign") if held_out(item.prompt))
     trained = next(item for item in requests("benign") if not held_out(item.prompt))
