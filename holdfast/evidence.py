@@ -62,6 +62,9 @@ class Backend(BaseModel):
     version: Name
     dtype: Name
     max_model_len: Annotated[int, Field(ge=1)] | None = Field(default=None, exclude_if=_is_none)
+    """Where it is not the usual one."""
+    quantisation: Name | None = Field(default=None, exclude_if=_is_none)
+    """Of the weights, where they are quantised."""
 
 
 class Sampling(BaseModel):

@@ -23,7 +23,11 @@ CheckTier = Literal["blocking", "advisory"]
 PolicyRecipe = Literal["auto", RepairRecipe]
 
 Scalar = str | int | float | bool | None
-LATER_KEYS = ("thinking", "template_arguments")  # no part of a digest where they are not set
+LATER_KEYS = (
+    "thinking",
+    "template_arguments",
+    "compare",
+)  # no part of a digest where they are not set
 OF_THE_ENGINE = frozenset(  # what a template is told by whoever renders it
     {"messages", "add_generation_prompt", "chat_template", "tokenize", "tools", "documents"}
     | {"conversation", "continue_final_message", "padding", "truncation", "max_length"}
@@ -170,6 +174,7 @@ class Policy(BaseModel):
     min_items: Annotated[int, Field(ge=1)] = 100
     max_unscored: Share = 0.02
     sequential: bool = False
+    compare: Literal["quantisation"] | None = None  # what may differ: that is then the question
     checks: Annotated[dict[str, Check], Field(min_length=1)]
     baselines: Baselines = Baselines()
     remediation: Remediation = Remediation()

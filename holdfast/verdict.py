@@ -16,7 +16,7 @@ from typing import Self
 from pydantic import BaseModel, model_validator
 
 from holdfast.decision.bias_table import bias_table
-from holdfast.decision.comparability import differences, obstacles
+from holdfast.decision.comparability import compared, differences, obstacles
 from holdfast.decision.examination import Files, examine, judge_rates
 from holdfast.decision.outcome import FROZEN, CheckResult, Comparability, Cost, Decision
 from holdfast.decision.pairs import cut_words
@@ -100,7 +100,7 @@ def decide(
         check.model_copy(update={"bias": bias_table(check.id, baseline, candidate)})
         for check in settle(policy, examined, moment)
     )
-    verdict = _joint(checks, may_pass=comparability == Comparability(comparable=True))
+    verdict = _joint(checks, may_pass=comparability.may_pass)
     return Verdict(
         verdict=verdict,
         reasons=_reasons(verdict, checks, comparability, policy.alpha),
@@ -136,9 +136,10 @@ def _traces(files: Files) -> Iterator[str]:
 
 
 def _compare(files: Files, policy: Policy) -> Comparability:
-    differing = differences(files.baseline.manifest, files.candidate.manifest)
+    ours, theirs = files.baseline.manifest, files.candidate.manifest
+    differing = differences(ours, theirs, compare=policy.compare)
     if files.anchor is not None:
-        other = differences(files.anchor.manifest, files.candidate.manifest)
+        other = differences(files.anchor.manifest, theirs, compare=policy.compare)
         differing += tuple(f"anchor's {difference}" for difference in other)
     blocked = obstacles(files.named, policy)
     return Comparability(
@@ -146,6 +147,7 @@ def _compare(files: Files, policy: Policy) -> Comparability:
         differences=differing,
         obstacles=blocked,
         alarm_only=any(file.manifest.tier == "canary" for file in files.named.values()),
+        compared=compared(ours, theirs) if policy.compare else None,
     )
 
 
@@ -167,7 +169,8 @@ def _reasons(
         waived = [f"{check.id}: {check.reason}" for check in blocking if check.outcome == "waived"]
         which = f"all {len(blocking)}" if not waived else f"{len(passed)} of {len(blocking)}"
         within = f"{which} blocking checks are shown to be within their margins"
-        return (f"{within}, each at alpha {alpha:g}", *waived)
+        by_name = [f"compared: {comparability.compared}"] if comparability.compared else []
+        return (f"{within}, each at alpha {alpha:g}", *by_name, *waived)
     general = [
         f"not comparable: {what} (baseline / candidate)" for what in comparability.differences
     ]

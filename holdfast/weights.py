@@ -25,6 +25,9 @@ DTYPE_BITS = {
     "I64": 64, "U64": 64, "F64": 64, "C64": 64,
 }  # fmt: skip
 
+COMPUTED = frozenset({"F64", "F32", "F16", "BF16"})
+"""Numbers to compute with; others are packed, or counts."""
+
 
 @dataclass(frozen=True, slots=True)
 class TensorSpan:

@@ -107,6 +107,6 @@ def answer_key(case: Case, side: Side, probe: str, asked: Question, backend: Bac
         "question": asked.fingerprint(),
         "template": template_digest(case.template_of(side)),
         "sampling": case.sampling_of(side).to_json(),
-        "backend": backend.to_json(),
+        "backend": side.backend(backend).to_json(),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

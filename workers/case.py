@@ -28,13 +28,14 @@ from holdfast.judges.leak import personal
 from holdfast.policy import Policy
 from holdfast.policy_text import parse_policy
 from holdfast.probe import COHERENCE, MAX_TOKENS, TRACE_TOKENS, Split, Tier, spec_of
+from holdfast.quantisation import quantisation_of
 from holdfast.reasoning import marks_of
 from holdfast.settings import Settings
 from holdfast.suites import select, suite_for
 from holdfast.task_data import Row, digest_of, held_out, read_task_data, rows_digest
 from workers.adapters import whole
 from workers.attacks.from_file import read_texts, texts_digest
-from workers.engine import Sampling
+from workers.engine import Backend, Sampling
 from workers.harness.child import plan_task
 from workers.probes import COMPARED, PROBES, memory
 from workers.probes.question import Question
@@ -53,6 +54,11 @@ class Side:
     name: str
     checkpoint: StagedCheckpoint
     probes: tuple[str, ...]
+    quantisation: str | None = None
+
+    def backend(self, engine: Backend) -> Backend:
+        """What computes its answers: the engine, and how its own weights are quantised."""
+        return replace(engine, quantisation=self.quantisation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +125,11 @@ def marks_thoughts(folder: Path, digest: str, template: str | None) -> bool:  # 
     return marks_of(folder, template) is not None
 
 
+def side_of(name: str, checkpoint: StagedCheckpoint, probes: tuple[str, ...]) -> Side:
+    """A side, and how its weights are quantised."""
+    return Side(name, checkpoint, probes, quantisation_of(checkpoint.path))
+
+
 def load_case(worker: Worker, evaluation_id: str) -> Case:
     """Read the rows, admit the checkpoints again (they may have changed on disk), plan the items.
 
@@ -134,14 +145,14 @@ def load_case(worker: Worker, evaluation_id: str) -> Case:
     found = {name: readmit(worker, checkpoint) for name, checkpoint in known.items()}
     baseline, candidate = found[row.baseline_id], found[row.candidate_id]
     probes = policy.probes(repair=row.repairs_id is not None)
-    sides = [Side("baseline", baseline, probes), Side("candidate", candidate, probes)]
+    sides = [side_of("baseline", baseline, probes), side_of("candidate", candidate, probes)]
     if row.anchor_id is not None:
         asked = tuple(p for p in probes if p != RETENTION)
-        sides.insert(1, Side("anchor", found[row.anchor_id], asked))
+        sides.insert(1, side_of("anchor", found[row.anchor_id], asked))
     repairs = None
     if row.repairs_id is not None:
         failing = found[row.repairs_id]
-        sides.append(Side("repaired", failing, tuple(p for p in probes if p == RETENTION)))
+        sides.append(side_of("repaired", failing, tuple(p for p in probes if p == RETENTION)))
         repairs = failing.digest
     tier: Tier = row.tier  # type: ignore[assignment]  # a CHECKed column
     split: Split = row.split  # type: ignore[assignment]

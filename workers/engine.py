@@ -138,13 +138,14 @@ class Backend:
     version: str
     dtype: str
     max_model_len: int = MAX_MODEL_LEN  # tokens of prompt and answer; what is longer is not asked
+    quantisation: str | None = None  # of the weights that it computes with
 
     def to_json(self) -> dict[str, Any]:
-        """What evidence and cache keys say of it: the length only where it is not the usual one."""
+        """What evidence and cache keys say of it: what is not the usual only where it is set."""
         return {
             name: value
             for name, value in asdict(self).items()
-            if (name, value) != ("max_model_len", MAX_MODEL_LEN)
+            if (name, value) not in {("max_model_len", MAX_MODEL_LEN), ("quantisation", None)}
         }
 
 

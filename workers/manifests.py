@@ -33,7 +33,7 @@ def manifest_of(case: Case, side: Side, backend: Backend, moment: datetime, ends
             "kind": "manifest",
             "schema": 1,
             "checkpoint": {"name": side.checkpoint.name, "digest": side.checkpoint.digest},
-            "backend": backend.to_json(),
+            "backend": side.backend(backend).to_json(),
             "sampling": case.sampling.to_json(),
             "template_sha256": template_digest(case.template_of(side)),
             "deployed_template": case.deployed is not None and side.name == "candidate",

@@ -10,6 +10,7 @@ on a near tie turns over. Writes FOLDER/first.jsonl and FOLDER/second.jsonl, evi
 import argparse
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
@@ -18,6 +19,7 @@ from holdfast.checkpoint import admitted_model, chat_template, ref_of, template_
 from holdfast.errors import CheckpointTouched
 from holdfast.evidence import Evidence, Manifest, gather, render_evidence
 from holdfast.probe import MAX_TOKENS, Tier, spec_of
+from holdfast.quantisation import quantisation_of
 from holdfast.settings import Settings, read_settings
 from holdfast.suites import select, suite_for
 from holdfast.trial import Trial
@@ -89,7 +91,7 @@ def asked(
         "kind": "manifest",
         "schema": 1,
         "checkpoint": {"name": checkpoint.name, "digest": checkpoint.digest},
-        "backend": engine.backend.to_json(),
+        "backend": replace(engine.backend, quantisation=quantisation_of(checkpoint.path)).to_json(),
         "sampling": sampling.to_json(),
         "template_sha256": template_digest(template),
         "judges": judge_digests(tuple(planned)),

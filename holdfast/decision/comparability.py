@@ -13,11 +13,27 @@ from holdfast.evidence import Evidence, Manifest
 from holdfast.policy import Policy
 
 SAME_DTYPE = "; set HOLDFAST_DTYPE to one of the two and ask the other side again"
+BY_NAME = "; a policy with `compare: quantisation` measures what quantising the parent changes"
+TO_DO = {"backend.dtype:": SAME_DTYPE, "backend.quantisation:": BY_NAME}
 
 
-def differences(baseline: Manifest, candidate: Manifest) -> tuple[str, ...]:
-    """What differs between the two, as `where: baseline's / candidate's`."""
+def differences(
+    baseline: Manifest, candidate: Manifest, *, compare: str | None = None
+) -> tuple[str, ...]:
+    """What differs between the two, as `where: baseline's / candidate's`.
+
+    But for what the policy sets out to `compare`: a quantised candidate with a parent that is not.
+    """
+    if compare == "quantisation" and baseline.backend.quantisation is None:
+        parents = candidate.backend.model_copy(update={"quantisation": None})
+        candidate = candidate.model_copy(update={"backend": parents})
     return tuple(_differences(baseline, candidate))
+
+
+def compared(baseline: Manifest, candidate: Manifest) -> str:
+    """The difference that a policy with `compare: quantisation` measures."""
+    ours, theirs = baseline.backend.quantisation, candidate.backend.quantisation
+    return f"quantisation: {ours or 'none'} / {theirs or 'none'}"
 
 
 def obstacles(files: Mapping[str, Evidence], policy: Policy) -> tuple[str, ...]:
@@ -29,12 +45,18 @@ def obstacles(files: Mapping[str, Evidence], policy: Policy) -> tuple[str, ...]:
     if policy.baselines.anchor == "required" and "anchor" not in files:
         found.append("the policy requires an anchor, whose evidence is missing (--anchor)")
     found += _thoughts(files) if policy.thinking == "must_agree" else ()
+    quantised = files["candidate"].manifest.backend.quantisation
+    if policy.compare == "quantisation" and quantised is None:
+        found.append(
+            "the policy compares a quantised candidate with its parent, and this candidate is not "
+            "quantised; use a policy without `compare`"
+        )
     return (*found, *_repair_obstacles(files["candidate"].manifest, files.get("repaired_from")))
 
 
 def _differences(baseline: Manifest, candidate: Manifest) -> Iterator[str]:
     for line in _fields("backend", baseline.backend.model_dump(), candidate.backend.model_dump()):
-        yield f"{line}{SAME_DTYPE}" if line.startswith("backend.dtype:") else line
+        yield line + next((what for key, what in TO_DO.items() if line.startswith(key)), "")
     yield from _fields("sampling", baseline.sampling.model_dump(), candidate.sampling.model_dump())
     if not candidate.deployed_template:  # such a repair is judged as weights and template together
         yield from _fields(

@@ -4,9 +4,9 @@ Six outcomes of a check, never two: what is missing, open or broken is named as 
 a pass nor a fail. Values only; `settle` makes them and `report` shows them.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from holdfast.decision.figures import Figure
 from holdfast.decision.findings import Against, RuleName
@@ -143,6 +143,20 @@ class Comparability(BaseModel):
     differences: tuple[str, ...] = ()
     obstacles: tuple[str, ...] = ()
     alarm_only: bool = False  # a canary run: it may fail, it never passes
+    compared: str | None = None  # the one difference that the policy sets out to measure
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether nothing stands in the way of a pass."""
+        return self.comparable and not (self.obstacles or self.alarm_only)
+
+    @model_serializer(mode="wrap")
+    def _set_ones(self, render: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `compared` where it is not set, as verdicts were before it could be."""
+        content: dict[str, Any] = render(self)
+        if self.compared is None:
+            content.pop("compared", None)
+        return content
 
 
 class Cost(BaseModel):

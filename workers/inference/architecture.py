@@ -21,9 +21,16 @@ from transformers.utils import logging as library_log
 
 from holdfast.checkpoint import tensor_spans
 from holdfast.errors import CheckpointRefused
+from holdfast.quantisation import SETTINGS, method_of
 from holdfast.unloadable import Mismatch, Misshapen, explanation, gaps, listed, odd_shapes
 from holdfast.weights import TensorSpan
-from workers.inference.model_config import blaming, generating_class, read_config
+from workers.inference.model_config import (
+    blaming,
+    generating_class,
+    quantisation_settings,
+    read_config,
+)
+from workers.inference.quantisation import LOADED_BY_LIBRARY, check_method, unpacked
 
 DTYPES = {
     "BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "I16": torch.int16,
@@ -49,13 +56,16 @@ class Loading:
     ignored: tuple[str, ...]
 
 
-def check_architecture(checkpoint: Path) -> list[str]:
+def check_architecture(checkpoint: Path, backend: str) -> list[str]:
     """In one sentence, if at all, which tensors of the files the model has no use for.
 
     Raises CheckpointRefused where one that it needs is missing or of another shape, where one is
-    left over, or where no model can be made of the config.
+    left over, where no model can be made of the config, or the engine `backend` cannot read it.
     """
-    loading = loading_of(checkpoint)
+    config, settings = read_config(checkpoint), quantisation_settings(checkpoint)
+    if settings is not None:
+        check_method(settings, backend)
+    loading = loading_of(config, spans_of(checkpoint), settings)
     if loading.mismatch:
         raise CheckpointRefused(explanation(loading.mismatch))
     note = (
@@ -65,14 +75,45 @@ def check_architecture(checkpoint: Path) -> list[str]:
     return [note] if loading.ignored else []
 
 
-def loading_of(checkpoint: Path) -> Loading:
-    """What the library's loader makes of a checkpoint, by its config and headers alone."""
-    config, spans = read_config(checkpoint), _spans(checkpoint)
+def loading_of(
+    config: PretrainedConfig,
+    spans: Mapping[str, TensorSpan],
+    settings: Mapping[str, Any] | None = None,
+) -> Loading:
+    """What the library's loader makes of a config and of headers alone.
+
+    Quantised weights are looked at twice: as the plain ones that they stand for, by name and
+    shape, and by name as they are, since the config says which layers have to be packed.
+    """
     model_class = generating_class(config)
     with blaming("config.json"):
-        loading = load_headers(model_class, config, spans)
-        lost = None if loading.mismatch else _lost_embedding(model_class, config, spans)
+        if settings is None:
+            return _loading(model_class, config, spans)
+        plain, parts = unpacked(spans, settings)
+        if parts:
+            return Loading(parts, ())
+        loading = _loading(model_class, _unquantised(config), plain)
+        if loading.mismatch or method_of(settings) not in LOADED_BY_LIBRARY:
+            return loading
+        packed = load_headers(model_class, config, spans)
+        return packed if packed.mismatch else loading
+
+
+def _loading(
+    model_class: type[PreTrainedModel], config: PretrainedConfig, spans: Mapping[str, TensorSpan]
+) -> Loading:
+    loading = load_headers(model_class, config, spans)
+    lost = None if loading.mismatch else _lost_embedding(model_class, config, spans)
     return Loading(lost, ()) if lost else loading
+
+
+def _unquantised(config: PretrainedConfig) -> PretrainedConfig:
+    plain = copy.deepcopy(config)
+    for part in (plain, plain.get_text_config()):
+        for name in SETTINGS:
+            if hasattr(part, name):
+                delattr(part, name)
+    return plain
 
 
 def load_headers(
@@ -164,7 +205,8 @@ def _weight_of(model: PreTrainedModel, layer: torch.nn.Module | None) -> str | N
     return next((f"{name}.weight" for name in names), None)
 
 
-def _spans(checkpoint: Path) -> dict[str, TensorSpan]:
+def spans_of(checkpoint: Path) -> dict[str, TensorSpan]:
+    """Every tensor that the headers of the files name."""
     spans: dict[str, TensorSpan] = {}
     for file in sorted(checkpoint.glob("*.safetensors")):
         spans |= tensor_spans(file)

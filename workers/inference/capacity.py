@@ -14,12 +14,11 @@ import torch
 
 from holdfast.checkpoint import tensor_spans
 from holdfast.errors import MachineUnfit
-from holdfast.weights import DTYPE_BITS, TensorSpan
+from holdfast.weights import COMPUTED, DTYPE_BITS, TensorSpan
 from workers.engine import Backend
 from workers.free_memory import free_memory
 
 GIB = 1 << 30
-COMPUTED = frozenset({"F64", "F32", "F16", "BF16"})  # loaded in the backend's dtype; others as is
 FULL = frozenset({errno.ENOMEM, errno.ENOSPC, errno.EDQUOT})
 OUT_OF_MEMORY = ("can't allocate memory", "out of memory")  # torch's own words, CPU and CUDA
 
@@ -45,6 +44,7 @@ def weight_bytes(checkpoint: Path, dtype: str) -> int:
 
 
 def _bytes(span: TensorSpan, itemsize: int) -> int:
+    """What is computed with is loaded in the backend's dtype, the rest as it lies."""
     if span.dtype in COMPUTED:
         return prod(span.shape) * itemsize
     return prod(span.shape) * DTYPE_BITS[span.dtype] // 8

@@ -17,6 +17,7 @@ from transformers import AutoConfig, GenerationConfig, PretrainedConfig, PreTrai
 from transformers.models.auto import modeling_auto as auto
 
 from holdfast.errors import CheckpointRefused
+from holdfast.quantisation import quantisation_config
 
 CONFIG_ERRORS = (
     # What transformers 5.19 raises where a config is not one: its dataclasses for a wrong type, its
@@ -62,6 +63,11 @@ def read_config(checkpoint: Path) -> PretrainedConfig:
             GenerationConfig.from_pretrained(checkpoint, local_files_only=True)
     _check_layers(config)
     return config
+
+
+def quantisation_settings(checkpoint: Path) -> dict[str, Any] | None:
+    """What config.json says of its quantisation; None where nothing is quantised."""
+    return quantisation_config(json.loads((checkpoint / "config.json").read_bytes()))
 
 
 def generating_class(config: PretrainedConfig) -> type[PreTrainedModel]:

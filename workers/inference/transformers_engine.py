@@ -64,7 +64,7 @@ class TransformersEngine:
             self._reading = self._read.with_template(template)
             return
         self.close()
-        self._notes += check_architecture(checkpoint)
+        self._notes += check_architecture(checkpoint, self.backend.name)
         reading = read_checkpoint(checkpoint)
         self._notes += [reading.note] if reading.note else []
         check_memory(checkpoint, self.backend)

@@ -75,7 +75,8 @@ class VllmEngine:
         if state == self._loaded:
             self._reading = self._read.with_template(template)
             return
-        notes = check_architecture(checkpoint)  # before a swap too, which keeps what a file lacks
+        # Before a swap too: what a file lacks would stay from the model before.
+        notes = check_architecture(checkpoint, self.backend.name)
         length = _model_length(checkpoint, self.backend.max_model_len)
         reading, layout = read_checkpoint(checkpoint), layout_of(checkpoint)
         reason = self._restart_reason(layout, reading.tokenizer)

@@ -21,8 +21,10 @@ from transformers import (
 
 from holdfast.errors import CheckpointRefused
 from tests.support.published_layouts import LAYOUTS, Weights, build_layout, rewrite, set_config
-from workers.inference.architecture import check_architecture, loading_of
+from workers.inference.architecture import check_architecture, loading_of, spans_of
+from workers.inference.model_config import read_config
 
+CPU = "transformers-cpu"
 FAMILIES = ("llama", "gpt2", "mixtral")
 Edit = Callable[[Weights], Weights]
 
@@ -42,7 +44,7 @@ def copied(layouts: dict[str, Path], tmp_path: Path) -> Callable[[str], Path]:
 def sentence(folder: Path) -> str:
     """How a checkpoint is refused, in one line."""
     with pytest.raises(CheckpointRefused) as refused:
-        check_architecture(folder)
+        check_architecture(folder, CPU)
     assert "\n" not in str(refused.value)
     return str(refused.value)
 
@@ -58,9 +60,9 @@ def run_command(said: str, folder: Path) -> None:
 def test_published_layouts_load_and_what_no_model_needs_is_listed(
     layouts: dict[str, Path], name: str
 ) -> None:
-    loading = loading_of(layouts[name])
+    loading = loading_of(read_config(layouts[name]), spans_of(layouts[name]))
     assert (bool(loading.mismatch), len(loading.ignored)) == (False, LAYOUTS[name].ignored)
-    assert len(check_architecture(layouts[name])) == (1 if LAYOUTS[name].ignored else 0)
+    assert len(check_architecture(layouts[name], CPU)) == (1 if LAYOUTS[name].ignored else 0)
 
 
 @pytest.mark.parametrize("name", ["llama of 2023", "neox", "gpt2, no prefix", "mixtral"])
@@ -78,7 +80,7 @@ def test_no_weight_is_read(layouts: dict[str, Path], copied: Callable[[str], Pat
     with file.open("r+b") as hollow:  # as long as before, and nothing in it
         hollow.truncate(header)
         hollow.truncate(len(whole))
-    assert check_architecture(folder) == []
+    assert check_architecture(folder, CPU) == []
 
 
 # --- mutants: in each family, of each kind -----------------------------------------------------
@@ -177,7 +179,7 @@ def test_no_head_is_probably_a_tied_one(copied: Callable[[str], Path]) -> None:
     rewrite(folder, without("lm_head"))
     assert 'set "tie_word_embeddings": true in config.json' in sentence(folder)
     set_config(folder, tie_word_embeddings=True)
-    assert check_architecture(folder) == []
+    assert check_architecture(folder, CPU) == []
 
 
 def test_a_tied_model_needs_its_embedding(copied: Callable[[str], Path]) -> None:
@@ -188,7 +190,7 @@ def test_a_tied_model_needs_its_embedding(copied: Callable[[str], Path]) -> None
     said = sentence(folder)
     assert "model.embed_tokens.weight" in said
     run_command(said, folder)
-    assert check_architecture(folder) == []
+    assert check_architecture(folder, CPU) == []
 
 
 def test_an_expert_of_another_shape_is_named(copied: Callable[[str], Path]) -> None:
@@ -209,7 +211,7 @@ def test_rows_of_added_tokens_point_to_the_vocabulary(copied: Callable[[str], Pa
     )
     assert 'set "vocab_size": 328 in config.json' in sentence(folder)
     set_config(folder, vocab_size=328)
-    assert check_architecture(folder) == []
+    assert check_architecture(folder, CPU) == []
 
 
 @pytest.mark.parametrize("prefix", ["_orig_mod.", "policy."])
@@ -220,7 +222,7 @@ def test_the_command_that_is_given_mends_the_names(
     original = (folder / "model.safetensors").read_bytes()
     rewrite(folder, prefixed(prefix))
     run_command(sentence(folder), folder)
-    assert check_architecture(folder) == []
+    assert check_architecture(folder, CPU) == []
     assert sorted(file.name for file in folder.glob("model*")) == ["model.safetensors"]
     assert len((folder / "model.safetensors").read_bytes()) == len(original)
 
@@ -310,4 +312,4 @@ def test_the_library_is_asked_for_no_code(copied: Callable[[str], Path]) -> None
     (folder / "own.py").write_text("raise SystemExit(7)")
     own = {"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model"}
     (folder / "config.json").write_text(json.dumps(config | {"auto_map": own}))
-    check_architecture(folder)
+    check_architecture(folder, CPU)
