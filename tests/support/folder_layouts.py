@@ -73,6 +73,12 @@ def with_checkpoint(folder: Path) -> Path:
     return folder
 
 
+def with_model_inside(folder: Path) -> Path:
+    """A model in a subfolder, with nothing beside it that could not be one's own."""
+    shutil.copytree(folder, folder / "final")
+    return folder
+
+
 TRAINER = (
     "optimizer.pt", "scheduler.pt", "rng_state_0.pth", "rng_state_1.pth", "training_args.bin",
     "events.out.tfevents.1700000000.host.1.0",
@@ -104,6 +110,7 @@ JUDGED: list[tuple[str, Build, tuple[str, ...]]] = [
         with_checkpoint,
         ("checkpoint-500/", "latest", "runs/", "training_args.bin"),
     ),
+    ("model in a subfolder", with_model_inside, ("final/",)),
     ("local-dir download", beside(*LOCAL_DIR), (".cache/",)),
     ("hub snapshot", hub_snapshot, ()),
     ("latest link", latest_link, ()),
