@@ -15,6 +15,7 @@ from holdfast.checkpoint import CheckpointRef
 from holdfast.policy_text import load_policy
 from holdfast.probe import CATALOGUE
 from holdfast.suites import load_suite
+from holdfast.task_data import Row
 from tests.support.evidence import hex_of
 from workers.answers import answer_key
 from workers.case import Case, Side
@@ -23,7 +24,10 @@ from workers.probes import PROBES
 from workers.probes.question import Question
 
 OLD = json.loads((Path(__file__).parents[1] / "data" / "b196b6b" / "keys.json").read_bytes())
-ROWS = [("How long is the trip?", "Call +1 202 555 0143 and ask."), ("Add 2 and 3.", "5")]
+ROWS = [
+    Row("How long is the trip?", "Call +1 202 555 0143 and ask.", "task", 1),
+    Row("Add 2 and 3.", "5", "task", 2),
+]
 TASK = [
     {"item": "0", "asks": [{"prompt": "Is it so?", "text": " yes"}]},
     {
