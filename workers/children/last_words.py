@@ -6,7 +6,12 @@ from pathlib import Path
 TAIL_BYTES = 200_000
 LONGEST = 400
 ERROR = re.compile(r"\b[A-Z]\w*(?:Error|Exception|Refused|Failed)\b(?::| \().*")
-ELSEWHERE = ("root cause above", "stack trace (above)", "during handling of the above")
+ELSEWHERE = (
+    "root cause above",
+    "stack trace (above)",
+    "during handling of the above",
+    "runtimeerror: cancelled",  # what vLLM's other processes say on being ended
+)
 GUARD = "guard: "  # how the guard says that a signal ended its child
 
 

@@ -29,6 +29,10 @@ vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issue. See 
         ("Traceback:\nKeyError: 'x'\n", "KeyError: 'x'"),
         ("MemoryError: no room\nwarning: something else\n", "MemoryError: no room"),
         ("loading\nguard: a SIGKILL ended it\n", "a SIGKILL ended it"),
+        (
+            f"{VLLM_STARTS}RuntimeError: cancelled\n",
+            "ValueError: No available memory for the cache",
+        ),
         (VLLM_STARTS, "ValueError: No available memory for the cache"),
         (VLLM_STEPS, "TimeoutError: RPC call to execute_model timed out."),
     ],

@@ -132,9 +132,9 @@ def test_kill_ends_a_call_that_blocks(
 def test_a_call_that_stands_still_is_given_up(
     engine: RunnerEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "STALLED_SECONDS", 1.0)
     monkeypatch.setattr(progress, "LOOK_SECONDS", 0.1)
     engine.open(scripted(tmp_path / "slow", behaviour="echo", seconds_per_answer=600), None)
+    monkeypatch.setattr(progress, "STALLED_SECONDS", 1.0)
     with pytest.raises(EngineFailed, match="neither answered nor computed"):
         list(engine.generate([HI], SHORT))
     assert not engine.alive
