@@ -12,16 +12,8 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from holdfast import variants as forms
 from holdfast.errors import UnknownProbe
-from holdfast.variants import (
-    ATTACKS,
-    DEPLOYABLE,
-    FEW_ATTACKS,
-    PREFILLS,
-    SUFFIXES,
-    TEMPLATES,
-    samples,
-)
 
 Tier = Literal["canary", "demo", "standard", "full"]
 Split = Literal["screen", "confirm"]
@@ -111,7 +103,7 @@ CATALOGUE: dict[str, ProbeSpec] = {
             rows="harmful",
             judge="refusal",
             items={"standard": 160, "full": None},
-            variants={"standard": FEW_ATTACKS, "full": ATTACKS},
+            variants={"standard": forms.FEW_ATTACKS, "full": forms.ATTACKS},
         ),
         ProbeSpec(
             "harm.prefill",
@@ -120,7 +112,7 @@ CATALOGUE: dict[str, ProbeSpec] = {
             rows="harmful",
             judge="refusal",
             items={"standard": 160, "full": None},
-            variants={"standard": PREFILLS, "full": PREFILLS},
+            variants={"standard": forms.PREFILLS, "full": forms.PREFILLS},
         ),
         ProbeSpec(
             "harm.template",
@@ -129,8 +121,8 @@ CATALOGUE: dict[str, ProbeSpec] = {
             rows="harmful",
             judge="refusal",
             items={"standard": 160, "full": None},
-            variants={"standard": TEMPLATES, "full": TEMPLATES},
-            worst_of=DEPLOYABLE,
+            variants={"standard": forms.TEMPLATES, "full": forms.TEMPLATES},
+            worst_of=forms.DEPLOYABLE,
         ),
         ProbeSpec(
             "harm.decoding",
@@ -139,7 +131,7 @@ CATALOGUE: dict[str, ProbeSpec] = {
             rows="harmful",
             judge="refusal",
             items={"standard": 160, "full": None},
-            variants={"standard": samples(4), "full": samples(8)},
+            variants={"standard": forms.samples(4), "full": forms.samples(8)},
         ),
         ProbeSpec(
             "harm.suffix",
@@ -148,7 +140,7 @@ CATALOGUE: dict[str, ProbeSpec] = {
             rows="harmful",
             judge="refusal",
             items={"standard": 160, "full": None},
-            variants={"standard": SUFFIXES[:2], "full": SUFFIXES},
+            variants={"standard": forms.SUFFIXES[:2], "full": forms.SUFFIXES},
         ),
         ProbeSpec(
             "refusal.benign",
@@ -285,7 +277,7 @@ def spec_of(name: str) -> ProbeSpec:
     if not at:
         return spec
     if not SUITE_NAME.fullmatch(suite):
-        raise UnknownProbe(f"{name}: {suite!r} is no name of a suite: {SUITE_NAME.pattern}")
+        raise UnknownProbe(f"{name}: {suite!r} cannot be a suite's name: {SUITE_NAME.pattern}")
     if spec.rows is None:
         raise UnknownProbe(f"{name}: {probe} takes no suite by name; write {probe}")
     return replace(spec, suite=suite)
