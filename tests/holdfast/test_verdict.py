@@ -60,9 +60,10 @@ def test_a_shown_fail_stands_although_another_check_is_inconclusive() -> None:
     ]
 
 
+JUDGES = manifest().judges
 DIFFERENT = {
-    "judge": ({"judges": {"refusal": hex_of("new"), "choice": hex_of("choice")}}, "judges.refusal"),
-    "missing judge": ({"judges": {"refusal": hex_of("refusal")}}, "judges.choice"),
+    "judge": ({"judges": JUDGES | {"refusal": hex_of("new")}}, "judges.refusal"),
+    "missing judge": ({"judges": {"refusal": JUDGES["refusal"]}}, "judges.choice"),
     "suite": ({"suites": {"harmful": hex_of("v2"), "benign": hex_of("benign")}}, "suites.harmful"),
     "backend": ({"backend": {"name": "x", "version": "1", "dtype": "float32"}}, "backend.name"),
     "dtype": ({"backend": {"name": "scripted", "version": "1", "dtype": "int8"}}, "backend.dtype"),

@@ -124,3 +124,11 @@ def test_a_baseline_that_refuses_nothing_cannot_be_rehearsed(
     found = load_repair(worker, lease.job_id)
     with pytest.raises(RepairImpossible, match="no refusal that the judge agrees with"):
         write_rehearsal(worker, lease, found, plan())
+
+
+def test_noise_is_no_answer_to_rehearse() -> None:
+    prompt = "Describe how a lock works."
+    said = "A key lifts the pins of the lock. It then turns."
+    assert rehearsal_row("answer", prompt, said) is not None
+    assert rehearsal_row("answer", prompt, "The key turns the lock. " * 9) is None
+    assert rehearsal_row("answer", prompt, prompt) is None
