@@ -1,22 +1,27 @@
 """A real vLLM on tiny Llamas, behind the guard as in production; one start for all of it."""
 
 import math
+import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from holdfast.checkpoint import admitted_model, ref_of
 from holdfast.errors import CheckpointRefused
 from holdfast.settings import read_settings
 from tests.support.published_layouts import rewrite
+from tests.support.reciting_llama import COMPLIANCE, REFUSAL, build_reciting_llama
 from tests.support.servers import scratch_folder
 from tests.support.tiny_llama import build_tiny_llama
 from workers.children.guard import session_members
 from workers.children.supervisor import RunnerEngine
 from workers.engine import Backend, Completion, Continuation, Message, Sampling, Score
 from workers.inference.transformers_engine import TransformersEngine
+from workers.views import StagedCheckpoint, Views
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
 
@@ -187,3 +192,36 @@ def test_a_folder_without_a_model_is_the_callers_error(
     with pytest.raises(CheckpointRefused, match="holds no config"):
         engine.open(tmp_path, None)
     assert engine.alive
+
+
+def test_a_view_answers_as_what_was_hashed_whatever_becomes_of_the_files(
+    engine: RunnerEngine, tmp_path: Path
+) -> None:
+    said = {"refuses": REFUSAL, "complies": COMPLIANCE}
+    for name, pieces in said.items():
+        build_reciting_llama(tmp_path / name, pieces)
+    weights, other = (tmp_path / name / "model.safetensors" for name in said)
+    with closing(Views(tmp_path / "home")) as views:
+        staged = stage(views, tmp_path / "refuses")
+        weights.unlink()
+        shutil.copyfile(other, weights)  # another file of the same name
+        assert recited(engine, staged) == "".join(REFUSAL)
+        assert not staged.view.untouched()
+        compliant = stage(views, tmp_path / "refuses")
+        assert recited(engine, compliant) == "".join(COMPLIANCE)
+        assert compliant.view.untouched()
+        shutil.copyfile(tmp_path / "refuses" / "tokenizer.json", weights)
+        with pytest.raises(CheckpointRefused, match="written over while it was open"):
+            compliant.view.untouched()
+
+
+def stage(views: Views, folder: Path) -> StagedCheckpoint:
+    with ExitStack() as descriptors:
+        found = admitted_model(str(folder), [folder.parent], descriptors)
+        return views.stage(ref_of(found), found)
+
+
+def recited(engine: RunnerEngine, checkpoint: StagedCheckpoint) -> str:
+    engine.open(checkpoint.path, None)
+    ((_, said),) = engine.generate([(Message("user", "Hello"),)], Sampling(16))
+    return said.text
