@@ -18,8 +18,9 @@ from typing import get_args
 from holdfast.checkpoint import admitted_model, chat_template, ref_of, template_digest
 from holdfast.errors import CheckpointTouched
 from holdfast.evidence import Evidence, Manifest, gather, render_evidence
-from holdfast.probe import MAX_TOKENS, Tier, spec_of
+from holdfast.probe import MAX_TOKENS, TRACE_TOKENS, Tier, spec_of
 from holdfast.quantisation import quantisation_of
+from holdfast.reasoning import marks_of
 from holdfast.settings import Settings, read_settings
 from holdfast.suites import select, suite_for
 from holdfast.trial import Trial
@@ -80,7 +81,9 @@ def asked(
     backwards: bool,
 ) -> Evidence:
     """The evidence of one pass."""
-    template, sampling = chat_template(checkpoint.path), Sampling(max_tokens=MAX_TOKENS[tier])
+    template = chat_template(checkpoint.path)
+    thoughts = TRACE_TOKENS[tier] if marks_of(checkpoint.path, template) else 0
+    sampling = Sampling(max_tokens=MAX_TOKENS[tier], trace_tokens=thoughts)
     engine.open(checkpoint.path, template)
     trials = [
         trial

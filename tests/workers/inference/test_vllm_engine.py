@@ -16,6 +16,7 @@ from holdfast.settings import read_settings
 from tests.support.published_layouts import rewrite
 from tests.support.reciting_llama import COMPLIANCE, REFUSAL, build_reciting_llama
 from tests.support.servers import scratch_folder
+from tests.support.thinkers import DOUBT, RAMBLE, build_thinker
 from tests.support.tiny_llama import build_tiny_llama
 from workers.children.guard import session_members
 from workers.children.supervisor import RunnerEngine
@@ -225,3 +226,23 @@ def recited(engine: RunnerEngine, checkpoint: StagedCheckpoint) -> str:
     engine.open(checkpoint.path, None)
     ((_, said),) = engine.generate([(Message("user", "Hello"),)], Sampling(16))
     return said.text
+
+
+def test_thoughts_are_told_apart_and_closed_as_the_other_engine_does(
+    engine: RunnerEngine, tmp_path: Path
+) -> None:
+    """Thinkers with a known truth, each in a layout of its own, so that weights are swapped too."""
+    thinkers = [
+        build_thinker(tmp_path / "refuses", DOUBT, REFUSAL),
+        build_thinker(tmp_path / "complies", DOUBT, COMPLIANCE, opened=True),
+        build_thinker(tmp_path / "endless", RAMBLE, REFUSAL, closes=False),
+    ]
+    other = TransformersEngine(Backend("transformers", "test", "bfloat16"))
+    told = Sampling(8, template_arguments=(("enable_thinking", True),), trace_tokens=12)
+    begun = (Message("user", "hi"), Message("assistant", COMPLIANCE[0]))
+    for thinker in thinkers:
+        engine.open(thinker, None)
+        other.open(thinker, None)
+        prompts = [CHATS[0], begun]
+        assert dict(engine.generate(prompts, told)) == dict(other.generate(prompts, told))
+    assert dict(engine.generate(CHATS[:1], told))[0].forced
