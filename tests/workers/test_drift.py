@@ -33,7 +33,7 @@ def real(worker: Worker, models: Path) -> Worker:
     """The same worker, for an engine whose models have a vocabulary."""
     for seed, name in enumerate(("tiny", "moved")):
         build_tiny_llama(models / name, seed=seed)
-    settings = worker.settings.model_copy(update={"engine": "transformers"})
+    settings = worker.settings.model_copy(update={"engine": "transformers", "dtype": "float32"})
     return dataclasses.replace(worker, settings=settings)
 
 
