@@ -14,6 +14,7 @@ from holdfast.db.trials import trial_rows
 from holdfast.task_data import digest_of
 from tests.support.tiny_llama import build_tiny_llama
 from workers.case import load_case
+from workers.children.training_child import TrainingChild
 from workers.drift import measure_drift
 from workers.worker import Worker
 
@@ -34,7 +35,7 @@ def real(worker: Worker, models: Path) -> Worker:
     for seed, name in enumerate(("tiny", "moved")):
         build_tiny_llama(models / name, seed=seed)
     settings = worker.settings.model_copy(update={"engine": "transformers", "dtype": "float32"})
-    return dataclasses.replace(worker, settings=settings)
+    return dataclasses.replace(worker, settings=settings, training=TrainingChild(settings))
 
 
 def asked(worker: Worker, evaluation: str, lease: jobs.Lease) -> list[TrialRow]:
