@@ -8,6 +8,7 @@ in place is a literal table of workers/inference/swapping.py, and a test holds t
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -15,12 +16,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks.families import on_transformers
+from benchmarks.families.on_vllm import HOME
 from benchmarks.families.outcome import Outcome, measured, save
 from benchmarks.families.table import write_table
 from tests.support.tiny_families import FAMILIES
 from workers.backends import backend_of
 from workers.children.guard import end_session
 
+LOGS = HOME / "log"  # what vLLM wrote about a family that broke down
+RAISED = re.compile(r"[\w.]*(Error|Exception|Refused|Failed)\b")
 LIMIT = 900  # seconds; a family that has not ended by then has an outcome too
 
 # in this order on vLLM: what must be swapped, what must not be swapped unseen, and the rest
@@ -67,6 +71,7 @@ def outcome_of(engine: str, family: str) -> Outcome:
 
 def outcome_of_child(family: str) -> Outcome:
     """Run one check on vLLM, whose processes end with the child."""
+    LOGS.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "benchmarks.families.on_vllm", family]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -79,8 +84,9 @@ def outcome_of_child(family: str) -> Outcome:
             end_session(child.pid, grace=0.0)
     if child.returncode == 0:
         return Outcome(**json.loads(output.splitlines()[-1]))
-    lines = errors.strip().splitlines()
-    return Outcome(crashed=lines[-1] if lines else f"exit status {child.returncode}")
+    (LOGS / f"{family}.log").write_text(errors, encoding="utf-8")
+    raised = [line for line in errors.splitlines() if RAISED.match(line)]
+    return Outcome(crashed=raised[-1] if raised else f"exit status {child.returncode}")
 
 
 if __name__ == "__main__":
