@@ -38,7 +38,8 @@ from workers.children.supervisor import RunnerEngine
 from workers.engine import Backend, Sampling
 from workers.harness.child import plan_task
 from workers.inference.transformers_engine import TransformersEngine
-from workers.probes.question import Answer, Question, ask
+from workers.probes.ask import ask
+from workers.probes.question import Answer, Question
 
 FOLDER = Path(".holdfast/bench").absolute()
 RECORD = FOLDER / "lm_eval.json"

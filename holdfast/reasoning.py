@@ -8,6 +8,7 @@ cached answers and the engine that gives new ones come to the same.
 import json
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -87,6 +88,12 @@ def marks_of(folder: Path, template: str | None) -> TraceMarks | None:
         if any(mark in (template or "") for mark in (marks.opening, *marks.closings)):
             return marks
     return None
+
+
+@cache
+def marks_thoughts(folder: Path, digest: str, template: str | None) -> bool:  # noqa: ARG001  # of that content
+    """Whether a checkpoint has any marks, read once for each content."""
+    return marks_of(folder, template) is not None
 
 
 def named_tokens(folder: Path) -> set[str]:

@@ -19,7 +19,8 @@ from holdfast.errors import CheckpointRefused
 from workers.case import Case, Side
 from workers.engine import Backend
 from workers.loading import load, require_untouched
-from workers.probes.question import Answer, Question, ask
+from workers.probes.ask import ask
+from workers.probes.question import Answer, Question
 from workers.worker import Worker
 
 SAVE_SECONDS = 1.0

@@ -10,7 +10,6 @@ import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from holdfast.policy import Policy
 from holdfast.policy_text import parse_policy
 from holdfast.probe import COHERENCE, MAX_TOKENS, TRACE_TOKENS, Split, Tier, spec_of
 from holdfast.quantisation import quantisation_of
-from holdfast.reasoning import marks_of
+from holdfast.reasoning import marks_thoughts
 from holdfast.settings import Settings
 from holdfast.suites import select, suite_for
 from holdfast.task_data import Row, digest_of, held_out, read_task_data, rows_digest
@@ -117,12 +116,6 @@ class Repair:
     unaligned: StagedCheckpoint | None
     workspace: Path
     output: Path
-
-
-@cache
-def marks_thoughts(folder: Path, digest: str, template: str | None) -> bool:  # noqa: ARG001 - of that content
-    """Whether a checkpoint's tokenizer or template marks thoughts, read once for each content."""
-    return marks_of(folder, template) is not None
 
 
 def side_of(name: str, checkpoint: StagedCheckpoint, probes: tuple[str, ...]) -> Side:

@@ -28,7 +28,8 @@ from workers.case import SEED, judge_digests
 from workers.children.supervisor import RunnerEngine
 from workers.engine import Engine, Sampling
 from workers.probes import PROBES
-from workers.probes.question import Question, ask
+from workers.probes.ask import ask
+from workers.probes.question import Question
 from workers.views import StagedCheckpoint, Views
 
 PROBES_OF_ANSWERS = ("harm.direct", "refusal.benign")

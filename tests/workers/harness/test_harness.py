@@ -19,8 +19,9 @@ from tests.support.tiny_llama import build_tiny_llama
 from workers.engine import Backend, Completion, Continuation, Sampling, Score
 from workers.harness.child import open_task, plan_task
 from workers.inference.transformers_engine import TransformersEngine
+from workers.probes.ask import ask
 from workers.probes.harness_task import questions
-from workers.probes.question import Answer, Generate, Question, ask
+from workers.probes.question import Answer, Generate, Question
 
 EXACT = Backend("transformers", "test", "float32")
 ITEMS = 30  # of every task

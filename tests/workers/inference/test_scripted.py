@@ -12,7 +12,7 @@ from holdfast.suites import load_suite, select
 from workers.engine import Continuation, Message, Sampling
 from workers.inference.scripted import ScriptedEngine
 from workers.probes import PROBES
-from workers.probes.question import ask
+from workers.probes.ask import ask
 
 
 def playing(folder: Path, **script: object) -> ScriptedEngine:

@@ -12,16 +12,8 @@ from hypothesis import strategies as st
 
 from workers.engine import Completion, Continuation, Message, Sampling, Score
 from workers.inference.scripted import ScriptedEngine
-from workers.probes.question import (
-    Answer,
-    Converse,
-    Dialogue,
-    Drawn,
-    Generate,
-    Question,
-    ask,
-    chat,
-)
+from workers.probes.ask import ask
+from workers.probes.question import Answer, Converse, Dialogue, Drawn, Generate, Question, chat
 
 completions = st.builds(
     Completion,
