@@ -8,6 +8,7 @@ LONGEST = 400
 ERROR = re.compile(r"\b[A-Z]\w*(?:Error|Exception|Refused|Failed)\b(?::| \().*")
 ELSEWHERE = (
     "root cause above",
+    "stack trace for root cause",
     "stack trace (above)",
     "during handling of the above",
     "runtimeerror: cancelled",  # what vLLM's other processes say on being ended
