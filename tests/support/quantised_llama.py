@@ -17,7 +17,7 @@ Weights = dict[str, torch.Tensor]
 Packed = tuple[Weights, torch.Tensor]  # tensors by what follows the layer's name; what they mean
 
 GROUP = 32
-BLOCK = 128
+BLOCK = 64  # no layer has fewer rows: vLLM wants whole blocks of each of the fused ones
 PER_WORD = 8  # four-bit numbers in an int32
 
 

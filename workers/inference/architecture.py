@@ -65,6 +65,11 @@ def check_architecture(checkpoint: Path, backend: str) -> list[str]:
     config, settings = read_config(checkpoint), quantisation_settings(checkpoint)
     if settings is not None:
         check_method(settings, backend)
+    if backend.startswith("vllm") and not config.architectures:
+        raise CheckpointRefused(
+            "config.json names no architectures, by which vLLM chooses the model; set "
+            f'"architectures": ["{generating_class(config).__name__}"] in it'
+        )
     loading = loading_of(config, spans_of(checkpoint), settings)
     if loading.mismatch:
         raise CheckpointRefused(explanation(loading.mismatch))

@@ -14,6 +14,7 @@ from typing import Any
 
 from holdfast.checkpoint import tensor_spans
 from holdfast.checkpoint_json import strict_json
+from holdfast.quantisation import quantisation_config
 from workers.engine import Backend
 
 Tensors = dict[str, tuple[str, tuple[int, ...]]]  # dtype and shape by name
@@ -69,6 +70,8 @@ def restart_reason(
         return f"config.json differs in {', '.join(differing)}"
     if differing := _differing_keys(loaded.tensors, wanted.tensors):
         return f"tensor {differing[0]} differs in name, shape or dtype"
+    if quantisation_config(wanted.config):
+        return "reloading quantised weights in place is not known to be exact"
     if _has_spare_head(wanted):
         return "a head is stored beside the embedding that it is tied to"
     return None

@@ -302,6 +302,15 @@ def test_more_layers_in_the_file_than_in_the_config(copied: Callable[[str], Path
     assert "the file holds fewer layers than config.json names" in sentence(folder)
 
 
+def test_vllm_needs_the_name_of_the_architecture(copied: Callable[[str], Path]) -> None:
+    """It would take the model without its head."""
+    folder = copied("llama")
+    set_config(folder, architectures=None)
+    assert check_architecture(folder, CPU) == []
+    with pytest.raises(CheckpointRefused, match=r'set "architectures": \["LlamaForCausalLM"\]'):
+        check_architecture(folder, "vllm-cpu")
+
+
 def test_a_folder_without_a_config_is_none(tmp_path: Path) -> None:
     assert sentence(tmp_path) == f"{tmp_path} holds no config.json"
 
