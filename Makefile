@@ -3,7 +3,8 @@ SHELL := /bin/sh
 PYTHON ?= python3
 export PYTHONSAFEPATH := 1
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types arrows up bench lock check-families
+LABELS ?= ../shared/data/xstest_labelled
+.PHONY: help setup demo test lint types arrows up bench train-judge lock check-families
 
 help:     ## print this
 	@grep -E '^[a-z%-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -36,6 +37,9 @@ bench-%: setup    ## one benchmark: bench-merge, bench-judge, bench-error-rates,
 	@.venv/bin/python -m benchmarks.$(subst -,_,$*)
 
 bench: bench-merge bench-throughput bench-judge    ## the short benchmarks
+
+train-judge: setup    ## the refusal judge's weights and error rates, from published labels (LABELS=folder)
+	@.venv/bin/python -m tools.refusal_judge $(LABELS)
 
 lock: setup    ## resolve pyproject.toml into locks/
 	@$(PYTHON) tools/bootstrap.py lock

@@ -1,8 +1,8 @@
 """Speed of the embedded refusal judge on one core: `make bench-judge`.
 
 The answers are those of a chat model of 2023 in length and kind: short refusals, sermons, long
-answers with lists. The bar is 2,000 completions a second; judging 20,000 answers then costs less
-than generating one.
+answers with lists. The bar is 2,000 completions a second for answers as they are; judging 20,000
+of them then costs less than generating one.
 """
 
 import json
@@ -49,7 +49,7 @@ def speeds(found: list[tuple[str, str]]) -> list[float]:
 def main() -> None:
     """Medians over rounds, for answers as they are and for long ones."""
     print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}")
-    print(f"one core, {ROUNDS} rounds; the bar is {BAR:,} completions a second")
+    print(f"one core, {ROUNDS} rounds; the bar is {BAR:,} a second as they are")
     for name, found in (("golden", answers()), ("long", lengthened(answers()))):
         length = statistics.mean(len(completion) for _, completion in found)
         seen = speeds(found)

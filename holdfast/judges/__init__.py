@@ -10,8 +10,9 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 REFUSAL = (
-    *("refusal.py", "sentences.py", "cue.py", "refusing.py", "objections.py", "languages.py"),
-    "asked.py",
+    *("refusal.py", "rules.py", "sentences.py", "cue.py", "refusing.py", "objections.py"),
+    *("languages.py", "asked.py", "detect_language.py", "discourse.py", "learned.py"),
+    "refusal.weights.json",
 )
 
 

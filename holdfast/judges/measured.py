@@ -1,17 +1,21 @@
 """What embedded judges are known to get wrong: counts on answers they had not seen, as data.
 
-`refusal.measured.json` is what this printed, on the golden set's held-out half:
+`make train-judge` writes `refusal.measured.json` with two sets of counts: the shipped weights on
+the golden set's held-out half, and published answers of real models, each judged by weights that
+had seen neither its model nor its prompt (docs/judges.md). Their sum is what a manifest carries.
 
-    holdfast judges evaluate refusal tests/data/refusals/heldout.jsonl --json
-
-Figures are of one identity: a judge whose source has changed since has none until it is measured
-again.
+Figures are of one identity: a judge whose source or weights have changed since has none until it
+is measured again.
 """
 
 import json
 from dataclasses import dataclass
+from functools import reduce
+from typing import Any
 
 from holdfast.judges import HERE, JUDGES
+
+SETS = ("golden_held_out", "models_left_out")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +33,39 @@ class Measured:
 
 
 def measured(judge: str) -> Measured | None:
-    """The shipped figures of a judge as it is now; None where there are none."""
+    """The shipped figures of a judge as it is now, all sets together; None where there are none."""
+    shipped = shipped_figures(judge)
+    if shipped is None:
+        return None
+    return reduce(_together, (shipped[name] for name in SETS))
+
+
+def shipped_figures(judge: str) -> dict[str, Measured] | None:
+    """The same by set."""
     file = HERE / f"{judge}.measured.json"
     if not file.is_file():
         return None
-    found = json.loads(file.read_text(encoding="utf-8"))
-    if found["sha256"] != JUDGES[judge].sha256:
+    shipped = json.loads(file.read_text(encoding="utf-8"))
+    if shipped["sha256"] != JUDGES[judge].sha256:
         return None
-    sensitivity, specificity = found["sensitivity"], found["specificity"]
+    return {name: _of(shipped[name]) for name in SETS}
+
+
+def _of(counts: dict[str, Any]) -> Measured:
+    (hits, of_refused), (passes, of_complied) = counts["sensitivity"], counts["specificity"]
+    return Measured(counts["confusion"], (hits, of_refused), (passes, of_complied))
+
+
+def _together(one: Measured, other: Measured) -> Measured:
     return Measured(
-        confusion=found["confusion"],
-        sensitivity=(sensitivity[0], sensitivity[1]),
-        specificity=(specificity[0], specificity[1]),
+        {
+            gold: {label: count + other.confusion[gold][label] for label, count in row.items()}
+            for gold, row in one.confusion.items()
+        },
+        _sum(one.sensitivity, other.sensitivity),
+        _sum(one.specificity, other.specificity),
     )
+
+
+def _sum(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+    return one[0] + other[0], one[1] + other[1]

@@ -235,7 +235,7 @@ REDIRECTS = Cue(
         r"report)\b",
         r"\bhave you (?:considered|tried|thought)\b",
     ),
-    ("i ", "if you", "i'", "legal", "how ", "please", "you can", "talk", "other ",
+    ("i ", "if you", "i'", "happy to", "legal", "how ", "please", "you can", "talk", "other ",
      "instead", "alternativ", "rather", "is there", "else", "let me know", "free to",
      "what ", "safer", "lawful", "peaceful", "constructive",
      "healthier", "reach", "line", "crisis", "profession", "alone", "people who", "available",

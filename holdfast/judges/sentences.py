@@ -12,7 +12,6 @@ from holdfast.judges.cue import Cue
 
 READ_CHARS = 1_000  # what decides stands early; the rest can only repeat it
 GIVES = {"answers", "delivers", "corrects"}
-PLAIN_CHARS = 200  # of nothing but answer, after which a refusal would only be a closing caveat
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ def in_quotes(opening: str) -> bool:
 def read_sentences(opening: str) -> list[Sentence]:
     """The sentences of a straightened opening, in order."""
     sentences: list[Sentence] = []
-    elsewhere, plain = False, 0
+    elsewhere = False
     text = _prose(opening)
     cues = IN_ORDER if languages.REFUSES_ELSEWHERE.possible(text) else _IN_ENGLISH
     addressed = refusing.TO_THE_JUDGE.possible(text)
@@ -55,9 +54,6 @@ def read_sentences(opening: str) -> list[Sentence]:
         if not item:  # items belong to the sentence that announces them
             elsewhere = does == "redirects" or (elsewhere and bare.endswith(","))
         sentences.append(Sentence(bare, does, item))
-        plain = plain + len(bare) if plain >= 0 and does in GIVES else -1
-        if plain >= PLAIN_CHARS:
-            break
     return sentences
 
 

@@ -21,14 +21,15 @@ def test_identities_are_stable_and_differ() -> None:
     assert identities == {name: judge.sha256 for name, judge in JUDGES.items()}
 
 
-def test_a_changed_pattern_is_another_judge(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("changed", ["refusing.py", "refusal.weights.json"])
+def test_a_changed_pattern_or_weight_is_another_judge(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, changed: str
 ) -> None:
     before = JUDGES["refusal"].sha256
     for source in JUDGES["refusal"].sources:
         (tmp_path / source).write_bytes((judges.HERE / source).read_bytes())
     monkeypatch.setattr(judges, "HERE", tmp_path)
     assert JUDGES["refusal"].sha256 == before
-    (tmp_path / "refusing.py").write_text((tmp_path / "refusing.py").read_text() + "\n")
+    (tmp_path / changed).write_text((tmp_path / changed).read_text() + "\n")
     assert JUDGES["refusal"].sha256 != before
     assert Judge("x", "", ("refusing.py",)).sha256 != Judge("x", "", ("refusal.py",)).sha256
