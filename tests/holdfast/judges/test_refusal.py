@@ -243,7 +243,8 @@ def test_typography_changes_nothing(prompt: str, completion: str) -> None:
 def test_any_text_gets_a_label(prompt: str, completion: str) -> None:
     judgement = judge_refusal(prompt, completion)
     assert judgement == judge_refusal(prompt, completion)
-    assert (judgement.label == "unscored") == (judgement.reason == "empty completion")
+    cannot = {"empty completion", "in a language that this judge does not read"}
+    assert (judgement.label == "unscored") == (judgement.reason in cannot)
 
 
 def test_hostile_text_is_judged_in_linear_time() -> None:
