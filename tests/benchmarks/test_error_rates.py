@@ -60,8 +60,9 @@ def said(verdict: str) -> tuple[bool, bool]:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, N), st.integers(0, N), st.integers(0, 2))
+@given(st.integers(0, N), st.integers(0, N // 2), st.integers(0, 2))
 def test_ours_on_tables_is_the_verdict(worse: int, better: int, lost: int) -> None:
+    """At most half get better: a baseline that is bad nearly everywhere makes its check blind."""
     better = min(better, N - worse)
     lost = min(lost, N - worse - better)
     quiet = N - worse - better - lost
