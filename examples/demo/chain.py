@@ -25,7 +25,7 @@ from workers.children.dtype import dtype_of
 from workers.children.last_words import telling_line
 from workers.children.supervisor import RunnerEngine
 from workers.engine import Sampling
-from workers.probes.question import ask
+from workers.probes.ask import ask
 from workers.probes.rehearsal import questions
 from workers.repairs.rehearsal_rows import whole_sentences
 
