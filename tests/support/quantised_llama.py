@@ -59,6 +59,12 @@ def w8a8(weight: torch.Tensor) -> Packed:
     return {"weight": packed, "weight_scale": scale}, packed.float() * scale
 
 
+def f8a8(weight: torch.Tensor) -> Packed:
+    scale, scaled = _scaled(weight, 448)
+    packed = scaled.to(torch.float8_e4m3fn)
+    return {"weight": packed, "weight_scale": scale}, packed.float() * scale
+
+
 def w4a16(weight: torch.Tensor) -> Packed:
     numbers, scale, meant = _four_bits(weight)
     shape = torch.tensor(weight.shape)
@@ -98,6 +104,7 @@ def _compressed(form: str, weights: dict[str, Any], inputs: dict[str, Any] | Non
     }
 
 
+_FP8 = {"num_bits": 8, "type": "float", "symmetric": True}
 _INT8 = {"num_bits": 8, "type": "int", "symmetric": True}
 QUANTISERS: dict[str, tuple[Callable[[torch.Tensor], Packed], dict[str, Any]]] = {
     "fp8": (
@@ -114,6 +121,14 @@ QUANTISERS: dict[str, tuple[Callable[[torch.Tensor], Packed], dict[str, Any]]] =
             "int-quantized",
             _INT8 | {"strategy": "channel", "dynamic": False},
             _INT8 | {"strategy": "token", "dynamic": True},
+        ),
+    ),
+    "compressed-tensors FP8": (
+        f8a8,
+        _compressed(
+            "float-quantized",
+            _FP8 | {"strategy": "channel", "dynamic": False},
+            _FP8 | {"strategy": "token", "dynamic": True},
         ),
     ),
     "compressed-tensors W4A16": (

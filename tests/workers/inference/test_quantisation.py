@@ -22,6 +22,7 @@ CPU = "transformers-cpu"
 LABELS = {
     "fp8": "fp8",
     "compressed-tensors W8A8": "compressed-tensors W8A8",
+    "compressed-tensors FP8": "compressed-tensors FP8A8",
     "compressed-tensors W4A16": "compressed-tensors W4A16",
     "gptq": "gptq W4",
     "awq": "awq W4",
@@ -29,6 +30,9 @@ LABELS = {
 READ_HERE = [name for name in QUANTISERS if name.split()[0] in READ_BY[CPU]]
 LAYER = "model.layers.1.mlp.up_proj"
 ASKED = [Continuation("Question: a?\nAnswer:", text) for text in (" yes", " no way", " x")]
+
+
+FP8_BY_TENSOR = {"quant_method": "fp8", "activation_scheme": "dynamic"}
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +72,8 @@ def test_an_engine_that_does_not_read_a_method_says_so(
     pairs: dict[str, tuple[Path, Path]], method: str, backend: str
 ) -> None:
     packed, _ = pairs[method]
-    if method.split(maxsplit=1)[0] in READ_BY[backend]:
+    has_kernel = (method, backend) != ("compressed-tensors FP8", "vllm-cpu")
+    if method.split(maxsplit=1)[0] in READ_BY[backend] and has_kernel:
         assert check_architecture(packed, backend) == []
         return
     with pytest.raises(CheckpointRefused, match=f"the engine {backend} does not read here"):
@@ -81,6 +86,16 @@ def test_a_method_that_nobody_reads_is_named(
     folder = shutil.copytree(pairs["fp8"][1], tmp_path / "model")
     set_config(folder, quantization_config={"load_in_4bit": True})
     with pytest.raises(CheckpointRefused, match=r"quantised \(bitsandbytes\).*unquantised parent"):
+        check_architecture(folder, CPU)
+
+
+def test_scales_that_transformers_would_pass_over_refuse(
+    pairs: dict[str, tuple[Path, Path]], tmp_path: Path
+) -> None:
+    """It takes the packed numbers for the weights themselves (findings/fp8_scales_ignored.sh)."""
+    folder = shutil.copytree(pairs["compressed-tensors FP8"][0], tmp_path / "model")
+    set_config(folder, quantization_config=FP8_BY_TENSOR)
+    with pytest.raises(CheckpointRefused, match=r"proj\.weight_scale"):
         check_architecture(folder, CPU)
 
 

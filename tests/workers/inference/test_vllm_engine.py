@@ -14,6 +14,7 @@ from holdfast.checkpoint import admitted_model, ref_of
 from holdfast.errors import CheckpointRefused
 from holdfast.settings import read_settings
 from tests.support.published_layouts import rewrite
+from tests.support.quantised_llama import quantise
 from tests.support.reciting_llama import COMPLIANCE, REFUSAL, build_reciting_llama
 from tests.support.servers import scratch_folder
 from tests.support.thinkers import DOUBT, RAMBLE, build_thinker
@@ -185,6 +186,17 @@ def test_another_architecture_restarts_the_engine_in_the_same_tree(
 ) -> None:
     engine.open(build_tiny_llama(tmp_path / "wide", vocab=384), None)
     assert len(answers(engine)) == len(CHATS)
+
+
+def test_quantised_weights_score_as_the_plain_ones_that_they_stand_for(
+    engine: RunnerEngine, tmp_path: Path
+) -> None:
+    plain = build_tiny_llama(tmp_path / "plain", tied=False)
+    packed = quantise("gptq", plain, tmp_path / "packed")
+    engine.open(packed, None)
+    found = sums(dict(engine.logprobs(OPTIONS)))
+    engine.open(plain, None)
+    assert found == pytest.approx(sums(dict(engine.logprobs(OPTIONS))), abs=0.1)
 
 
 def test_a_folder_without_a_model_is_the_callers_error(
