@@ -84,7 +84,7 @@ def outcome_of_child(family: str) -> Outcome:
             end_session(child.pid, grace=0.0)
     if child.returncode == 0:
         return Outcome(**json.loads(output.splitlines()[-1]))
-    (LOGS / f"{family}.log").write_text(errors, encoding="utf-8")
+    (LOGS / f"{family}.log").write_text(output + errors, encoding="utf-8")
     raised = [line for line in errors.splitlines() if RAISED.match(line)]
     return Outcome(crashed=raised[-1] if raised else f"exit status {child.returncode}")
 
