@@ -66,10 +66,13 @@ def check(family: str, scratch: Path) -> Outcome:
     fresh_a = answers(engine)
     drop_a_call(engine)
     undisturbed = answers(engine) == fresh_a
+    started = engine._llm  # noqa: SLF001
     engine.open(b, None)
     swapped_b = answers(engine)
     engine.open(a, None)
     swapped_a = answers(engine)
+    if engine._llm is not started:  # noqa: SLF001
+        raise AssertionError(f"vLLM started again on {family}, so that nothing was swapped")
     engine.close()
     engine.open(b, None)
     fresh_b = answers(engine)
