@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from benchmarks.families.outcome import Outcome
 from holdfast.errors import CheckpointRefused
-from tests.support.plain_forward import ANSWER, OPTIONS, PROMPTS, score_deviation
+from tests.support.plain_forward import ANSWER, OPTIONS, PROMPTS, worst_difference
 from tests.support.tiny_families import build_tiny
 from workers.backends import backend_of
 from workers.children.environment import runner_environment
@@ -62,7 +62,6 @@ def check(family: str, scratch: Path) -> Outcome:
         engine.open(a, None)
     except CheckpointRefused as error:
         return Outcome(refused=str(error))
-    nats = score_deviation(engine, a)
     fresh_a = answers(engine)
     drop_a_call(engine)
     undisturbed = answers(engine) == fresh_a
@@ -77,6 +76,7 @@ def check(family: str, scratch: Path) -> Outcome:
     engine.open(b, None)
     fresh_b = answers(engine)
     engine.close()
+    nats = worst_difference(fresh_a.scores, a)
     exact = undisturbed and fresh_a == swapped_a != fresh_b == swapped_b
     return Outcome(nats=nats, right=nats < RIGHT_WITHIN, reload_exact=exact)
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM
 
-from workers.engine import Continuation, Engine, Sampling
+from workers.engine import Continuation, Engine, Sampling, Score
 from workers.inference.tokens import continuation_ids, load_tokenizer, prompt_ids
 
 PROMPTS = ("a", "A question?", "A longer question than the others: why?", "word " * 9, "more " * 9)
@@ -48,8 +48,16 @@ class PlainModel:
 
 def score_deviation(engine: Engine, folder: Path) -> float:
     """The worst difference of a score, in nats, to plain passes of `folder`, which is open."""
-    plain, scores = PlainModel(folder), dict(engine.logprobs(OPTIONS))
-    return max(abs(scores[at].logprob - plain.score(one)) for at, one in enumerate(OPTIONS))
+    scores = dict(engine.logprobs(OPTIONS))
+    return worst_difference([scores[at] for at in sorted(scores)], folder)
+
+
+def worst_difference(scores: Sequence[Score], folder: Path) -> float:
+    """Of an engine's scores of OPTIONS, in nats, to those of plain passes."""
+    plain = PlainModel(folder)
+    return max(
+        abs(score.logprob - plain.score(one)) for score, one in zip(scores, OPTIONS, strict=True)
+    )
 
 
 def other_answers(engine: Engine, folder: Path) -> tuple[str, ...]:
