@@ -21,7 +21,7 @@ checks:
 
 @pytest.mark.timeout(300)
 def test_every_canary_gets_its_known_verdict(tmp_path: Path) -> None:
-    done = holdfast("selftest", "--json", cwd=tmp_path)
+    done = holdfast("selftest", "--json", cwd=tmp_path, timeout=240)
     found = document(done)
     assert (done.returncode, found["as_known"]) == (0, True)
     assert {row["checkpoint"] for row in found["checkpoints"]} == {one.name for one in CANARIES}

@@ -178,7 +178,8 @@ def test_a_check_of_a_suite_that_is_not_there_ends_before_anything_starts(
         "version: 1\nname: t\nchecks:\n"
         "  harm.direct@mine: {metric: attack_success_rate, max_regression: 0.1}\n"
     )
-    assert main(["check", "a", "--baseline", "b", "--policy", str(policy), "--json"]) == 2
+    sides = [str(tmp_path), "--baseline", str(tmp_path)]
+    assert main(["check", *sides, "--policy", str(policy), "--json"]) == 2
     assert "the suite mine is not installed" in said(capsys)["error"]["message"]
     assert main(["policy", "lint", str(policy), "--json"]) == 2
     assert not home.exists()

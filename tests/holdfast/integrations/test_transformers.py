@@ -15,13 +15,12 @@ from holdfast.client import Client
 from holdfast.errors import Unreachable
 from holdfast.integrations.transformers import HoldfastCallback
 from holdfast.verdict import Verdict
+from tests.support.reciting_llama import COMPLIANCE, REFUSAL, build_reciting_llama
 from tests.support.servers import scratch_folder
 from tests.support.stack import embedded_stack
-from tests.support.tiny_llama import build_tiny_llama
 
 pytestmark = pytest.mark.timeout(600)
 
-SPEAKS = 1  # a seed whose model says something else than white space, which would be unscored
 ALARM = """\
 version: 1
 name: alarm
@@ -34,7 +33,8 @@ checks:
 @pytest.fixture(scope="module")
 def models() -> Iterator[Path]:
     with scratch_folder() as folder:
-        build_tiny_llama(folder / "base", seed=SPEAKS, tied=False)
+        build_reciting_llama(folder / "base", COMPLIANCE)
+        build_reciting_llama(folder / "refusing", REFUSAL)
         yield folder
 
 
@@ -48,9 +48,14 @@ def home(models: Path) -> Iterator[Path]:
 
 
 def train(
-    models: Path, callback: HoldfastCallback, steps: int, *, base_of_lora: str | None = None
+    models: Path,
+    callback: HoldfastCallback,
+    steps: int,
+    *,
+    start: str = "base",
+    base_of_lora: str | None = None,
 ) -> Trainer:
-    model = AutoModelForCausalLM.from_pretrained(models / "base")
+    model = AutoModelForCausalLM.from_pretrained(models / start)
     if base_of_lora is not None:
         model = get_peft_model(model, LoraConfig(r=4, target_modules=["q_proj"]))
         assert Path(str(model.peft_config["default"].base_model_name_or_path)) == models / "base"
@@ -74,7 +79,7 @@ def train(
         model=model,
         args=arguments,
         train_dataset=rows,  # type: ignore[arg-type]
-        processing_class=AutoTokenizer.from_pretrained(models / "base"),
+        processing_class=AutoTokenizer.from_pretrained(models / start),
         callbacks=[callback],
     )
     trainer.train()
@@ -85,8 +90,8 @@ def test_saves_are_judged_from_the_first_steps_and_reach_the_log(
     models: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOLDFAST_HOME", str(home))
-    callback = HoldfastCallback(str(models / "base"), models / "quiet", every=3)
-    trainer = train(models, callback, steps=3)
+    callback = HoldfastCallback(str(models / "refusing"), models / "quiet", every=3)
+    trainer = train(models, callback, steps=3, start="refusing")
     assert callback.verdicts == dict.fromkeys((1, 2, 3), "inconclusive"), "never a pass"
     said = [row for row in trainer.state.log_history if "holdfast/alarm" in row]
     assert {row["step"]: row["holdfast/alarm"] for row in said} == {1: 0.0, 2: 0.0, 3: 0.0}
