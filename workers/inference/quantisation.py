@@ -25,9 +25,6 @@ READ_BY: dict[str, frozenset[str]] = {
     "transformers": frozenset({"fp8", "compressed-tensors", "mxfp4"}),
     "vllm": frozenset({"fp8", "compressed-tensors", "gptq", "awq", "mxfp4"}),
 }
-WITHOUT_FLOATS = frozenset({"vllm-cpu"})
-"""Of compressed-tensors, only whole numbers: no kernel of theirs multiplies FP8 on a CPU."""
-
 LOADED_BY_LIBRARY = frozenset({"fp8", "compressed-tensors", "mxfp4"})  # without further packages
 
 BESIDE = frozenset({
@@ -40,10 +37,9 @@ BESIDE = frozenset({
 def check_method(settings: Mapping[str, Any], backend: str) -> None:
     """Raise CheckpointRefused, by name, where this engine does not read these weights."""
     method = method_of(settings)
-    has_floats = method == "compressed-tensors" and " FP" in label(settings)
-    if method in READ_BY.get(backend, ()) and not (has_floats and backend in WITHOUT_FLOATS):
+    if method in READ_BY.get(backend, ()):
         return
-    others = [name for name, methods in READ_BY.items() if method in methods and name != backend]
+    others = [name for name, methods in READ_BY.items() if method in methods]
     instead = f"ask it with {' or '.join(others)}, or " if others else ""
     raise CheckpointRefused(
         f"its weights are quantised ({label(settings)}), which the engine {backend} does not read "
