@@ -20,6 +20,7 @@ from workers.children.progress import STALLED_SECONDS
 from workers.children.wire import receive, send
 
 RUNNER = "workers.children.runner"
+GUARD_SECONDS = 10.0  # that a guard may take to end the rest of its session
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,8 @@ def _why(tree: Tree) -> str:
             "ended"
         )
     else:
+        with suppress(subprocess.TimeoutExpired):  # the guard writes by which signal it ended
+            tree.guard.wait(timeout=GUARD_SECONDS)
         said = telling_line(tree.log, tree.log_start) or "it said nothing"
     return f"{said}; its log is {tree.log}"
 
