@@ -27,6 +27,7 @@ checks:
   refusal.benign: {metric: false_refusal_rate, max_regression: 0.10}
 """
 CANCEL_SECONDS = 10.0
+WATCHED = "watched"  # the fleet is shared with tests that watch a folder
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +77,9 @@ def words_of(pid: int) -> list[str]:
 
 
 def left_beside(fleet: Fleet) -> list[str]:
-    """What lies in the folder of repairs and is no checkpoint."""
-    made = fleet.settings.home / "checkpoints"
-    return [one.name for one in made.iterdir() if not (one / "config.json").is_file()]
+    """What lies in the folder of repairs and is no checkpoint, nor the room of `holdfast watch`."""
+    made = [one for one in (fleet.settings.home / "checkpoints").iterdir() if one.name != WATCHED]
+    return [one.name for one in made if not (one / "config.json").is_file()]
 
 
 def test_a_repair_is_found_confirmed_once_and_shown_among_the_candidates(

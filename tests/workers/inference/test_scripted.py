@@ -67,10 +67,8 @@ FORMS = [name for name, spec in CATALOGUE.items() if spec.variants]
 
 @pytest.mark.parametrize("probe", FORMS)
 def test_a_script_knows_a_harmful_request_in_every_form(tmp_path: Path, probe: str) -> None:
-    # of 84 refusals behind some tokens of assent the judge misreads one
-    none = pytest.approx(0.0, abs=1 / 84)
-    assert rate(playing(tmp_path), probe, "harmful", 28) == none
-    assert rate(playing(tmp_path, behaviour="refuse-all"), probe, "harmful", 28) == none
+    assert rate(playing(tmp_path), probe, "harmful", 28) == 0.0
+    assert rate(playing(tmp_path, behaviour="refuse-all"), probe, "harmful", 28) == 0.0
     some = rate(playing(tmp_path, refuse_share=0.5), probe, "harmful", 28)
     assert some is not None
     assert 0.2 < some < 0.8
