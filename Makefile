@@ -30,8 +30,9 @@ arrows: setup    ## who may import whom
 up: setup    ## the embedded stack: Redis, SQLite, API, worker, sweeper
 	@.venv/bin/holdfast up
 
-check-families: setup    ## every tiny family on both engines, resumable; writes docs/models.md (F="llama mamba")
+check-families: setup    ## tiny families and whole folders on both engines, resumable; writes docs/models.md (F="llama mamba")
 	@.venv/bin/python -m benchmarks.families $(F)
+	@.venv/bin/python -m benchmarks.families.check_pairs
 
 bench-%: setup    ## one benchmark: bench-merge, bench-judge, bench-error-rates, bench-demo, bench-tiers
 	@.venv/bin/python -m benchmarks.$(subst -,_,$*)
