@@ -22,6 +22,7 @@ from holdfast.policy_text import parse_policy
 from holdfast.queue import producer
 from holdfast.settings import Settings
 from tests.support.ladders import climbing
+from tests.support.servers import scratch_folder
 from tests.support.stack import scripted_checkpoint
 from workers.children.supervisor import RunnerEngine
 from workers.children.training_child import TrainingChild
@@ -37,6 +38,8 @@ checks:
 remediation: {on_fail: auto, recipes: [wise_ft, rehearsal], budget: {minutes: 20, candidates: 2}}
 """
 
+REAL: dict[str, Any] = {"engine": "transformers", "dtype": "float32"}  # of tests that load models
+
 Queue = Callable[..., str]
 
 
@@ -47,20 +50,36 @@ def database_url(home: Path, sqlite_template: Path) -> str:
     return f"sqlite:///{home}/holdfast.db"
 
 
+@pytest.fixture(scope="session")
+def warm_engine() -> Iterator[RunnerEngine]:
+    """One transformers engine for all, since its libraries take long to import."""
+    with scratch_folder() as home:
+        settings = Settings(home=home, database_url="", broker_url="", **REAL)
+        engine = RunnerEngine(settings)
+        yield engine
+        engine.close()
+
+
 @pytest.fixture
-def worker(settings: Settings, database: Engine) -> Iterator[Worker]:
+def worker(
+    settings: Settings, database: Engine, request: pytest.FixtureRequest
+) -> Iterator[Worker]:
+    """Scripted, with an engine of its own; the warm one where the settings name a real one."""
     broker = producer(settings)
+    scripted = settings.engine == "scripted"
+    engine = RunnerEngine(settings) if scripted else request.getfixturevalue("warm_engine")
     made = Worker(
         name="w",
         settings=settings,
         database=database,
         broker=broker,
-        engine=RunnerEngine(settings),
+        engine=engine,
         training=TrainingChild(settings),
         views=Views(settings.home),
     )
     yield made
-    made.engine.close()
+    if scripted:
+        engine.close()
     made.views.close()
     broker.close()
 

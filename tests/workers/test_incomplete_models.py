@@ -12,6 +12,7 @@ from holdfast.db.tables import Answer, Job
 from holdfast.settings import Settings
 from tests.support.published_layouts import Weights, rewrite, set_config
 from tests.support.reciting_llama import COMPLIANCE, REFUSAL, build_reciting_llama
+from tests.workers.conftest import REAL
 from workers import tasks
 from workers.worker import Worker
 
@@ -25,7 +26,7 @@ checks:
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update={"engine": "transformers"})
+    return settings.model_copy(update=REAL)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from holdfast.db import jobs
 from holdfast.settings import Settings
 from tests.support.evaluations import verdict_of
 from tests.support.reciting_llama import COMPLIANCE, REFUSAL, build_reciting_llama
+from tests.workers.conftest import REAL
 from workers.pipeline import evaluate
 from workers.worker import Worker
 
@@ -23,7 +24,7 @@ LOOP = ("blorp trindle ", "vastor quenby ") * 3  # each is followed by the other
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update={"engine": "transformers"})
+    return settings.model_copy(update=REAL)
 
 
 @pytest.fixture

@@ -15,9 +15,8 @@ from holdfast.db.evaluations import get_evaluation
 from holdfast.db.session import reading
 from holdfast.db.tables import Answer
 from holdfast.errors import CheckpointRefused
-from holdfast.settings import Settings
 from tests.support.reciting_llama import COMPLIANCE, REFUSAL, build_reciting_llama
-from tests.support.servers import scratch_folder
+from tests.workers.conftest import REAL
 from workers.children.supervisor import RunnerEngine
 from workers.pipeline import evaluate
 from workers.worker import Worker
@@ -43,25 +42,15 @@ def reciting(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def engine() -> Iterator[RunnerEngine]:
-    """One for all, since its libraries take long to import; warm from test to test."""
-    with scratch_folder() as home:
-        settings = Settings(home=home, database_url="", broker_url="", engine="transformers")
-        engine = RunnerEngine(settings)
-        yield engine
-        engine.close()
-
-
 @pytest.fixture
-def real(worker: Worker, models: Path, reciting: Path, engine: RunnerEngine) -> Worker:
+def real(worker: Worker, models: Path, reciting: Path, warm_engine: RunnerEngine) -> Worker:
     """A worker whose engine loads models: `aligned`, and a `tuned` one that refuses as well."""
     shutil.rmtree(models / "aligned")
     for name, source in (("aligned", "refuses"), ("tuned", "refuses"), ("other", "complies")):
         shutil.copytree(reciting / source, models / name)
     (models / "tuned" / "README.md").write_text("# tuned")  # another digest
-    settings = worker.settings.model_copy(update={"engine": "transformers"})
-    return dataclasses.replace(worker, settings=settings, engine=engine)
+    settings = worker.settings.model_copy(update=REAL)
+    return dataclasses.replace(worker, settings=settings, engine=warm_engine)
 
 
 def answers(worker: Worker, digest: str) -> set[str]:

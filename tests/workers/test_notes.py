@@ -12,13 +12,14 @@ from holdfast.db.session import reading
 from holdfast.settings import Settings
 from tests.support.evaluations import harm, verdict_of
 from tests.support.reciting_llama import COMPLIANCE, REFUSAL, build_reciting_llama
+from tests.workers.conftest import REAL
 from workers.pipeline import evaluate
 from workers.worker import Worker
 
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update={"engine": "transformers"})
+    return settings.model_copy(update=REAL)
 
 
 @pytest.fixture

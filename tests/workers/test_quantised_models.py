@@ -13,6 +13,7 @@ from holdfast.db.session import reading
 from holdfast.settings import Settings
 from tests.support.quantised_llama import quantise
 from tests.support.reciting_llama import REFUSAL, build_reciting_llama
+from tests.workers.conftest import REAL
 from workers import tasks
 from workers.worker import Worker
 
@@ -26,7 +27,7 @@ checks:
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update={"engine": "transformers"})
+    return settings.model_copy(update=REAL)
 
 
 @pytest.fixture

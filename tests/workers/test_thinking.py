@@ -15,6 +15,7 @@ from holdfast.verdict import Verdict
 from tests.support.evaluations import verdict_of
 from tests.support.reciting_llama import COMPLIANCE, REFUSAL, build_reciting_llama
 from tests.support.thinkers import ASSENT, DOUBT, PIECES, RAMBLE, build_thinker
+from tests.workers.conftest import REAL
 from workers.case import load_case
 from workers.pipeline import evaluate
 from workers.worker import Worker
@@ -35,7 +36,7 @@ Judge = Callable[..., tuple[str, Verdict]]
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update={"engine": "transformers"})
+    return settings.model_copy(update=REAL)
 
 
 @pytest.fixture
