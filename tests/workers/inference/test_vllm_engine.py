@@ -17,7 +17,7 @@ from tests.support.published_layouts import rewrite
 from tests.support.quantised_llama import quantise
 from tests.support.reciting_llama import COMPLIANCE, REFUSAL, build_reciting_llama
 from tests.support.servers import scratch_folder
-from tests.support.thinkers import DOUBT, RAMBLE, build_thinker
+from tests.support.thinkers import DOUBT, PIECES, RAMBLE, build_thinker
 from tests.support.tiny_llama import build_tiny_llama
 from workers.children.guard import session_members
 from workers.children.supervisor import RunnerEngine
@@ -55,6 +55,11 @@ def engine(home: Path) -> Iterator[RunnerEngine]:
     (record,) = (home / "run").glob("*.sid")
     engine.close()
     assert session_members(int(record.stem)) == []
+
+
+def starts(home: Path) -> int:
+    """How often vLLM has started."""
+    return (home / "log" / "engine.log").read_text().count("Initializing a V1 LLM engine")
 
 
 def answers(engine: RunnerEngine) -> dict[int, Completion]:
@@ -135,14 +140,13 @@ def test_a_swap_changes_the_answers_and_the_swap_back_restores_them(
     other = build_tiny_llama(tmp_path / "other", seed=1)
     engine.open(folder, None)
     before, scored = answers(engine), sums(dict(engine.logprobs(OPTIONS)))
-    log = home / "log" / "engine.log"
-    started = log.read_text().count("Initializing a V1 LLM engine")
+    started = starts(home)
     engine.open(other, None)
     assert answers(engine) != before
     engine.open(folder, None)
     assert answers(engine) == before
     assert sums(dict(engine.logprobs(OPTIONS))) == pytest.approx(scored, abs=1e-3)
-    assert log.read_text().count("Initializing a V1 LLM engine") == started
+    assert starts(home) == started
 
 
 def test_what_a_file_lacks_is_not_kept_from_the_model_before(
@@ -181,22 +185,15 @@ def test_what_does_not_fit_is_unanswered(engine: RunnerEngine, folder: Path) -> 
     assert math.isnan(score.logprob)
 
 
-def test_another_architecture_restarts_the_engine_in_the_same_tree(
-    engine: RunnerEngine, tmp_path: Path
-) -> None:
-    engine.open(build_tiny_llama(tmp_path / "wide", vocab=384), None)
-    assert len(answers(engine)) == len(CHATS)
-
-
 def test_quantised_weights_score_as_the_plain_ones_that_they_stand_for(
     engine: RunnerEngine, tmp_path: Path
 ) -> None:
     plain = build_tiny_llama(tmp_path / "plain", tied=False)
-    packed = quantise("gptq", plain, tmp_path / "packed")
-    engine.open(packed, None)
-    found = sums(dict(engine.logprobs(OPTIONS)))
-    engine.open(plain, None)
-    assert found == pytest.approx(sums(dict(engine.logprobs(OPTIONS))), abs=0.1)
+    engine.open(quantise("gptq", plain, tmp_path / "packed"), None)
+    other = TransformersEngine(Backend("transformers", "test", "float32"))
+    other.open(plain, None)
+    expected = sums(dict(other.logprobs(OPTIONS)))
+    assert sums(dict(engine.logprobs(OPTIONS))) == pytest.approx(expected, abs=0.1)
 
 
 def test_a_folder_without_a_model_is_the_callers_error(
@@ -208,11 +205,13 @@ def test_a_folder_without_a_model_is_the_callers_error(
 
 
 def test_a_view_answers_as_what_was_hashed_whatever_becomes_of_the_files(
-    engine: RunnerEngine, tmp_path: Path
+    engine: RunnerEngine, home: Path, tmp_path: Path
 ) -> None:
+    """Their tokenizer is not that of the model before, so vLLM starts again, in the same tree."""
+    started = starts(home)
     said = {"refuses": REFUSAL, "complies": COMPLIANCE}
     for name, pieces in said.items():
-        build_reciting_llama(tmp_path / name, pieces)
+        build_reciting_llama(tmp_path / name, pieces, all_pieces=PIECES)
     weights, other = (tmp_path / name / "model.safetensors" for name in said)
     with closing(Views(tmp_path / "home")) as views:
         staged = stage(views, tmp_path / "refuses")
@@ -223,6 +222,8 @@ def test_a_view_answers_as_what_was_hashed_whatever_becomes_of_the_files(
         compliant = stage(views, tmp_path / "refuses")
         assert recited(engine, compliant) == "".join(COMPLIANCE)
         assert compliant.view.untouched()
+        assert starts(home) == started + 1
+        assert len(list((home / "run").glob("*.sid"))) == 1
         shutil.copyfile(tmp_path / "refuses" / "tokenizer.json", weights)
         with pytest.raises(CheckpointRefused, match="written over while it was open"):
             compliant.view.untouched()
@@ -243,7 +244,7 @@ def recited(engine: RunnerEngine, checkpoint: StagedCheckpoint) -> str:
 def test_thoughts_are_told_apart_and_closed_as_the_other_engine_does(
     engine: RunnerEngine, tmp_path: Path
 ) -> None:
-    """Thinkers with a known truth, each in a layout of its own, so that weights are swapped too."""
+    """Thinkers with a known truth, each in a layout of its own, whose weights are swapped."""
     thinkers = [
         build_thinker(tmp_path / "refuses", DOUBT, REFUSAL),
         build_thinker(tmp_path / "complies", DOUBT, COMPLIANCE, opened=True),
