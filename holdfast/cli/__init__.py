@@ -33,6 +33,7 @@ MODULES: dict[str, str] = {  # which module holds a command; only that one is im
     "wait": "holdfast.cli.jobs",
     "verdict": "holdfast.cli.jobs",
     "report": "holdfast.cli.reports",
+    "evidence": "holdfast.cli.reports",
     "remediate": "holdfast.cli.jobs",
     "gate": "holdfast.cli.gate",
     "compare": "holdfast.cli.gate",

@@ -10,9 +10,9 @@ from rich.table import Table
 
 from holdfast.cli.bodies import body
 from holdfast.cli.command import Command, argument, emit, note
+from holdfast.cli.reports import evidence_files
 from holdfast.client import Client
 from holdfast.connect import connect
-from holdfast.errors import NotFound
 from holdfast.evidence import Evidence, parse_evidence, read_evidence
 from holdfast.policy import Waiver
 from holdfast.policy_text import load_policy
@@ -23,7 +23,6 @@ from holdfast.settings import suites_folder
 from holdfast.waiving import waive as write_waiver
 
 POLICY = argument("policy", help="a policy file, or demo, standard, release")
-SIDES = ("baseline", "candidate", "repaired", "anchor")
 
 
 def lint(options: argparse.Namespace) -> int:
@@ -84,15 +83,8 @@ def replay(options: argparse.Namespace) -> int:
 
 def evidence_of(client: Client, evaluation: str) -> dict[str, Evidence]:
     """The evidence that an evaluation left, by side."""
-    found = {}
-    for side in SIDES:
-        name = f"evidence/{side}.jsonl"
-        try:
-            found[side] = parse_evidence(client.artifact(evaluation, name), source=name)
-        except NotFound:
-            if side in {"baseline", "candidate"}:
-                raise
-    return found
+    files = evidence_files(client, evaluation)
+    return {side: parse_evidence(text, source=f"{side}.jsonl") for side, text in files.items()}
 
 
 def diff(options: argparse.Namespace) -> int:

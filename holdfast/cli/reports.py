@@ -1,20 +1,25 @@
-"""`holdfast report`: a verdict as a report, and what every report reads beside the verdict."""
+"""`holdfast report` and `holdfast evidence`: what is to be kept or shown of an evaluation."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from holdfast.cli.command import GAVE_UP_WAITING, Command, Usage, argument
+from holdfast.cli.command import GAVE_UP_WAITING, Command, Usage, argument, emit
 from holdfast.cli.ladder_report import FORMATS, ladder_report
 from holdfast.cli.show import look_beside, write_report
 from holdfast.cli.waiting import verdict_of
 from holdfast.client import Client
 from holdfast.connect import connect
 from holdfast.decision.beside import Beside, Flip, text_of
+from holdfast.errors import NotFound
 from holdfast.evaluation import FINISHED
 from holdfast.evidence import Evidence, parse_evidence
 from holdfast.report import NAMES_FLIPS, RENDERERS, render
+
+COMPARED = ("baseline", "candidate")
+SIDES = (*COMPARED, "repaired", "anchor")  # the last two where there are any
 
 
 def report(options: argparse.Namespace) -> int:
@@ -53,12 +58,37 @@ def give(options: argparse.Namespace, text: str, form: str) -> None:
         write_report(text, form, options.output)
 
 
+def evidence(options: argparse.Namespace) -> int:
+    """Write a file a side, for `gate`, `compare` and `chain`; 0, since nothing is judged."""
+    with connect() as client:
+        files = evidence_files(client, options.id)
+    options.out.mkdir(parents=True, exist_ok=True)
+    written = {side: options.out / f"{side}.jsonl" for side in files}
+    for side, path in written.items():
+        path.write_bytes(files[side])
+    lines = "\n".join(f"wrote {path}" for path in written.values())
+    emit(options, {"evidence": {side: str(path) for side, path in written.items()}}, lines)
+    return 0
+
+
+def evidence_files(
+    client: Client, evaluation_id: str, sides: Sequence[str] = SIDES
+) -> dict[str, bytes]:
+    """The evidence that an evaluation left, by side, as the service has it."""
+    found = {}
+    for side in sides:
+        try:
+            found[side] = client.artifact(evaluation_id, f"evidence/{side}.jsonl")
+        except NotFound:
+            if side in COMPARED:
+                raise
+    return found
+
+
 def evidence_of(client: Client, evaluation_id: str) -> tuple[Evidence, Evidence]:
     """What baseline and candidate answered, without a word of it."""
-    names = [f"evidence/{side}.jsonl" for side in ("baseline", "candidate")]
-    before, after = (
-        parse_evidence(client.artifact(evaluation_id, name), source=name) for name in names
-    )
+    files = evidence_files(client, evaluation_id, COMPARED)
+    before, after = (parse_evidence(files[side], source=f"{side}.jsonl") for side in COMPARED)
     return before, after
 
 
@@ -98,6 +128,15 @@ COMMANDS = (
             argument("--format", default="text", help=", ".join(RENDERERS)),
             argument("-o", "--output", type=Path, metavar="FILE"),
             argument("--with-text", action="store_true", help="with what the worst flips said"),
+        ),
+    ),
+    Command(
+        "evidence",
+        "write the evidence of an evaluation, a file a side",
+        evidence,
+        (
+            argument("id", type=job_id, metavar="ID", help="eval_..."),
+            argument("-o", "--out", type=Path, default=Path(), metavar="DIR", help="default: here"),
         ),
     ),
 )

@@ -104,6 +104,19 @@ def test_a_verdict_is_one_thing_in_every_command(run: Shell, tmp_path: Path) -> 
     assert main(["report", evaluation, "--with-text"]) == 2
 
 
+def test_evidence_is_written_and_judged_again_offline(run: Shell, tmp_path: Path) -> None:
+    run.submit("eroded", "--id-file", str(tmp_path / "id"))
+    evaluation = (tmp_path / "id").read_text().strip()
+    code, found = run("evidence", evaluation, "-o", str(tmp_path / "kept" / "here"))
+    assert code == 0, "whatever the verdict: nothing is judged"
+    kept = found["evidence"]
+    assert sorted(kept) == ["baseline", "candidate"]
+    words = ("--baseline", kept["baseline"], "--candidate", kept["candidate"])
+    code, offline = run("gate", *words, "--policy", "quick.yaml")
+    _, online = run("verdict", evaluation)
+    assert (code, offline["checks"]) == (1, online["checks"])
+
+
 def test_a_policy_is_tried_on_runs_that_are_over(run: Shell, tmp_path: Path) -> None:
     run.submit("eroded", "--id-file", str(tmp_path / "id"))
     evaluation = (tmp_path / "id").read_text().strip()
