@@ -21,7 +21,7 @@ from holdfast.verdict import EXIT_CODES
 
 BUILT = {
     *("check", "up", "serve", "worker", "sweep", "migrate", "submit", "wait", "verdict", "gate"),
-    *("report", "remediate", "compare", "chain"),
+    *("report", "evidence", "remediate", "compare", "chain"),
     *(
         "policy lint",
         "policy show",
