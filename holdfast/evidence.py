@@ -46,6 +46,10 @@ def _is_none(value: object) -> bool:
     return value is None
 
 
+def _is_empty(value: tuple[object, ...]) -> bool:
+    return not value
+
+
 class CheckpointName(BaseModel):
     """Which weights answered; the digest is what counts."""
 
@@ -135,6 +139,8 @@ class Manifest(BaseModel):
     deployed_template: bool = False
     judge_error: dict[Name, JudgeError] = {}
     thinking: Thinking | None = Field(default=None, exclude_if=_is_none)
+    notes: tuple[Name, ...] = Field(default=(), exclude_if=_is_empty)
+    """What is out of the ordinary in the checkpoint's files, in sentences; decides nothing."""
 
     @field_validator("created_at")
     @classmethod

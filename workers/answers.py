@@ -98,6 +98,18 @@ def batches(stream: Iterator[Answered]) -> Iterator[list[Answered]]:
         yield batch
 
 
+def notes_key(side: Side, backend: Backend) -> str:
+    """64 hex: under it stands beside the answers what their engine noted of a side's files.
+
+    So evidence says the same whether answers come from a model or from the cache.
+    """
+    parts = {
+        "notes": side.checkpoint.digest,
+        "backend": side.backend(backend).to_json(),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
 def answer_key(case: Case, side: Side, probe: str, asked: Question, backend: Backend) -> str:
     """64 hex over everything that could change the answer."""
     parts = {

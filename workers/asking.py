@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import replace
+from typing import Any
 
 from holdfast.budget import Spent, exhausted
 from holdfast.db import jobs
@@ -17,7 +18,7 @@ from holdfast.errors import EngineFailed
 from holdfast.evidence import Cut
 from holdfast.probe import spec_of
 from holdfast.trial import Measure, Trial, unscored
-from workers.answers import Answered, answer_key, answered, batches
+from workers.answers import Answered, answer_key, answered, batches, notes_key
 from workers.case import Case, Side
 from workers.grading import Grade, grading
 from workers.looks import beginning
@@ -57,10 +58,11 @@ def run_probe(
             ]
             finished += len(batch)
             fresh = [(one.key, one.answer.to_json()) for one in batch if one.fresh]
+            notes = file_notes(worker, side) if fresh else []
             ended = time.monotonic()
             with transaction(worker.database) as session:
                 jobs.fence(session, lease)
-                save_answers(session, side.checkpoint.digest, fresh)
+                save_answers(session, side.checkpoint.digest, [*fresh, *notes])
                 save_trials(session, lease, case.evaluation_id, side.name, saved)
                 spent = spend(session, case, bill(batch, ended - began))
                 progress = {"side": side.name, "probe": probe, "done": finished, "total": total}
@@ -75,6 +77,12 @@ def run_probe(
         with reading(worker.database) as session:
             why = exhausted(case.limits, spent_so_far(session, case))
         cut(worker, lease, case, side, probe, list(left), why or "the budget has no room for it")
+
+
+def file_notes(worker: Worker, side: Side) -> list[tuple[str, dict[str, Any]]]:
+    """What the engine noted of the files of the side that is open, to be kept with its answers."""
+    notes = worker.engine.file_notes
+    return [(notes_key(side, worker.engine.backend), {"notes": list(notes)})] if notes else []
 
 
 def say_notes(worker: Worker, lease: jobs.Lease, side: Side) -> None:

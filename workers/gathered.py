@@ -1,13 +1,15 @@
 """The evidence of an evaluation as far as it was gathered: what its rows and its case say."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy.orm import Session
 
 from holdfast.db import jobs
-from holdfast.db.trials import read_back
+from holdfast.db.trials import find_answers, read_back
 from holdfast.evidence import Evidence, Manifest
-from workers.case import Case
+from workers.answers import notes_key
+from workers.case import Case, Side
+from workers.engine import Backend
 from workers.manifests import Ends, manifest_of
 from workers.spending import cuts_so_far
 from workers.thinking import thinking_of
@@ -20,8 +22,16 @@ def manifests_of(
     """What each side's evidence says of itself, at this moment."""
     moment, backend = jobs.now(session), worker.engine.backend
     thoughts = {side.name: thinking_of(session, case, side) for side in case.sides}
-    ends = Ends(stops, cuts_so_far(session, case), thoughts)
+    notes = {side.name: notes_of(session, side, backend) for side in case.sides}
+    ends = Ends(stops, cuts_so_far(session, case), thoughts, notes)
     return {side.name: manifest_of(case, side, backend, moment, ends) for side in case.sides}
+
+
+def notes_of(session: Session, side: Side, backend: Backend) -> Sequence[str]:
+    """What the engine that answered noted of a side's files; mostly nothing."""
+    key = notes_key(side, backend)
+    notes: list[str] = find_answers(session, [key]).get(key, {}).get("notes", [])
+    return notes
 
 
 def evidence_of(

@@ -18,12 +18,13 @@ from workers.probes.question import Question
 class Ends:
     """Where asking ended before its end: `stops` in clusters by probe, `cuts` by side and probe.
 
-    `thoughts`: what each side thought before its answers.
+    `thoughts`: what each side thought before its answers. `notes`: what was noted of its files.
     """
 
     stops: Mapping[str, int]
     cuts: Mapping[str, Mapping[str, Cut]]
     thoughts: Mapping[str, Thinking | None]
+    notes: Mapping[str, Sequence[str]]
 
 
 def manifest_of(case: Case, side: Side, backend: Backend, moment: datetime, ends: Ends) -> Manifest:
@@ -52,6 +53,7 @@ def manifest_of(case: Case, side: Side, backend: Backend, moment: datetime, ends
                 for probe in side.probes
             },
             "thinking": ends.thoughts.get(side.name),
+            "notes": ends.notes.get(side.name, ()),
             "repairs": case.repairs if side.name == "candidate" else None,
         }
     )

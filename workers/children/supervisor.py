@@ -53,6 +53,7 @@ class RunnerEngine:
         self._waiting_since: float | None = None
         self._notes: list[str] = []
         self.loaded: Path | None = None  # the folder of the open checkpoint
+        self.file_notes: tuple[str, ...] = ()  # what is out of the ordinary in its files
         self._lock = threading.Lock()  # of the two above: `kill` comes from another thread
         self._ending = threading.RLock()  # held until a tree is gone; a dropped call may come again
 
@@ -72,10 +73,13 @@ class RunnerEngine:
         """Load weights, in a tree that is started first if there is none."""
         if not self.alive:
             self._start()
+        before, told = self.loaded, len(self._notes)
         self.loaded = None
         request = {"do": "open", "checkpoint": str(checkpoint), "template": template}
         _drained(self._call(request))
-        self.loaded = checkpoint
+        self.loaded, notes = checkpoint, tuple(self._notes[told:])
+        if notes or checkpoint != before:  # what is open already is noted no second time
+            self.file_notes = notes
 
     def generate(
         self, prompts: Sequence[Prompt], sampling: Sampling
