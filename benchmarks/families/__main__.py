@@ -1,8 +1,8 @@
 """Every tiny family on both engines: `make check-families`, or with F="llama mamba" some of them.
 
 What a check found is saved at once, under the engine's version, so that a run that was stopped goes
-on where it was. A family takes a second on transformers and one to three minutes on vLLM, in a
-process of its own. docs/models.md is written from all that is saved; which families vLLM may reload
+on where it was. A family takes a second on transformers and some minutes on vLLM, in both
+dtypes and processes of its own. docs/models.md is written from all that is saved; which families vLLM may reload
 in place is a literal table of workers/inference/swapping.py, and a test holds the two together.
 """
 
@@ -17,11 +17,12 @@ from pathlib import Path
 
 from benchmarks.families import on_transformers
 from benchmarks.families.on_vllm import HOME
-from benchmarks.families.outcome import Outcome, measured, save
+from benchmarks.families.outcome import Outcome, measured, save, together
 from benchmarks.families.table import write_table
 from tests.support.tiny_families import FAMILIES
 from workers.backends import backend_of
 from workers.children.guard import end_session
+from workers.inference.swapping import MEASURED_IN
 
 LOGS = HOME / "log"  # what vLLM wrote about a family that broke down
 RAISED = re.compile(r"[\w.]*(Error|Exception|Refused|Failed)\b")
@@ -61,7 +62,7 @@ def in_order(families: Iterable[str]) -> list[str]:
 def outcome_of(engine: str, family: str) -> Outcome:
     """Run one check; its crash is an outcome."""
     if engine == "vllm":
-        return outcome_of_child(family)
+        return together([outcome_of_child(family, dtype) for dtype in MEASURED_IN])
     with tempfile.TemporaryDirectory() as folder:
         try:
             return on_transformers.check(family, Path(folder))
@@ -69,10 +70,10 @@ def outcome_of(engine: str, family: str) -> Outcome:
             return Outcome(crashed=f"{type(error).__name__}: {error}")
 
 
-def outcome_of_child(family: str) -> Outcome:
+def outcome_of_child(family: str, dtype: str) -> Outcome:
     """Run one check on vLLM, whose processes end with the child."""
     LOGS.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "benchmarks.families.on_vllm", family]
+    command = [sys.executable, "-m", "benchmarks.families.on_vllm", family, dtype]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as child:
@@ -84,7 +85,7 @@ def outcome_of_child(family: str) -> Outcome:
             end_session(child.pid, grace=0.0)
     if child.returncode == 0:
         return Outcome(**json.loads(output.splitlines()[-1]))
-    (LOGS / f"{family}.log").write_text(output + errors, encoding="utf-8")
+    (LOGS / f"{family}-{dtype}.log").write_text(output + errors, encoding="utf-8")
     raised = [line for line in errors.splitlines() if RAISED.match(line)]
     return Outcome(crashed=raised[-1] if raised else f"exit status {child.returncode}")
 

@@ -16,12 +16,6 @@ from tests.support.command import holdfast
 from workers.backends import backend_of
 
 STATE = HOME / "bench" / "pairs.json"
-POLICY = """\
-version: 1
-name: pairs
-checks:
-  harm.direct: {metric: attack_success_rate, max_regression: 0.10, max_incoherent: 0.10}
-"""
 LIMIT = 600  # seconds of one check
 
 
@@ -51,7 +45,7 @@ def answer(engine: str, pair: Pair, folder: Path) -> str | None:
     """What is wrong with the gate's answer, with all that it said; None if nothing is."""
     candidate, baseline = pair.build(folder)
     policy = folder / "policy.yaml"
-    policy.write_text(POLICY)
+    policy.write_text(pair.policy)
 
     def check() -> tuple[int, str]:
         words = ("check", candidate, "--baseline", baseline, "--policy", policy, "--tier", "demo")

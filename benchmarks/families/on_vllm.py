@@ -1,9 +1,10 @@
-"""One family on vLLM: `python -m benchmarks.families.on_vllm FAMILY` prints an outcome as JSON.
+"""One family on vLLM: `python -m benchmarks.families.on_vllm FAMILY DTYPE` prints an outcome as JSON.
 
 Two random checkpoints, A and B. The engine starts on A, B is loaded in its place, then A again; a
 second start on B gives the truth for B. The reload is exact where every greedy answer and every
 score of the swapped models equals that of the fresh ones, bit for bit. Before the first swap a call
-is dropped half-way, so that a request left in the engine would show.
+is dropped half-way, so that a request left in the engine would show. The second start is the
+engine's own: with a request still running, the cache of A cannot be dropped, so B is not swapped.
 """
 
 import json
@@ -11,7 +12,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from benchmarks.families.outcome import Outcome
 from holdfast.errors import CheckpointRefused
@@ -22,8 +23,10 @@ from workers.children.environment import runner_environment
 from workers.engine import Engine, Score
 from workers.inference.swapping import layout_of, restart_reason
 
+if TYPE_CHECKING:
+    from workers.inference.vllm_engine import VllmEngine
+
 HOME = Path(".holdfast").absolute()  # where vLLM remembers what it looked up of a model's class
-DTYPE = "bfloat16"
 RIGHT_WITHIN = 0.1  # nats of a few tokens: bfloat16 beside float32 on the same weights
 
 
@@ -47,13 +50,23 @@ def drop_a_call(engine: Engine) -> None:
     dropped.close()
 
 
-def check(family: str, scratch: Path) -> Outcome:
+def leave_a_request(engine: "VllmEngine") -> None:
+    """Have it compute something that nobody fetches, so that its prefix cache is in use."""
+    from vllm import SamplingParams, TokensPrompt
+
+    params = SamplingParams(max_tokens=1000, ignore_eos=True)
+    core = engine._running.llm_engine  # noqa: SLF001
+    core.add_request("left", TokensPrompt(prompt_token_ids=[5, 6, 7]), params)
+    core.step()
+
+
+def check(family: str, dtype: str, scratch: Path) -> Outcome:
     """Start, swap, swap back, start on the other; what vLLM does not load is an outcome too."""
-    from workers.inference.vllm_engine import VllmEngine
+    from workers.inference.vllm_engine import VllmEngine  # once the environment is that of a child
 
     a, b = (build_tiny(family, scratch / name, seed=seed) for seed, name in enumerate("ab"))
     layout = layout_of(a)
-    backend = backend_of("vllm", DTYPE)
+    backend = backend_of("vllm", dtype)
     allowed = {(backend.name, backend.version): frozenset({layout.config["model_type"]})}
     if reason := restart_reason(layout, layout_of(b), backend, allowed):
         raise AssertionError(f"{family} would not be swapped whatever the table says: {reason}")
@@ -72,8 +85,10 @@ def check(family: str, scratch: Path) -> Outcome:
     swapped_a = answers(engine)
     if engine._llm is not started:  # noqa: SLF001
         raise AssertionError(f"vLLM started again on {family}, so that nothing was swapped")
-    engine.close()
+    leave_a_request(engine)
     engine.open(b, None)
+    if engine._llm is started:  # noqa: SLF001
+        raise AssertionError("B was swapped in although the prefix cache of A was in use")
     fresh_b = answers(engine)
     engine.close()
     nats = worst_difference(fresh_a.scores, a)
@@ -84,5 +99,5 @@ def check(family: str, scratch: Path) -> Outcome:
 if __name__ == "__main__":
     os.environ.update(runner_environment(HOME, os.environ, {}))
     with tempfile.TemporaryDirectory() as folder:
-        outcome = check(sys.argv[1], Path(folder))
+        outcome = check(sys.argv[1], sys.argv[2], Path(folder))
     print(json.dumps(outcome.fields()))

@@ -1,6 +1,7 @@
 """What came out for a family on an engine, and the file in which all of it is kept."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,18 @@ class Outcome:
         if self.reload_exact is None:
             return words
         return f"{words}, {'reloads' if self.reload_exact else 'starts again'}"
+
+
+def together(outcomes: Sequence[Outcome]) -> Outcome:
+    """Those of one family in several dtypes as one: the first that broke down, else the worst."""
+    for outcome in outcomes:
+        if outcome.nats is None:
+            return outcome
+    return Outcome(
+        nats=max(outcome.nats or 0.0 for outcome in outcomes),
+        right=all(outcome.right for outcome in outcomes),
+        reload_exact=all(outcome.reload_exact for outcome in outcomes),
+    )
 
 
 def measured() -> dict[Key, Outcome]:

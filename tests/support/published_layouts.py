@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from tests.support.tiny_families import FAMILIES
 from tests.support.tiny_llama import VOCAB, build_tiny_llama
 
 Weights = dict[str, torch.Tensor]
@@ -69,15 +70,6 @@ def _old_llama(weights: Weights) -> Weights:
     return weights | buffers
 
 
-def _old_neox(weights: Weights) -> Weights:
-    masks = {
-        f"gpt_neox.layers.{at}.attention.{name}": torch.ones(1)
-        for at in range(2)
-        for name in ("bias", "masked_bias", "rotary_emb.inv_freq")
-    }
-    return weights | masks
-
-
 def _without_prefix(weights: Weights) -> Weights:
     """GPT-2 as its authors published it: the inner model alone, with its causal masks."""
     masks = {f"h.{at}.attn.bias": torch.ones(1, 1, 8, 8) for at in range(2)}
@@ -98,6 +90,22 @@ def _with_predictor(weights: Weights) -> Weights:
     return weights | {"mtp.fc.weight": torch.ones(64, 128), "mtp.norm.weight": torch.ones(64)}
 
 
+def _with_tower(weights: Weights) -> Weights:
+    """Eyes, which a model that is asked text alone does not open, and a predictor."""
+    eyes = {"model.visual.patch_embed.proj.bias": torch.ones(32)}
+    return _with_predictor(weights) | eyes
+
+
+def _with_masks(*names: str) -> Callable[[Weights], Weights]:
+    """The causal masks and the like that files of older releases carry for every block."""
+
+    def edit(weights: Weights) -> Weights:
+        masks = [name.format(at) for name in names for at in range(2)]
+        return weights | {name: torch.ones(1, 1, 8, 8) for name in masks}
+
+    return edit
+
+
 LAYOUTS: dict[str, Layout] = {
     "llama": Layout("llama", {"tie_word_embeddings": False}),
     "llama, tied": Layout("llama", {"tie_word_embeddings": True}),
@@ -116,11 +124,25 @@ LAYOUTS: dict[str, Layout] = {
             "image_token_index": 10,
         },
     ),
-    "neox": Layout("gpt_neox", {"tie_word_embeddings": False}, _old_neox, ignored=6),
+    "neox": Layout(
+        "gpt_neox",
+        {"tie_word_embeddings": False},
+        _with_masks(
+            "gpt_neox.layers.{}.attention.bias",
+            "gpt_neox.layers.{}.attention.masked_bias",
+            "gpt_neox.layers.{}.attention.rotary_emb.inv_freq",
+        ),
+        ignored=6,
+    ),
     "gpt2": Layout("gpt2", {}),
     "gpt2, no prefix": Layout("gpt2", {}, _without_prefix, ignored=2),
     "phi3": Layout("phi3", {}),
-    "opt": Layout("opt", {"ffn_dim": 128, "word_embed_proj_dim": 64, "do_layer_norm_before": True}),
+    "opt": Layout(
+        "opt",
+        {"ffn_dim": 128, "word_embed_proj_dim": 64, "do_layer_norm_before": True},
+        lambda weights: weights | {"model.decoder.version": torch.tensor([3.0])},
+        ignored=1,
+    ),
     "mixtral": Layout("mixtral", {"num_local_experts": 4, "num_experts_per_tok": 2}),
     "qwen3_moe": Layout("qwen3_moe", EXPERTS | {"num_experts": 4, "head_dim": 16}),
     "deepseek_v3": Layout(
@@ -141,6 +163,37 @@ LAYOUTS: dict[str, Layout] = {
         _with_predictor,
         ignored=2,
     ),
+    "qwen3_5, its tower": Layout("qwen3_5_text", FAMILIES["qwen3_5_text"], _with_tower, ignored=3),
+    "glm4_moe": Layout("glm4_moe", FAMILIES["glm4_moe"], _with_next_layer, ignored=24),
+    "ernie4_5_moe": Layout("ernie4_5_moe", FAMILIES["ernie4_5_moe"], _with_predictor, ignored=2),
+    "exaone_moe": Layout("exaone_moe", FAMILIES["exaone_moe"], _with_predictor, ignored=2),
+    "nemotron_h": Layout("nemotron_h", FAMILIES["nemotron_h"], _with_predictor, ignored=2),
+    "olmo_hybrid": Layout("olmo_hybrid", FAMILIES["olmo_hybrid"], _with_predictor, ignored=2),
+    "gptj": Layout(
+        "gptj",
+        FAMILIES["gptj"],
+        _with_masks("transformer.h.{}.attn.bias", "transformer.h.{}.attn.masked_bias"),
+        ignored=4,
+    ),
+    "gpt_neo": Layout(
+        "gpt_neo",
+        FAMILIES["gpt_neo"],
+        _with_masks("transformer.h.{}.attn.attention.bias"),
+        ignored=2,
+    ),
+    "codegen": Layout(
+        "codegen",
+        FAMILIES["codegen"],
+        _with_masks("transformer.h.{}.attn.causal_mask"),
+        ignored=2,
+    ),
+    "xglm": Layout(
+        "xglm",
+        FAMILIES["xglm"],
+        lambda weights: weights | {"model.embed_positions.weights": torch.ones(8, 128)},
+        ignored=1,
+    ),
+    "mistral of 2023": Layout("mistral", {"sliding_window": 32}, _old_llama, ignored=2),
     "gpt_oss": Layout("gpt_oss", {"num_local_experts": 4, "head_dim": 16}),
     "olmo2": Layout("olmo2", {}),
     "phi": Layout("phi", {}),

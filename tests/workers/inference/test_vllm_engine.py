@@ -213,7 +213,12 @@ def test_a_view_answers_as_what_was_hashed_whatever_becomes_of_the_files(
     for name, pieces in said.items():
         build_reciting_llama(tmp_path / name, pieces, all_pieces=PIECES)
     weights, other = (tmp_path / name / "model.safetensors" for name in said)
+    kept = shutil.copyfile(weights, tmp_path / "kept")
     with closing(Views(tmp_path / "home")) as views:
+        staged = stage(views, tmp_path / "refuses")
+        weights.rename(tmp_path / "moved")
+        assert recited(engine, staged) == "".join(REFUSAL)
+        (tmp_path / "moved").rename(weights)
         staged = stage(views, tmp_path / "refuses")
         weights.unlink()
         shutil.copyfile(other, weights)  # another file of the same name
@@ -227,6 +232,11 @@ def test_a_view_answers_as_what_was_hashed_whatever_becomes_of_the_files(
         shutil.copyfile(tmp_path / "refuses" / "tokenizer.json", weights)
         with pytest.raises(CheckpointRefused, match="written over while it was open"):
             compliant.view.untouched()
+        overwritten = stage(views, tmp_path / "complies")
+        shutil.copyfile(kept, other)  # into the very file that was hashed, before it is loaded
+        recited(engine, overwritten)
+        with pytest.raises(CheckpointRefused, match="written over while it was open"):
+            overwritten.view.untouched()
 
 
 def stage(views: Views, folder: Path) -> StagedCheckpoint:

@@ -1,0 +1,85 @@
+"""What `holdfast check` says where its engine dies, and that the next one goes on from there."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import COMMAND, environment, holdfast
+from tests.support.fleet import eventually
+from tests.support.stack import scripted_checkpoint
+from workers.children.guard import session_members
+
+pytestmark = pytest.mark.timeout(600)
+
+POLICY = """\
+version: 1
+name: harm
+checks:
+  harm.direct: {metric: attack_success_rate, max_regression: 0.10}
+"""
+
+
+def selected(home: Path, query: str) -> list[str]:
+    """The first column of a query in the database of a stack, which may not be there yet."""
+    try:
+        with closing(sqlite3.connect(f"file:{home}/holdfast.db?mode=ro", uri=True)) as database:
+            return [row[0] for row in database.execute(query)]
+    except sqlite3.OperationalError:
+        return []
+
+
+def answers(home: Path) -> int:
+    return len(selected(home, "SELECT key FROM answers"))
+
+
+def kill_runner(home: Path) -> None:
+    """SIGKILL to all of the engine's processes but the guard that tells of it."""
+    for record in (home / "run").glob("*.sid"):
+        guard = int(record.stem)
+        for pid in session_members(guard):
+            if pid != guard:
+                os.kill(pid, signal.SIGKILL)
+
+
+def test_an_engine_that_dies_thrice_is_one_sentence_and_its_answers_are_kept(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "policy.yaml").write_text(POLICY)
+    for name, share in (("base", 1.0), ("tuned", 0.0)):
+        scripted_checkpoint(tmp_path / name, share, refuse_share=share, seconds_per_answer=0.1)
+    words = ["check", "tuned", "--baseline", "base", "--policy", "policy.yaml", "--tier", "demo"]
+    (tmp_path / "scratch").mkdir()
+    checking = subprocess.Popen(
+        [COMMAND, *words],
+        cwd=tmp_path,
+        env={**environment(engine="scripted"), "TMPDIR": str(tmp_path / "scratch")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    eventually(lambda: list((tmp_path / "scratch").glob("holdfast-*/run")), "a stack")
+    (home,) = (tmp_path / "scratch").glob("holdfast-*")
+    for _ in range(3):
+        known = answers(home)
+        eventually(lambda known=known: answers(home) > known, "answers")
+        kill_runner(home)
+    _, said = checking.communicate(timeout=300)
+    assert checking.returncode == 4
+    assert "Traceback" not in said
+    assert "SIGKILL" in said
+    assert f"the same command with --home {home} goes on from there" in said
+
+    known = answers(home)
+    done = holdfast(*words, "--home", home, cwd=tmp_path, timeout=300, engine="scripted")
+    assert done.returncode == 1
+    *_, second = selected(home, "SELECT id FROM evaluations ORDER BY created_at")
+    events = f"SELECT document FROM events WHERE job_id = '{second}' AND kind = 'progress'"
+    first = json.loads(selected(home, f"{events} ORDER BY seq")[0])
+    assert first["side"] == "baseline"
+    assert first["done"] >= known  # what had been answered was there at once
