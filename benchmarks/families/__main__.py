@@ -1,9 +1,10 @@
 """Every tiny family on both engines: `make check-families`, or with F="llama mamba" some of them.
 
 What a check found is saved at once, under the engine's version, so that a run that was stopped goes
-on where it was. A family takes a second on transformers and some minutes on vLLM, in both
-dtypes and processes of its own. docs/models.md is written from all that is saved; which families vLLM may reload
-in place is a literal table of workers/inference/swapping.py, and a test holds the two together.
+on where it was. A family takes a second on transformers; on vLLM it is some minutes, in two dtypes
+and a process of its own for each. docs/models.md is written from all that is saved; which families
+vLLM may reload in place is a literal table of workers/inference/swapping.py, and a test holds the
+two together.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""One family on vLLM: `python -m benchmarks.families.on_vllm FAMILY DTYPE` prints an outcome as JSON.
+"""One family on vLLM: `python -m benchmarks.families.on_vllm FAMILY DTYPE` prints its outcome.
 
 Two random checkpoints, A and B. The engine starts on A, B is loaded in its place, then A again; a
 second start on B gives the truth for B. The reload is exact where every greedy answer and every

@@ -92,8 +92,8 @@ def thinks_alone(folder: Path) -> tuple[Path, Path]:
 
 def with_template(old: str, new: str) -> Build:
     """One complies where the other refuses, and both have another chat template than usual."""
-    template = CHAT_TEMPLATE.replace(old, new)
-    assert template != CHAT_TEMPLATE
+    before, _, after = CHAT_TEMPLATE.partition(old)
+    template = before + new + after
 
     def build(folder: Path) -> tuple[Path, Path]:
         every = (*REFUSAL, *COMPLIANCE)

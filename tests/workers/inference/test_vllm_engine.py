@@ -73,6 +73,7 @@ def sums(scores: dict[int, Score]) -> list[float]:
 def test_every_prompt_is_answered(engine: RunnerEngine, folder: Path) -> None:
     engine.open(folder, None)
     assert engine.backend.name.startswith("vllm")
+    assert dict(engine.generate(["a"], Sampling(1)))[0].tokens == 1  # a first step of one token
     found = answers(engine)
     assert sorted(found) == list(range(len(CHATS)))
     assert all(answer.tokens == 16 or answer.finish == "stop" for answer in found.values())
