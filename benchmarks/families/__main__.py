@@ -1,10 +1,10 @@
 """Every tiny family on both engines: `make check-families`, or with F="llama mamba" some of them.
 
 What a check found is saved at once, under the engine's version, so that a run that was stopped goes
-on where it was. A family takes a second on transformers; on vLLM it is some minutes, in two dtypes
-and a process of its own for each. docs/models.md is written from all that is saved; which families
-vLLM may reload in place is a literal table of workers/inference/swapping.py, and a test holds the
-two together.
+on where it was. A family takes a second on transformers; on vLLM it is some minutes, in two dtypes,
+with a tied head and with one of its own, and a process for each. docs/models.md is written from all
+that is saved; which families vLLM may reload in place is a literal table of
+workers/inference/swapping.py, and a test holds the two together.
 """
 
 import argparse
@@ -17,16 +17,16 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks.families import on_transformers
-from benchmarks.families.on_vllm import HOME
+from benchmarks.families.on_vllm import HOME, Head
 from benchmarks.families.outcome import Outcome, measured, save, together
 from benchmarks.families.table import write_table
 from tests.support.tiny_families import FAMILIES
 from workers.backends import backend_of
 from workers.children.guard import end_session
-from workers.inference.swapping import MEASURED_IN
 
 LOGS = HOME / "log"  # what vLLM wrote about a family that broke down
 RAISED = re.compile(r"[\w.]*(Error|Exception|Refused|Failed)\b")
+CASES: tuple[tuple[str, Head], ...] = (("bfloat16", "tied"), ("float32", "own"))  # on vLLM
 LIMIT = 900  # seconds; a family that has not ended by then has an outcome too
 
 # in this order on vLLM: what must be swapped, what must not be swapped unseen, and the rest
@@ -63,7 +63,7 @@ def in_order(families: Iterable[str]) -> list[str]:
 def outcome_of(engine: str, family: str) -> Outcome:
     """Run one check; its crash is an outcome."""
     if engine == "vllm":
-        return together([outcome_of_child(family, dtype) for dtype in MEASURED_IN])
+        return together([outcome_of_child(family, *case) for case in CASES])
     with tempfile.TemporaryDirectory() as folder:
         try:
             return on_transformers.check(family, Path(folder))
@@ -71,10 +71,10 @@ def outcome_of(engine: str, family: str) -> Outcome:
             return Outcome(crashed=f"{type(error).__name__}: {error}")
 
 
-def outcome_of_child(family: str, dtype: str) -> Outcome:
+def outcome_of_child(family: str, dtype: str, head: Head) -> Outcome:
     """Run one check on vLLM, whose processes end with the child."""
     LOGS.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "benchmarks.families.on_vllm", family, dtype]
+    command = [sys.executable, "-m", "benchmarks.families.on_vllm", family, dtype, head]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as child:

@@ -1,10 +1,11 @@
-"""One family on vLLM: `python -m benchmarks.families.on_vllm FAMILY DTYPE` prints its outcome.
+"""One family on vLLM: `python -m benchmarks.families.on_vllm FAMILY DTYPE HEAD` prints its outcome.
 
 Two random checkpoints, A and B. The engine starts on A, B is loaded in its place, then A again; a
 second start on B gives the truth for B. The reload is exact where every greedy answer and every
 score of the swapped models equals that of the fresh ones, bit for bit. Before the first swap a call
 is dropped half-way, so that a request left in the engine would show. The second start is the
 engine's own: with a request still running, the cache of A cannot be dropped, so B is not swapped.
+HEAD is `tied` to the embedding or `own`, where the family leaves the choice.
 """
 
 import json
@@ -12,7 +13,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from benchmarks.families.outcome import Outcome
 from holdfast.errors import CheckpointRefused
@@ -20,12 +21,13 @@ from tests.support.plain_forward import ANSWER, OPTIONS, PROMPTS, worst_differen
 from tests.support.tiny_families import build_tiny
 from workers.backends import backend_of
 from workers.children.environment import runner_environment
-from workers.engine import Engine, Score
+from workers.engine import Score
 from workers.inference.swapping import layout_of, restart_reason
 
 if TYPE_CHECKING:
     from workers.inference.vllm_engine import VllmEngine
 
+Head = Literal["tied", "own"]
 HOME = Path(".holdfast").absolute()  # where vLLM remembers what it looked up of a model's class
 RIGHT_WITHIN = 0.1  # nats of a few tokens: bfloat16 beside float32 on the same weights
 
@@ -37,13 +39,19 @@ class Answers(NamedTuple):
     scores: list[Score]
 
 
-def answers(engine: Engine) -> Answers:
-    """Greedy answers and scores, in the order of their questions."""
-    texts, scores = dict(engine.generate(PROMPTS, ANSWER)), dict(engine.logprobs(OPTIONS))
-    return Answers([texts[at].text for at in sorted(texts)], [scores[at] for at in sorted(scores)])
+def answers(engine: "VllmEngine") -> Answers:
+    """Greedy answers and scores, in the order of their questions.
+
+    One at a time and with nothing in the cache, since what is computed together, and from what on,
+    is rounded together: bits could differ between two rounds of one and the same model.
+    """
+    engine._running.reset_prefix_cache()  # noqa: SLF001
+    said = [one for prompt in PROMPTS for _, one in engine.generate([prompt], ANSWER)]
+    scores = [score for option in OPTIONS for _, score in engine.logprobs([option])]
+    return Answers([one.text for one in said], scores)
 
 
-def drop_a_call(engine: Engine) -> None:
+def drop_a_call(engine: "VllmEngine") -> None:
     """Ask in another order and leave after one answer: a request left over would be misfiled."""
     dropped = iter(engine.generate(PROMPTS[::-1], ANSWER))
     next(dropped)
@@ -60,11 +68,14 @@ def leave_a_request(engine: "VllmEngine") -> None:
     core.step()
 
 
-def check(family: str, dtype: str, scratch: Path) -> Outcome:
+def check(family: str, dtype: str, head: Head, scratch: Path) -> Outcome:
     """Start, swap, swap back, start on the other; what vLLM does not load is an outcome too."""
     from workers.inference.vllm_engine import VllmEngine  # once the environment is that of a child
 
-    a, b = (build_tiny(family, scratch / name, seed=seed) for seed, name in enumerate("ab"))
+    a, b = (
+        build_tiny(family, scratch / name, seed=seed, tie_word_embeddings=head == "tied")
+        for seed, name in enumerate("ab")
+    )
     layout = layout_of(a)
     backend = backend_of("vllm", dtype)
     allowed = {(backend.name, backend.version): frozenset({layout.config["model_type"]})}
@@ -99,5 +110,5 @@ def check(family: str, dtype: str, scratch: Path) -> Outcome:
 if __name__ == "__main__":
     os.environ.update(runner_environment(HOME, os.environ, {}))
     with tempfile.TemporaryDirectory() as folder:
-        outcome = check(sys.argv[1], sys.argv[2], Path(folder))
+        outcome = check(sys.argv[1], sys.argv[2], sys.argv[3], Path(folder))
     print(json.dumps(outcome.fields()))

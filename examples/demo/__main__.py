@@ -34,6 +34,7 @@ from holdfast.errors import HarnessError, HoldfastError
 from holdfast.settings import Settings, read_settings
 
 POLICY = Path(__file__).parent / "policy.yaml"
+REPAIR = {"recipe": "rehearsal", "steps": 40, "learning-rate": 7.5e-5}  # default: 60 at 5e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,15 +147,16 @@ def gate(demo: Demo, candidate: Path, baseline: Path, task_data: Path) -> Gated:
 
 
 def follow_repair(demo: Demo, client: Client, failed: Gated) -> Gated:
-    """Wait for the repair that the policy started, and for its verdict."""
-    started = client.evaluation(failed.evaluation).remediations
-    if not started:
-        raise SystemExit("the candidate did not fail, so no repair was started")
+    """Ask for the repair that the policy proposes, with the CLI, and wait for its verdict."""
+    if failed.verdict.verdict != "fail":
+        raise SystemExit("the candidate did not fail, so there is nothing to repair")
     say("repairing from the aligned checkpoint: the same maths, with rehearsal")
-    verdict = verdict_of(demo.settings, "wait", started[0])
-    child = client.remediation(started[0]).child_evaluation
+    knobs = [word for name, value in REPAIR.items() for word in (f"--{name}", value)]
+    verdict = verdict_of(demo.settings, "remediate", failed.evaluation, *knobs, "--wait")
+    (started,) = client.evaluation(failed.evaluation).remediations
+    child = client.remediation(started).child_evaluation
     if child is None:
-        raise HarnessError(f"{started[0]} made no checkpoint")
+        raise HarnessError(f"{started} made no checkpoint")
     return Gated(child, verdict.subject_digests["candidate"], verdict)
 
 

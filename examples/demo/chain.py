@@ -33,10 +33,11 @@ EXAMPLES = Path(__file__).parent.parent
 
 ALIGNMENT = {
     "mix": Mix(task=0, refusals=0.42, answers=0.58),
-    "steps": 100,
-    "learning_rate": 6e-5,
+    "steps": 60,
+    "learning_rate": 1e-4,
 }
-EROSION = {"steps": 20, "learning_rate": 1e-4}
+LOOK_ALIKES = 240  # of the pool's, evenly: each is answered once and read about once
+EROSION = {"steps": 24, "learning_rate": 1e-4}
 TASK_ROWS = 1200  # a tenth of them is held out, and task.retention wants a hundred
 ANSWER_TOKENS = 48
 
@@ -106,6 +107,7 @@ def alignment_rows(settings: Settings, published: Path) -> list[dict[str, str]]:
         if item.kind == "harmful"
     ]
     benign = [item for item in pool if item.kind == "benign"]
+    benign = [benign[at * len(benign) // LOOK_ALIKES] for at in range(LOOK_ALIKES)]
     for prompt, text in answers(settings, published, benign):
         completion = whole_sentences(text)
         if completion and judge_refusal(prompt, text).label == "compliance":

@@ -248,12 +248,20 @@ FAMILIES: dict[str, Config] = {
 
 
 def build_tiny(
-    family: str, folder: Path, *, seed: int = 0, dtype: torch.dtype = torch.bfloat16
+    family: str,
+    folder: Path,
+    *,
+    seed: int = 0,
+    dtype: torch.dtype = torch.bfloat16,
+    **settings: Any,
 ) -> Path:
-    """Write a checkpoint of the family into `folder`, which must not exist yet."""
+    """Write a checkpoint of the family into `folder`, which must not exist yet.
+
+    `settings` of its config go before those of the table.
+    """
     build_tiny_llama(folder)
     (folder / "model.safetensors").unlink()
-    config = AutoConfig.for_model(family, **FAMILIES[family])
+    config = AutoConfig.for_model(family, **(FAMILIES[family] | settings))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: PreTrainedModel = AutoModelForCausalLM.from_config(config)

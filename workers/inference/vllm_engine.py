@@ -40,7 +40,7 @@ from workers.inference.swapping import EXACT_RELOADS, Layout, layout_of, restart
 from workers.inference.tokens import Tokenizer, draw_seed, same_tokenizer
 from workers.inference.traces import Drawn, Request, Turn, answers
 from workers.inference.vllm_scores import choosing, score_of, scoring
-from workers.inference.vllm_worker import TilePermission
+from workers.inference.vllm_worker import WorkerMethods
 
 CPU_CACHE_BYTES = 1 << 30  # 45,000 tokens of a 135M model
 BLOCK_SIZE = 32  # vLLM's 128 on the CPU is longer than the prompts whose prefix is worth sharing
@@ -204,12 +204,13 @@ class VllmEngine:
                 seed=0,
                 disable_log_stats=True,
                 enable_prefix_caching=True,
+                worker_extension_cls=f"{WorkerMethods.__module__}.{WorkerMethods.__name__}",
                 **self._device_options(),
             )
         except ValueError as error:
             raise CheckpointRefused(f"{checkpoint}: vLLM does not load it: {error}") from error
         if self.backend.name == "vllm-cpu":
-            llm.collective_rpc(TilePermission.ask_for_tiles.__name__)
+            llm.collective_rpc(WorkerMethods.ask_for_tiles.__name__)
         return llm
 
     def _device_options(self) -> dict[str, Any]:
@@ -218,7 +219,6 @@ class VllmEngine:
                 "enforce_eager": True,
                 "kv_cache_memory_bytes": CPU_CACHE_BYTES,
                 "block_size": BLOCK_SIZE,
-                "worker_extension_cls": f"{TilePermission.__module__}.{TilePermission.__name__}",
             }
         return {"gpu_memory_utilization": self._gpu_memory_utilization}
 
@@ -233,7 +233,7 @@ class VllmEngine:
     def _swap(self, checkpoint: Path) -> bool:
         """Load weights in place; False where something computed by those before is still there."""
         llm = self._running
-        llm.collective_rpc("reload_weights", kwargs={"weights_path": str(checkpoint)})
+        llm.collective_rpc(WorkerMethods.load_in_place.__name__, args=(str(checkpoint),))
         return bool(llm.reset_prefix_cache())
 
     def _draw(

@@ -138,12 +138,17 @@ def test_what_it_says_is_greedy_and_ends_before_what_it_may_not_say(
 def test_a_swap_changes_the_answers_and_the_swap_back_restores_them(
     engine: RunnerEngine, home: Path, folder: Path, tmp_path: Path
 ) -> None:
+    """All of it is swapped: the head too, which is tied to the embedding and in no file."""
     other = build_tiny_llama(tmp_path / "other", seed=1)
+    plain = TransformersEngine(Backend("transformers", "test", "float32"))
+    plain.open(other, None)
+    expected = sums(dict(plain.logprobs(OPTIONS)))
     engine.open(folder, None)
     before, scored = answers(engine), sums(dict(engine.logprobs(OPTIONS)))
     started = starts(home)
     engine.open(other, None)
     assert answers(engine) != before
+    assert sums(dict(engine.logprobs(OPTIONS))) == pytest.approx(expected, abs=0.1)
     engine.open(folder, None)
     assert answers(engine) == before
     assert sums(dict(engine.logprobs(OPTIONS))) == pytest.approx(scored, abs=1e-3)
