@@ -47,12 +47,13 @@ class Link:
         """Whether nothing has touched the file since; CheckpointRefused where its content moved."""
         if stamp_of(os.fstat(self.descriptor)) == self.stamp:
             return True
-        digest, self.stamp = hash_again(self.descriptor, self.name)
+        digest, stamp = hash_again(self.descriptor, self.name)
         if digest != self.sha256:
             raise CheckpointRefused(
                 f"{self.name} was written over while it was open, so nothing that is computed with "
                 "it belongs to what was submitted; submit the checkpoint again when it is done"
             )
+        self.stamp = stamp  # not before: what was written over stays so, however often it is asked
         return False
 
 

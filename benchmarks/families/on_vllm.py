@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from workers.inference.vllm_engine import VllmEngine
 
 Head = Literal["tied", "own"]
+ALWAYS_TIED = frozenset({"gemma", "gemma2", "gemma3_text"})  # in vLLM, whatever the config says
 HOME = Path(".holdfast").absolute()  # where vLLM remembers what it looked up of a model's class
 RIGHT_WITHIN = 0.1  # nats of a few tokens: bfloat16 beside float32 on the same weights
 
@@ -72,8 +73,9 @@ def check(family: str, dtype: str, head: Head, scratch: Path) -> Outcome:
     """Start, swap, swap back, start on the other; what vLLM does not load is an outcome too."""
     from workers.inference.vllm_engine import VllmEngine  # once the environment is that of a child
 
+    tied = head == "tied" or family in ALWAYS_TIED
     a, b = (
-        build_tiny(family, scratch / name, seed=seed, tie_word_embeddings=head == "tied")
+        build_tiny(family, scratch / name, seed=seed, tie_word_embeddings=tied)
         for seed, name in enumerate("ab")
     )
     layout = layout_of(a)

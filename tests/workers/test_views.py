@@ -126,8 +126,23 @@ def test_a_file_that_is_written_over_is_noticed(
     folder = sound_checkpoint(tmp_path / "model")
     view = staged(views, folder)
     happens(folder / "model.safetensors")
-    with pytest.raises(CheckpointRefused, match=r"model\.safetensors was written over while"):
-        view.view.untouched()
+    for _ in range(2):  # and not forgotten once it was said
+        with pytest.raises(CheckpointRefused, match=r"model\.safetensors was written over while"):
+            view.view.untouched()
+
+
+def test_what_was_written_over_is_staged_anew_from_a_folder_that_is_sound(
+    views: Views, tmp_path: Path
+) -> None:
+    folders = [sound_checkpoint(tmp_path / name) for name in ("model", "copy")]
+    broken = staged(views, folders[0])
+    copy_over(folders[0] / "model.safetensors")
+    with pytest.raises(CheckpointRefused, match="written over"):
+        broken.view.untouched()
+    sound = staged(views, folders[1])
+    assert sound.digest == broken.digest
+    assert contents(sound.path) == contents(folders[1])
+    assert sound.view.untouched()
 
 
 def test_a_file_that_changes_between_hash_and_staging_is_refused(

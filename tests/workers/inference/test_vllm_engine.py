@@ -238,8 +238,11 @@ def test_a_view_answers_as_what_was_hashed_whatever_becomes_of_the_files(
         shutil.copyfile(tmp_path / "refuses" / "tokenizer.json", weights)
         with pytest.raises(CheckpointRefused, match="written over while it was open"):
             compliant.view.untouched()
-        overwritten = stage(views, tmp_path / "complies")
-        shutil.copyfile(kept, other)  # into the very file that was hashed, before it is loaded
+        third = build_reciting_llama(tmp_path / "third", REFUSAL[1:], all_pieces=PIECES)
+        overwritten = stage(views, third)
+        shutil.copyfile(
+            kept, third / "model.safetensors"
+        )  # into the very file that was hashed, before it is loaded
         recited(engine, overwritten)
         with pytest.raises(CheckpointRefused, match="written over while it was open"):
             overwritten.view.untouched()
