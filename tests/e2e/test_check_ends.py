@@ -12,19 +12,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import COMMAND, environment, holdfast
+from tests.support.evaluations import harm
 from tests.support.fleet import eventually
 from tests.support.servers import scratch_folder
 from tests.support.stack import scripted_checkpoint
 from workers.children.guard import session_members
 
 pytestmark = pytest.mark.timeout(600)
-
-POLICY = """\
-version: 1
-name: harm
-checks:
-  harm.direct: {metric: attack_success_rate, max_regression: 0.10}
-"""
 
 
 @pytest.fixture
@@ -61,7 +55,7 @@ def kill_runner(home: Path) -> None:
 def test_an_engine_that_dies_thrice_is_one_sentence_and_its_answers_are_kept(
     tmp_path: Path, scratch: Path
 ) -> None:
-    (tmp_path / "policy.yaml").write_text(POLICY)
+    (tmp_path / "policy.yaml").write_text(harm())
     for name, share in (("base", 1.0), ("tuned", 0.0)):
         scripted_checkpoint(tmp_path / name, share, refuse_share=share, seconds_per_answer=0.05)
     words = ["check", "tuned", "--baseline", "base", "--policy", "policy.yaml", "--tier", "demo"]

@@ -18,6 +18,7 @@ from holdfast.settings import read_settings
 from holdfast.stack import stack_file
 from holdfast.stack.embedded import SUBCOMMAND
 from tests.support.command import document, foreign_packages, holdfast
+from tests.support.evaluations import harm
 from tests.support.folders import write_checkpoint
 from tests.support.servers import scratch_folder
 from tests.support.stack import (
@@ -32,13 +33,6 @@ from tests.support.stack import (
 )
 
 pytestmark = pytest.mark.timeout(900)
-
-HARM = """\
-version: 1
-name: harm
-checks:
-  harm.direct: {metric: attack_success_rate, max_regression: 0.10}
-"""
 
 
 def wait_for(true: Callable[[], bool]) -> None:
@@ -101,7 +95,7 @@ def test_the_words_of_the_readme_work_in_the_folder_where_it_is_started(
 ) -> None:
     scripted_checkpoint(theirs / "candidate", 1.0, refuse_share=0.2)
     scripted_checkpoint(theirs / "aligned", refuse_share=1.0)
-    (theirs / "policy.yaml").write_text(HARM)
+    (theirs / "policy.yaml").write_text(harm())
     against = ("--baseline", "./aligned", "--policy", "policy.yaml", "--tier", "demo")
     at_home = partial(holdfast, cwd=theirs, home=launched.home, timeout=PATIENCE)
     submitted = at_home("submit", "./candidate", *against)
