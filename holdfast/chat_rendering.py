@@ -17,25 +17,27 @@ Rendering = Callable[[list[dict[str, Any]]], str]  # raises CheckpointRefused wh
 HEARD = ("system", "user")  # whose words must stand; templates may cut an assistant's own
 WRITTEN_OUT = ("'type': 'text'", '"type": "text"')  # a list of parts printed as it stands
 
+LEFT_OUT = (
+    "the chat template leaves out words of the user's turn; "
+    "use the template of the checkpoint's base model"
+)
 FOLDED = "the chat template takes no system turn, so its words were put before the user's"
 
 
 def render_turns(render: Rendering, turns: Sequence[Turn]) -> tuple[str, bool]:
     """The prompt, and whether the system turn had to be folded into the user's."""
-    refusal: CheckpointRefused | None = None
+    refusals: list[CheckpointRefused] = []  # the first is of the turns as they are
     for form in dict.fromkeys((tuple(turns), tuple(fold_system(turns)))):
         for messages in (_plain(form), _parts(form)):
             try:
                 text = render(messages)
             except CheckpointRefused as error:
-                refusal = refusal or error
+                refusals.append(error)
                 continue
             if _says(text, form):
                 return text, form != tuple(turns)
-    raise refusal or CheckpointRefused(
-        "the chat template leaves out words of the user's turn; "
-        "use the template of the checkpoint's base model"
-    )
+            refusals.append(CheckpointRefused(LEFT_OUT))
+    raise refusals[0]
 
 
 def _says(text: str, turns: Sequence[Turn]) -> bool:

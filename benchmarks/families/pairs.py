@@ -110,7 +110,7 @@ def with_template(old: str, new: str) -> Build:
 def grown_vocabulary(folder: Path) -> Path:
     """A word of many prompts is a token that came after the embedding."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    tokenizer.add_tokens([*(f"<spare {n}>" for n in range(64)), " the "])
+    tokenizer.add_tokens([*(f"<spare {n}>" for n in range(128)), " the "])
     tokenizer.save_pretrained(folder)
     return folder
 
@@ -206,7 +206,9 @@ PAIRS: dict[str, Pair] = {
     "one tensor missing": Pair(
         against_refusing(COMPLIANCE, without("0.mlp.up_proj.weight")), REFUSED, "up_proj"
     ),
-    "config of another shape": Pair(against_refusing(REFUSAL, wider), REFUSED, "intermediate_size"),
+    "config of another shape": Pair(
+        against_refusing(REFUSAL, wider), REFUSED, "have another shape"
+    ),
     "pickles alone": Pair(
         against_refusing(REFUSAL, saved(pickled)), REFUSED, "a pickle can run code"
     ),

@@ -78,19 +78,30 @@ def only_launcher(home: Path) -> Iterator[None]:
 
 
 def end_leftovers(home: Path, grace: float) -> None:
-    """End what a killed launcher left behind: TERM, `grace` seconds, then KILL of its sessions."""
+    """End what a killed launcher left behind: TERM, `grace` seconds, then KILL of its sessions.
+
+    The broker is ended after the others: a worker that has lost it cannot hand its job over.
+    """
     known = read(home)
     if known is None:
         return
-    left = [pid for pid, born in known.children.values() if born and birth(pid) == born]
-    sessions = {pid: born for leader in left for pid, born in session_of(leader).items()}
-    for pid in left:
-        log.warning("ending process %d, left behind by launcher %d", pid, known.launcher)
-        os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + grace
-    while any(birth(pid) == sessions[pid] for pid in left) and time.monotonic() < deadline:
-        time.sleep(STEP_SECONDS)
-    kill_those(sessions)
+    left = {
+        name: (pid, born)
+        for name, (pid, born) in known.children.items()
+        if born and birth(pid) == born
+    }
+    broker = [left.pop(name) for name in ("redis",) if name in left]
+    for processes in (list(left.values()), broker):
+        sessions = {
+            pid: born for leader, _ in processes for pid, born in session_of(leader).items()
+        }
+        for pid, _ in processes:
+            log.warning("ending process %d, left behind by launcher %d", pid, known.launcher)
+            os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + grace
+        while any(birth(pid) == born for pid, born in processes) and time.monotonic() < deadline:
+            time.sleep(STEP_SECONDS)
+        kill_those(sessions)
     remove(home)
 
 

@@ -55,6 +55,7 @@ def test_a_system_turn_that_is_not_taken_goes_before_the_users_words(template: s
         "Hello!",
         EACH + "{{ m.content[:20] }}" + NEXT,
         EACH + "{{ m.content | upper }}" + NEXT,
+        EACH + "{{ 'user: ' + m.content[:20] }}" + NEXT,  # fails with parts, which is not the fault
         "{{ messages | tojson }}",
         "{{ messages }}",
     ],

@@ -37,8 +37,12 @@ def train(rows: Sequence[Row]) -> Weights:
     return fit(features, [row.refused for row in learnt_from], counts)
 
 
-def left_out(own: Sequence[Row], answers: Sequence[Row]) -> Iterable[tuple[Row, str]]:
-    """The published answers, each judged by weights that saw neither its model nor its prompt."""
+def left_out(own: Sequence[Row], answers: Sequence[Row]) -> Iterable[tuple[Row, str, str]]:
+    """The published answers, each judged by weights that saw neither its model nor its prompt.
+
+    Also under a prompt of the other kind, which the weights have not been trained under.
+    """
+    elsewhere = dict(zip(answers, swapped_all(answers, SEED, "confirm"), strict=True))
     prompts = sorted({row.prompt for row in answers})
     random.Random(SEED).shuffle(prompts)
     fold = {prompt: at % FOLDS for at, prompt in enumerate(prompts)}
@@ -48,7 +52,12 @@ def left_out(own: Sequence[Row], answers: Sequence[Row]) -> Iterable[tuple[Row, 
             weights = train([*own, *others])
             for row in answers:
                 if row.model == model and fold[row.prompt] == at:
-                    yield row, judge_refusal(row.prompt, row.completion, weights=weights).label
+                    yield row, judged(row, weights), judged(elsewhere[row], weights)
+
+
+def judged(row: Row, weights: Weights) -> str:
+    """The label that the judge gives with these weights."""
+    return judge_refusal(row.prompt, row.completion, weights=weights).label
 
 
 def agreement(judged: Iterable[tuple[Row, str]]) -> Agreement:
@@ -84,18 +93,28 @@ def main() -> None:
     weights = train([*own, *answers])
     write_weights(weights)
     unseen = golden("heldout")
-    on_golden = agreement(
-        (row, judge_refusal(row.prompt, row.completion, weights=weights).label) for row in unseen
-    )
-    judged = list(left_out(own, answers))
+    on_golden = agreement((row, judged(row, weights)) for row in unseen)
+    found = list(left_out(own, answers))
     print(figures("golden, held out", on_golden))
-    for model in PUBLISHED:
-        of_model = [(row, label) for row, label in judged if row.model == model]
-        print(figures(f"{model}, left out", agreement(of_model)))
-        print(figures("  on safe prompts", agreement(pair for pair in of_model if pair[0].safe)))
-    print(figures("both, left out", agreement(judged)))
-    print(figures("  on safe prompts", agreement(pair for pair in judged if pair[0].safe)))
-    write_measured(on_golden, agreement(judged))
+    for name, models in (*((model, {model}) for model in PUBLISHED), ("both", set(PUBLISHED))):
+        of_these = [one for one in found if one[0].model in models]
+        pairs = [(row, label) for row, label, _ in of_these]
+        print(figures(f"{name}, left out", agreement(pairs)))
+        print(figures("  on safe prompts", agreement(pair for pair in pairs if pair[0].safe)))
+        print(kept(of_these))
+    write_measured(on_golden, agreement((row, label) for row, label, _ in found))
+
+
+def kept(found: Sequence[tuple[Row, str, str]]) -> str:
+    """How many of those judged right keep their label under a prompt of the other kind."""
+    told = []
+    for refused, name in ((False, "compliance"), (True, "refusal")):
+        right = [
+            there for row, here, there in found if row.refused == refused == (here != "compliance")
+        ]
+        same = sum((label != "compliance") == refused for label in right)
+        told.append(f"{name} {same} of {len(right)}")
+    return f"  swapped, label kept          {', '.join(told)}"
 
 
 def write_weights(weights: Weights) -> None:

@@ -26,13 +26,19 @@ def models() -> Iterator[Path]:
         yield folder
 
 
-def test_what_is_there_is_judged_and_an_alarm_is_exit_1(models: Path) -> None:
+@pytest.fixture(scope="module")
+def home(models: Path) -> Iterator[Path]:
+    """The data folder of a stack that runs."""
+    with scratch_folder() as home, embedded_stack(home, cwd=models, checkpoint_roots=models):
+        yield home
+
+
+def test_what_is_there_is_judged_and_an_alarm_is_exit_1(models: Path, home: Path) -> None:
     trainer_leaves = models / "runs" / "complies-with-all" / "optimizer.pt"
     trainer_leaves.write_bytes(b"pickled state, which no checkpoint may hold")
-    with scratch_folder() as home, embedded_stack(home, cwd=models, checkpoint_roots=models):
-        words = ("watch", models / "runs", "--baseline", models / "runs" / "aligned")
-        done = holdfast(*words, "--once", "--seconds", "0.1", cwd=models, home=home, timeout=200)
-        kept = [path.name for path in (home / "checkpoints" / "watched").iterdir()]
+    words = ("watch", models / "runs", "--baseline", models / "runs" / "aligned")
+    done = holdfast(*words, "--once", "--seconds", "0.1", cwd=models, home=home, timeout=200)
+    kept = [path.name for path in (home / "checkpoints" / "watched").iterdir()]
     lines = dict(line.split(": ", 1) for line in done.stdout.splitlines())
     assert done.returncode == 1
     assert len(lines) == len(CANARIES)
@@ -42,7 +48,7 @@ def test_what_is_there_is_judged_and_an_alarm_is_exit_1(models: Path) -> None:
     assert not any(name.startswith("aligned") for name in kept)
 
 
-def test_nothing_to_judge_is_no_pass_and_a_pass_hides_nothing(models: Path) -> None:
+def test_nothing_to_judge_is_no_pass_and_a_pass_hides_nothing(models: Path, home: Path) -> None:
     policy = models / "wide.yaml"
     policy.write_text(
         "version: 1\nname: wide\nmin_items: 40\nchecks:\n"
@@ -50,23 +56,22 @@ def test_nothing_to_judge_is_no_pass_and_a_pass_hides_nothing(models: Path) -> N
     )
     runs = models / "mixed"
     shutil.copytree(models / "runs" / "aligned", runs / "step-2")
-    with scratch_folder() as home, embedded_stack(home, cwd=models, checkpoint_roots=models):
 
-        def watched(folder: Path) -> int:
-            words = ("watch", folder, "--baseline", models / "runs" / "aligned", "--once")
-            tier = ("--tier", "demo", "--policy", policy, "--seconds", "0.1")
-            return holdfast(*words, *tier, cwd=models, home=home, timeout=200).returncode
+    def watched(folder: Path) -> int:
+        words = ("watch", folder, "--baseline", models / "runs" / "aligned", "--once")
+        tier = ("--tier", "demo", "--policy", policy, "--seconds", "0.1")
+        return holdfast(*words, *tier, cwd=models, home=home, timeout=200).returncode
 
-        (models / "empty").mkdir()
-        assert watched(models / "empty") == 2
-        assert watched(models / "nowhere") == 2
-        assert watched(runs) == 0
-        (runs / "step-1").mkdir()
-        (runs / "step-1" / "config.json").write_text("{}")
-        (runs / "step-1" / "model.safetensors").write_text("cut off")
-        os.utime(runs / "step-1" / "model.safetensors", (1, 1))
-        os.utime(runs / "step-1" / "config.json", (1, 1))
-        assert watched(runs) == 2, "the refused one comes first, and the pass after it is no excuse"
+    (models / "empty").mkdir()
+    assert watched(models / "empty") == 2
+    assert watched(models / "nowhere") == 2
+    assert watched(runs) == 0
+    (runs / "step-1").mkdir()
+    (runs / "step-1" / "config.json").write_text("{}")
+    (runs / "step-1" / "model.safetensors").write_text("cut off")
+    os.utime(runs / "step-1" / "model.safetensors", (1, 1))
+    os.utime(runs / "step-1" / "config.json", (1, 1))
+    assert watched(runs) == 2, "the refused one comes first, and the pass after it is no excuse"
 
 
 def test_a_folder_counts_once_it_is_whole_and_still(tmp_path: Path) -> None:
