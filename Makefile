@@ -32,6 +32,7 @@ up: setup    ## the embedded stack: Redis, SQLite, API, worker, sweeper
 
 check-families: setup    ## tiny families and whole folders on both engines, resumable; writes docs/models.md (F="llama mamba")
 	@.venv/bin/python -m benchmarks.families $(F)
+	@.venv/bin/python -m benchmarks.families.check_quantised
 	@.venv/bin/python -m benchmarks.families.check_pairs
 
 bench-%: setup    ## one benchmark: bench-merge, bench-judge, bench-error-rates, bench-demo, bench-tiers

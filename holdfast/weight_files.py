@@ -6,6 +6,7 @@ file. So there may be nothing to choose between.
 """
 
 import re
+import shlex
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,9 @@ from holdfast.model_files import INDEX, WEIGHTS, is_weights
 
 SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 CONVERT = (
-    'python -c "from transformers import AutoModelForCausalLM as M, AutoTokenizer as T; '
-    "M.from_pretrained('{folder}').save_pretrained('NEW'); "
-    "T.from_pretrained('{folder}').save_pretrained('NEW')\""
+    'python -c "import sys; from transformers import AutoModelForCausalLM, AutoTokenizer; '
+    "[it.from_pretrained(sys.argv[1]).save_pretrained(sys.argv[2]) "
+    'for it in (AutoModelForCausalLM, AutoTokenizer)]" {folder} NEW'
 )
 ELSEWHERE: tuple[tuple[re.Pattern[str], str], ...] = (  # other forms, and what to do
     (SHARD, f"its {INDEX} is missing, so it is still being written or incomplete"),
@@ -52,7 +53,7 @@ def _found_instead(folder: AdmittedFolder) -> str:
     for pattern, advice in ELSEWHERE:
         names = [n for n in folder.ignored if pattern.fullmatch(n) and n not in NOT_WEIGHTS]
         if names:
-            return f"found {_listed(names)}: {advice.format(folder=folder.path)}"
+            return f"found {_listed(names)}: {advice.format(folder=shlex.quote(str(folder.path)))}"
     return "save the model with safetensors"
 
 

@@ -1,6 +1,7 @@
 """Folders as people have them: which are the clean checkpoint still, and which are refused."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,16 @@ def test_folders_of_which_no_model_can_be_told(build: Build, words: str, tmp_pat
     folder = build(sound_checkpoint(tmp_path / "model"))
     with pytest.raises(CheckpointRefused, match=re.escape(words)):
         admit(str(folder), [tmp_path])
+
+
+def test_the_command_that_converts_a_pickle_can_be_pasted_whatever_the_folder_is_called(
+    tmp_path: Path,
+) -> None:
+    folder = sound_checkpoint(tmp_path / "Sam's run 1")
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(CheckpointRefused, match="a pickle can run code") as refused:
+        admit(str(folder), [tmp_path])
+    _, command = str(refused.value).split("convert it with ")
+    python, _, program, *names = shlex.split(command)
+    assert (python, names) == ("python", [str(folder), "NEW"])
+    compile(program, "program", "exec")
