@@ -4,8 +4,7 @@ Exact for independent items with one common rate, hence conservative for most ot
 several items or graded badness are not binary items: they go to the betting test.
 """
 
-from scipy.special import betaincinv
-from scipy.stats import binom
+from scipy.special import bdtr, bdtrc, betaincinv  # scipy.stats takes half a second to import
 
 from holdfast.stats.sides import Side
 
@@ -16,8 +15,8 @@ def cap_p(bad: int, n: int, cap: float, *, side: Side) -> float:
     if not 0.0 <= cap <= 1.0:
         raise ValueError(f"cap is {cap!r}, expected a rate in [0, 1]")
     if side == "pass":
-        return float(binom.cdf(bad, n, cap))
-    return float(binom.sf(bad - 1, n, cap))
+        return float(bdtr(bad, n, cap))
+    return float(bdtrc(bad - 1, n, cap))
 
 
 def rate_bounds(bad: int, n: int, alpha: float) -> tuple[float, float]:

@@ -15,8 +15,7 @@ from math import ceil, sqrt
 from typing import Literal
 
 import numpy as np
-from scipy.special import ndtri
-from scipy.stats import binom
+from scipy.special import bdtr, ndtri
 
 from holdfast.stats import paired
 from holdfast.stats.betting import log_capital
@@ -121,7 +120,8 @@ def chance_under_cap(
 
         return (p_of(cap) if judge is None else judged_p(p_of, cap, judge, side="pass")) > alpha
 
-    return float(binom.cdf(bisect_left(range(n + 1), True, key=not_shown) - 1, n, rate))
+    shown = bisect_left(range(n + 1), True, key=not_shown)  # so many numbers of bad ones, from 0 up
+    return float(bdtr(shown - 1, n, rate)) if shown else 0.0
 
 
 def _chance(
