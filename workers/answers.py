@@ -9,6 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -18,7 +19,7 @@ from holdfast.db.trials import find_answers
 from holdfast.errors import CheckpointRefused
 from workers.case import Case, Side
 from workers.engine import Backend
-from workers.loading import load, require_untouched
+from workers.loading import examine, load, require_untouched
 from workers.probes.ask import ask
 from workers.probes.question import Answer, Question
 from workers.worker import Worker
@@ -68,9 +69,22 @@ def answered(
 
 
 def open_side(worker: Worker, case: Case, side: Side) -> None:
-    """Have the engine load one side; a refusal says whose checkpoint it is."""
-    try:
+    """Have the engine load one side, once every side is seen to be a model.
+
+    So a broken candidate is refused before its baseline is asked.
+    """
+    for each in case.sides:
+        with naming(each):
+            examine(worker, each.checkpoint)
+    with naming(side):
         load(worker, side.checkpoint, case.template_of(side))
+
+
+@contextmanager
+def naming(side: Side) -> Iterator[None]:
+    """A refusal says whose checkpoint it is."""
+    try:
+        yield
     except CheckpointRefused as error:
         raise CheckpointRefused(f"the {side.name}: {error}") from error
 

@@ -172,6 +172,9 @@ class Engine(Protocol):
     def backend(self) -> Backend:
         """Known before any checkpoint is open."""
 
+    def examine(self, checkpoint: Path) -> None:
+        """Raise CheckpointRefused where its files make no model; no weight is read."""
+
     def open(self, checkpoint: Path, template: str | None) -> None:
         """Load weights, in place where the architecture allows; `template` replaces their own."""
 

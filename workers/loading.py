@@ -15,6 +15,12 @@ from workers.worker import Worker
 LOADS = 3  # a copy of the same files over themselves touches each of them once
 
 
+def examine(worker: Worker, checkpoint: StagedCheckpoint) -> None:
+    """Raise CheckpointRefused where its files make no model."""
+    with naming_sources(checkpoint):
+        worker.engine.examine(checkpoint.path)
+
+
 def load(worker: Worker, checkpoint: StagedCheckpoint, template: str | None) -> None:
     """Open a checkpoint in the engine, again where its files were touched meanwhile."""
     for _ in range(LOADS):

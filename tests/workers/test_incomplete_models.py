@@ -71,14 +71,16 @@ def test_two_models_without_heads_are_not_judged(
         assert session.query(Answer).count() == 0
 
 
-def test_a_candidate_under_other_names_is_refused_after_a_whole_baseline(
-    models: Path, ended: Callable[[], Job]
+def test_a_candidate_under_other_names_is_refused_before_its_baseline_is_asked(
+    models: Path, ended: Callable[[], Job], database: Engine
 ) -> None:
     rewrite(models / "complying", lambda whole: {f"module.{name}": w for name, w in whole.items()})
     job = ended()
     assert job.status == "failed"
     assert "CheckpointRefused: the candidate: 21 tensors are missing" in str(job.error)
     assert "DataParallel or DDP wrapped the model" in str(job.error)
+    with reading(database) as session:
+        assert session.query(Answer).count() == 0
 
 
 def test_a_malformed_config_ends_the_job_at_once(models: Path, ended: Callable[[], Job]) -> None:

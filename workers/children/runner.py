@@ -62,6 +62,8 @@ def answer(engine: Engine, request: dict[str, Any], answers: IO[str]) -> None:
     match request:
         case {"do": "backend"}:
             send(answers, {"index": 0, "reply": asdict(engine.backend)})
+        case {"do": "examine", "checkpoint": checkpoint}:
+            engine.examine(Path(checkpoint))
         case {"do": "open", "checkpoint": checkpoint, "template": template}:
             engine.open(Path(checkpoint), template)
         case {"do": "generate", "prompts": prompts, "sampling": sampling}:

@@ -52,6 +52,7 @@ class RunnerEngine:
         self._calling = False
         self._waiting_since: float | None = None
         self._notes: list[str] = []
+        self._examined: set[Path] = set()  # views, which never hold another content
         self.loaded: Path | None = None  # the folder of the open checkpoint
         self.file_notes: tuple[str, ...] = ()  # what is out of the ordinary in its files
         self._lock = threading.Lock()  # of the two above: `kill` comes from another thread
@@ -68,6 +69,14 @@ class RunnerEngine:
         """Whether the tree is up, so that the next `open` may be a swap."""
         tree = self._tree
         return tree is not None and tree.guard.poll() is None
+
+    def examine(self, checkpoint: Path) -> None:
+        """Raise CheckpointRefused where its files make no model; once a tree for each folder."""
+        if not self.alive:
+            self._start()
+        if checkpoint not in self._examined:
+            _drained(self._call({"do": "examine", "checkpoint": str(checkpoint)}))
+            self._examined.add(checkpoint)
 
     def open(self, checkpoint: Path, template: str | None) -> None:
         """Load weights, in a tree that is started first if there is none."""
@@ -136,6 +145,7 @@ class RunnerEngine:
 
     def _start(self) -> None:
         self.kill()  # of a tree whose guard is gone, the record and the pipes are still there
+        self._examined.clear()
         tree = start_tree(self._settings.home, self._runner_arguments(), self._environment())
         with self._lock:
             self._tree = tree

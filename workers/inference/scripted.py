@@ -69,17 +69,13 @@ class ScriptedEngine:
         self.backend: Backend = backend_of("scripted", "none")
         self._script = Script()
 
+    def examine(self, checkpoint: Path) -> None:
+        """Raise CheckpointRefused where there is no script that can be played."""
+        _script_of(checkpoint)
+
     def open(self, checkpoint: Path, template: str | None) -> None:  # noqa: ARG002 - it renders nothing
         """Read the script; raises CheckpointRefused where there is none that can be played."""
-        file = checkpoint / FILE
-        try:
-            self._script = Script.model_validate_json(file.read_bytes())
-        except FileNotFoundError as error:
-            raise CheckpointRefused(
-                f"{checkpoint} holds no {FILE} for the scripted engine"
-            ) from error
-        except ValidationError as error:
-            raise CheckpointRefused(f"{file}: {error.errors()[0]['msg']}") from error
+        self._script = _script_of(checkpoint)
 
     def generate(
         self, prompts: Sequence[Prompt], sampling: Sampling
@@ -161,6 +157,16 @@ class ScriptedEngine:
             taken = False  # then chance decides
         unlikely = (1.0 if taken else 2.0) + 0.1 * _draw("option", prompt + text)
         return Score(-unlikely * NATS_PER_CHARACTER * len(text.strip()), tokens)
+
+
+def _script_of(checkpoint: Path) -> Script:
+    file = checkpoint / FILE
+    try:
+        return Script.model_validate_json(file.read_bytes())
+    except FileNotFoundError as error:
+        raise CheckpointRefused(f"{checkpoint} holds no {FILE} for the scripted engine") from error
+    except ValidationError as error:
+        raise CheckpointRefused(f"{file}: {error.errors()[0]['msg']}") from error
 
 
 def _asks_for_harm(prompt: str) -> bool:

@@ -57,6 +57,11 @@ class TransformersEngine:
         self._reading: Reading | None = None
         self._notes: list[str] = []
 
+    def examine(self, checkpoint: Path) -> None:
+        """Raise CheckpointRefused where its files make no model; no weight is read."""
+        check_architecture(checkpoint, self.backend.name)
+        read_checkpoint(checkpoint)
+
     def open(self, checkpoint: Path, template: str | None) -> None:
         """Load weights unless these very files are loaded; `template` replaces their own."""
         state = folder_state(checkpoint)

@@ -70,6 +70,12 @@ class VllmEngine:
         self._reading: Reading | None = None
         self._notes: list[str] = []
 
+    def examine(self, checkpoint: Path) -> None:
+        """Raise CheckpointRefused where its files make no model; no weight is read."""
+        check_architecture(checkpoint, self.backend.name)
+        _model_length(checkpoint, self.backend.max_model_len)
+        read_checkpoint(checkpoint)
+
     def open(self, checkpoint: Path, template: str | None) -> None:
         """Load weights, in place of those that are loaded where that is known to be exact."""
         state = folder_state(checkpoint)
