@@ -272,7 +272,7 @@ class Client:
 def open_client(settings: Settings) -> Client:
     """A client for HOLDFAST_SERVER with HOLDFAST_API_KEY."""
     if settings.server is None:
-        raise errors.InvalidSettings(
+        raise errors.Unreachable(
             f"no server: none runs in {settings.home}; start one there with `holdfast up`, go to "
             "the folder of one that runs, or set HOLDFAST_SERVER to a URL"
         )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.errors import CheckpointRefused
+from holdfast.model_files import PARTS
 
 TOKENIZER = "tokenizer.json"
 NAMED = ("bos_token", "eos_token", "pad_token", "unk_token")
@@ -79,6 +80,11 @@ def _difference(tokenizer: Any, of_class: Any) -> str | None:
 
 
 def _loaded(folder: Path, load: Loader) -> Any:
+    if not any(next(folder.glob(name), None) for name in PARTS["tokenizer"]):
+        raise CheckpointRefused(
+            f"{folder} holds no tokenizer; save the one of its base beside the weights "
+            "(tokenizer.save_pretrained), or give it to the Trainer as processing_class"
+        )
     try:
         return load(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # the tokenizers library raises nothing narrower

@@ -18,6 +18,7 @@ import os
 import socket
 from functools import cache, partial
 
+from celery.signals import worker_process_shutdown
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -58,6 +59,14 @@ def this_worker() -> Worker:
         training=TrainingChild(settings),
         views=Views(settings.home),
     )
+
+
+@worker_process_shutdown.connect
+def leave_nothing(**_: object) -> None:
+    """End the warm engine and remove its view when the pool child ends in good order."""
+    if this_worker.cache_info().currsize:
+        this_worker().stop()
+        this_worker().views.close()
 
 
 @app.task(name=POKE)

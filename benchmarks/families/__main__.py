@@ -63,7 +63,7 @@ def in_order(families: Iterable[str]) -> list[str]:
 def outcome_of(engine: str, family: str) -> Outcome:
     """Run one check; its crash is an outcome."""
     if engine == "vllm":
-        return together([outcome_of_child(family, *case) for case in CASES])
+        return together({dtype: outcome_of_child(family, dtype, head) for dtype, head in CASES})
     with tempfile.TemporaryDirectory() as folder:
         try:
             return on_transformers.check(family, Path(folder))

@@ -1,8 +1,9 @@
 """What came out for a family on an engine, and the file in which all of it is kept."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ class Outcome:
     """`refused` or `crashed` in the engine's words, or how far its scores were from plain passes.
 
     `reload_exact`: whether weights loaded in place computed what a fresh start does; None where an
-    engine always starts afresh.
+    engine always starts afresh. `only`: the dtypes in which it ran at all, where it broke down in
+    another one.
     """
 
     refused: str | None = None
@@ -24,6 +26,7 @@ class Outcome:
     nats: float | None = None
     right: bool = False
     reload_exact: bool | None = None
+    only: str | None = None
 
     def fields(self) -> dict[str, Any]:
         """As JSON has it, without what does not apply."""
@@ -34,20 +37,27 @@ class Outcome:
         if self.nats is None:
             return "does not run"
         words = "right" if self.right else f"**off by {self.nats:.2g} nats**"
+        if isnan(self.nats):
+            words = "**computes no numbers**"
+        words += f" in {self.only} alone" if self.only else ""
         if self.reload_exact is None:
             return words
         return f"{words}, {'reloads' if self.reload_exact else 'starts again'}"
 
 
-def together(outcomes: Sequence[Outcome]) -> Outcome:
-    """Those of one family in several dtypes as one: the first that broke down, else the worst."""
-    for outcome in outcomes:
-        if outcome.nats is None:
-            return outcome
+def together(outcomes: Mapping[str, Outcome]) -> Outcome:
+    """Those of one family by dtype as one: the worst of where it ran, exact where all were."""
+    broken = [outcome for outcome in outcomes.values() if outcome.nats is None]
+    ran = {dtype: outcome for dtype, outcome in outcomes.items() if outcome.nats is not None}
+    if not ran:
+        return broken[0]
     return Outcome(
-        nats=max(outcome.nats or 0.0 for outcome in outcomes),
-        right=all(outcome.right for outcome in outcomes),
-        reload_exact=all(outcome.reload_exact for outcome in outcomes),
+        refused=broken[0].refused if broken else None,
+        crashed=broken[0].crashed if broken else None,
+        nats=max(outcome.nats or 0.0 for outcome in ran.values()),
+        right=all(outcome.right for outcome in ran.values()),
+        reload_exact=all(outcome.reload_exact for outcome in outcomes.values()),
+        only=" and ".join(ran) if broken else None,
     )
 
 

@@ -43,6 +43,13 @@ if TYPE_CHECKING:
 
 OWN = ("HOLDFAST_DATABASE_URL", "HOLDFAST_BROKER_URL", "HOLDFAST_SERVER", "HOLDFAST_API_KEY")
 
+AFTERWARDS = (
+    "`check` repairs nothing: for a repair, run `holdfast up`, `submit` the same two, and "
+    "`holdfast remediate` (docs/repairs.md). "
+)
+KEPT = "Answers and evidence are kept: `HOLDFAST_HOME={home} holdfast up` goes on with them."
+NOT_KEPT = "Answers and evidence were not kept; --home DIR keeps them."
+
 
 def check(options: argparse.Namespace) -> int:
     """One evaluation on this machine, from nothing to its verdict."""
@@ -58,7 +65,10 @@ def check(options: argparse.Namespace) -> int:
             tell_ignored(options)
             made = client.submit(wanted.model_copy(update={"policy": text}))
             verdict = final_verdict(client, made.id, deadline)
-            return show_verdict(options, verdict, partial(evidence_of, client, made.id))
+            exit_code = show_verdict(options, verdict, partial(evidence_of, client, made.id))
+    if verdict.verdict != "pass":
+        note(f"{AFTERWARDS}{KEPT.format(home=home) if options.home else NOT_KEPT}")
+    return exit_code
 
 
 def look_at(wanted: NewEvaluation, settings: Settings) -> None:

@@ -35,7 +35,14 @@ class Command:
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, but a usage error is raised like any other, so that --json holds for it too."""
+    """argparse, but a usage error is raised like any other, so that --json holds for it too.
+
+    And a flag is written out: half of one could mean another in the next version.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        """All of argparse's own settings, by name."""
+        super().__init__(**{"allow_abbrev": False, **settings})
 
     def error(self, message: str) -> NoReturn:
         """Raise Usage with argparse's sentence and where to read on."""

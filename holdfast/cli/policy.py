@@ -14,7 +14,7 @@ from holdfast.cli.reports import evidence_files
 from holdfast.client import Client
 from holdfast.connect import connect
 from holdfast.evidence import Evidence, parse_evidence, read_evidence
-from holdfast.policy import Waiver
+from holdfast.policy import Policy, Waiver
 from holdfast.policy_text import load_policy
 from holdfast.probe import Tier
 from holdfast.replay import changes
@@ -53,14 +53,16 @@ def show(options: argparse.Namespace) -> int:
     """Print a policy as it is understood, defaults filled in."""
     policy = load_policy(options.policy)
     content = policy.model_dump(mode="json")
-    emit(options, {**content, "digest": policy.digest}, _readable(content, policy.digest))
+    emit(options, {**content, "digest": policy.digest}, _readable(policy))
     return 0
 
 
-def _readable(content: object, digest: str) -> str:
+def _readable(policy: Policy) -> str:
+    """A policy file that means the same: what is not set is left out, as a reader of it demands."""
     import yaml
 
-    return f"# digest {digest}\n{yaml.safe_dump(content, sort_keys=False)}"
+    content = policy.model_dump(mode="json", exclude_none=True)
+    return f"# digest {policy.digest}\n{yaml.safe_dump(content, sort_keys=False)}"
 
 
 def replay(options: argparse.Namespace) -> int:

@@ -29,11 +29,13 @@ def interval_of(check: CheckResult) -> str:
 
 
 def margin_of(check: CheckResult) -> str:
-    """The bound of the check's first rule, with the side on which it lies."""
+    """The bound of the check's first rule, with the side on which it lies, and a cap beside it."""
     if check.margin is None:
         return NONE
     least = any(rule.rule == "min_gain_kept" for rule in check.rules)
-    return f"{'>=' if least else '<'} {number(check.margin)}"
+    caps = [rule.margin for rule in check.rules[1:] if rule.rule == "max" and rule.group is None]
+    cap = "".join(f", cap {number(limit)}" for limit in caps)
+    return f"{'>=' if least else '<'} {number(check.margin)}{cap}"
 
 
 def spread_of(spread: GroupSpread) -> str:

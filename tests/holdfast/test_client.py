@@ -169,7 +169,7 @@ def test_a_foreign_server_is_named_as_such() -> None:
 
 def test_settings_name_the_server(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, database_url="sqlite://", broker_url="")
-    with pytest.raises(errors.InvalidSettings, match="HOLDFAST_SERVER"):
+    with pytest.raises(errors.Unreachable, match="HOLDFAST_SERVER"):
         open_client(settings)
     with open_client(settings.model_copy(update={"server": "http://127.0.0.1:1"})) as client:
         client._sleep = lambda _seconds: None

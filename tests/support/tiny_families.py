@@ -44,9 +44,9 @@ EXPERTS: Config = {
 LATENT: Config = SIZES | {
     "num_key_value_heads": 4,
     "q_lora_rank": 32,
-    "kv_lora_rank": 32,
+    "kv_lora_rank": 512,  # with 64 more for the positions, what kernels are written for
     "qk_nope_head_dim": 32,
-    "qk_rope_head_dim": 32,
+    "qk_rope_head_dim": 64,
     "v_head_dim": 32,
 }
 LINEAR: Config = {

@@ -41,6 +41,8 @@ from workers.engine import (
 
 __all__ = ["RunnerEngine", "reap_leftovers"]
 
+OTHER_ENGINE = "; if vLLM cannot run this model here, HOLDFAST_ENGINE=transformers may"
+
 
 class RunnerEngine:
     """An `Engine` in another process, started at the first `open` and again after a `kill`."""
@@ -85,7 +87,11 @@ class RunnerEngine:
         before, told = self.loaded, len(self._notes)
         self.loaded = None
         request = {"do": "open", "checkpoint": str(checkpoint), "template": template}
-        _drained(self._call(request))
+        try:
+            _drained(self._call(request))
+        except EngineFailed as error:
+            hint = OTHER_ENGINE if self._settings.engine == "vllm" else ""
+            raise EngineFailed(f"{error}{hint}") from error
         self.loaded, notes = checkpoint, tuple(self._notes[told:])
         if notes or checkpoint != before:  # what is open already is noted no second time
             self.file_notes = notes

@@ -94,6 +94,11 @@ def _differing_keys(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[
     )
 
 
+def has_head(layout: Layout) -> bool:
+    """Whether the files hold a head, whatever is written before its name."""
+    return any(name.endswith(tuple(HEADS)) for name in layout.tensors)
+
+
 def _has_spare_head(layout: Layout) -> bool:
     """A reload ties such a head, where a start may not; families without the key may tie too."""
     tied = layout.config.get("tie_word_embeddings", True)

@@ -36,7 +36,7 @@ from workers.inference.capacity import blaming_machine, check_memory
 from workers.inference.folder import FolderState, folder_state
 from workers.inference.reading import Reading, read_checkpoint
 from workers.inference.stepping import step_through
-from workers.inference.swapping import EXACT_RELOADS, Layout, layout_of, restart_reason
+from workers.inference.swapping import EXACT_RELOADS, Layout, has_head, layout_of, restart_reason
 from workers.inference.tokens import Tokenizer, draw_seed, same_tokenizer
 from workers.inference.traces import Drawn, Request, Turn, answers
 from workers.inference.vllm_scores import choosing, score_of, scoring
@@ -44,7 +44,11 @@ from workers.inference.vllm_worker import WorkerMethods
 
 CPU_CACHE_BYTES = 1 << 30  # 45,000 tokens of a 135M model
 BLOCK_SIZE = 32  # vLLM's 128 on the CPU is longer than the prompts whose prefix is worth sharing
-
+UNTIED = (
+    "the files hold no head, since it is tied to the embedding, and vLLM does not tie that of "
+    "{family}, so that it would be random; save the model with a head of its own and "
+    "tie_word_embeddings false, or ask it with HOLDFAST_ENGINE=transformers"
+)
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +98,7 @@ class VllmEngine:
             check_memory(checkpoint, self.backend)
             with blaming_machine():
                 self._llm = self._start(checkpoint, length)
+            self._require_head(layout)
         self._notes += [*notes, *([reading.note] if reading.note else [])]
         self._reading = reading.with_template(template)
         self._loaded, self._layout = state, layout
@@ -218,6 +223,15 @@ class VllmEngine:
         if self.backend.name == "vllm-cpu":
             llm.collective_rpc(WorkerMethods.ask_for_tiles.__name__)
         return llm
+
+    def _require_head(self, layout: Layout) -> None:
+        """Raise CheckpointRefused where vLLM has made up a head that the files do not hold."""
+        if has_head(layout) or all(
+            self._running.collective_rpc(WorkerMethods.heads_are_embeddings.__name__)
+        ):
+            return
+        self.close()
+        raise CheckpointRefused(UNTIED.format(family=layout.config.get("model_type")))
 
     def _device_options(self) -> dict[str, Any]:
         if self.backend.name == "vllm-cpu":

@@ -3,7 +3,10 @@
 from typing import Any
 
 import torch
-from vllm.model_executor.layers.vocab_parallel_embedding import VocabParallelEmbedding
+from vllm.model_executor.layers.vocab_parallel_embedding import (
+    ParallelLMHead,
+    VocabParallelEmbedding,
+)
 
 
 class WorkerMethods:
@@ -19,6 +22,20 @@ class WorkerMethods:
         token it comes first: an illegal instruction (seen with 0.32.0).
         """
         torch.ones(32, 32, dtype=torch.bfloat16) @ torch.ones(32, 32, dtype=torch.bfloat16)
+
+    def heads_are_embeddings(self) -> bool:
+        """Whether every head holds the numbers of an embedding, as a tied one has to.
+
+        Some of vLLM's models do not read `tie_word_embeddings`; where the file has no head, theirs
+        holds whatever stood in memory, and nothing is said (seen with 0.32.0).
+        """
+        heads: list[torch.Tensor] = []
+        others: list[torch.Tensor] = []
+        for layer in self.model_runner.get_model().modules():
+            if isinstance(layer, VocabParallelEmbedding):
+                weights = heads if isinstance(layer, ParallelLMHead) else others
+                weights.append(layer.get_parameter("weight"))
+        return all(any(torch.equal(head, other) for other in others) for head in heads)
 
     def load_in_place(self, checkpoint: str) -> None:
         """Load another checkpoint's weights, those of a tied head included.

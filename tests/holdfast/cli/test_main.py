@@ -88,6 +88,7 @@ def test_what_is_designed_but_not_built_is_refused_by_name(
         ["submit", "x", "--baseline", "y", "--timeout", "-1"],
         ["submit", "x", "--baseline", "y", "--tier", "grand"],
         ["wait", "ckpt_1"],
+        ["submit", "x", "--baselin", "y"],
         ["remediate", "eval_1", "--recipe", "prayer"],
         ["remediate", "eval_1", "--recipe", "rehearsal", "--steps", "0"],
         ["keys", "create", "--name", "n", "--scopes", "everything"],

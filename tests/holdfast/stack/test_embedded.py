@@ -155,6 +155,8 @@ def test_sigterm_leaves_nothing_behind(launched: Launched, theirs: Path) -> None
     assert living(tree) == {}
     assert stack_file.read(launched.home) is None
     assert not (launched.home / "redis" / "r.sock").exists()
+    assert list((launched.home / "run").iterdir()) == [], "no record of an engine"
+    assert list((launched.home / "views").iterdir()) == [], "no view of a checkpoint"
 
 
 def test_what_a_killed_launcher_left_is_ended_by_the_next(theirs: Path) -> None:
