@@ -103,7 +103,7 @@ FAMILIES: dict[str, Config] = {
         "attn_config": {"kv_n_heads": 2, "rope_theta": 10000.0, "clip_qkv": 8.0},
         "ffn_config": {"ffn_hidden_size": 64, "moe_num_experts": 4, "moe_top_k": 2},
     },
-    "deepseek_v2": LATENT | DENSE_THEN_EXPERTS,
+    "deepseek_v2": LATENT | DENSE_THEN_EXPERTS | {"n_group": 1, "topk_group": 1},  # as V2-Lite
     "deepseek_v3": LATENT | GROUPS_OF_EXPERTS,
     "deepseek_v32": LATENT | GROUPS_OF_EXPERTS,
     "diffllama": GROUPED,

