@@ -45,7 +45,10 @@ def location(text: str) -> str:
         return str(path.absolute())
     if path.is_absolute() or is_id(text, "ckpt") or SCHEME.match(text):
         return text
-    raise CheckpointRefused(f"{text} does not exist in {Path.cwd()}; check its path")
+    raise CheckpointRefused(
+        f"{text} does not exist in {Path.cwd()}; check its path "
+        "(names on a hub are not looked up: give the folder that was downloaded)"
+    )
 
 
 def trusted(named: str) -> AliasOf | str:

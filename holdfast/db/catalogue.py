@@ -141,7 +141,10 @@ def get_baseline(session: Session, project: str, alias: str) -> BaselineMove:
     """Where an alias points now; NotFound when it never pointed anywhere."""
     row = _latest_move(session, project, alias)
     if row is None:
-        raise NotFound(f"no baseline {alias!r} in project {project}; set it first")
+        raise NotFound(
+            f"no baseline {alias!r} in project {project}; set it first: "
+            f"`holdfast baseline set {alias} PATH`"
+        )
     return row
 
 
