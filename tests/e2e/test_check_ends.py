@@ -62,7 +62,10 @@ def test_an_engine_that_dies_thrice_is_one_sentence_and_its_answers_are_kept(
     checking = subprocess.Popen(
         [COMMAND, *words],
         cwd=tmp_path,
-        env={**environment(engine="scripted", retry_seconds=0.5), "TMPDIR": str(scratch)},
+        env={
+            **environment(engine="scripted", retry_seconds=0.5, sweep_seconds=1),
+            "TMPDIR": str(scratch),
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
