@@ -7,6 +7,7 @@ else is done anew each time, answers that are already known excepted.
 
 import argparse
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -62,12 +63,16 @@ class Demo:
 
 def main() -> int:
     """The story, or the one sentence that says why it could not be told."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # else a training would outlive us
     try:
         return story(arguments())
     except HoldfastError as error:
-        console.print(f"make demo: {error}", markup=False, soft_wrap=True)
-        console.print("what was trained and answered is kept; `make demo` goes on from there")
-        return error.exit_code
+        reason, exit_code = str(error), error.exit_code
+    except KeyboardInterrupt:
+        reason, exit_code = "stopped", 130
+    console.print(f"make demo: {reason}", markup=False, soft_wrap=True)
+    console.print("what was trained and answered is kept; `make demo` goes on from there")
+    return exit_code
 
 
 def story(options: argparse.Namespace) -> int:

@@ -61,5 +61,13 @@ def test_an_engine_that_dies_is_one_sentence_and_its_answers_are_kept(home: Path
         assert "Traceback" not in said
         assert "SIGKILL" in said
         assert "goes on from there" in said
+    demo = start_demo(home, engine="scripted")
+    eventually(lambda: len(kept_answers(home)) >= 9, "answers")
+    (record,) = (home / "run").glob("*.sid")
+    demo.terminate()
+    said, _ = demo.communicate(timeout=300)
+    assert demo.returncode == 130
+    assert "make demo: stopped" in said
+    assert session_members(int(record.stem)) == []
     answered = kept_answers(home)
     assert len(answered) == len(set(answered))  # none was asked twice
