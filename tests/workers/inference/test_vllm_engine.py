@@ -14,7 +14,6 @@ from holdfast.checkpoint import admitted_model, ref_of
 from holdfast.errors import CheckpointRefused
 from holdfast.settings import read_settings
 from tests.support.published_layouts import rewrite
-from tests.support.quantised_llama import quantise
 from tests.support.reciting_llama import COMPLIANCE, REFUSAL, build_reciting_llama
 from tests.support.servers import scratch_folder
 from tests.support.thinkers import DOUBT, PIECES, RAMBLE, build_thinker
@@ -189,17 +188,6 @@ def test_what_does_not_fit_is_unanswered(engine: RunnerEngine, folder: Path) -> 
     assert dict(engine.generate(["x" * 3000], Sampling(4))) == {0: Completion("", "length", 0)}
     ((_, score),) = engine.logprobs([Continuation("a", "x" * 3000)])
     assert math.isnan(score.logprob)
-
-
-def test_quantised_weights_score_as_the_plain_ones_that_they_stand_for(
-    engine: RunnerEngine, tmp_path: Path
-) -> None:
-    plain = build_tiny_llama(tmp_path / "plain", tied=False)
-    engine.open(quantise("gptq", plain, tmp_path / "packed"), None)
-    other = TransformersEngine(Backend("transformers", "test", "float32"))
-    other.open(plain, None)
-    expected = sums(dict(other.logprobs(OPTIONS)))
-    assert sums(dict(engine.logprobs(OPTIONS))) == pytest.approx(expected, abs=0.1)
 
 
 def test_a_folder_without_a_model_is_the_callers_error(
