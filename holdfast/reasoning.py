@@ -62,7 +62,11 @@ MARKS: tuple[TraceMarks, ...] = (
     TraceMarks(  # harmony, of gpt-oss
         tokens=("<|channel|>", "<|message|>"),
         opening="<|channel|>",
-        closings=("<|channel|>final<|message|>", "<|channel|>commentary<|message|>"),
+        closings=(
+            "<|channel|>final<|message|>",
+            "<|channel|>final <|constrain|>json<|message|>",
+            "<|channel|>commentary<|message|>",
+        ),
         forced="<|end|><|start|>assistant<|channel|>final<|message|>",
         noise=r"<\|start\|>assistant|<\|channel\|>\w*|<\|message\|>|<\|end\|>",
         begins_answer="<|channel|>final<|message|>",

@@ -5,6 +5,7 @@ import pytest
 from holdfast.cost import TWO_CORES, Rates, estimate, weight_bytes
 from holdfast.lint import lint
 from holdfast.policy_text import load_policy, parse_policy
+from holdfast.probe import spec_of
 from tests.support.folders import write_checkpoint
 
 HARM = parse_policy(
@@ -92,3 +93,16 @@ def test_what_a_worker_alone_can_count_is_named() -> None:
     assert "not counted: cap.lm_eval:arc_easy" in cost.sentence
     assert "not counted" not in estimate(policy, "demo").sentence
     assert any("known to the worker alone" in one for one in lint(policy, "standard").warnings)
+
+
+def test_what_a_tier_leaves_out_and_what_cannot_be_counted_are_named() -> None:
+    policy = load_policy("standard")
+    cost = estimate(policy, "canary")
+    left_out = [name for name in policy.probes(repair=False) if "canary" not in spec_of(name).items]
+    assert left_out
+    assert cost.unasked == tuple(left_out)
+    assert f"NOT ASKED by this tier: {', '.join(left_out)}" in cost.sentence
+    drift = policy.model_copy(update={"checks": {"drift.kl": TRACE}})
+    assert estimate(drift, "demo").uncounted == ("drift.kl",)
+    whole = estimate(policy, "full")
+    assert (whole.unasked, "NOT ASKED" in whole.sentence) == ((), False)

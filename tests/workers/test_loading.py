@@ -1,6 +1,7 @@
 """What answers is what was hashed, whatever happens to the files: on real models, never a pass."""
 
 import dataclasses
+import importlib.util
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from holdfast.db.tables import Answer
 from holdfast.errors import CheckpointRefused
 from tests.support.reciting_llama import COMPLIANCE, REFUSAL, build_reciting_llama
 from tests.workers.conftest import REAL
+from workers.children.guard import session_members
 from workers.children.supervisor import RunnerEngine
 from workers.pipeline import evaluate
 from workers.worker import Worker
@@ -63,6 +65,21 @@ def answers(worker: Worker, digest: str) -> set[str]:
 def verdict(worker: Worker, evaluation: str) -> str | None:
     with reading(worker.database) as session:
         return get_evaluation(session, evaluation).verdict
+
+
+def test_an_engine_starts_without_what_its_libraries_need_for_nothing_here(
+    warm_engine: RunnerEngine, reciting: Path
+) -> None:
+    """transformers imports scikit-learn wherever it is installed, as it is here."""
+    assert importlib.util.find_spec("sklearn") is not None
+    warm_engine.open(reciting / "refuses", None)
+    tree = warm_engine._tree
+    assert tree is not None
+    loaded = "".join(
+        Path(f"/proc/{pid}/maps").read_text() for pid in session_members(tree.guard.pid)
+    )
+    assert "/site-packages/torch/" in loaded
+    assert "/site-packages/sklearn/" not in loaded
 
 
 def copy_over(weights: Path, other: Path) -> None:
