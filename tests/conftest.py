@@ -1,5 +1,6 @@
 """Real PostgreSQL, real Redis, and settings with a data folder of their own, for any test."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,11 @@ from holdfast.db.migrate import upgrade
 from holdfast.db.session import open_database
 from holdfast.settings import Settings
 from tests.support.servers import celery_url, postgres, redis_server, scratch_folder
+
+# Several test processes share the cores, and tiny models gain nothing by a second thread: two that
+# wait for each other after every product only take the others' time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
 
 
 @pytest.fixture(scope="session")
