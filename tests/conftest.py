@@ -19,7 +19,6 @@ from tests.support.servers import celery_url, postgres, redis_server, scratch_fo
 # Several test processes share the cores, and tiny models gain nothing by a second thread: two that
 # wait for each other after every product only take the others' time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
 
 
 @pytest.fixture(scope="session")

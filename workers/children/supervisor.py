@@ -177,8 +177,10 @@ class RunnerEngine:
         What the operator says of threads goes before that.
         """
         given = dict(os.environ)
-        if self.backend.name.endswith("-cpu") and not any(name in given for name in THREADS):
-            given = {**given, **thread_environment(busy_cores(), len(os.sched_getaffinity(0)))}
+        name = self.backend.name
+        if name.endswith("-cpu") and not any(given_name in given for given_name in THREADS):
+            processors = os.sched_getaffinity(0)
+            given = {**given, **thread_environment(name, busy_cores(), processors)}
         return runner_environment(self._settings.home, given, self._device_env)
 
     def _watch(self, tree: Tree) -> None:

@@ -1,8 +1,11 @@
-"""How many threads an engine gets on a CPU, and whether vLLM binds each of them to a core.
+"""How many threads an engine gets on a CPU, and whether they are bound to cores.
 
 OpenMP's threads wait for each other after every operation. Bound to cores that others use as well,
 all of them wait for the one that is not running, in every operation anew; so they are bound only
 where the cores are idle when the engine starts, and otherwise are fewer and free to move.
+
+vLLM binds the threads of a worker process of its own. On few cores it gets none
+(workers/children/environment.py), and what it would tell that process is told to the runner.
 """
 
 import os
@@ -10,18 +13,44 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-THREADS = ("VLLM_CPU_OMP_THREADS_BIND", "OMP_NUM_THREADS")
+BIND, COUNT = "VLLM_CPU_OMP_THREADS_BIND", "OMP_NUM_THREADS"
+THREADS = (BIND, COUNT)
+FEW_CORES = 4
 STAT = Path("/proc/stat")
+TOPOLOGY = Path("/sys/devices/system/cpu")
 LOOK_SECONDS = 0.5
 BUSY_CORES = 0.5  # from so much of a core on, others count
 IDLE, IOWAIT = 3, 4  # columns behind a processor's name
 
 
-def thread_environment(busy: float, cores: int) -> dict[str, str]:
-    """What tells an engine about its threads, where others keep `busy` of `cores` cores at work."""
-    if busy < BUSY_CORES:
+def thread_environment(backend: str, busy: float, processors: set[int]) -> dict[str, str]:
+    """What tells an engine about its threads, where others keep `busy` of the processors at work.
+
+    `processors` are the numbers of those that it may use.
+    """
+    few = len(processors) <= FEW_CORES
+    if busy >= BUSY_CORES:
+        count = {COUNT: str(max(1, len(processors) - round(busy)))}
+        return count if few else {**count, BIND: "nobind"}
+    if backend != "vllm-cpu" or not few:
         return {}
-    return dict(zip(THREADS, ("nobind", str(max(1, cores - round(busy)))), strict=True))
+    own = one_of_each_core(processors)
+    places = ",".join(map(str, own))
+    return {COUNT: str(len(own)), "OMP_PLACES": f"{{{places}}}", "OMP_PROC_BIND": "true"}
+
+
+def one_of_each_core(processors: Iterable[int]) -> list[int]:
+    """The last processor of every core, as vLLM takes them: two on one core gain nothing."""
+    return sorted({_core_of(number): number for number in sorted(processors)}.values())
+
+
+def _core_of(processor: int) -> tuple[str, ...]:
+    """Package and core, or the processor itself where nobody says."""
+    topology = TOPOLOGY / f"cpu{processor}" / "topology"
+    files = [topology / name for name in ("physical_package_id", "core_id")]
+    if not all(file.is_file() for file in files):
+        return (str(processor),)
+    return tuple(file.read_text(encoding="utf-8").strip() for file in files)
 
 
 def busy_cores(seconds: float = LOOK_SECONDS) -> float:

@@ -3,24 +3,50 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from workers.children.threads import busy_cores, thread_environment
+from workers.children.threads import busy_cores, one_of_each_core, thread_environment
 
-FREE = "nobind"
+FEW, MANY = {0, 1}, set(range(16))
+BOUND = {"OMP_PROC_BIND": "true", "OMP_PLACES": "{0,1}", "OMP_NUM_THREADS": "2"}
 
 
 @pytest.mark.parametrize(
-    ("busy", "cores", "threads"),
-    [(0.0, 2, None), (0.4, 2, None), (1.1, 2, "1"), (2.0, 2, "1"), (3.2, 16, "13"), (9.0, 1, "1")],
+    ("busy", "processors", "threads"),
+    [(1.1, FEW, "1"), (2.0, FEW, "1"), (9.0, {0}, "1"), (0.6, {0, 1, 2, 3}, "3")],
 )
 def test_a_core_is_left_for_each_that_others_use(
-    busy: float, cores: int, threads: str | None
+    busy: float, processors: set[int], threads: str
 ) -> None:
-    environment = thread_environment(busy, cores)
-    assert environment.get("OMP_NUM_THREADS") == threads
-    assert environment.get("VLLM_CPU_OMP_THREADS_BIND") == (FREE if threads else None)
+    for backend in ("vllm-cpu", "transformers-cpu"):
+        assert thread_environment(backend, busy, processors) == {"OMP_NUM_THREADS": threads}
+
+
+def test_threads_are_bound_where_the_cores_are_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As vLLM binds those of a worker of its own, which it has on many cores alone."""
+    monkeypatch.setattr("workers.children.threads._core_of", lambda number: (str(number),))
+    assert thread_environment("vllm-cpu", 0.4, FEW) == BOUND
+    assert thread_environment("transformers-cpu", 0.4, FEW) == {}
+    assert thread_environment("vllm-cpu", 0.4, MANY) == {}
+    assert thread_environment("vllm-cpu", 3.2, MANY) == {
+        "OMP_NUM_THREADS": "13",
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    }
+
+
+def test_one_processor_of_each_core_computes(tmp_path: Path) -> None:
+    cores = {0: ("0", "0"), 1: ("0", "0"), 2: ("0", "1"), 3: ("0", "1"), 4: ("1", "0")}
+    for number, (package, core) in cores.items():
+        topology = tmp_path / f"cpu{number}" / "topology"
+        topology.mkdir(parents=True)
+        (topology / "physical_package_id").write_text(f"{package}\n")
+        (topology / "core_id").write_text(f"{core}\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("workers.children.threads.TOPOLOGY", tmp_path)
+        assert one_of_each_core({0, 1, 2, 3, 4}) == [1, 3, 4]
+        assert one_of_each_core({7, 5}) == [5, 7]  # nobody says
 
 
 def test_a_core_at_work_is_seen() -> None:
