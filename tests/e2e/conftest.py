@@ -1,4 +1,7 @@
-"""One fleet on SQLite, one on PostgreSQL, for all of these tests; its logs where one fails."""
+"""One fleet on SQLite, one on PostgreSQL, for all of these tests; its logs where one fails.
+
+They end with this folder's tests: what polls would take time from all that come after.
+"""
 
 import shutil
 from collections.abc import Generator, Iterator
@@ -13,14 +16,14 @@ from tests.support.fleet import Fleet, running_fleet
 from tests.support.servers import celery_url, redis_server, scratch_folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def broker_socket() -> Iterator[Path]:
     """A Redis of these tests' own, since they flush it."""
     with scratch_folder() as folder, redis_server(folder) as socket:
         yield socket
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def sqlite_fleet(sqlite_template: Path, broker_socket: Path) -> Iterator[Fleet]:
     with scratch_folder() as home:
         shutil.copy(sqlite_template, home / "holdfast.db")
@@ -29,7 +32,7 @@ def sqlite_fleet(sqlite_template: Path, broker_socket: Path) -> Iterator[Fleet]:
             yield fleet
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def postgres_fleet(postgres_url: str, postgres_template: str) -> Iterator[Fleet]:
     with (
         contextmanager(copied_database)(postgres_url, postgres_template) as url,

@@ -14,11 +14,12 @@ import json
 import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vllm import LLM, RequestOutput, SamplingParams
+from vllm import LLM, ModelRegistry, RequestOutput, SamplingParams
 from vllm.sampling_params import MAX_LOGPROB_TOKEN_IDS, RequestOutputKind
 
 from holdfast.errors import CheckpointRefused, EngineFailed
@@ -97,6 +98,8 @@ class VllmEngine:
             log.info("vLLM starts on %s: %s", checkpoint, reason or "its prefix cache stayed")
             self.close()
             check_memory(checkpoint, self.backend)
+            if self.backend.name == "vllm-cpu":
+                _import_models(layout.config.get("architectures") or [])
             with blaming_machine():
                 self._llm = self._start(checkpoint, length)
             self._require_head(layout)
@@ -282,6 +285,19 @@ class VllmEngine:
     ) -> Iterator[tuple[int, RequestOutput]]:
         """Put token ids to the engine and step it until all have come back."""
         return step_through(self._running.llm_engine, prompts)
+
+
+def _import_models(names: Sequence[str]) -> None:
+    """Have vLLM know these classes, before it starts a process only to look at them.
+
+    It does so lest its own process touches a GPU too early, for each class that its cache does not
+    know: 8 to 15 s, in which torch and vLLM are imported once more. What cannot be imported is left
+    to that process, and to what vLLM says of it.
+    """
+    for name in names:
+        if (model := ModelRegistry.models.get(name)) is not None:
+            with suppress(ImportError):
+                ModelRegistry.register_model(name, model.load_model_cls())
 
 
 def _drawing(sampling: Sampling, request: Request, *, reads_ends: bool) -> SamplingParams:

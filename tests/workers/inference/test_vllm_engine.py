@@ -1,6 +1,7 @@
 """A real vLLM on tiny Llamas, behind the guard as in production; one start for all of it."""
 
 import math
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -20,6 +21,7 @@ from tests.support.thinkers import DOUBT, PIECES, RAMBLE, build_thinker
 from tests.support.tiny_llama import build_tiny_llama
 from workers.children.guard import session_members
 from workers.children.supervisor import RunnerEngine
+from workers.children.threads import FEW_CORES
 from workers.engine import Backend, Completion, Continuation, Message, Sampling, Score
 from workers.inference.transformers_engine import TransformersEngine
 from workers.views import StagedCheckpoint, Views
@@ -59,6 +61,22 @@ def engine(home: Path) -> Iterator[RunnerEngine]:
 def starts(home: Path) -> int:
     """How often vLLM has started."""
     return (home / "log" / "engine.log").read_text().count("Initializing a V1 LLM engine")
+
+
+@pytest.mark.skipif(
+    len(os.sched_getaffinity(0)) > FEW_CORES, reason="on many cores vLLM has a process for each"
+)
+def test_one_process_imports_what_it_takes(engine: RunnerEngine, home: Path, folder: Path) -> None:
+    """vLLM would start one for its scheduler, one for its worker, one to look at a class."""
+    engine.open(folder, None)
+    (record,) = (home / "run").glob("*.sid")
+    computing = [
+        pid
+        for pid in session_members(int(record.stem))
+        if "/site-packages/torch/" in Path(f"/proc/{pid}/maps").read_text()
+    ]
+    assert len(computing) == 1
+    assert not list((home / "cache").rglob("modelinfos"))
 
 
 def answers(engine: RunnerEngine) -> dict[int, Completion]:
