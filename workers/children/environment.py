@@ -5,24 +5,21 @@ measures, what holds a task. So what an operator sets to choose instructions, th
 reaches all of them alike.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from workers.children.threads import BIND, FEW_CORES
+from workers.children.threads import PROCESSES
 
 ARITHMETIC_PREFIXES = ("ATEN_", "ONEDNN_", "DNNL_", "MKL_")  # which instructions are used
 KEPT_NAMES = (
     *("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "LD_PRELOAD"),
-    "VLLM_ENABLE_V1_MULTIPROCESSING",
+    PROCESSES,
 )
 KEPT_PREFIXES = (
     *("CUDA_", "NVIDIA_", "NCCL_"),
     *("OMP_", "GOMP_", "KMP_", "VLLM_CPU_"),
     *ARITHMETIC_PREFIXES,
 )
-ONE_PROCESS = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
-OWN_PROCESSES = (BIND, "VLLM_CPU_NUM_OF_RESERVED_CPU")  # what they are told, and nobody else is
 FIXED = {
     "PYTHONSAFEPATH": "1",  # users' repositories hold folders named `workers` too
     "PYTHONUNBUFFERED": "1",
@@ -42,19 +39,11 @@ FIXED = {
 def runner_environment(
     home: Path, given: Mapping[str, str], device_env: Mapping[str, str]
 ) -> dict[str, str]:
-    """A child's environment, from its worker's: a short list of names, and what we add to them.
-
-    On few cores vLLM has no scheduler and no worker beside the child: each is a process that
-    imports torch and vLLM anew, which is most of a start, and they would take turns at the cores.
-    """
+    """A child's environment, from its worker's: a short list of names, and what we add to them."""
     kept = {
         name: value
         for name, value in given.items()
         if name in KEPT_NAMES or name.startswith(KEPT_PREFIXES)
     }
     own = {**FIXED, "XDG_CACHE_HOME": str(home / "cache")}
-    if len(os.sched_getaffinity(0)) <= FEW_CORES and not any(
-        name in kept for name in OWN_PROCESSES
-    ):
-        kept = {**ONE_PROCESS, **kept}
     return {**kept, **own, **device_env}

@@ -26,7 +26,12 @@ from workers.children.environment import runner_environment
 from workers.children.guard import end_session
 from workers.children.progress import wait_for_stall
 from workers.children.sessions import forget_session, reap_leftovers, record_session
-from workers.children.threads import THREADS, busy_cores, thread_environment
+from workers.children.threads import (
+    THREADS,
+    busy_cores,
+    process_environment,
+    thread_environment,
+)
 from workers.children.tree import Tree, close_pipes, exchange, start_tree
 from workers.children.wire import asked_to_json, prompt_to_json
 from workers.engine import (
@@ -176,11 +181,10 @@ class RunnerEngine:
 
         What the operator says of threads goes before that.
         """
-        given = dict(os.environ)
-        name = self.backend.name
-        if name.endswith("-cpu") and not any(given_name in given for given_name in THREADS):
-            processors = os.sched_getaffinity(0)
-            given = {**given, **thread_environment(name, busy_cores(), processors)}
+        backend, processors = self.backend.name, os.sched_getaffinity(0)
+        given = {**os.environ, **process_environment(backend, os.environ, processors)}
+        if backend.endswith("-cpu") and given.keys().isdisjoint(THREADS):
+            given = {**given, **thread_environment(backend, busy_cores(), processors)}
         return runner_environment(self._settings.home, given, self._device_env)
 
     def _watch(self, tree: Tree) -> None:

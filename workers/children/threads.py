@@ -1,26 +1,37 @@
-"""How many threads an engine gets on a CPU, and whether they are bound to cores.
+"""How many threads and processes an engine gets on a CPU, and whether they are bound to cores.
 
 OpenMP's threads wait for each other after every operation. Bound to cores that others use as well,
 all of them wait for the one that is not running, in every operation anew; so they are bound only
 where the cores are idle when the engine starts, and otherwise are fewer and free to move.
 
-vLLM binds the threads of a worker process of its own. On few cores it gets none
-(workers/children/environment.py), and what it would tell that process is told to the runner.
+Left to itself, vLLM has one process for its scheduler and one for its worker, whose threads it
+binds. Each imports torch and vLLM anew, which is most of a start, and on few cores they only take
+turns; so there it runs in the runner, which is told what vLLM would tell its worker.
 """
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 BIND, COUNT = "VLLM_CPU_OMP_THREADS_BIND", "OMP_NUM_THREADS"
 THREADS = (BIND, COUNT)
+PROCESSES = "VLLM_ENABLE_V1_MULTIPROCESSING"
+OF_PROCESSES = (PROCESSES, BIND, "VLLM_CPU_NUM_OF_RESERVED_CPU")  # each decides that it has them
 FEW_CORES = 4
 STAT = Path("/proc/stat")
 TOPOLOGY = Path("/sys/devices/system/cpu")
 LOOK_SECONDS = 0.5
 BUSY_CORES = 0.5  # from so much of a core on, others count
 IDLE, IOWAIT = 3, 4  # columns behind a processor's name
+
+
+def process_environment(
+    backend: str, given: Mapping[str, str], processors: set[int]
+) -> dict[str, str]:
+    """What keeps vLLM from having processes of its own: on few cores, unless an operator did."""
+    few = backend == "vllm-cpu" and len(processors) <= FEW_CORES
+    return {PROCESSES: "0"} if few and given.keys().isdisjoint(OF_PROCESSES) else {}
 
 
 def thread_environment(backend: str, busy: float, processors: set[int]) -> dict[str, str]:

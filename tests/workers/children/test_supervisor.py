@@ -271,26 +271,6 @@ def test_what_limits_the_instructions_reaches_a_child(home: Path) -> None:
     assert {name: environment.get(name) for name in LIMITS} == LIMITS
 
 
-def test_on_few_cores_vllm_has_no_processes_of_its_own_unless_the_operator_says_so(
-    home: Path,
-) -> None:
-    name = "VLLM_ENABLE_V1_MULTIPROCESSING"
-    told: list[dict[str, str]] = [
-        {name: "1"},
-        {"VLLM_CPU_NUM_OF_RESERVED_CPU": "1"},
-        {"VLLM_CPU_OMP_THREADS_BIND": "0-1"},
-    ]
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(cores)})
-    try:
-        ours = runner_environment(home, {}, {})
-        theirs = [runner_environment(home, given, {}) for given in told]
-    finally:
-        os.sched_setaffinity(0, cores)
-    assert ours[name] == "0"
-    assert [environment.get(name) for environment in theirs] == ["1", None, None]
-
-
 def test_the_running_tree_has_that_environment_and_works_inside_the_data_folder(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from workers.children.threads import busy_cores, one_of_each_core, thread_environment
+from workers.children.environment import runner_environment
+from workers.children.threads import (
+    OF_PROCESSES,
+    PROCESSES,
+    busy_cores,
+    one_of_each_core,
+    process_environment,
+    thread_environment,
+)
 
 FEW, MANY = {0, 1}, set(range(16))
 BOUND = {"OMP_PROC_BIND": "true", "OMP_PLACES": "{0,1}", "OMP_NUM_THREADS": "2"}
@@ -34,6 +42,29 @@ def test_threads_are_bound_where_the_cores_are_idle(monkeypatch: pytest.MonkeyPa
         "OMP_NUM_THREADS": "13",
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     }
+
+
+@pytest.mark.parametrize(
+    ("backend", "processors", "given", "told"),
+    [
+        ("vllm-cpu", FEW, {}, "0"),
+        ("vllm-cpu", FEW, {"OMP_NUM_THREADS": "1"}, "0"),
+        ("vllm-cpu", MANY, {}, None),
+        ("vllm", FEW, {}, None),
+        ("transformers-cpu", FEW, {}, None),
+        *(("vllm-cpu", FEW, {name: "1"}, None) for name in OF_PROCESSES),
+    ],
+)
+def test_on_few_cores_vllm_has_no_processes_of_its_own_unless_the_operator_says_so(
+    backend: str, processors: set[int], given: dict[str, str], told: str | None
+) -> None:
+    assert process_environment(backend, given, processors).get(PROCESSES) == told
+
+
+def test_what_an_operator_says_of_processes_reaches_the_child(tmp_path: Path) -> None:
+    said = dict.fromkeys(OF_PROCESSES, "1")
+    environment = runner_environment(tmp_path, said, {})
+    assert {name: environment.get(name) for name in said} == said
 
 
 def test_one_processor_of_each_core_computes(tmp_path: Path) -> None:
