@@ -17,6 +17,7 @@ from holdfast.errors import MachineUnfit
 from holdfast.weights import COMPUTED, DTYPE_BITS, TensorSpan
 from workers.engine import Backend
 from workers.free_memory import free_memory
+from workers.inference.model_config import read_config
 
 GIB = 1 << 30
 FULL = frozenset({errno.ENOMEM, errno.ENOSPC, errno.EDQUOT})
@@ -41,6 +42,19 @@ def weight_bytes(checkpoint: Path, dtype: str) -> int:
     files = checkpoint.glob("*.safetensors")
     spans = (span for file in files for span in tensor_spans(file).values())
     return sum(_bytes(span, getattr(torch, dtype).itemsize) for span in spans)
+
+
+def cache_bytes(checkpoint: Path, tokens: int, dtype: str) -> int:
+    """What the keys and values of so many tokens take, at the most; 0 where it keeps none."""
+    config = read_config(checkpoint).get_text_config()
+    heads = getattr(config, "num_attention_heads", None)
+    if not isinstance(heads, int) or heads < 1:
+        return 0
+    kept = getattr(config, "num_key_value_heads", None) or heads
+    most = max(kept) if isinstance(kept, list) else kept  # some families name one for each layer
+    width = getattr(config, "head_dim", None) or config.hidden_size // heads
+    numbers = 2 * config.num_hidden_layers * most * width * tokens
+    return int(numbers * getattr(torch, dtype).itemsize)
 
 
 def _bytes(span: TensorSpan, itemsize: int) -> int:

@@ -34,7 +34,7 @@ from workers.engine import (
     Score,
 )
 from workers.inference.architecture import check_architecture
-from workers.inference.capacity import blaming_machine, check_memory
+from workers.inference.capacity import blaming_machine, cache_bytes, check_memory
 from workers.inference.folder import FolderState, folder_state
 from workers.inference.reading import Reading, read_checkpoint
 from workers.inference.stepping import step_through
@@ -44,7 +44,7 @@ from workers.inference.traces import Drawn, Request, Turn, answers
 from workers.inference.vllm_scores import choosing, score_of, scoring
 from workers.inference.vllm_worker import WorkerMethods
 
-CPU_CACHE_BYTES = 1 << 30  # 45,000 tokens of a 135M model
+CPU_CACHE_BYTES = 1 << 30  # 45,000 tokens of a 135M model; more where one prompt takes more
 BLOCK_SIZE = 32  # vLLM's 128 on the CPU is longer than the prompts whose prefix is worth sharing
 UNTIED = (
     "the files hold no head, since it is tied to the embedding, and vLLM does not tie that of "
@@ -222,7 +222,7 @@ class VllmEngine:
                 disable_log_stats=True,
                 enable_prefix_caching=True,
                 worker_extension_cls=f"{WorkerMethods.__module__}.{WorkerMethods.__name__}",
-                **self._device_options(),
+                **self._device_options(checkpoint, length),
             )
         except ValueError as error:
             raise CheckpointRefused(f"{checkpoint}: vLLM does not load it: {error}") from error
@@ -241,11 +241,12 @@ class VllmEngine:
         self.close()
         raise CheckpointRefused(UNTIED.format(family=layout.config.get("model_type")))
 
-    def _device_options(self) -> dict[str, Any]:
+    def _device_options(self, checkpoint: Path, length: int) -> dict[str, Any]:
         if self.backend.name == "vllm-cpu":
+            longest = cache_bytes(checkpoint, length + 2 * BLOCK_SIZE, self.backend.dtype)
             return {
                 "enforce_eager": True,
-                "kv_cache_memory_bytes": CPU_CACHE_BYTES,
+                "kv_cache_memory_bytes": max(CPU_CACHE_BYTES, longest),
                 "block_size": BLOCK_SIZE,
             }
         return {"gpu_memory_utilization": self._gpu_memory_utilization}

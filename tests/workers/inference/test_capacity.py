@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import GPT2Config, LlamaConfig, MambaConfig, PretrainedConfig
 
 from holdfast.errors import MachineUnfit
 from workers.backends import backend_of
-from workers.inference.capacity import blaming_machine, check_memory, weight_bytes
+from workers.inference.capacity import blaming_machine, cache_bytes, check_memory, weight_bytes
 
 ROWS = 1 << 33  # times 64 columns in bfloat16: a tebibyte, and no byte of it on the disk
 
@@ -32,6 +33,22 @@ def test_weights_beyond_the_memory_are_refused_before_they_are_read(vast: Path) 
     assert weight_bytes(vast, "float32") == 2 << 40
     with pytest.raises(MachineUnfit, match=r"take 1024\.0 GiB in bfloat16 and .* GiB of memory"):
         check_memory(vast, backend_of("transformers", "bfloat16"))
+
+
+@pytest.mark.parametrize(
+    ("config", "numbers"),
+    [
+        (LlamaConfig(num_hidden_layers=32, num_key_value_heads=8, head_dim=128), 2 * 32 * 8 * 128),
+        (LlamaConfig(num_hidden_layers=4, hidden_size=96, num_attention_heads=6), 2 * 4 * 96),
+        (GPT2Config(n_layer=3, n_embd=64, n_head=4), 2 * 3 * 64),
+        (MambaConfig(num_hidden_layers=2), 0),
+    ],
+    ids=lambda value: getattr(value, "model_type", value),
+)
+def test_what_keys_and_values_take(tmp_path: Path, config: PretrainedConfig, numbers: int) -> None:
+    config.save_pretrained(tmp_path)
+    assert cache_bytes(tmp_path, 2048, "bfloat16") == numbers * 2048 * 2
+    assert cache_bytes(tmp_path, 2048, "float32") == numbers * 2048 * 4
 
 
 def fill_the_disk() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from holdfast.checkpoint import admitted_model, ref_of
 from holdfast.errors import CheckpointRefused
@@ -23,6 +24,7 @@ from workers.children.guard import session_members
 from workers.children.supervisor import RunnerEngine
 from workers.children.threads import FEW_CORES
 from workers.engine import Backend, Completion, Continuation, Message, Sampling, Score
+from workers.inference.capacity import cache_bytes
 from workers.inference.transformers_engine import TransformersEngine
 from workers.views import StagedCheckpoint, Views
 
@@ -284,3 +286,21 @@ def test_thoughts_are_told_apart_and_closed_as_the_other_engine_does(
         prompts = [CHATS[0], begun]
         assert dict(engine.generate(prompts, told)) == dict(other.generate(prompts, told))
     assert dict(engine.generate(CHATS[:1], told))[0].forced
+
+
+def test_a_context_that_takes_more_than_the_usual_cache_gets_more(
+    engine: RunnerEngine, tmp_path: Path
+) -> None:
+    """As that of Phi-3-mini does in float32; vLLM refuses a cache that holds no whole prompt."""
+    folder = build_tiny_llama(tmp_path / "wide")
+    config = LlamaConfig.from_pretrained(
+        folder,
+        num_hidden_layers=20,
+        num_attention_heads=64,
+        num_key_value_heads=64,
+        head_dim=128,
+    )
+    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+    assert cache_bytes(folder, 2048, "bfloat16") > 1 << 30
+    engine.open(folder, None)
+    assert answers(engine).keys() == set(range(len(CHATS)))
