@@ -140,7 +140,8 @@ def check(family: str, dtype: str, head: Head, scratch: Path) -> Outcome:
 
 
 if __name__ == "__main__":
-    processes = process_environment("vllm-cpu", os.environ, os.sched_getaffinity(0))
+    backend = backend_of("vllm", sys.argv[2]).name
+    processes = process_environment(backend, os.environ, os.sched_getaffinity(0))
     os.environ.update(runner_environment(HOME, {**os.environ, **processes}, {}))
     with tempfile.TemporaryDirectory() as folder:
         outcome = check(sys.argv[1], sys.argv[2], sys.argv[3], Path(folder))

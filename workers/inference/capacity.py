@@ -24,15 +24,17 @@ FULL = frozenset({errno.ENOMEM, errno.ENOSPC, errno.EDQUOT})
 OUT_OF_MEMORY = ("can't allocate memory", "out of memory")  # torch's own words, CPU and CUDA
 
 
-def check_memory(checkpoint: Path, backend: Backend) -> None:
-    """Raise MachineUnfit where the weights alone are more than the device has left."""
+def check_memory(checkpoint: Path, backend: Backend, cache: int = 0) -> None:
+    """Raise MachineUnfit where the weights, and a cache of so many bytes, find no room."""
     free = _free(backend)
     if free is None:
         return
-    needed = weight_bytes(checkpoint, backend.dtype)
+    needed = weight_bytes(checkpoint, backend.dtype) + cache
     if needed > free:
+        both = " and the cache" if cache else ""
         raise MachineUnfit(
-            f"the weights take {needed / GIB:.1f} GiB in {backend.dtype} and {free / GIB:.1f} GiB "
+            f"the weights{both} take {needed / GIB:.1f} GiB in {backend.dtype} and "
+            f"{free / GIB:.1f} GiB "
             "of memory are free; end what else runs here, or use a machine with more"
         )
 

@@ -97,11 +97,12 @@ class VllmEngine:
         if reason or not self._swap(checkpoint):
             log.info("vLLM starts on %s: %s", checkpoint, reason or "its prefix cache stayed")
             self.close()
-            check_memory(checkpoint, self.backend)
+            cache = self._cache_bytes(checkpoint, length)
+            check_memory(checkpoint, self.backend, cache)  # else vLLM blames what it was given
             if self.backend.name == "vllm-cpu":
                 _import_models(layout.config.get("architectures") or [])
             with blaming_machine():
-                self._llm = self._start(checkpoint, length)
+                self._llm = self._start(checkpoint, length, cache)
             self._require_head(layout)
         self._notes += [*notes, *([reading.note] if reading.note else [])]
         self._reading = reading.with_template(template)
@@ -209,7 +210,7 @@ class VllmEngine:
             raise RuntimeError("no checkpoint is open")
         return self._llm
 
-    def _start(self, checkpoint: Path, length: int) -> LLM:
+    def _start(self, checkpoint: Path, length: int, cache: int) -> LLM:
         try:
             llm = LLM(
                 model=str(checkpoint),
@@ -222,7 +223,7 @@ class VllmEngine:
                 disable_log_stats=True,
                 enable_prefix_caching=True,
                 worker_extension_cls=f"{WorkerMethods.__module__}.{WorkerMethods.__name__}",
-                **self._device_options(checkpoint, length),
+                **self._device_options(cache),
             )
         except ValueError as error:
             raise CheckpointRefused(f"{checkpoint}: vLLM does not load it: {error}") from error
@@ -241,12 +242,18 @@ class VllmEngine:
         self.close()
         raise CheckpointRefused(UNTIED.format(family=layout.config.get("model_type")))
 
-    def _device_options(self, checkpoint: Path, length: int) -> dict[str, Any]:
+    def _cache_bytes(self, checkpoint: Path, length: int) -> int:
+        """What the cache takes of a CPU's memory; on a GPU it is what the weights leave."""
+        if self.backend.name != "vllm-cpu":
+            return 0
+        longest = cache_bytes(checkpoint, length + 2 * BLOCK_SIZE, self.backend.dtype)
+        return max(CPU_CACHE_BYTES, longest)
+
+    def _device_options(self, cache: int) -> dict[str, Any]:
         if self.backend.name == "vllm-cpu":
-            longest = cache_bytes(checkpoint, length + 2 * BLOCK_SIZE, self.backend.dtype)
             return {
                 "enforce_eager": True,
-                "kv_cache_memory_bytes": max(CPU_CACHE_BYTES, longest),
+                "kv_cache_memory_bytes": cache,
                 "block_size": BLOCK_SIZE,
             }
         return {"gpu_memory_utilization": self._gpu_memory_utilization}

@@ -35,6 +35,12 @@ def test_weights_beyond_the_memory_are_refused_before_they_are_read(vast: Path) 
         check_memory(vast, backend_of("transformers", "bfloat16"))
 
 
+def test_a_cache_that_finds_no_room_is_the_machines_fault_too(tmp_path: Path) -> None:
+    check_memory(tmp_path, backend_of("vllm", "bfloat16"), 1 << 20)
+    with pytest.raises(MachineUnfit, match=r"the weights and the cache take 1024\.0 GiB"):
+        check_memory(tmp_path, backend_of("vllm", "bfloat16"), 1 << 40)
+
+
 @pytest.mark.parametrize(
     ("config", "numbers"),
     [
