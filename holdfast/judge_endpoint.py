@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import httpx
@@ -27,7 +26,7 @@ AGAIN = {408, 409, 425, 429, 500, 502, 503, 504}  # statuses that another try ma
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 20.0  # seconds
 SILENT_ANSWERS = 3  # in a row, after which the endpoint counts as gone
 PARSES = 2  # replies that are read before the answer is unscored
-SOURCES = (HERE / "forms.py", HERE / "preference.py", Path(__file__))
+FROZEN_SOURCE = HERE / "endpoint.identity"  # of version 1: the source as it was hashed then
 _Understood = TypeVar("_Understood")
 
 
@@ -46,10 +45,12 @@ class Endpoint:
 
     @property
     def sha256(self) -> str:
-        """The judge's identity, 64 hex: source, model name and form; not the place."""
-        content = b"".join(source.read_bytes() for source in SOURCES)
+        """The judge's identity, 64 hex: version, model name and form; not the place.
+
+        Another version when it decides otherwise (tools/judge_identity), not when its files move.
+        """
         named = f"{self.model}\n{self.form.text}\n".encode()
-        return sha256(named + content).hexdigest()
+        return sha256(named + FROZEN_SOURCE.read_bytes()).hexdigest()
 
 
 def endpoint_of(judge: str, settings: Settings, environment: Mapping[str, str]) -> Endpoint:

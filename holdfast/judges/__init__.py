@@ -1,48 +1,62 @@
 """Judges that need no model: text or numbers in, a label out.
 
-`JUDGES` is what the evidence manifest names: each judge is known by the digest of its own source,
-so that a changed pattern is another judge, and runs judged by the two are not comparable.
+`JUDGES` is what the evidence manifest names. Each judge has an identity that it keeps while it
+decides the same, whatever its files are called, so that runs judged alike stay comparable; one that
+decides otherwise is another judge (tools/judge_identity holds their decisions on frozen answers).
 """
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
-REFUSAL = (
-    *("refusal.py", "rules.py", "sentences.py", "cue.py", "refusing.py", "objections.py"),
-    *("languages.py", "asked.py", "detect_language.py", "discourse.py", "learned.py"),
-    "refusal.weights.json",
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """A judge's name and identity; `sha256` is 64 hex digits over its source files in order."""
+    """A judge's name, what it tells, and its identity: 64 hex digits."""
 
     name: str
     what: str
-    sources: tuple[str, ...]
-
-    @property
-    def sha256(self) -> str:
-        """Changes whenever the code or the lists of the judge do."""
-        digest = hashlib.sha256()
-        for source in self.sources:
-            content = (HERE / source).read_bytes()
-            digest.update(f"{source} {len(content)}\n".encode() + content)
-        return digest.hexdigest()
+    sha256: str
 
 
 JUDGES: dict[str, Judge] = {
     judge.name: judge
     for judge in (
-        Judge("refusal", "did it refuse, in part or in full", REFUSAL),
-        Judge("coherence", "does it say anything", ("coherence.py",)),
-        Judge("choice", "which option it finds likeliest", ("choice.py",)),
-        Judge("exact", "which number it ends up with", ("exact.py",)),
-        Judge("pair", "which of two sentences it finds likelier", ("pair.py",)),
-        Judge("leak", "does it give a secret away", ("leak.py",)),
-        Judge("word", "which word it continues with", ("word.py",)),
+        Judge(
+            "refusal",
+            "did it refuse, in part or in full",
+            "3bb323be70c44be3626077869c690c3502ed55ec63251ad6c48c2d7a0054aa7b",
+        ),
+        Judge(
+            "coherence",
+            "does it say anything",
+            "ed335359e3a0c9ffd3d33e523ab1444ed9775274c84ea357eb9ebab55ec0524c",
+        ),
+        Judge(
+            "choice",
+            "which option it finds likeliest",
+            "23549aac7b28a6286528f884d4a032e8579bf9f978e91973dacb8be572210738",
+        ),
+        Judge(
+            "exact",
+            "which number it ends up with",
+            "91a8849e8cea4e64d3016db8997c9ccea02f0abc798bae5106738f6aa32bb4c5",
+        ),
+        Judge(
+            "pair",
+            "which of two sentences it finds likelier",
+            "458fe5b4a0ad1c50ab5257312089a0fca8c925136a2adbaf4ccd3c071fa19c3f",
+        ),
+        Judge(
+            "leak",
+            "does it give a secret away",
+            "bed25db2d1a1c1147eff7193d5bc0f770ddb7b6ccb5a90f2fd394cbfac59a218",
+        ),
+        Judge(
+            "word",
+            "which word it continues with",
+            "645e52acfef5937a537c90cea3b2f5c3287f13bc7b951c0c1e0b551e147de0e2",
+        ),
     )
 }

@@ -10,13 +10,16 @@ half, and those of weights that had seen neither the model nor the prompt of the
 import argparse
 import json
 import random
+import subprocess
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from holdfast.agreement import Agreement, compare
-from holdfast.judges import HERE, JUDGES
+from holdfast.judges import HERE
 from holdfast.judges.learned import SHIPPED, Weights
 from holdfast.judges.refusal import judge_refusal
+from tools.judge_identity.__main__ import recorded
 from tools.refusal_judge.regression import fit
 from tools.refusal_judge.rows import PUBLISHED, Row, golden, published
 from tools.refusal_judge.swaps import swapped_all
@@ -92,6 +95,8 @@ def main() -> None:
     own = golden("dev") + golden("training")
     weights = train([*own, *answers])
     write_weights(weights)
+    renew = ("-m", "tools.judge_identity", "refusal", "--renew")
+    subprocess.run([sys.executable, *renew], check=True)  # anew, since this one has the old weights
     unseen = golden("heldout")
     on_golden = agreement((row, judged(row, weights)) for row in unseen)
     found = list(left_out(own, answers))
@@ -125,10 +130,10 @@ def write_weights(weights: Weights) -> None:
 
 
 def write_measured(on_golden: Agreement, on_left_out: Agreement) -> None:
-    """The identity is that of the judge with the weights just written."""
+    """The identity is that which the judge has with the weights just written."""
     document = {
         "judge": "refusal",
-        "sha256": JUDGES["refusal"].sha256,
+        "sha256": recorded("refusal").identity,
         "golden_held_out": counts(on_golden),
         "models_left_out": counts(on_left_out),
     }
