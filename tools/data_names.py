@@ -17,19 +17,20 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from holdfast import evidence, noise, verdict
+from holdfast import evidence, verdict
 from holdfast.agreement import Agreement
-from holdfast.chain import Chain
 from holdfast.cli import commands
 from holdfast.cli.doctor import Finding
-from holdfast.comparison import Comparison, ProbeChange
 from holdfast.db.tables import Row
+from holdfast.forecast.power import Lint, PowerRow
 from holdfast.importers.install import Summary
-from holdfast.lint import Lint, PowerRow
 from holdfast.policy import Policy
 from holdfast.probe import CATALOGUE
 from holdfast.problem_replies import ERRORS
 from holdfast.queue import POKE, QUEUES
+from holdfast.readings import noise
+from holdfast.readings.chain import Chain
+from holdfast.readings.comparison import Comparison, ProbeChange
 from holdfast.remediation import Plan
 from holdfast.replay import Change
 from holdfast.scopes import SCOPES

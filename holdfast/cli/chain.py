@@ -3,7 +3,11 @@
 import argparse
 from collections.abc import Iterator
 
-from holdfast.chain import (
+from holdfast.cli.command import Command, Usage, argument, emit
+from holdfast.errors import UnknownProbe
+from holdfast.evidence import read_evidence
+from holdfast.probe import spec_of
+from holdfast.readings.chain import (
     Chain,
     GroupChange,
     OrderEffect,
@@ -12,12 +16,8 @@ from holdfast.chain import (
     chain_of,
     order_effect_of,
 )
-from holdfast.cli.command import Command, Usage, argument, emit
-from holdfast.errors import UnknownProbe
-from holdfast.evidence import read_evidence
-from holdfast.probe import spec_of
-from holdfast.renderers.escapes import for_terminal
-from holdfast.renderers.numbers import number, spread_of
+from holdfast.report.escapes import for_terminal
+from holdfast.report.numbers import number, spread_of
 
 
 def rate(name: str) -> str:

@@ -23,7 +23,7 @@ from holdfast.errors import HarnessError, HoldfastError
 from holdfast.settings import Settings, child_environment, make_home, read_settings
 
 if TYPE_CHECKING:
-    from holdfast.noise import Noise
+    from holdfast.readings.noise import Noise
 
 GIB = 1 << 30
 LEAST_MEMORY = 8 * GIB  # the demo's peak on two cores
@@ -53,7 +53,7 @@ def doctor(options: argparse.Namespace) -> int:
     document["findings"] = [asdict(one) for one in findings]
     lines = [f"{one.level:8} {one.what}: {one.found}" for one in findings]
     if options.noise is not None:
-        from holdfast.noise import in_words as noise_in_words
+        from holdfast.readings.noise import in_words as noise_in_words
 
         measured = measure_noise(settings, options.noise, options.tier)
         document["noise"] = measured.model_dump()
@@ -153,7 +153,7 @@ def _broker(settings: Settings) -> Finding:
 def measure_noise(settings: Settings, checkpoint: str, tier: str) -> "Noise":
     """Ask the checkpoint twice in a process of its own, and keep what came of it."""
     from holdfast.evidence import read_evidence
-    from holdfast.noise import noise_between, save_noise
+    from holdfast.readings.noise import noise_between, save_noise
 
     with TemporaryDirectory(prefix="holdfast-") as scratch:
         folder = Path(checkpoint).absolute()

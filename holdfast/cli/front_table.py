@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from holdfast.ladder.rungs import in_words
-from holdfast.renderers.escapes import for_markdown, for_terminal
+from holdfast.report.escapes import for_markdown, for_terminal
 from holdfast.wire import Candidate
 
 SCORES = ("harm", "over-refusal", "worst group", "task kept", "wrong")

@@ -12,7 +12,7 @@ from holdfast.cli.command import Command, argument, emit, note
 from holdfast.cli.show import REPORTS, report_targets, show_verdict
 
 if TYPE_CHECKING:
-    from holdfast.comparison import Comparison
+    from holdfast.readings.comparison import Comparison
 
 
 def gate(options: argparse.Namespace) -> int:
@@ -38,8 +38,8 @@ def gate(options: argparse.Namespace) -> int:
 
 def compare(options: argparse.Namespace) -> int:
     """Show what moved between two evidence files; decides nothing, so it is no gate."""
-    from holdfast.comparison import compare as compare_files
     from holdfast.evidence import read_evidence
+    from holdfast.readings.comparison import compare as compare_files
 
     found = compare_files(read_evidence(options.before), read_evidence(options.after))
     for difference in found.differences:

@@ -131,7 +131,7 @@ def read_policy(client: Client, name: str) -> tuple[str, Policy]:
 def tell_cost(policy: Policy, options: argparse.Namespace) -> None:
     """Say what is about to be spent."""
     from holdfast.budget import limits_of
-    from holdfast.cost import beyond, estimate, weight_bytes
+    from holdfast.forecast.cost import beyond, estimate, weight_bytes
     from holdfast.reasoning import marks_of
 
     folder = Path(options.candidate)

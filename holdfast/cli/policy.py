@@ -27,8 +27,8 @@ POLICY = argument("policy", help="a policy file, or demo, standard, release")
 
 def lint(options: argparse.Namespace) -> int:
     """Say whether a policy can be used, and how often a harmless change would pass it."""
-    from holdfast.lint import FLIPS
-    from holdfast.lint import lint as power_of
+    from holdfast.forecast.power import FLIPS
+    from holdfast.forecast.power import lint as power_of
 
     policy = load_policy(options.policy)
     baseline = None if options.baseline is None else read_evidence(options.baseline)

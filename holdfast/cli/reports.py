@@ -12,11 +12,11 @@ from holdfast.cli.show import look_beside, write_report
 from holdfast.cli.waiting import verdict_of
 from holdfast.client import Client
 from holdfast.connect import connect
-from holdfast.decision.beside import Beside, Flip, text_of
 from holdfast.errors import NotFound
 from holdfast.evaluation import FINISHED
 from holdfast.evidence import Evidence, parse_evidence
-from holdfast.report import NAMES_FLIPS, RENDERERS, render
+from holdfast.report.beside import Beside, Flip, text_of
+from holdfast.report.render import NAMES_FLIPS, RENDERERS, render
 
 COMPARED = ("baseline", "candidate")
 SIDES = (*COMPARED, "repaired", "anchor")  # the last two where there are any

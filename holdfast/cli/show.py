@@ -17,10 +17,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.progress import TimeRemainingColumn as Remaining
 
 from holdfast.cli.command import Argument, Usage, argument, note
-from holdfast.decision.beside import Beside, beside
 from holdfast.evidence import Evidence
-from holdfast.noise import find_noise
-from holdfast.report import NAMES_FLIPS, RENDERERS, render
+from holdfast.readings.noise import find_noise
+from holdfast.report.beside import Beside, beside
+from holdfast.report.render import NAMES_FLIPS, RENDERERS, render
 from holdfast.settings import data_folder
 from holdfast.verdict import Verdict
 from holdfast.wire import Event

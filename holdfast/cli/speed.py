@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from holdfast.cli.command import note
-from holdfast.cost import TWO_CORES
 from holdfast.errors import HarnessError
+from holdfast.forecast.cost import TWO_CORES
 from holdfast.settings import Settings, child_environment
 
 SLOW = TWO_CORES.generated / 5  # tokens a second, below which a standard gate takes hours

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.budget import LIMITS, Limits, Spent, exhausted, limits_of
-from holdfast.cost import Cost, beyond, estimate
 from holdfast.errors import InvalidPolicy
 from holdfast.evidence import Evidence, gather
+from holdfast.forecast.cost import Cost, beyond, estimate
 from holdfast.policy_text import load_policy, parse_policy
 from holdfast.probe import Tier
 from holdfast.trial import scored, unscored

@@ -3,7 +3,8 @@
     python -m workers.inference.random_model FOLDER
 
 It has the shape of SmolLM2-135M, so what is measured on it can be set beside the rates that
-estimates of minutes are made from (holdfast/cost.py). One token a byte; what it says means nothing.
+estimates of minutes are made from (holdfast/forecast/cost.py). One token a byte; what it says means
+nothing.
 """
 
 import sys

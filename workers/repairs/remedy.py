@@ -17,7 +17,6 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from holdfast.checkpoint import CheckpointRef, admit
-from holdfast.cost import weight_bytes
 from holdfast.db import jobs
 from holdfast.db.catalogue import register_checkpoint
 from holdfast.db.evaluations import (
@@ -31,6 +30,7 @@ from holdfast.db.session import after_commit, transaction
 from holdfast.db.tables import Evaluation, Job, Remediation
 from holdfast.errors import CheckpointRefused, CheckpointTouched, InvalidPlan
 from holdfast.evaluation import Status
+from holdfast.forecast.cost import weight_bytes
 from holdfast.queue import hint
 from holdfast.remediation import Plan
 from workers.case import DEPLOYED, Repair, load_repair

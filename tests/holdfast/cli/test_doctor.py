@@ -7,7 +7,7 @@ import pytest
 
 from holdfast.canaries import write_canaries
 from holdfast.cli.speed import in_words
-from holdfast.noise import find_noise
+from holdfast.readings.noise import find_noise
 from tests.support.command import document, holdfast
 
 IDLE = {

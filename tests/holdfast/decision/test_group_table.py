@@ -6,7 +6,7 @@ from holdfast.decision.group_table import group_table
 from holdfast.decision.pairs import Pair, Pairs, pair_up
 from holdfast.evidence import gather
 from holdfast.policy_text import parse_policy
-from holdfast.report import render
+from holdfast.report.render import render
 from holdfast.verdict import Verdict, decide
 from tests.support.evidence import manifest, share, trials
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from holdfast.comparison import compare
 from holdfast.errors import HarnessError
 from holdfast.evidence import Evidence
+from holdfast.readings.comparison import compare
 from holdfast.stats.caps import rate_bounds
 
 ALPHA = 0.05

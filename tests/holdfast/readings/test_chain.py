@@ -2,9 +2,9 @@
 
 import pytest
 
-from holdfast.chain import chain_of, order_effect_of
 from holdfast.errors import InvalidEvidence
 from holdfast.evidence import Evidence, gather
+from holdfast.readings.chain import chain_of, order_effect_of
 from tests.support.evidence import evidence, hex_of, manifest, share, trials
 
 A = evidence("A", {"harm.direct": share(10, 100), "cap.knowledge": share(60, 100)})

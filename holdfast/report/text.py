@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from holdfast.decision.beside import Beside
 from holdfast.decision.outcome import CheckResult
-from holdfast.noise import in_words
-from holdfast.renderers.escapes import for_terminal
-from holdfast.renderers.numbers import bias_of, change_of, interval_of, margin_of, number, spread_of
+from holdfast.readings.noise import in_words
+from holdfast.report.beside import Beside
+from holdfast.report.escapes import for_terminal
+from holdfast.report.numbers import bias_of, change_of, interval_of, margin_of, number, spread_of
 from holdfast.verdict import Verdict
 
 HEADER = (

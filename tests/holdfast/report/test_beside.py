@@ -5,11 +5,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from holdfast.decision.beside import WORST, Beside, Flip, Worst, beside, text_of, worst_flips
 from holdfast.evidence import Evidence, gather
-from holdfast.noise import noise_between
 from holdfast.policy_text import parse_policy
-from holdfast.report import render
+from holdfast.readings.noise import noise_between
+from holdfast.report.beside import WORST, Beside, Flip, Worst, beside, text_of, worst_flips
+from holdfast.report.render import render
 from holdfast.trial import scored, unscored
 from holdfast.verdict import Verdict, decide
 from tests.support.evidence import evidence, manifest, share

@@ -7,7 +7,7 @@ title, and all of it in words for whoever does not see it.
 
 from collections.abc import Sequence
 
-from holdfast.renderers.escapes import for_html
+from holdfast.report.escapes import for_html
 
 Point = tuple[str, float, float, bool, bool]  # name, harm, over-refusal, on the front, chosen
 WIDTH, HEIGHT, EDGE = 360, 240, 36  # of the drawing and of its margins, in its own units

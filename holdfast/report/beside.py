@@ -12,8 +12,8 @@ from typing import Any
 
 from holdfast.decision.pairs import Pair, every_form
 from holdfast.evidence import Evidence
-from holdfast.noise import Floor, Noise
 from holdfast.probe import spec_of
+from holdfast.readings.noise import Floor, Noise
 
 WORST = 10  # flips of one check that a report names
 

@@ -6,9 +6,9 @@ sides of zero.
 """
 
 from holdfast.decision.outcome import CheckResult
-from holdfast.noise import Floor
-from holdfast.renderers.escapes import for_html
-from holdfast.renderers.numbers import interval_of, number
+from holdfast.readings.noise import Floor
+from holdfast.report.escapes import for_html
+from holdfast.report.numbers import interval_of, number
 
 WIDTH, MIDDLE = 176, 12  # of the drawing, in its own units
 ROOM = 0.08  # of the scale, left free on both ends

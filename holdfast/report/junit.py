@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
 from holdfast.decision.outcome import CheckResult
-from holdfast.renderers.escapes import for_xml
+from holdfast.report.escapes import for_xml
 from holdfast.verdict import Verdict
 
 

@@ -1,6 +1,6 @@
 """Which items moved between two files, counted by hand."""
 
-from holdfast.comparison import compare
+from holdfast.readings.comparison import compare
 from tests.support.evidence import evidence, hex_of
 
 

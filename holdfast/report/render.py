@@ -1,18 +1,18 @@
 """One verdict, many formats: each is made of the same object, so none can say anything else.
 
-What stands beside it (holdfast/decision/beside.py) is shown as such, and is no part of what
+What stands beside it (holdfast/report/beside.py) is shown as such, and is no part of what
 was decided.
 """
 
 import json
 from collections.abc import Callable
 
-from holdfast.decision.beside import Beside
 from holdfast.errors import CallerError, NotBuilt
-from holdfast.renderers.html import render_html
-from holdfast.renderers.junit import render_junit
-from holdfast.renderers.markdown import render_markdown
-from holdfast.renderers.text import render_text
+from holdfast.report.beside import Beside
+from holdfast.report.html import render_html
+from holdfast.report.junit import render_junit
+from holdfast.report.markdown import render_markdown
+from holdfast.report.text import render_text
 from holdfast.verdict import Verdict
 
 

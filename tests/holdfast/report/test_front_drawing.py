@@ -2,7 +2,7 @@
 
 from xml.etree import ElementTree as ET
 
-from holdfast.renderers.front_drawing import draw_front
+from holdfast.report.front_drawing import draw_front
 
 POINTS = [
     ("wise_ft 0.8", 0.5, 0.0, True, False),

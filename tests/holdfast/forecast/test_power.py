@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import InvalidSuite
-from holdfast.lint import FLIPS, lint
+from holdfast.forecast.power import FLIPS, lint
 from holdfast.policy_text import load_policy, parse_policy
 from tests.support.evidence import evidence, share
 

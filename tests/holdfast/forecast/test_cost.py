@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.cost import TWO_CORES, Rates, estimate, weight_bytes
-from holdfast.lint import lint
+from holdfast.forecast.cost import TWO_CORES, Rates, estimate, weight_bytes
+from holdfast.forecast.power import lint
 from holdfast.policy_text import load_policy, parse_policy
 from holdfast.probe import spec_of
 from tests.support.folders import write_checkpoint

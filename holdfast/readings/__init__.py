@@ -1,0 +1,1 @@
+"""Evidence read without a policy: what flipped, what a chain forgot, what noise turns over."""

@@ -1,1 +1,0 @@
-"""One renderer a format. Each shows the same Verdict and decides nothing; `report` is the door."""

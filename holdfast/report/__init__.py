@@ -1,0 +1,1 @@
+"""One verdict, many formats, and what stands beside it there."""
