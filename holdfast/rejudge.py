@@ -17,12 +17,12 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from holdfast.agreement import Read
 from holdfast.db.evaluations import get_evaluation
 from holdfast.db.trials import find_answers, read_back, trial_rows
 from holdfast.errors import InvalidSuite, NotFound
 from holdfast.evidence import Evidence, Manifest, gather
 from holdfast.judges import JUDGES
+from holdfast.judges.agreement import Read
 from holdfast.judges.coherence import incoherence
 from holdfast.judges.judgement import Judgement
 from holdfast.judges.measured import measured

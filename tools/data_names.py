@@ -18,12 +18,12 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from holdfast import evidence, verdict
-from holdfast.agreement import Agreement
 from holdfast.cli import commands
 from holdfast.cli.doctor import Finding
 from holdfast.db.tables import Row
 from holdfast.forecast.power import Lint, PowerRow
 from holdfast.importers.install import Summary
+from holdfast.judges.agreement import Agreement
 from holdfast.policy import Policy
 from holdfast.probe import CATALOGUE
 from holdfast.problem_replies import ERRORS

@@ -21,8 +21,8 @@ from holdfast.db.evaluations import get_evaluation, get_remediation
 from holdfast.db.session import reading
 from holdfast.db.tables import Checkpoint, Evaluation, PolicyText
 from holdfast.errors import CheckpointRefused, InvalidTaskData
-from holdfast.judge_endpoint import endpoint_of
 from holdfast.judges import JUDGES
+from holdfast.judges.endpoint import endpoint_of
 from holdfast.judges.leak import personal
 from holdfast.policy import Policy
 from holdfast.policy_text import parse_policy

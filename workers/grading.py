@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
-from holdfast.judge_endpoint import EndpointJudge, endpoint_of
 from holdfast.judges.coherence import incoherence
+from holdfast.judges.endpoint import EndpointJudge, endpoint_of
 from holdfast.probe import spec_of
 from holdfast.settings import Settings
 from holdfast.suites import suite_for

@@ -17,7 +17,7 @@ from sqlalchemy import Engine as Database
 
 from holdfast.db.session import reading, transaction
 from holdfast.db.trials import find_answers, save_answers
-from holdfast.judge_endpoint import EndpointJudge, endpoint_of
+from holdfast.judges.endpoint import EndpointJudge, endpoint_of
 from holdfast.judges.judgement import Judgement
 from holdfast.judges.preference import Preference, loss, speaks_to_judge
 from holdfast.trial import Trial, scored, unscored

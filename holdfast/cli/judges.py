@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from holdfast.agreement import Agreement, Read, evaluate, read_labelled
 from holdfast.cli.admin import show_rows
 from holdfast.cli.command import Command, Usage, argument, emit, note
 from holdfast.cli.stack import require_head
 from holdfast.db.session import open_database, reading
 from holdfast.evidence import render_evidence
-from holdfast.judge_endpoint import EndpointJudge, endpoint_of
 from holdfast.judges import JUDGES
+from holdfast.judges.agreement import Agreement, Read, evaluate, read_labelled
+from holdfast.judges.endpoint import EndpointJudge, endpoint_of
 from holdfast.judges.refusal import judge_refusal
 from holdfast.rejudge import NewJudge, rejudge
 from holdfast.settings import read_settings

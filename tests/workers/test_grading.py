@@ -12,7 +12,7 @@ from holdfast.db.trials import read_back
 from holdfast.decision.comparability import differences
 from holdfast.errors import InvalidPolicy, InvalidSettings, JudgeFailed, TaskRefused
 from holdfast.evidence import Evidence, Manifest
-from holdfast.judge_endpoint import endpoint_of
+from holdfast.judges.endpoint import endpoint_of
 from holdfast.policy_text import parse_policy
 from holdfast.suites import load_suite
 from holdfast.verdict import decide

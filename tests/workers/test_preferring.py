@@ -13,7 +13,7 @@ from holdfast.db.session import reading
 from holdfast.db.trials import read_back
 from holdfast.decision.comparability import differences
 from holdfast.evidence import Evidence, Manifest
-from holdfast.judge_endpoint import EndpointJudge, endpoint_of
+from holdfast.judges.endpoint import EndpointJudge, endpoint_of
 from holdfast.settings import Settings
 from holdfast.verdict import Verdict
 from tests.support.grader import Grader, grader

@@ -14,8 +14,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from holdfast.judge_endpoint import FROZEN_SOURCE
 from holdfast.judges import JUDGES
+from holdfast.judges.endpoint import FROZEN_SOURCE
 from tools.judge_identity.decisions import DECISIONS, digest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,7 +40,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     ENDPOINT: (
         "holdfast/judges/forms.py",
         "holdfast/judges/preference.py",
-        "holdfast/judge_endpoint.py",
+        "holdfast/judges/endpoint.py",
     ),
 }
 

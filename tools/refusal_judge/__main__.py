@@ -15,8 +15,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from holdfast.agreement import Agreement, compare
 from holdfast.judges import HERE
+from holdfast.judges.agreement import Agreement, compare
 from holdfast.judges.learned import SHIPPED, Weights
 from holdfast.judges.refusal import judge_refusal
 from tools.judge_identity.__main__ import recorded

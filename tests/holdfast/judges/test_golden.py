@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.agreement import compare, evaluate, read_labelled
 from holdfast.judges import JUDGES
+from holdfast.judges.agreement import compare, evaluate, read_labelled
 from holdfast.judges.measured import measured, shipped_figures
 from holdfast.judges.refusal import judge_refusal
 from tools.refusal_judge.rows import golden

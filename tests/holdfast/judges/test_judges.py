@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.judge_endpoint import Endpoint
 from holdfast.judges import JUDGES
+from holdfast.judges.endpoint import Endpoint
 from holdfast.judges.forms import GUARD_FORMS, RUBRIC_FORM, Form
 from holdfast.probe import CATALOGUE
 from tools.judge_identity import __main__ as judge_identity

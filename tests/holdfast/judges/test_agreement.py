@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from statsmodels.stats.inter_rater import cohens_kappa
 from statsmodels.stats.proportion import proportion_confint
 
-from holdfast.agreement import compare, evaluate, read_labelled
 from holdfast.errors import InvalidLabels
+from holdfast.judges.agreement import compare, evaluate, read_labelled
 from holdfast.judges.judgement import Gold, Judgement, Label
 from holdfast.judges.refusal import judge_refusal
 

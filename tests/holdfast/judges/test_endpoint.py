@@ -9,7 +9,7 @@ import pytest
 
 from holdfast.cli import main
 from holdfast.errors import InvalidSettings, JudgeFailed, Unreachable
-from holdfast.judge_endpoint import Endpoint, EndpointJudge, endpoint_of
+from holdfast.judges.endpoint import Endpoint, EndpointJudge, endpoint_of
 from holdfast.judges.forms import GUARD_FORMS, RUBRIC_FORM
 from holdfast.settings import read_settings
 from tests.support.grader import Reply, grader
