@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from holdfast.checkpoint import SCHEME
+from holdfast.checkpoints.checkpoint import SCHEME
 from holdfast.client import Client, open_client
 from holdfast.errors import CheckpointRefused, InvalidSettings
 from holdfast.ids import is_id

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from holdfast.checkpoints.model_files import PARTS
 from holdfast.errors import CheckpointRefused
-from holdfast.model_files import PARTS
 
 TOKENIZER = "tokenizer.json"
 NAMED = ("bos_token", "eos_token", "pad_token", "unk_token")

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from holdfast import wire
-from holdfast.adapter import admitted
-from holdfast.checkpoint import CheckpointRef
+from holdfast.checkpoints.adapter import admitted
+from holdfast.checkpoints.checkpoint import CheckpointRef
 from holdfast.db.browse import count_unfinished
 from holdfast.db.catalogue import (
     find_baseline,

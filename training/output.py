@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from holdfast.checkpoints.model_files import INDEX
 from holdfast.errors import InvalidPlan, TrainingFailed
-from holdfast.model_files import INDEX
 from holdfast.remediation import Plan
 from training.shards import read_object
 

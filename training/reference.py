@@ -15,9 +15,9 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from holdfast.checkpoint import admit
+from holdfast.checkpoints.checkpoint import admit
+from holdfast.checkpoints.view_paths import digest_of_view
 from holdfast.errors import InvalidPlan, InvalidTaskData
-from holdfast.view_paths import digest_of_view
 from training.model import attention_of
 from training.output import replaced
 from training.precision import trains_in_bf16

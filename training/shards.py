@@ -18,10 +18,10 @@ from typing import Any, Self
 
 import torch
 
-from holdfast.checkpoint_json import strict_json
+from holdfast.checkpoints.json_files import strict_json
+from holdfast.checkpoints.model_files import INDEX, WEIGHTS
+from holdfast.checkpoints.safetensors_header import LENGTH_BYTES, read_header
 from holdfast.errors import CheckpointRefused
-from holdfast.model_files import INDEX, WEIGHTS
-from holdfast.weights import LENGTH_BYTES, read_header
 
 FLOATS: dict[str, torch.dtype] = {
     "BF16": torch.bfloat16,

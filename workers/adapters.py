@@ -15,8 +15,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from holdfast.adapter import AdmittedCheckpoint
-from holdfast.checkpoint import CheckpointRef, admit, admitted_model, ref_of, verify_unchanged
+from holdfast.checkpoints.adapter import AdmittedCheckpoint
+from holdfast.checkpoints.checkpoint import (
+    CheckpointRef,
+    admit,
+    admitted_model,
+    ref_of,
+    verify_unchanged,
+)
 from holdfast.errors import CheckpointRefused
 from holdfast.evaluation import DEADLINE_SECONDS
 from holdfast.remediation import Plan

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from holdfast.adapter import admitted_checkpoint
 from holdfast.budget import Limits, limits_of
-from holdfast.checkpoint import chat_template
+from holdfast.checkpoints.adapter import admitted_checkpoint
+from holdfast.checkpoints.checkpoint import chat_template
 from holdfast.db.catalogue import require_unaligned
 from holdfast.db.evaluations import get_evaluation, get_remediation
 from holdfast.db.session import reading

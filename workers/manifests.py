@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from holdfast.checkpoint import template_digest
+from holdfast.checkpoints.checkpoint import template_digest
 from holdfast.evidence import OPPONENT, Cut, Manifest, cluster_order
 from holdfast.judges.measured import measured
 from holdfast.probe import spec_of

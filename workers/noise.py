@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
-from holdfast.checkpoint import admitted_model, chat_template, ref_of, template_digest
+from holdfast.checkpoints.checkpoint import admitted_model, chat_template, ref_of, template_digest
 from holdfast.errors import CheckpointTouched
 from holdfast.evidence import Evidence, Manifest, gather, render_evidence
 from holdfast.probe import MAX_TOKENS, TRACE_TOKENS, Tier, spec_of

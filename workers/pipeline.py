@@ -12,7 +12,7 @@ from functools import partial
 
 from sqlalchemy.orm import Session
 
-from holdfast.checkpoint import verify_unchanged
+from holdfast.checkpoints.checkpoint import verify_unchanged
 from holdfast.db import jobs
 from holdfast.db.evaluations import (
     get_evaluation,

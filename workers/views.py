@@ -22,14 +22,14 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from holdfast.admission import AdmittedFile, AdmittedFolder
-from holdfast.checkpoint import CheckpointRef, entries, manifest_digest
-from holdfast.checkpoint_json import without_code_keys
+from holdfast.checkpoints.admission import AdmittedFile, AdmittedFolder
+from holdfast.checkpoints.checkpoint import CheckpointRef, entries, manifest_digest
+from holdfast.checkpoints.config import asks_for_code
+from holdfast.checkpoints.json_files import without_code_keys
+from holdfast.checkpoints.model_files import Role, is_weights
+from holdfast.checkpoints.stamps import Stamp, hash_again, stamp_of
+from holdfast.checkpoints.view_paths import VIEWS
 from holdfast.errors import CheckpointRefused
-from holdfast.model_config import asks_for_code
-from holdfast.model_files import Role, is_weights
-from holdfast.stamps import Stamp, hash_again, stamp_of
-from holdfast.view_paths import VIEWS
 
 FICLONE = 0x40049409  # linux/fs.h: share the blocks of another file until one of both is written
 

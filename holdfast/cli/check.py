@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, get_args
 
-from holdfast.adapter import admitted
+from holdfast.checkpoints.adapter import admitted
 from holdfast.cli.command import Command, argument, note
 from holdfast.cli.jobs import EVALUATION, read_policy, request, tell_cost
 from holdfast.cli.named_folders import named_folders, permitted_root, tell_ignored

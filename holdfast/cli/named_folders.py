@@ -9,10 +9,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from holdfast.checkpoints.listing import list_folder
+from holdfast.checkpoints.model_files import ADAPTER_WEIGHTS, INDEX, WEIGHTS
+from holdfast.checkpoints.weight_files import shards_in
 from holdfast.cli.command import note
-from holdfast.listing import list_folder
-from holdfast.model_files import ADAPTER_WEIGHTS, INDEX, WEIGHTS
-from holdfast.weight_files import shards_in
 
 OPTIONS = ("candidate", "adapter", "baseline", "anchor")
 

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from holdfast import wire
-from holdfast.checkpoint_json import strict_json
+from holdfast.checkpoints.json_files import strict_json
+from holdfast.checkpoints.model_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS, COUNTED_SUFFIXES
 from holdfast.cli.bodies import baseline, body
 from holdfast.cli.command import Command, argument, note
 from holdfast.cli.jobs import read_policy
@@ -23,7 +24,6 @@ from holdfast.cli.waiting import Deadline, final_verdict
 from holdfast.client import Client
 from holdfast.connect import connect
 from holdfast.errors import CheckpointRefused, HarnessError
-from holdfast.model_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS, COUNTED_SUFFIXES
 from holdfast.settings import read_settings
 from holdfast.verdict import Verdict
 

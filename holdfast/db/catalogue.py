@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from holdfast.checkpoint import CheckpointRef
+from holdfast.checkpoints.checkpoint import CheckpointRef
 from holdfast.db.jobs import now
 from holdfast.db.tables import BaselineMove, Checkpoint, PolicyText, Remediation
 from holdfast.errors import Conflict, InvalidPlan, NotFound, StaleVersion

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Response
 
 from holdfast import wire
-from holdfast.adapter import admitted
+from holdfast.checkpoints.adapter import admitted
 from holdfast.db import catalogue
 from holdfast.errors import CheckpointRefused, Conflict, NotBuilt, NotFound
 from service import schemas

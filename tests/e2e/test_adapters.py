@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from holdfast import wire
-from holdfast.checkpoint import ADAPTER
+from holdfast.checkpoints.checkpoint import ADAPTER
 from holdfast.cli.watch import base_of
 from holdfast.errors import CheckpointRefused
 from tests.e2e.test_ladder import POLICY, command, ended

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from holdfast.checkpoint import admit, same_architecture
+from holdfast.checkpoints.checkpoint import admit, same_architecture
 from holdfast.remediation import Plan
 from tests.support.tiny_families import TRAINED, build_tiny
 from training.progress import Report

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.checkpoint import admit
+from holdfast.checkpoints.checkpoint import admit
 from holdfast.remediation import Plan
 from training.__main__ import main, report
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from holdfast.checkpoint import admit
+from holdfast.checkpoints.checkpoint import admit
 from holdfast.db import jobs
 from holdfast.db.catalogue import (
     get_checkpoint,

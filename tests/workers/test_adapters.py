@@ -7,15 +7,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from tests.holdfast.test_adapter import BASE, CONFIG, FACTORS
 
-from holdfast.adapter import admitted, admitted_checkpoint
-from holdfast.checkpoint import CheckpointRef, admit
+from holdfast.checkpoints.adapter import admitted, admitted_checkpoint
+from holdfast.checkpoints.checkpoint import CheckpointRef, admit
 from holdfast.db import jobs
 from holdfast.db.catalogue import register_checkpoint
 from holdfast.db.evaluations import get_evaluation
 from holdfast.db.session import reading, transaction
 from holdfast.errors import CheckpointRefused
-from tests.holdfast.test_adapter import BASE, CONFIG, FACTORS
 from tests.support.folders import write_tensors
 from workers.adapters import FOLDER, cached, forget_unused, locked, whole
 from workers.case import load_case

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from holdfast.budget import Limits
-from holdfast.checkpoint import CheckpointRef
+from holdfast.checkpoints.checkpoint import CheckpointRef
 from holdfast.policy_text import load_policy
 from holdfast.probe import CATALOGUE
 from holdfast.suites import load_suite

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.checkpoint import admitted_model, chat_template, ref_of
+from holdfast.checkpoints.checkpoint import admitted_model, chat_template, ref_of
+from holdfast.checkpoints.view_paths import digest_of_view
 from holdfast.errors import CheckpointRefused
-from holdfast.view_paths import digest_of_view
 from tests.support.checkpoint_files import CONFIG, safetensors, shard, sound_checkpoint
 from tests.support.folder_layouts import JUDGED, Build
 from workers.views import StagedCheckpoint, Views, cloned, copied
@@ -187,7 +187,7 @@ CHILD = """
 import sys, time
 from pathlib import Path
 from contextlib import ExitStack
-from holdfast.checkpoint import admitted_model, ref_of
+from holdfast.checkpoints.checkpoint import admitted_model, ref_of
 from workers.views import Views
 with ExitStack() as descriptors:
     found = admitted_model(sys.argv[1], [Path(sys.argv[1]).parent], descriptors)

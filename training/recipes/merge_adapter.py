@@ -2,9 +2,9 @@
 
 Every adapted weight becomes W + scale * B A (https://arxiv.org/abs/2106.09685), summed in fp32 and
 rounded once to the stored dtype; all else is the base's, byte for byte. Knobs: `store`. Which
-adapters are such a sum, and which are refused, `holdfast.adapter` says. Rounding can swallow a
-small adapter: a weight to which that happens is rounded by chance, as in an average, and if what is
-left of the whole after the cast is off by more than a tenth, the merge is refused.
+adapters are such a sum, and which are refused, `holdfast.checkpoints.adapter` says. Rounding can
+swallow a small adapter: a weight to which that happens is rounded by chance, as in an average, and
+if what is left of the whole after the cast is off by more than a tenth, the merge is refused.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,9 +14,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from holdfast.adapter import PlainLora, read_lora
+from holdfast.checkpoints.adapter import PlainLora, read_lora
+from holdfast.checkpoints.model_files import ADAPTER_WEIGHTS
 from holdfast.errors import CheckpointRefused, InvalidPlan
-from holdfast.model_files import ADAPTER_WEIGHTS
 from holdfast.remediation import Plan
 from training.merging.averaging import RATIO_TOLERANCE, swallowed
 from training.merging.rounding import DROPPED_BITS, round_by_chance

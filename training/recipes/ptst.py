@@ -13,9 +13,9 @@ from pathlib import Path
 
 from jinja2 import TemplateError
 
-from holdfast.checkpoint import chat_template
+from holdfast.checkpoints.checkpoint import chat_template
+from holdfast.checkpoints.model_files import INDEX
 from holdfast.errors import InvalidPlan
-from holdfast.model_files import INDEX
 from holdfast.remediation import Plan
 from training.merging.streaming import read_alike
 from training.output import copy_companions, whole_or_absent

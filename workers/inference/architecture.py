@@ -19,11 +19,11 @@ import torch
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as library_log
 
-from holdfast.checkpoint import tensor_spans
+from holdfast.checkpoints.checkpoint import tensor_spans
+from holdfast.checkpoints.safetensors_header import TensorSpan
 from holdfast.errors import CheckpointRefused
 from holdfast.quantisation import SETTINGS, method_of
 from holdfast.unloadable import Mismatch, Misshapen, explanation, gaps, listed, odd_shapes
-from holdfast.weights import TensorSpan
 from workers.inference.model_config import (
     blaming,
     generating_class,

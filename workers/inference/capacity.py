@@ -12,9 +12,9 @@ from pathlib import Path
 
 import torch
 
-from holdfast.checkpoint import tensor_spans
+from holdfast.checkpoints.checkpoint import tensor_spans
+from holdfast.checkpoints.safetensors_header import COMPUTED, DTYPE_BITS, TensorSpan
 from holdfast.errors import MachineUnfit
-from holdfast.weights import COMPUTED, DTYPE_BITS, TensorSpan
 from workers.engine import Backend
 from workers.free_memory import free_memory
 from workers.inference.model_config import read_config

@@ -8,8 +8,8 @@ which a ctime stands that no copy keeps; everything else is small and told by it
 import hashlib
 from pathlib import Path
 
-from holdfast.model_files import is_weights
-from holdfast.stamps import Stamp, stamp_of
+from holdfast.checkpoints.model_files import is_weights
+from holdfast.checkpoints.stamps import Stamp, stamp_of
 
 FolderState = tuple[Path, tuple[tuple[str, Stamp | str], ...]]
 

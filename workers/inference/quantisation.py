@@ -8,10 +8,10 @@ here, and the rest of the check sees the plain layer that they stand for.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from holdfast.checkpoints.safetensors_header import COMPUTED, DTYPE_BITS, TensorSpan
 from holdfast.errors import CheckpointRefused
 from holdfast.quantisation import label, method_of
 from holdfast.unloadable import Mismatch, Misshapen
-from holdfast.weights import COMPUTED, DTYPE_BITS, TensorSpan
 
 Shape = tuple[int, ...]
 Parts = Mapping[str, TensorSpan]  # tensors of one layer, by what follows its name

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from holdfast.checkpoint import tensor_spans
-from holdfast.checkpoint_json import strict_json
+from holdfast.checkpoints.checkpoint import tensor_spans
+from holdfast.checkpoints.json_files import strict_json
 from holdfast.quantisation import quantisation_config
 from workers.engine import Backend
 

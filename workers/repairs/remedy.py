@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from holdfast.checkpoint import CheckpointRef, admit
+from holdfast.checkpoints.checkpoint import CheckpointRef, admit
 from holdfast.db import jobs
 from holdfast.db.catalogue import register_checkpoint
 from holdfast.db.evaluations import (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.adapter import admitted
+from holdfast.checkpoints.adapter import admitted
 from holdfast.cli.check import own_settings
 from holdfast.cli.named_folders import ignored_in, named_folders, permitted_root, tell_ignored
 from tests.support.checkpoint_files import shard, sound_checkpoint

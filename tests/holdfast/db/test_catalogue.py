@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from holdfast.checkpoint import CheckpointRef, admit
+from holdfast.checkpoints.checkpoint import CheckpointRef, admit
 from holdfast.db import catalogue
 from holdfast.db.evaluations import (
     NewEvaluation,

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from holdfast.checkpoint import admit
+from holdfast.checkpoints.checkpoint import admit
 from holdfast.errors import HoldfastError, InvalidPlan
 from holdfast.remediation import Lora, Plan
 from tests.support.tiny_llama import build_tiny_llama

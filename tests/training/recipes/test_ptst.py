@@ -7,7 +7,7 @@ import pytest
 from jinja2 import Environment
 from safetensors.torch import load_file, save_file
 
-from holdfast.checkpoint import admit, chat_template
+from holdfast.checkpoints.checkpoint import admit, chat_template
 from holdfast.errors import CheckpointRefused, InvalidPlan
 from holdfast.remediation import Plan
 from tests.support.tiny_llama import CHAT_TEMPLATE, build_tiny_llama

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from holdfast.checkpoint import admit, same_architecture
+from holdfast.checkpoints.checkpoint import admit, same_architecture
 from holdfast.errors import CallerError, InvalidPlan, InvalidTaskData, RepairImpossible
 from holdfast.remediation import Mix, Plan, Recipe
 from holdfast.task_data import held_out

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.adapter import admitted_checkpoint
+from holdfast.checkpoints.adapter import admitted_checkpoint
 from holdfast.errors import CheckpointRefused
 from tests.support.reciting_llama import REFUSAL, build_reciting_llama
 from tests.support.saved_by_libraries import JUDGED, REFUSED

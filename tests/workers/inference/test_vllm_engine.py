@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from holdfast.checkpoint import admitted_model, ref_of
+from holdfast.checkpoints.checkpoint import admitted_model, ref_of
 from holdfast.errors import CheckpointRefused
 from holdfast.settings import read_settings
 from tests.support.published_layouts import rewrite

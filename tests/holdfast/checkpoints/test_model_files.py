@@ -19,8 +19,8 @@ from transformers.utils import (
     SAFE_WEIGHTS_NAME,
 )
 
-from holdfast.built_in_models import MODEL_TYPES
-from holdfast.model_files import WEIGHTS, Role, role_of
+from holdfast.checkpoints.built_in_models import MODEL_TYPES
+from holdfast.checkpoints.model_files import WEIGHTS, Role, role_of
 from tests.support.folder_layouts import DEEPSPEED, LISTED, LOCAL_DIR, OTHER_FORMS, TRAINER
 
 

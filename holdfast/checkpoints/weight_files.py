@@ -11,10 +11,10 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from holdfast.admission import AdmittedFolder, shards_of
-from holdfast.checkpoint_json import parse_json
+from holdfast.checkpoints.admission import AdmittedFolder, shards_of
+from holdfast.checkpoints.json_files import parse_json
+from holdfast.checkpoints.model_files import INDEX, WEIGHTS, is_weights
 from holdfast.errors import CheckpointRefused
-from holdfast.model_files import INDEX, WEIGHTS, is_weights
 
 SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 CONVERT = (

@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from holdfast.admission import AdmittedFile, AdmittedFolder
-from holdfast.built_in_models import MODEL_TYPES
-from holdfast.checkpoint_json import code_keys
-from holdfast.model_files import ADAPTER_CONFIG
+from holdfast.checkpoints.admission import AdmittedFile, AdmittedFolder
+from holdfast.checkpoints.built_in_models import MODEL_TYPES
+from holdfast.checkpoints.json_files import code_keys
+from holdfast.checkpoints.model_files import ADAPTER_CONFIG
 
 MODEL_TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 

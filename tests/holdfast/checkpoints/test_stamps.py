@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.stamps import NEVER, Stamp, hash_again, lasting, stamp_of
+from holdfast.checkpoints.stamps import NEVER, Stamp, hash_again, lasting, stamp_of
 
 FINE, COARSE = 1_700_000_000_123_456_789, 1_700_000_000_000_000_000
 

@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from holdfast.admission import AdmittedFolder, admit_folder
-from holdfast.checkpoint_json import strict_json
+from holdfast.checkpoints.admission import AdmittedFolder, admit_folder
+from holdfast.checkpoints.config import check_config, dropped_keys
+from holdfast.checkpoints.json_files import strict_json
+from holdfast.checkpoints.listing import list_folder
+from holdfast.checkpoints.model_files import is_weights
+from holdfast.checkpoints.safetensors_header import TensorSpan, read_header
+from holdfast.checkpoints.stamps import Stamp, hash_again, stamp_of
+from holdfast.checkpoints.weight_files import check_weights
 from holdfast.errors import CheckpointRefused, NotBuilt
-from holdfast.listing import list_folder
-from holdfast.model_config import check_config, dropped_keys
-from holdfast.model_files import is_weights
-from holdfast.stamps import Stamp, hash_again, stamp_of
-from holdfast.weight_files import check_weights
-from holdfast.weights import TensorSpan, read_header
 
 ADAPTER = "+adapter/"  # before the paths of an adapter's files; no file's own name has a plus
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)

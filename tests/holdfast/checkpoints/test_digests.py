@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.adapter import admitted
-from holdfast.checkpoint import admit
+from holdfast.checkpoints.adapter import admitted
+from holdfast.checkpoints.checkpoint import admit
 from tests.support.checkpoint_files import shard, sound_checkpoint
 from tests.support.folders import write_tensors
 

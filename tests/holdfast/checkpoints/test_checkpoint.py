@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.checkpoint import (
+from holdfast.checkpoints.checkpoint import (
     FileEntry,
     admit,
     chat_template,
@@ -251,6 +251,6 @@ def test_architecture_is_config_and_tensors_but_not_who_saved_them(folder: Path)
 
 def test_admission_imports_no_model_library() -> None:
     heavy = "{'torch', 'transformers', 'safetensors', 'numpy'}"
-    code = f"import sys, holdfast.checkpoint; print({heavy} & set(sys.modules))"
+    code = f"import sys, holdfast.checkpoints.checkpoint; print({heavy} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"

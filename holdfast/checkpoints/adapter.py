@@ -16,8 +16,8 @@ from math import sqrt
 from pathlib import Path
 from typing import Any
 
-from holdfast.admission import AdmittedFolder, admit_folder
-from holdfast.checkpoint import (
+from holdfast.checkpoints.admission import AdmittedFolder, admit_folder
+from holdfast.checkpoints.checkpoint import (
     ADAPTER,
     CheckpointRef,
     admitted_model,
@@ -31,10 +31,10 @@ from holdfast.checkpoint import (
     template_in,
     tensor_spans,
 )
-from holdfast.checkpoint_json import code_keys, strict_json
+from holdfast.checkpoints.json_files import code_keys, strict_json
+from holdfast.checkpoints.model_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from holdfast.checkpoints.safetensors_header import TensorSpan
 from holdfast.errors import CheckpointRefused
-from holdfast.model_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS
-from holdfast.weights import TensorSpan
 
 FACTOR = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<side>[AB])\.weight")
 TIED_HEADS = ("lm_head", "embed_out")

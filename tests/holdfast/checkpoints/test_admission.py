@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.checkpoint import admit
-from holdfast.checkpoint_json import MAX_JSON_DEPTH, strict_json
+from holdfast.checkpoints.checkpoint import admit
+from holdfast.checkpoints.json_files import MAX_JSON_DEPTH, strict_json
 from holdfast.errors import CheckpointRefused, NotBuilt
 from tests.support.checkpoint_files import HEADER, safetensors, sound_checkpoint, tensor
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.checkpoint import admit
+from holdfast.checkpoints.checkpoint import admit
 from holdfast.errors import CheckpointRefused
 from tests.support.checkpoint_files import sound_checkpoint
 from tests.support.folder_layouts import JUDGED, REFUSED, Build

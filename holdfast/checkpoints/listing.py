@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from holdfast.model_files import (
+from holdfast.checkpoints.model_files import (
     PLAIN_NAME,
     TEMPLATE_FOLDER,
     Role,

@@ -1,9 +1,9 @@
 """Every file of a folder that counts, checked and hashed before any model library has seen it.
 
 `trust_remote_code=False` has been broken more than once, and pickle scanners too, so what is not on
-the lists of `holdfast.model_files` is never opened. Every file is opened once and read from that
-descriptor, so that what was checked is what was hashed; whoever goes on to load it keeps the
-descriptor. All that is wrong with a folder is said at once.
+the lists of `model_files` is never opened. Every file is opened once and read from that descriptor,
+so that what was checked is what was hashed; whoever goes on to load it keeps the descriptor. All
+that is wrong with a folder is said at once.
 """
 
 import hashlib
@@ -16,13 +16,13 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-from holdfast.allowed_roots import open_file, opened_folder
-from holdfast.checkpoint_json import LARGE_JSON, MAX_JSON_BYTES, parse_json
+from holdfast.checkpoints.allowed_roots import open_file, opened_folder
+from holdfast.checkpoints.json_files import LARGE_JSON, MAX_JSON_BYTES, parse_json
+from holdfast.checkpoints.listing import MAX_FILES, list_folder, names_in
+from holdfast.checkpoints.model_files import INDEX, WEIGHTS, Role, is_weights
+from holdfast.checkpoints.safetensors_header import TensorSpan, read_header
+from holdfast.checkpoints.stamps import Stamp, lasting, stamp_of
 from holdfast.errors import CheckpointRefused
-from holdfast.listing import MAX_FILES, list_folder, names_in
-from holdfast.model_files import INDEX, WEIGHTS, Role, is_weights
-from holdfast.stamps import Stamp, lasting, stamp_of
-from holdfast.weights import TensorSpan, read_header
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from holdfast.adapter import admitted, read_lora
-from holdfast.checkpoint import ADAPTER, admit, verify_unchanged
+from holdfast.checkpoints.adapter import admitted, read_lora
+from holdfast.checkpoints.checkpoint import ADAPTER, admit, verify_unchanged
 from holdfast.errors import CheckpointRefused
 from tests.support.folders import write_tensors
 
