@@ -18,8 +18,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from holdfast.chat_rendering import Turn
 from holdfast.errors import InvalidTaskData
+from holdfast.models.chat_rendering import Turn
 from holdfast.task_forms import Form, form_of, turns_of
 
 Kind = Literal["task", "refusal", "answer"]

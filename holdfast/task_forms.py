@@ -9,8 +9,8 @@ that ends otherwise, tool calls and pictures have no such reading and are refuse
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from holdfast.chat_rendering import Turn
 from holdfast.errors import InvalidTaskData
+from holdfast.models.chat_rendering import Turn
 
 ROLES = {  # as conversations name them, and as templates do
     "user": "user",

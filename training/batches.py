@@ -18,10 +18,10 @@ from jinja2 import TemplateError
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from holdfast.chat_rendering import Turn, render_turns
 from holdfast.errors import CheckpointRefused, InvalidTaskData
+from holdfast.models.chat_rendering import Turn, render_turns
+from holdfast.models.tokenizer_file import embedded_tokens, refuse_unknown_tokens
 from holdfast.task_data import Kind, Row
-from holdfast.tokenizer_file import embedded_tokens, refuse_unknown_tokens
 
 T = TypeVar("T")
 

@@ -26,9 +26,9 @@ from transformers import (
 )
 from transformers.core_model_loading import revert_weight_conversion
 
-from holdfast import tokenizer_file
 from holdfast.errors import CheckpointRefused, NotBuilt, RepairImpossible
-from holdfast.unloadable import Mismatch, Misshapen, explanation
+from holdfast.models import tokenizer_file
+from holdfast.models.unloadable import Mismatch, Misshapen, explanation
 from training.batches import Batch
 from training.parallel import whole_state
 from training.precision import trains_in_bf16

@@ -24,11 +24,11 @@ from holdfast.errors import CheckpointRefused, InvalidTaskData
 from holdfast.judges import JUDGES
 from holdfast.judges.endpoint import endpoint_of
 from holdfast.judges.leak import personal
+from holdfast.models.quantisation import quantisation_of
+from holdfast.models.reasoning import marks_thoughts
 from holdfast.policy import Policy
 from holdfast.policy_text import parse_policy
 from holdfast.probe import COHERENCE, MAX_TOKENS, TRACE_TOKENS, Split, Tier, spec_of
-from holdfast.quantisation import quantisation_of
-from holdfast.reasoning import marks_thoughts
 from holdfast.settings import Settings
 from holdfast.suites import select, suite_for
 from holdfast.task_data import Row, digest_of, held_out, read_task_data, rows_digest

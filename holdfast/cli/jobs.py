@@ -132,7 +132,7 @@ def tell_cost(policy: Policy, options: argparse.Namespace) -> None:
     """Say what is about to be spent."""
     from holdfast.budget import limits_of
     from holdfast.forecast.cost import beyond, estimate, weight_bytes
-    from holdfast.reasoning import marks_of
+    from holdfast.models.reasoning import marks_of
 
     folder = Path(options.candidate)
     try:

@@ -22,8 +22,8 @@ from transformers.utils import logging as library_log
 from holdfast.checkpoints.checkpoint import tensor_spans
 from holdfast.checkpoints.safetensors_header import TensorSpan
 from holdfast.errors import CheckpointRefused
-from holdfast.quantisation import SETTINGS, method_of
-from holdfast.unloadable import Mismatch, Misshapen, explanation, gaps, listed, odd_shapes
+from holdfast.models.quantisation import SETTINGS, method_of
+from holdfast.models.unloadable import Mismatch, Misshapen, explanation, gaps, listed, odd_shapes
 from workers.inference.model_config import (
     blaming,
     generating_class,

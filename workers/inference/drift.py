@@ -25,8 +25,8 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from safetensors import safe_open
 
-from holdfast.chat_rendering import Turn
 from holdfast.errors import CallerError, CheckpointRefused
+from holdfast.models.chat_rendering import Turn
 from workers.backends import backend_of
 from workers.engine import Continuation, Message, Sampling, Scalar
 from workers.inference.tokens import load_tokenizer

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from holdfast.reasoning import TraceMarks
+from holdfast.models.reasoning import TraceMarks
 
 Span = tuple[int, int]
 

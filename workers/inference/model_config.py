@@ -17,7 +17,7 @@ from transformers import AutoConfig, GenerationConfig, PretrainedConfig, PreTrai
 from transformers.models.auto import modeling_auto as auto
 
 from holdfast.errors import CheckpointRefused
-from holdfast.quantisation import quantisation_config
+from holdfast.models.quantisation import quantisation_config
 
 CONFIG_ERRORS = (
     # What transformers 5.19 raises where a config is not one: its dataclasses for a wrong type, its

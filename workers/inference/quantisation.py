@@ -10,8 +10,8 @@ from typing import Any
 
 from holdfast.checkpoints.safetensors_header import COMPUTED, DTYPE_BITS, TensorSpan
 from holdfast.errors import CheckpointRefused
-from holdfast.quantisation import label, method_of
-from holdfast.unloadable import Mismatch, Misshapen
+from holdfast.models.quantisation import label, method_of
+from holdfast.models.unloadable import Mismatch, Misshapen
 
 Shape = tuple[int, ...]
 Parts = Mapping[str, TensorSpan]  # tensors of one layer, by what follows its name

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from holdfast.reasoning import TraceMarks, marks_of, named_tokens
-from holdfast.tokenizer_file import embedded_tokens, refuse_unknown_tokens
+from holdfast.models.reasoning import TraceMarks, marks_of, named_tokens
+from holdfast.models.tokenizer_file import embedded_tokens, refuse_unknown_tokens
 from workers.engine import Arguments, Continuation, Prompt, Sampling
 from workers.inference.marks import SpelledMarks, spelled
 from workers.inference.tokens import (

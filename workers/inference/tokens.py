@@ -17,10 +17,10 @@ from typing import Any
 from jinja2 import TemplateError
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from holdfast import tokenizer_file
-from holdfast.chat_rendering import FOLDED, render_turns
 from holdfast.errors import CheckpointRefused
-from holdfast.reasoning import Standing, TraceMarks
+from holdfast.models import tokenizer_file
+from holdfast.models.chat_rendering import FOLDED, render_turns
+from holdfast.models.reasoning import Standing, TraceMarks
 from workers.engine import Arguments, Continuation, Message, Prompt
 from workers.inference.template_canary import check_template
 

@@ -23,7 +23,7 @@ from vllm import LLM, ModelRegistry, RequestOutput, SamplingParams
 from vllm.sampling_params import MAX_LOGPROB_TOKEN_IDS, RequestOutputKind
 
 from holdfast.errors import CheckpointRefused, EngineFailed
-from holdfast.tokenizer_file import reads_alike
+from holdfast.models.tokenizer_file import reads_alike
 from workers.engine import (
     Arguments,
     Backend,

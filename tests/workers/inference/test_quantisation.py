@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from holdfast.errors import CheckpointRefused
-from holdfast.quantisation import quantisation_of
+from holdfast.models.quantisation import quantisation_of
 from tests.support.published_layouts import Weights, build_layout, rewrite, set_config
 from tests.support.quantised_llama import QUANTISERS, quantise
 from tests.support.tiny_llama import build_tiny_llama

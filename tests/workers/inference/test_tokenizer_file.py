@@ -9,8 +9,8 @@ import pytest
 from tokenizers import Tokenizer
 
 from holdfast.errors import CheckpointRefused
+from holdfast.models.tokenizer_file import PROBE, embedded_tokens, refuse_unknown_tokens
 from holdfast.task_data import Row
-from holdfast.tokenizer_file import PROBE, embedded_tokens, refuse_unknown_tokens
 from tests.support.tiny_llama import build_tiny_llama
 from training import model
 from training.batches import tokenise

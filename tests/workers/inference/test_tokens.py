@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.chat_rendering import FOLDED
 from holdfast.errors import CheckpointRefused
+from holdfast.models.chat_rendering import FOLDED
 from tests.support.tiny_llama import CHAT_TEMPLATE, build_tiny_llama
 from workers.engine import Continuation, Message
 from workers.inference.tokens import (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.reasoning import MARKS, TraceMarks, marks_of
+from holdfast.models.reasoning import MARKS, TraceMarks, marks_of
 from tests.support.reciting_llama import COMPLIANCE, REFUSAL, build_reciting_llama
 from tests.support.thinkers import ASSENT, BREAK, DOUBT, OPENS_A_TRACE, RAMBLE, build_thinker
 from workers.engine import Backend, Completion, Message, Sampling

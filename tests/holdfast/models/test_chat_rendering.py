@@ -6,8 +6,8 @@ import pytest
 from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from holdfast.chat_rendering import Turn, fold_system, render_turns
 from holdfast.errors import CheckpointRefused
+from holdfast.models.chat_rendering import Turn, fold_system, render_turns
 
 QUESTION = "  what is\nthe time of day in the north, now?  "
 USER: list[Turn] = [("user", QUESTION)]

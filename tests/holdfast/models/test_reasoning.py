@@ -7,8 +7,8 @@ import pytest
 
 from holdfast.errors import InvalidPolicy
 from holdfast.evidence import Evidence, parse_evidence, render_evidence
+from holdfast.models.reasoning import MARKS, marks_of, named_tokens
 from holdfast.policy_text import parse_policy
-from holdfast.reasoning import MARKS, marks_of, named_tokens
 from holdfast.thinking import Thinking
 from holdfast.verdict import Verdict, decide
 from tests.holdfast.test_policy import HARM, policy_text

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from holdfast.tokenizer_file import TOKENIZER
+from holdfast.models.tokenizer_file import TOKENIZER
 
 Standing = Literal["open", "closed", "silent"]
 
