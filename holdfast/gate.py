@@ -3,7 +3,7 @@
 from datetime import datetime
 from pathlib import Path
 
-from holdfast.evidence import read_evidence
+from holdfast.evidence.file import read_evidence
 from holdfast.policy_text import load_policy
 from holdfast.verdict import Verdict, decide
 

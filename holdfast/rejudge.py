@@ -20,7 +20,8 @@ from sqlalchemy.orm import Session
 from holdfast.db.evaluations import get_evaluation
 from holdfast.db.trials import find_answers, read_back, trial_rows
 from holdfast.errors import InvalidSuite, NotFound
-from holdfast.evidence import Evidence, Manifest, gather
+from holdfast.evidence.file import Evidence, Manifest, gather
+from holdfast.evidence.trial import Trial, says_nothing, scored, unscored
 from holdfast.judges import JUDGES
 from holdfast.judges.agreement import Read
 from holdfast.judges.coherence import incoherence
@@ -28,7 +29,6 @@ from holdfast.judges.judgement import Judgement
 from holdfast.judges.measured import measured
 from holdfast.probe import COHERENCE, ProbeSpec, spec_of
 from holdfast.suites import suite_for
-from holdfast.trial import Trial, says_nothing, scored, unscored
 
 REFUSAL, HARM_METRIC = "refusal", "attack_success_rate"
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from holdfast.evidence import Evidence
+from holdfast.evidence.file import Evidence
 from holdfast.policy import Policy
 from holdfast.verdict import Verdict, decide
 

@@ -21,7 +21,7 @@ from holdfast.decision.examination import Files, examine, judge_rates
 from holdfast.decision.outcome import FROZEN, CheckResult, Comparability, Cost, Decision
 from holdfast.decision.pairs import cut_words
 from holdfast.decision.settle import settle
-from holdfast.evidence import Evidence
+from holdfast.evidence.file import Evidence
 from holdfast.policy import Policy
 
 EXIT_CODES: dict[Decision, int] = {"pass": 0, "fail": 1, "inconclusive": 3}

@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session
 from holdfast.db.tables import Evaluation
 from holdfast.db.trials import read_back
 from holdfast.errors import NotFound
-from holdfast.evidence import Evidence, Manifest, render_evidence
+from holdfast.evidence.file import Evidence, Manifest, render_evidence
 from holdfast.report.beside import beside
 from holdfast.report.render import NAMES_FLIPS, render
 from holdfast.verdict import Verdict

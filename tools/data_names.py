@@ -17,10 +17,11 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from holdfast import evidence, verdict
+from holdfast import verdict
 from holdfast.cli import commands
 from holdfast.cli.doctor import Finding
 from holdfast.db.tables import Row
+from holdfast.evidence.file import file as evidence
 from holdfast.forecast.power import Lint, PowerRow
 from holdfast.importers.install import Summary
 from holdfast.judges.agreement import Agreement

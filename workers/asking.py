@@ -15,9 +15,9 @@ from holdfast.db import jobs
 from holdfast.db.session import reading, transaction
 from holdfast.db.trials import Saved, save_answers, save_trials, saved_items
 from holdfast.errors import EngineFailed
-from holdfast.evidence import Cut
+from holdfast.evidence.file import Cut
+from holdfast.evidence.trial import Measure, Trial, unscored
 from holdfast.probe import spec_of
-from holdfast.trial import Measure, Trial, unscored
 from workers.answers import Answered, answer_key, answered, batches, notes_key
 from workers.case import Case, Side
 from workers.grading import Grade, grading

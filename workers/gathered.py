@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from holdfast.db import jobs
 from holdfast.db.trials import find_answers, read_back
-from holdfast.evidence import Evidence, Manifest
+from holdfast.evidence.file import Evidence, Manifest
 from workers.answers import notes_key
 from workers.case import Case, Side
 from workers.engine import Backend

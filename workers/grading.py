@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
+from holdfast.evidence.trial import Measure, Trial, says_nothing, scored, unscored
 from holdfast.judges.coherence import incoherence
 from holdfast.judges.endpoint import EndpointJudge, endpoint_of
 from holdfast.probe import spec_of
 from holdfast.settings import Settings
 from holdfast.suites import suite_for
-from holdfast.trial import Measure, Trial, says_nothing, scored, unscored
 from workers.case import Case
 from workers.harness.child import open_task
 from workers.probes import PROBES

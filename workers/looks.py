@@ -11,7 +11,7 @@ from math import ceil
 
 from holdfast.decision.examination import Files
 from holdfast.decision.sequential import family_sizes, shown
-from holdfast.evidence import Evidence, cluster_order
+from holdfast.evidence.file import Evidence, cluster_order
 from workers.case import Case
 from workers.probes.question import Question
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from holdfast.checkpoints.checkpoint import template_digest
-from holdfast.evidence import OPPONENT, Cut, Manifest, cluster_order
+from holdfast.evidence.file import OPPONENT, Cut, Manifest, cluster_order
+from holdfast.evidence.thinking import Thinking
 from holdfast.judges.measured import measured
 from holdfast.probe import spec_of
-from holdfast.thinking import Thinking
 from workers.case import Case, Side
 from workers.engine import Backend
 from workers.probes.question import Question

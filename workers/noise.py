@@ -17,13 +17,13 @@ from typing import get_args
 
 from holdfast.checkpoints.checkpoint import admitted_model, chat_template, ref_of, template_digest
 from holdfast.errors import CheckpointTouched
-from holdfast.evidence import Evidence, Manifest, gather, render_evidence
+from holdfast.evidence.file import Evidence, Manifest, gather, render_evidence
+from holdfast.evidence.trial import Trial
 from holdfast.models.quantisation import quantisation_of
 from holdfast.models.reasoning import marks_of
 from holdfast.probe import MAX_TOKENS, TRACE_TOKENS, Tier, spec_of
 from holdfast.settings import Settings, read_settings
 from holdfast.suites import select, suite_for
-from holdfast.trial import Trial
 from workers.case import SEED, judge_digests
 from workers.children.supervisor import RunnerEngine
 from workers.engine import Engine, Sampling

@@ -22,7 +22,7 @@ from holdfast.db.evaluations import (
 from holdfast.db.session import after_commit, reading, transaction
 from holdfast.decision.outcome import Cost
 from holdfast.evaluation import Status
-from holdfast.evidence import Manifest
+from holdfast.evidence.file import Manifest
 from holdfast.queue import hint
 from holdfast.verdict import Verdict, decide
 from workers.asking import run_probe

@@ -17,10 +17,10 @@ from sqlalchemy import Engine as Database
 
 from holdfast.db.session import reading, transaction
 from holdfast.db.trials import find_answers, save_answers
+from holdfast.evidence.trial import Trial, scored, unscored
 from holdfast.judges.endpoint import EndpointJudge, endpoint_of
 from holdfast.judges.judgement import Judgement
 from holdfast.judges.preference import Preference, loss, speaks_to_judge
-from holdfast.trial import Trial, scored, unscored
 from workers.answers import answer_key
 from workers.case import Case, Side
 from workers.grading import Grade

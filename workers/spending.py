@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 from holdfast.budget import Spent, exhausted
 from holdfast.db.evaluations import get_evaluation
 from holdfast.db.trials import Saved
-from holdfast.evidence import Cut
+from holdfast.evidence.file import Cut
+from holdfast.evidence.trial import unscored
 from holdfast.probe import spec_of
-from holdfast.trial import unscored
 from workers.case import Case
 from workers.probes.question import Question
 

@@ -6,7 +6,7 @@ Answers say it themselves, so evidence is the same whether they came from a mode
 from sqlalchemy.orm import Session
 
 from holdfast.db.trials import find_answers, trial_rows
-from holdfast.thinking import Thinking
+from holdfast.evidence.thinking import Thinking
 from workers.case import Case, Side
 from workers.probes.question import Answer
 

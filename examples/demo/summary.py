@@ -10,7 +10,7 @@ from typing import Any
 
 from demo.stack import verdict_of
 from holdfast.client import Client
-from holdfast.evidence import Evidence, read_evidence
+from holdfast.evidence.file import Evidence, read_evidence
 from holdfast.settings import Settings
 from holdfast.verdict import Verdict
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def gate(options: argparse.Namespace) -> int:
     """Judge two evidence files under a policy."""
-    from holdfast.evidence import read_evidence
+    from holdfast.evidence.file import read_evidence
     from holdfast.gate import gate as decide_files
 
     report_targets(options)
@@ -38,7 +38,7 @@ def gate(options: argparse.Namespace) -> int:
 
 def compare(options: argparse.Namespace) -> int:
     """Show what moved between two evidence files; decides nothing, so it is no gate."""
-    from holdfast.evidence import read_evidence
+    from holdfast.evidence.file import read_evidence
     from holdfast.readings.comparison import compare as compare_files
 
     found = compare_files(read_evidence(options.before), read_evidence(options.after))

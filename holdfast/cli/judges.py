@@ -11,7 +11,7 @@ from holdfast.cli.admin import show_rows
 from holdfast.cli.command import Command, Usage, argument, emit, note
 from holdfast.cli.stack import require_head
 from holdfast.db.session import open_database, reading
-from holdfast.evidence import render_evidence
+from holdfast.evidence.file import render_evidence
 from holdfast.judges import JUDGES
 from holdfast.judges.agreement import Agreement, Read, evaluate, read_labelled
 from holdfast.judges.endpoint import EndpointJudge, endpoint_of

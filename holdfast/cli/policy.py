@@ -13,7 +13,7 @@ from holdfast.cli.command import Command, argument, emit, note
 from holdfast.cli.reports import evidence_files
 from holdfast.client import Client
 from holdfast.connect import connect
-from holdfast.evidence import Evidence, parse_evidence, read_evidence
+from holdfast.evidence.file import Evidence, parse_evidence, read_evidence
 from holdfast.policy import Policy, Waiver
 from holdfast.policy_text import load_policy
 from holdfast.probe import Tier

@@ -14,7 +14,7 @@ from holdfast.client import Client
 from holdfast.connect import connect
 from holdfast.errors import NotFound
 from holdfast.evaluation import FINISHED
-from holdfast.evidence import Evidence, parse_evidence
+from holdfast.evidence.file import Evidence, parse_evidence
 from holdfast.report.beside import Beside, Flip, text_of
 from holdfast.report.render import NAMES_FLIPS, RENDERERS, render
 

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.progress import TimeRemainingColumn as Remaining
 
 from holdfast.cli.command import Argument, Usage, argument, note
-from holdfast.evidence import Evidence
+from holdfast.evidence.file import Evidence
 from holdfast.readings.noise import find_noise
 from holdfast.report.beside import Beside, beside
 from holdfast.report.render import NAMES_FLIPS, RENDERERS, render

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, aliased
 
 from holdfast.db.tables import Evaluation, Job, Remediation, TrialRow
 from holdfast.evaluation import FINISHED, Status
-from holdfast.trial import Outcome
+from holdfast.evidence.trial import Outcome
 
 Direction = Literal["worse", "fixed", "unscored"]
 

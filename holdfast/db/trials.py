@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 
 from holdfast.db.jobs import Lease, now
 from holdfast.db.tables import Answer, Row, TrialRow
-from holdfast.evidence import Evidence, Manifest, gather
+from holdfast.evidence.file import Evidence, Manifest, gather
+from holdfast.evidence.trial import Measure, Outcome, Trial
 from holdfast.probe import spec_of
-from holdfast.trial import Measure, Outcome, Trial
 
 PAGE = 400  # bound parameters of one statement; SQLite allows 32,766
 

@@ -10,7 +10,7 @@ from statistics import fmean
 
 from holdfast.decision.outcome import BiasRow
 from holdfast.decision.rule_tests import rounded
-from holdfast.evidence import Evidence
+from holdfast.evidence.file import Evidence
 from holdfast.stats.bias_scores import ambiguous, disambiguated
 
 SCORES = {"ambiguous": ambiguous, "disambiguated": disambiguated}  # by the measures' units

@@ -6,9 +6,9 @@ from math import fsum
 
 import numpy as np
 
+from holdfast.evidence.trial import Measure
 from holdfast.probe import FIRST_TOKENS, LAYERS, WHOLE_ANSWER
 from holdfast.stats.bootstrap import mean_interval
-from holdfast.trial import Measure
 
 
 @dataclass(frozen=True, slots=True)

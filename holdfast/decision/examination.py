@@ -33,12 +33,12 @@ from holdfast.decision.pairs import (
 )
 from holdfast.decision.rule_tests import Answer, rounded
 from holdfast.decision.unpaired import unpaired
-from holdfast.evidence import Evidence
+from holdfast.evidence.file import Evidence
+from holdfast.evidence.trial import Measure
 from holdfast.policy import Check, Policy
 from holdfast.probe import COHERENCE, spec_of
 from holdfast.stats.judged import JudgeRates
 from holdfast.stats.retention import RetentionTest, retention
-from holdfast.trial import Measure
 
 MIN_LOSSES = 100  # items below which a t test of losses decides nothing
 

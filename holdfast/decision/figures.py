@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from holdfast.decision.pairs import Pair, Pairs
 from holdfast.decision.rule_tests import rounded
-from holdfast.evidence import Evidence
+from holdfast.evidence.file import Evidence
 from holdfast.probe import spec_of
 
 Sides = tuple[float, float]

@@ -15,10 +15,10 @@ from statistics import fmean
 
 import numpy as np
 
-from holdfast.evidence import Evidence, cluster_order
+from holdfast.evidence.file import Evidence, cluster_order
+from holdfast.evidence.trial import Trial
 from holdfast.probe import spec_of
 from holdfast.stats.sides import FloatArray
-from holdfast.trial import Trial
 
 Value = Callable[[Trial], float | None]
 

@@ -7,7 +7,7 @@ p value: it can neither pass nor enter the family that guards a fail.
 from collections.abc import Iterator, Mapping
 
 from holdfast.decision.pairs import Pairs, cut_words, disagreements, stopped_at
-from holdfast.evidence import Evidence
+from holdfast.evidence.file import Evidence
 from holdfast.policy import Check
 
 

@@ -16,7 +16,7 @@ from holdfast.decision.examination import Files, examine
 from holdfast.decision.pairs import pair_up
 from holdfast.decision.rule_tests import change_test
 from holdfast.decision.settle import settle
-from holdfast.evidence import Evidence
+from holdfast.evidence.file import Evidence
 from holdfast.policy import RETENTION, Policy
 
 FAR = 0.10

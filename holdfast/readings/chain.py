@@ -20,7 +20,7 @@ from holdfast.decision.pairs import disagreements, pair_up, stopped_at
 from holdfast.decision.rule_tests import Interval, change_test, rounded
 from holdfast.decision.settle import forgotten, spread_between
 from holdfast.errors import InvalidEvidence
-from holdfast.evidence import OPPONENT, Evidence, Manifest
+from holdfast.evidence.file import OPPONENT, Evidence, Manifest
 from holdfast.probe import is_known, place_of, spec_of
 from holdfast.stats.forgetting import order_effect
 

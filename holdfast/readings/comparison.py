@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from holdfast.decision.comparability import differences
 from holdfast.decision.pairs import Pair, pair_up
-from holdfast.evidence import Evidence
+from holdfast.evidence.file import Evidence
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from holdfast.errors import HarnessError
-from holdfast.evidence import Evidence
+from holdfast.evidence.file import Evidence
 from holdfast.readings.comparison import compare
 from holdfast.stats.caps import rate_bounds
 

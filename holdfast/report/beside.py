@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from holdfast.decision.pairs import Pair, every_form
-from holdfast.evidence import Evidence
+from holdfast.evidence.file import Evidence
 from holdfast.probe import spec_of
 from holdfast.readings.noise import Floor, Noise
 

@@ -12,13 +12,13 @@ from benchmarks.deciders import CLUSTERED, TABLES, Clusters, said_of, shown
 from benchmarks.false_answers import largest, size, size_with_losses
 from benchmarks.power_picture import draw
 from benchmarks.simulated import ClusteredCase, clusters, flip_shares, looked_at, table_chances
-from holdfast.evidence import Evidence, cluster_order, gather
+from holdfast.evidence.file import Evidence, cluster_order, gather
+from holdfast.evidence.trial import Trial, scored, unscored
 from holdfast.policy import Policy
 from holdfast.policy_text import parse_policy
 from holdfast.stats.betting import betting_p
 from holdfast.stats.paired import exact_p
 from holdfast.stats.sides import Side
-from holdfast.trial import Trial, scored, unscored
 from holdfast.verdict import decide
 from tests.support.evidence import manifest
 

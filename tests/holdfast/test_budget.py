@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from holdfast.budget import LIMITS, Limits, Spent, exhausted, limits_of
 from holdfast.errors import InvalidPolicy
-from holdfast.evidence import Evidence, gather
+from holdfast.evidence.file import Evidence, gather
+from holdfast.evidence.trial import scored, unscored
 from holdfast.forecast.cost import Cost, beyond, estimate
 from holdfast.policy_text import load_policy, parse_policy
 from holdfast.probe import Tier
-from holdfast.trial import scored, unscored
 from holdfast.verdict import decide
 from tests.support.evidence import manifest
 

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 
-from holdfast.evidence import Evidence
+from holdfast.evidence.file import Evidence
+from holdfast.evidence.trial import Trial
 from holdfast.policy_text import parse_policy
-from holdfast.trial import Trial
 from holdfast.verdict import decide
 from tests.support.evidence import manifest, trials
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import InvalidEvidence, InvalidPolicy, NotBuilt
-from holdfast.evidence import render_evidence
+from holdfast.evidence.file import render_evidence
 from holdfast.gate import gate
 from tests.support.evidence import evidence, share
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.evidence import parse_evidence, render_evidence
+from holdfast.evidence.file import parse_evidence, render_evidence
 from holdfast.gate import gate
 
 OLD = Path(__file__).parents[1] / "data" / "b196b6b"

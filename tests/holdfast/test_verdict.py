@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from holdfast.decision.comparability import SAME_DTYPE
-from holdfast.evidence import Evidence, gather
+from holdfast.evidence.file import Evidence, gather
 from holdfast.policy_text import load_policy
 from holdfast.verdict import Cost, Verdict, decide
 from tests.support.evidence import evidence, hex_of, manifest, share, trials

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-from holdfast.evidence import Evidence
+from holdfast.evidence.file import Evidence
 from holdfast.verdict import decide
 from tests.support.evidence import evidence, hex_of, share
 from tests.support.verdicts import BENIGN, HARM, outcomes, policy

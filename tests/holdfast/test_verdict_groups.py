@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from holdfast.evidence import Evidence, gather
-from holdfast.trial import Trial, scored
+from holdfast.evidence.file import Evidence, gather
+from holdfast.evidence.trial import Trial, scored
 from holdfast.verdict import decide
 from tests.support.evidence import manifest, share
 from tests.support.verdicts import policy

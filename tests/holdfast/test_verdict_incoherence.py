@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import InvalidPolicy
-from holdfast.evidence import Evidence, gather, render_evidence
+from holdfast.evidence.file import Evidence, gather, render_evidence
+from holdfast.evidence.trial import says_nothing
 from holdfast.policy_text import load_policy
 from holdfast.stats.caps import cap_p
-from holdfast.trial import says_nothing
 from holdfast.verdict import decide
 from tests.support.command import holdfast
 from tests.support.evidence import evidence, hex_of, manifest, share, trials

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from holdfast.evidence import Evidence, gather
-from holdfast.trial import Measure
+from holdfast.evidence.file import Evidence, gather
+from holdfast.evidence.trial import Measure
 from holdfast.verdict import decide
 from tests.support.evidence import evidence, hex_of, losses, share
 from tests.support.verdicts import HARM, KEEP, outcomes, policy

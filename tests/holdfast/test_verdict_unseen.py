@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast.evidence import gather
-from holdfast.trial import scored, unscored
+from holdfast.evidence.file import gather
+from holdfast.evidence.trial import scored, unscored
 from holdfast.verdict import Verdict, decide
 from tests.support.evidence import evidence, hex_of, manifest, share
 from tests.support.verdicts import BENIGN, HARM, outcomes, policy

@@ -13,7 +13,7 @@ from holdfast.db.evaluations import get_evaluation
 from holdfast.db.session import transaction
 from holdfast.db.trials import Saved, save_answers, save_trials
 from holdfast.evaluation import Status
-from holdfast.evidence import gather, parse_evidence
+from holdfast.evidence.file import gather, parse_evidence
 from holdfast.policy_text import parse_policy
 from holdfast.probe import CATALOGUE
 from holdfast.verdict import Verdict, decide

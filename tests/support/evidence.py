@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
-from holdfast.evidence import Evidence, Manifest, gather
-from holdfast.trial import Measure, Trial, scored, unscored
+from holdfast.evidence.file import Evidence, Manifest, gather
+from holdfast.evidence.trial import Measure, Trial, scored, unscored
 
 
 def hex_of(text: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from holdfast.db.session import transaction
 from holdfast.db.trials import save_answers
-from holdfast.trial import Outcome, Trial
+from holdfast.evidence.trial import Outcome, Trial
 from workers import answers
 from workers.answers import Answered, answer_key, answered, batches
 from workers.asking import graded

@@ -11,7 +11,7 @@ from holdfast.db.session import reading
 from holdfast.db.trials import read_back
 from holdfast.decision.comparability import differences
 from holdfast.errors import InvalidPolicy, InvalidSettings, JudgeFailed, TaskRefused
-from holdfast.evidence import Evidence, Manifest
+from holdfast.evidence.file import Evidence, Manifest
 from holdfast.judges.endpoint import endpoint_of
 from holdfast.policy_text import parse_policy
 from holdfast.suites import load_suite

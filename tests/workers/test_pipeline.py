@@ -19,7 +19,7 @@ from holdfast.errors import (
     InvalidTaskData,
     LeaseLost,
 )
-from holdfast.evidence import Manifest
+from holdfast.evidence.file import Manifest
 from holdfast.suites import load_suite
 from holdfast.task_data import digest_of
 from holdfast.verdict import decide

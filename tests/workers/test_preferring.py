@@ -12,7 +12,7 @@ from holdfast.db.evaluations import get_evaluation
 from holdfast.db.session import reading
 from holdfast.db.trials import read_back
 from holdfast.decision.comparability import differences
-from holdfast.evidence import Evidence, Manifest
+from holdfast.evidence.file import Evidence, Manifest
 from holdfast.judges.endpoint import EndpointJudge, endpoint_of
 from holdfast.settings import Settings
 from holdfast.verdict import Verdict

@@ -14,7 +14,7 @@ from holdfast.db.tables import Answer
 from holdfast.db.trials import read_back
 from holdfast.decision.comparability import differences
 from holdfast.errors import InvalidSuite, NotFound
-from holdfast.evidence import Evidence, Manifest, read_evidence
+from holdfast.evidence.file import Evidence, Manifest, read_evidence
 from holdfast.judges import JUDGES
 from holdfast.judges.judgement import Judgement
 from holdfast.judges.refusal import judge_refusal

@@ -10,7 +10,7 @@ from holdfast.db import jobs
 from holdfast.db.evaluations import events_after, get_evaluation
 from holdfast.db.session import reading, transaction
 from holdfast.db.trials import read_back
-from holdfast.evidence import Cut, Manifest
+from holdfast.evidence.file import Cut, Manifest
 from tests.support.evaluations import ITEMS, harm, verdict_of
 from tests.support.stack import scripted_checkpoint
 from workers.case import load_case

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.errors import TaskRefused
+from holdfast.evidence.trial import Trial
 from holdfast.settings import Settings
-from holdfast.trial import Trial
 from workers.children.environment import runner_environment
 from workers.children.last_words import telling_line
 from workers.children.wire import receive, send

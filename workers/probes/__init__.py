@@ -7,7 +7,7 @@ here, and its entry in `holdfast.probe.CATALOGUE`.
 from collections.abc import Callable
 from types import ModuleType
 
-from holdfast.trial import Measure
+from holdfast.evidence.trial import Measure
 from workers.probes import (
     arithmetic,
     bias,

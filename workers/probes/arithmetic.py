@@ -9,9 +9,9 @@ Reference: GSM8K's exact-match scoring (Cobbe et al. 2021), on exercises that a 
 
 from collections.abc import Sequence
 
+from holdfast.evidence.trial import Trial, scored, unscored
 from holdfast.judges.exact import judge_exact
 from holdfast.suites import Request
-from holdfast.trial import Trial, scored, unscored
 from workers.probes.question import Answer, Generate, Question, chat
 
 NAME = "cap.arithmetic"

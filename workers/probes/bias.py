@@ -14,8 +14,8 @@ Reference: BBQ (Parrish et al. 2022); forgetting by group, "biased forgetting" (
 
 from collections.abc import Sequence
 
+from holdfast.evidence.trial import Measure, Trial
 from holdfast.suites import Choice
-from holdfast.trial import Measure, Trial
 from workers.probes.multiple_choice import answer_told, choice_question, judge_choice
 from workers.probes.question import Answer, Question
 

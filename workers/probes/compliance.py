@@ -9,9 +9,9 @@ was due; the trial names it, so that a policy may cap its share (`max_incoherent
 from collections.abc import Mapping
 from typing import Literal
 
+from holdfast.evidence.trial import Trial, says_nothing, scored, unscored
 from holdfast.judges.coherence import incoherence
 from holdfast.judges.refusal import judge_refusal
-from holdfast.trial import Trial, says_nothing, scored, unscored
 from workers.probes.question import Question
 
 Reading = Literal["refused", "incoherent", "answered"]

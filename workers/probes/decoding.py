@@ -13,8 +13,8 @@ Reference: Huang et al. 2023, "Catastrophic jailbreak of open-source LLMs via ex
 
 from collections.abc import Sequence
 
+from holdfast.evidence.trial import Trial
 from holdfast.suites import Request
-from holdfast.trial import Trial
 from workers.probes.compliance import judge_compliance
 from workers.probes.question import Answer, Drawn, Generate, Question, chat
 

@@ -14,9 +14,9 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from holdfast.evidence.trial import Measure
 from holdfast.probe import FIRST_TOKENS, LAYERS, WHOLE_ANSWER
 from holdfast.task_data import Row
-from holdfast.trial import Measure
 from workers.probes.question import Generate, Question, chat_of
 
 NAME = "drift.kl"

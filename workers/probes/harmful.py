@@ -9,8 +9,8 @@ Reference: HarmBench's direct-request setting (Mazeika et al. 2024); greedy, one
 
 from collections.abc import Sequence
 
+from holdfast.evidence.trial import Trial
 from holdfast.suites import Request
-from holdfast.trial import Trial
 from workers.probes.compliance import judge_compliance
 from workers.probes.question import Answer, Generate, Question, chat
 

@@ -12,8 +12,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from holdfast.evidence.trial import Trial, scored, unscored
 from holdfast.probe import HARNESS
-from holdfast.trial import Trial, scored, unscored
 from workers.engine import Completion, Continuation, Score
 from workers.probes.question import Answer, Ask, Drawn, Generate, Question
 

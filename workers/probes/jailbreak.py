@@ -19,8 +19,8 @@ Reference: HarmBench (Mazeika et al. 2024); each attack names its own.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from holdfast.evidence.trial import Outcome, Trial
 from holdfast.suites import Request
-from holdfast.trial import Outcome, Trial
 from workers.attacks import ATTACKS, Turns, versions
 from workers.attacks.encodings import shows_it_was_read
 from workers.attacks.from_file import templates_for

@@ -9,8 +9,8 @@ Reference: ARC and MMLU-style scoring by full option text, as lm-evaluation-harn
 
 from collections.abc import Sequence
 
+from holdfast.evidence.trial import Trial
 from holdfast.suites import Choice
-from holdfast.trial import Trial
 from workers.probes.multiple_choice import choice_question, judge_choice
 from workers.probes.question import Answer, Question
 

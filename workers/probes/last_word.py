@@ -10,10 +10,10 @@ target: a passage that ended with a space would ask for something that models ne
 
 from collections.abc import Sequence
 
+from holdfast.evidence.trial import Trial, scored, unscored
 from holdfast.judges.word import judge_word
 from holdfast.probe import WORD_TOKENS
 from holdfast.suites import LastWord
-from holdfast.trial import Trial, scored, unscored
 from workers.probes.question import Answer, Generate, Question
 
 NAME = "cap.last_word"

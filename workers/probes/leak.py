@@ -11,9 +11,9 @@ Reference: the system-prompt extraction setting (Zhang et al. 2024, arXiv 2307.0
 
 from collections.abc import Sequence
 
+from holdfast.evidence.trial import Trial, scored, unscored
 from holdfast.judges.leak import judge_leak
 from holdfast.suites import Secret
-from holdfast.trial import Trial, scored, unscored
 from workers.engine import Message
 from workers.probes.question import Answer, Generate, Question
 

@@ -12,8 +12,8 @@ Reference: MMLU (Hendrycks et al. 2021), in its usual form.
 from collections.abc import Sequence
 from string import ascii_uppercase
 
+from holdfast.evidence.trial import Trial
 from holdfast.suites import Choice
-from holdfast.trial import Trial
 from workers.engine import Continuation
 from workers.probes.multiple_choice import judge_choice
 from workers.probes.question import Answer, Question

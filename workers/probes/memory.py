@@ -12,9 +12,9 @@ Reference: Carlini et al. 2021 (arXiv 2012.07805).
 
 from collections.abc import Sequence
 
+from holdfast.evidence.trial import Trial
 from holdfast.judges.leak import personal
 from holdfast.task_data import Row
-from holdfast.trial import Trial
 from workers.engine import Prompt
 from workers.probes.leak import judged
 from workers.probes.question import Answer, Generate, Question, chat_of, row_digest

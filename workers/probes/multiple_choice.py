@@ -19,10 +19,10 @@ template, which is another thing to be gated, and costs no system prompt.
 
 from collections.abc import Sequence
 
+from holdfast.evidence.trial import Measure, Trial, scored, unscored
 from holdfast.judges.choice import OptionScore, choose
 from holdfast.stats.bias_scores import OTHER, TARGET, UNKNOWN
 from holdfast.suites import Choice
-from holdfast.trial import Measure, Trial, scored, unscored
 from workers.engine import Continuation
 from workers.probes.question import Answer, Question, Roles
 

@@ -11,8 +11,8 @@ Reference: XSTest's safe prompts (Röttger et al. 2024), OR-Bench (Cui et al. 20
 
 from collections.abc import Sequence
 
+from holdfast.evidence.trial import Trial
 from holdfast.suites import Request
-from holdfast.trial import Trial
 from workers.probes.compliance import ANSWER_DUE, judge_compliance
 from workers.probes.question import Answer, Generate, Question, chat
 

@@ -12,9 +12,9 @@ Reference: CrowS-Pairs (Nangia et al. 2020), scored for causal models as lm-eval
 
 from collections.abc import Sequence
 
+from holdfast.evidence.trial import Trial, scored, unscored
 from holdfast.judges.pair import judge_pair
 from holdfast.suites import Pair
-from holdfast.trial import Trial, scored, unscored
 from workers.engine import Continuation
 from workers.probes.question import Answer, Question
 

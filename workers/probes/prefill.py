@@ -12,8 +12,8 @@ Reference: Qi et al. 2024, "Safety alignment should be made more than just a few
 
 from collections.abc import Sequence
 
+from holdfast.evidence.trial import Trial
 from holdfast.suites import Request
-from holdfast.trial import Trial
 from workers.engine import Message
 from workers.probes.compliance import judge_compliance
 from workers.probes.question import Answer, Generate, Question

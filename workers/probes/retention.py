@@ -10,8 +10,8 @@ Reference: the task loss of the alignment-tax literature (Lin et al. 2023, arXiv
 import math
 from collections.abc import Sequence
 
+from holdfast.evidence.trial import Measure, Trial, unscored
 from holdfast.task_data import Row
-from holdfast.trial import Measure, Trial, unscored
 from workers.engine import Continuation
 from workers.probes.question import Answer, Question, chat_of, row_digest
 

@@ -10,8 +10,8 @@ Reference: Zou et al. 2023, "Universal and transferable adversarial attacks" (ar
 
 from collections.abc import Mapping, Sequence
 
+from holdfast.evidence.trial import Trial
 from holdfast.suites import Request
-from holdfast.trial import Trial
 from workers.attacks.suffixes import SUFFIXES, with_suffix
 from workers.probes.compliance import judge_compliance
 from workers.probes.question import Answer, Generate, Question, chat

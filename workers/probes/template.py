@@ -15,8 +15,8 @@ templates" (PTST, arXiv 2402.18540).
 
 from collections.abc import Callable, Sequence
 
+from holdfast.evidence.trial import Trial
 from holdfast.suites import Request
-from holdfast.trial import Trial
 from workers.engine import Message, Prompt
 from workers.probes.compliance import judge_compliance
 from workers.probes.question import Answer, Generate, Question, chat

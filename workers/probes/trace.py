@@ -11,8 +11,8 @@ Reference: Jiang et al. 2025, SafeChain (arXiv 2502.12025), which judges thought
 
 from collections.abc import Sequence
 
+from holdfast.evidence.trial import Trial, unscored
 from holdfast.suites import Request
-from holdfast.trial import Trial, unscored
 from workers.probes import harmful
 from workers.probes.compliance import judge_compliance
 from workers.probes.question import Answer, Question

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.cli import main
-from holdfast.evidence import gather, render_evidence
+from holdfast.evidence.file import gather, render_evidence
 from tests.support.evidence import evidence, manifest, share, trials
 
 

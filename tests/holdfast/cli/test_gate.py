@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.cli import main
-from holdfast.evidence import render_evidence
+from holdfast.evidence.file import render_evidence
 from holdfast.gate import gate
 from holdfast.policy_text import load_policy, parse_policy
 from tests.support.command import document, foreign_packages, holdfast

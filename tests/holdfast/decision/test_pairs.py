@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from holdfast.decision.pairs import Pairs, disagreements, pair_up
-from holdfast.evidence import cluster_order, gather
-from holdfast.trial import Trial, scored
+from holdfast.evidence.file import cluster_order, gather
+from holdfast.evidence.trial import Trial, scored
 from tests.support.evidence import evidence, manifest, trials
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from holdfast.errors import InvalidEvidence
-from holdfast.evidence import Evidence, gather
+from holdfast.evidence.file import Evidence, gather
 from holdfast.readings.chain import chain_of, order_effect_of
 from tests.support.evidence import evidence, hex_of, manifest, share, trials
 

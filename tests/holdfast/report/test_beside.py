@@ -5,12 +5,12 @@ from html.parser import HTMLParser
 
 import pytest
 
-from holdfast.evidence import Evidence, gather
+from holdfast.evidence.file import Evidence, gather
+from holdfast.evidence.trial import scored, unscored
 from holdfast.policy_text import parse_policy
 from holdfast.readings.noise import noise_between
 from holdfast.report.beside import WORST, Beside, Flip, Worst, beside, text_of, worst_flips
 from holdfast.report.render import render
-from holdfast.trial import scored, unscored
 from holdfast.verdict import Verdict, decide
 from tests.support.evidence import evidence, manifest, share
 

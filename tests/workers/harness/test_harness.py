@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from holdfast.errors import TaskRefused
+from holdfast.evidence.trial import Outcome, Trial
 from holdfast.settings import Settings, read_settings
-from holdfast.trial import Outcome, Trial
 from tests.support.harness_tasks import write_tasks
 from tests.support.tiny_llama import build_tiny_llama
 from workers.engine import Backend, Completion, Continuation, Sampling, Score

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
+from holdfast.evidence.trial import Outcome
 from holdfast.probe import CATALOGUE
 from holdfast.suites import Choice, load_suite
-from holdfast.trial import Outcome
 from workers.engine import Continuation, Score
 from workers.probes import BESIDE, PROBES
 from workers.probes.question import Answer, Question

@@ -2,8 +2,8 @@
 
 import pytest
 
+from holdfast.evidence.trial import Outcome
 from holdfast.suites import Request, load_suite
-from holdfast.trial import Outcome
 from workers.engine import Completion, Message
 from workers.probes import PROBES, decoding, prefill, template
 from workers.probes.question import Answer, Dialogue, Drawn, Generate

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from holdfast.evidence.trial import Measure, Outcome, Trial
 from holdfast.probe import CATALOGUE
 from holdfast.suites import Request, load_suite
 from holdfast.task_data import Row
-from holdfast.trial import Measure, Outcome, Trial
 from workers.engine import Completion, Continuation, Message, Score
 from workers.probes import BESIDE, COMPARED, PROBES, drift, toxicity, winrate
 from workers.probes.question import Answer, Generate, Question

@@ -13,7 +13,7 @@ from holdfast.db.tables import Evaluation, Job, Remediation
 from holdfast.db.tries import Attempt
 from holdfast.decision.outcome import Cost
 from holdfast.evaluation import DEADLINE_SECONDS
-from holdfast.evidence import Evidence
+from holdfast.evidence.file import Evidence
 from holdfast.ladder.rungs import Asked
 from holdfast.verdict import decide
 from tests.support.evaluations import harm

@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.errors import InvalidEvidence
-from holdfast.evidence import (
+from holdfast.evidence.file import (
     cluster_order,
     gather,
     parse_evidence,
     read_evidence,
     render_evidence,
 )
-from holdfast.trial import Trial
+from holdfast.evidence.trial import Trial
 from tests.support.evidence import evidence, hex_of, losses, manifest, share, trials
 
 LINES = render_evidence(evidence(rates={"harm.direct": share(1, 3)}, measures=losses([1.0, 2.0])))
