@@ -26,8 +26,8 @@ from holdfast.cli.front_table import front_markdown
 from holdfast.cli.ladder import follow_ladder
 from holdfast.cli.waiting import Deadline, final_verdict
 from holdfast.client import Client
-from holdfast.policy import Budget
-from holdfast.policy_text import SHIPPED
+from holdfast.policy.model import Budget
+from holdfast.policy.text import SHIPPED
 from holdfast.settings import read_settings
 from holdfast.stack import embedded
 

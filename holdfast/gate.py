@@ -4,7 +4,7 @@ from datetime import datetime
 from pathlib import Path
 
 from holdfast.evidence.file import read_evidence
-from holdfast.policy_text import load_policy
+from holdfast.policy.text import load_policy
 from holdfast.verdict import Verdict, decide
 
 

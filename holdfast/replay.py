@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from holdfast.evidence.file import Evidence
-from holdfast.policy import Policy
+from holdfast.policy.model import Policy
 from holdfast.verdict import Verdict, decide
 
 

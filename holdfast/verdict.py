@@ -22,7 +22,7 @@ from holdfast.decision.outcome import FROZEN, CheckResult, Comparability, Cost, 
 from holdfast.decision.pairs import cut_words
 from holdfast.decision.settle import settle
 from holdfast.evidence.file import Evidence
-from holdfast.policy import Policy
+from holdfast.policy.model import Policy
 
 EXIT_CODES: dict[Decision, int] = {"pass": 0, "fail": 1, "inconclusive": 3}
 

@@ -9,8 +9,8 @@ from pydantic import BaseModel
 from holdfast import wire
 from holdfast.db import tables
 from holdfast.db.browse import direction
-from holdfast.policy import Policy
-from holdfast.policy_text import parse_policy
+from holdfast.policy.model import Policy
+from holdfast.policy.text import parse_policy
 from holdfast.probe import CATALOGUE, ProbeSpec
 from holdfast.suites import Suite
 

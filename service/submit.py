@@ -43,8 +43,8 @@ from holdfast.errors import (
 )
 from holdfast.ids import is_id
 from holdfast.ladder.rungs import AUTO, LADDER
-from holdfast.policy import Policy, PolicyRecipe
-from holdfast.policy_text import SHIPPED, parse_policy, refuse_without_anchor
+from holdfast.policy.model import Policy, PolicyRecipe
+from holdfast.policy.text import SHIPPED, parse_policy, refuse_without_anchor
 from holdfast.remediation import Plan
 from holdfast.settings import Settings
 from holdfast.suites import require_suites

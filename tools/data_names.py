@@ -25,7 +25,7 @@ from holdfast.evidence.file import file as evidence
 from holdfast.forecast.power import Lint, PowerRow
 from holdfast.importers.install import Summary
 from holdfast.judges.agreement import Agreement
-from holdfast.policy import Policy
+from holdfast.policy.model import Policy
 from holdfast.probe import CATALOGUE
 from holdfast.problem_replies import ERRORS
 from holdfast.queue import POKE, QUEUES

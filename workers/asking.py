@@ -10,13 +10,13 @@ from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from typing import Any
 
-from holdfast.budget import Spent, exhausted
 from holdfast.db import jobs
 from holdfast.db.session import reading, transaction
 from holdfast.db.trials import Saved, save_answers, save_trials, saved_items
 from holdfast.errors import EngineFailed
 from holdfast.evidence.file import Cut
 from holdfast.evidence.trial import Measure, Trial, unscored
+from holdfast.policy.budget import Spent, exhausted
 from holdfast.probe import spec_of
 from workers.answers import Answered, answer_key, answered, batches, notes_key
 from workers.case import Case, Side

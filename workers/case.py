@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from holdfast.budget import Limits, limits_of
 from holdfast.checkpoints.adapter import admitted_checkpoint
 from holdfast.checkpoints.checkpoint import chat_template
 from holdfast.db.catalogue import require_unaligned
@@ -26,8 +25,9 @@ from holdfast.judges.endpoint import endpoint_of
 from holdfast.judges.leak import personal
 from holdfast.models.quantisation import quantisation_of
 from holdfast.models.reasoning import marks_thoughts
-from holdfast.policy import Policy
-from holdfast.policy_text import parse_policy
+from holdfast.policy.budget import Limits, limits_of
+from holdfast.policy.model import Policy
+from holdfast.policy.text import parse_policy
 from holdfast.probe import COHERENCE, MAX_TOKENS, TRACE_TOKENS, Split, Tier, spec_of
 from holdfast.settings import Settings
 from holdfast.suites import select, suite_for

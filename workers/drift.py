@@ -13,12 +13,12 @@ import shutil
 from collections.abc import Iterable
 from contextlib import closing
 
-from holdfast.budget import exhausted
 from holdfast.db import jobs
 from holdfast.db.session import reading, transaction
 from holdfast.db.trials import Saved, save_trials, saved_items
 from holdfast.errors import CallerError
 from holdfast.forecast.cost import weight_bytes
+from holdfast.policy.budget import exhausted
 from workers.case import Case, Side
 from workers.free_memory import fits_beside_engine
 from workers.loading import naming_sources, require_untouched

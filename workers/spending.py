@@ -10,11 +10,11 @@ from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
-from holdfast.budget import Spent, exhausted
 from holdfast.db.evaluations import get_evaluation
 from holdfast.db.trials import Saved
 from holdfast.evidence.file import Cut
 from holdfast.evidence.trial import unscored
+from holdfast.policy.budget import Spent, exhausted
 from holdfast.probe import spec_of
 from workers.case import Case
 from workers.probes.question import Question

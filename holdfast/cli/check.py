@@ -30,7 +30,7 @@ from holdfast.cli.waiting import Deadline, final_verdict
 from holdfast.client import Client
 from holdfast.errors import HarnessError, Unreachable
 from holdfast.ids import is_id
-from holdfast.policy_text import load_policy, refuse_without_anchor
+from holdfast.policy.text import load_policy, refuse_without_anchor
 from holdfast.probe import Tier
 from holdfast.settings import Settings, read_settings, suites_folder
 from holdfast.stack.stack_file import key_file

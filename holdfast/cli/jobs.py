@@ -32,8 +32,8 @@ from holdfast.connect import connect, location
 from holdfast.errors import HarnessError, InvalidSuite
 from holdfast.ids import is_id
 from holdfast.ladder.rungs import AUTO
-from holdfast.policy import Policy, PolicyRecipe
-from holdfast.policy_text import load_policy, parse_policy
+from holdfast.policy.model import Policy, PolicyRecipe
+from holdfast.policy.text import load_policy, parse_policy
 from holdfast.probe import Split, Tier
 from holdfast.settings import suites_folder
 from holdfast.verdict import Verdict
@@ -130,9 +130,9 @@ def read_policy(client: Client, name: str) -> tuple[str, Policy]:
 
 def tell_cost(policy: Policy, options: argparse.Namespace) -> None:
     """Say what is about to be spent."""
-    from holdfast.budget import limits_of
     from holdfast.forecast.cost import beyond, estimate, weight_bytes
     from holdfast.models.reasoning import marks_of
+    from holdfast.policy.budget import limits_of
 
     folder = Path(options.candidate)
     try:

@@ -15,7 +15,7 @@ from holdfast.cli.front_table import front_text
 from holdfast.cli.waiting import Deadline, EventSource, wait_for_end
 from holdfast.client import Client
 from holdfast.ladder.rungs import Rung
-from holdfast.policy import Budget
+from holdfast.policy.model import Budget
 
 UNITS = {"m": 1, "h": 60, "": 1}
 NOT_FOUND = "NoRepairFound: "

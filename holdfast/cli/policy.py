@@ -14,13 +14,13 @@ from holdfast.cli.reports import evidence_files
 from holdfast.client import Client
 from holdfast.connect import connect
 from holdfast.evidence.file import Evidence, parse_evidence, read_evidence
-from holdfast.policy import Policy, Waiver
-from holdfast.policy_text import load_policy
+from holdfast.policy.model import Policy, Waiver
+from holdfast.policy.text import load_policy
+from holdfast.policy.waiver import waive as write_waiver
 from holdfast.probe import Tier
 from holdfast.replay import changes
 from holdfast.replay import replay as judge_again
 from holdfast.settings import suites_folder
-from holdfast.waiving import waive as write_waiver
 
 POLICY = argument("policy", help="a policy file, or demo, standard, release")
 

@@ -17,7 +17,7 @@ from holdfast.db.jobs import now
 from holdfast.db.tables import BaselineMove, Checkpoint, PolicyText, Remediation
 from holdfast.errors import Conflict, InvalidPlan, NotFound, StaleVersion
 from holdfast.ids import new_id
-from holdfast.policy import Policy
+from holdfast.policy.model import Policy
 
 _Known = TypeVar("_Known", Checkpoint, PolicyText)
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from holdfast.decision.pairs import Pairs
 from holdfast.decision.rule_tests import change_beyond, gap_beyond, level_beyond
-from holdfast.policy import Check, CheckTier
+from holdfast.policy.model import Check, CheckTier
 from holdfast.stats.judged import JudgeRates
 
 Scope = tuple[CheckTier, str | None]  # of a rule: its tier, and its group where it has one

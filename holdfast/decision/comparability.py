@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from holdfast.evidence.file import Evidence, Manifest
-from holdfast.policy import Policy
+from holdfast.policy.model import Policy
 
 SAME_DTYPE = "; set HOLDFAST_DTYPE to one of the two and ask the other side again"
 BY_NAME = "; a policy with `compare: quantisation` measures what quantising the parent changes"

@@ -35,7 +35,7 @@ from holdfast.decision.rule_tests import Answer, rounded
 from holdfast.decision.unpaired import unpaired
 from holdfast.evidence.file import Evidence
 from holdfast.evidence.trial import Measure
-from holdfast.policy import Check, Policy
+from holdfast.policy.model import Check, Policy
 from holdfast.probe import COHERENCE, spec_of
 from holdfast.stats.judged import JudgeRates
 from holdfast.stats.retention import RetentionTest, retention

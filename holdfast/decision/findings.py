@@ -20,7 +20,7 @@ from holdfast.decision.rule_tests import (
     rounded,
     smallest_seen,
 )
-from holdfast.policy import Check, CheckTier, Gap, PerGroup, Policy
+from holdfast.policy.model import Check, CheckTier, Gap, PerGroup, Policy
 from holdfast.stats.judged import JudgeRates
 
 RuleName = Literal["max", "max_regression", "max_incoherent", "per_group", "gap", "min_gain_kept"]

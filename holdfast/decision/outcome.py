@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model
 from holdfast.decision.figures import Figure
 from holdfast.decision.findings import Against, RuleName
 from holdfast.decision.rule_tests import Interval
-from holdfast.policy import CheckTier
+from holdfast.policy.model import CheckTier
 
 Decision = Literal["pass", "fail", "inconclusive"]
 CheckOutcome = Literal["pass", "fail", "inconclusive", "missing", "error", "waived"]

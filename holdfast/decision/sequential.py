@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from holdfast.decision.blindness import level_of
 from holdfast.decision.examination import Files, examine
 from holdfast.decision.findings import Finding
-from holdfast.policy import RETENTION, CheckTier, Policy
+from holdfast.policy.model import RETENTION, CheckTier, Policy
 
 
 def family_sizes(

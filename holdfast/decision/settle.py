@@ -25,7 +25,7 @@ from holdfast.decision.outcome import (
 )
 from holdfast.decision.rule_tests import rounded
 from holdfast.decision.wording import Numbers, explain
-from holdfast.policy import Check, Policy
+from holdfast.policy.model import Check, Policy
 from holdfast.probe import spec_of
 from holdfast.stats.multiplicity import holm
 

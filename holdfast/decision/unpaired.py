@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from holdfast.decision.pairs import Pairs, cut_words, disagreements, stopped_at
 from holdfast.evidence.file import Evidence
-from holdfast.policy import Check
+from holdfast.policy.model import Check
 
 
 def unpaired(

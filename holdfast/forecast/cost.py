@@ -9,8 +9,8 @@ wait for; an accelerator is many times faster, and that is said beside the numbe
 from dataclasses import dataclass
 from pathlib import Path
 
-from holdfast.budget import Limits
-from holdfast.policy import RETENTION, Policy
+from holdfast.policy.budget import Limits
+from holdfast.policy.model import RETENTION, Policy
 from holdfast.probe import MAX_TOKENS, TRACE_TOKENS, WORD_TOKENS, Split, Tier, spec_of
 from holdfast.suites import Choice, LastWord, Pair, Request, Row, Secret, select, suite_for
 from holdfast.variants import TURNS

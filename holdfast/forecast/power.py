@@ -22,7 +22,7 @@ from holdfast.decision.findings import CAPS
 from holdfast.decision.pairs import every_form, incoherent, judged_forms
 from holdfast.decision.settle import without_blind_passes
 from holdfast.evidence.file import Evidence
-from holdfast.policy import Policy
+from holdfast.policy.model import Policy
 from holdfast.probe import ProbeSpec, Tier, spec_of
 from holdfast.stats.power import (
     POWER,

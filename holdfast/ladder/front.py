@@ -13,7 +13,7 @@ from statistics import fmean
 from pydantic import BaseModel
 
 from holdfast.decision.outcome import FROZEN, CheckResult
-from holdfast.policy import RETENTION
+from holdfast.policy.model import RETENTION
 
 
 class Scores(BaseModel):

@@ -17,7 +17,7 @@ from holdfast.decision.pairs import pair_up
 from holdfast.decision.rule_tests import change_test
 from holdfast.decision.settle import settle
 from holdfast.evidence.file import Evidence
-from holdfast.policy import RETENTION, Policy
+from holdfast.policy.model import RETENTION, Policy
 
 FAR = 0.10
 FAR_KEPT = 0.20

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from holdfast.decision.outcome import Decision
 from holdfast.evaluation import Status
 from holdfast.ladder.front import Scores
-from holdfast.policy import Budget, Scalar, TemplateArguments
+from holdfast.policy.model import Budget, Scalar, TemplateArguments
 from holdfast.probe import Split, Tier
 from holdfast.recipe_knobs import (
     Anchor,

@@ -5,7 +5,7 @@ from fastapi import APIRouter, Response
 from holdfast import wire
 from holdfast.db import catalogue
 from holdfast.errors import Conflict, InvalidPolicy, NotBuilt, NotFound
-from holdfast.policy_text import parse_policy
+from holdfast.policy.text import parse_policy
 from service import schemas
 from service.deps import Limit, PolicyWriter, Reader, Reading
 from service.idempotency import KeptRoute, Posting

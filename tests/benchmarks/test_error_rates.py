@@ -14,8 +14,8 @@ from benchmarks.power_picture import draw
 from benchmarks.simulated import ClusteredCase, clusters, flip_shares, looked_at, table_chances
 from holdfast.evidence.file import Evidence, cluster_order, gather
 from holdfast.evidence.trial import Trial, scored, unscored
-from holdfast.policy import Policy
-from holdfast.policy_text import parse_policy
+from holdfast.policy.model import Policy
+from holdfast.policy.text import parse_policy
 from holdfast.stats.betting import betting_p
 from holdfast.stats.paired import exact_p
 from holdfast.stats.sides import Side

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from holdfast.cli import commands
-from holdfast.policy_text import load_policy
+from holdfast.policy.text import load_policy
 from holdfast.stack.embedded import SUBCOMMAND
 from tests.support.command import COMMAND, environment, holdfast
 from tests.support.servers import scratch_folder

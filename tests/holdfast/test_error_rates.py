@@ -12,7 +12,7 @@ import pytest
 
 from holdfast.evidence.file import Evidence
 from holdfast.evidence.trial import Trial
-from holdfast.policy_text import parse_policy
+from holdfast.policy.text import parse_policy
 from holdfast.verdict import decide
 from tests.support.evidence import manifest, trials
 

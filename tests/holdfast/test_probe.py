@@ -3,7 +3,7 @@
 import pytest
 
 from holdfast.errors import InvalidPolicy, UnknownProbe
-from holdfast.policy_text import parse_policy
+from holdfast.policy.text import parse_policy
 from holdfast.probe import CATALOGUE, is_known, spec_of
 
 

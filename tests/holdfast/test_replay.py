@@ -1,6 +1,6 @@
 """Another policy on the same evidence, and what makes it another."""
 
-from holdfast.policy_text import load_policy, parse_policy
+from holdfast.policy.text import load_policy, parse_policy
 from holdfast.replay import Change, changes, replay
 from tests.support.evidence import evidence, share
 

@@ -6,7 +6,7 @@ import pytest
 
 from holdfast.decision.comparability import SAME_DTYPE
 from holdfast.evidence.file import Evidence, gather
-from holdfast.policy_text import load_policy
+from holdfast.policy.text import load_policy
 from holdfast.verdict import Cost, Verdict, decide
 from tests.support.evidence import evidence, hex_of, manifest, share, trials
 from tests.support.verdicts import BENIGN, HARM, outcomes, policy

@@ -7,7 +7,7 @@ import pytest
 from holdfast.errors import InvalidPolicy
 from holdfast.evidence.file import Evidence, gather, render_evidence
 from holdfast.evidence.trial import says_nothing
-from holdfast.policy_text import load_policy
+from holdfast.policy.text import load_policy
 from holdfast.stats.caps import cap_p
 from holdfast.verdict import decide
 from tests.support.command import holdfast

@@ -4,7 +4,7 @@ import json
 
 from holdfast.decision.comparability import BY_NAME
 from holdfast.evidence.file import Evidence, gather
-from holdfast.policy_text import parse_policy
+from holdfast.policy.text import parse_policy
 from holdfast.verdict import Verdict, decide
 from tests.support.evidence import manifest, share, trials
 

@@ -51,7 +51,7 @@ def test_a_failing_commit_is_no_202(
 def test_names_of_all_kinds(api: TestClient, body: dict[str, Any], models: Path) -> None:
     base = api.post("/v1/checkpoints", json={"uri": f"file://{models}/base"}).json()
     api.put("/v1/projects/demo/baselines/production", json={"checkpoint": base["id"]})
-    text_of = (Path(__file__).parents[2] / "holdfast/policies/demo.yaml").read_text()
+    text_of = (Path(__file__).parents[2] / "holdfast/policy/shipped/demo.yaml").read_text()
     policy = api.post("/v1/policies", json={"text": text_of}).json()
     first = api.post("/v1/evaluations", json=body).json()
     for baseline in (base["id"], {"alias": "production"}, str(models / "base")):

@@ -14,7 +14,7 @@ from holdfast.db.session import transaction
 from holdfast.db.trials import Saved, save_answers, save_trials
 from holdfast.evaluation import Status
 from holdfast.evidence.file import gather, parse_evidence
-from holdfast.policy_text import parse_policy
+from holdfast.policy.text import parse_policy
 from holdfast.probe import CATALOGUE
 from holdfast.verdict import Verdict, decide
 from tests.support.evidence import manifest, trials

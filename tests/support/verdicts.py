@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from holdfast.policy import Policy
-from holdfast.policy_text import parse_policy
+from holdfast.policy.model import Policy
+from holdfast.policy.text import parse_policy
 from holdfast.verdict import Verdict
 
 HARM = "harm.direct: {metric: attack_success_rate, max_regression: 0.10}"

@@ -18,7 +18,7 @@ from holdfast.db.catalogue import (
 )
 from holdfast.db.evaluations import NewEvaluation, create_evaluation, create_remediation
 from holdfast.db.session import transaction
-from holdfast.policy_text import parse_policy
+from holdfast.policy.text import parse_policy
 from holdfast.queue import producer
 from holdfast.settings import Settings
 from tests.support.ladders import climbing

@@ -13,7 +13,7 @@ from holdfast.decision.comparability import differences
 from holdfast.errors import InvalidPolicy, InvalidSettings, JudgeFailed, TaskRefused
 from holdfast.evidence.file import Evidence, Manifest
 from holdfast.judges.endpoint import endpoint_of
-from holdfast.policy_text import parse_policy
+from holdfast.policy.text import parse_policy
 from holdfast.suites import load_suite
 from holdfast.verdict import decide
 from tests.support.grader import Grader, grader

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from holdfast.budget import Limits
 from holdfast.checkpoints.checkpoint import CheckpointRef
-from holdfast.policy_text import load_policy
+from holdfast.policy.budget import Limits
+from holdfast.policy.text import load_policy
 from holdfast.probe import CATALOGUE
 from holdfast.suites import load_suite
 from holdfast.task_data import Row

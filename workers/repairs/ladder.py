@@ -18,8 +18,8 @@ from holdfast.db.evaluations import (
 from holdfast.db.tables import Evaluation, PolicyText, Remediation
 from holdfast.ladder.rungs import AUTO
 from holdfast.ladder.steps import DECISIVE, RACE_ITEMS
-from holdfast.policy import Policy
-from holdfast.policy_text import parse_policy
+from holdfast.policy.model import Policy
+from holdfast.policy.text import parse_policy
 from holdfast.verdict import Verdict
 
 

@@ -6,7 +6,7 @@ import pytest
 from holdfast.cli import main
 from holdfast.evidence.file import render_evidence
 from holdfast.gate import gate
-from holdfast.policy_text import load_policy, parse_policy
+from holdfast.policy.text import load_policy, parse_policy
 from tests.support.command import document, foreign_packages, holdfast
 from tests.support.evidence import evidence, share
 

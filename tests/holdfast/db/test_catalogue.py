@@ -16,7 +16,7 @@ from holdfast.db.evaluations import (
 )
 from holdfast.db.session import transaction
 from holdfast.errors import Conflict, InvalidPlan, NotFound, StaleVersion
-from holdfast.policy_text import load_policy
+from holdfast.policy.text import load_policy
 from tests.support.folders import write_checkpoint
 
 

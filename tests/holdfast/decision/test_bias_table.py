@@ -5,7 +5,7 @@ import pytest
 from holdfast.decision.bias_table import bias_table
 from holdfast.evidence.file import Evidence, gather, parse_evidence, render_evidence
 from holdfast.evidence.trial import Measure, scored, unscored
-from holdfast.policy_text import parse_policy
+from holdfast.policy.text import parse_policy
 from holdfast.report.render import render
 from holdfast.verdict import Verdict, decide
 from tests.support.evidence import manifest

@@ -9,7 +9,7 @@ import pytest
 from holdfast.decision.examination import Files
 from holdfast.decision.sequential import family_sizes, shown
 from holdfast.evidence.file import Evidence, gather, render_evidence
-from holdfast.policy_text import load_policy
+from holdfast.policy.text import load_policy
 from holdfast.stats.paired import exact_p
 from holdfast.verdict import Verdict, decide
 from tests.support.command import holdfast

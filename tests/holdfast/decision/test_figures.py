@@ -10,7 +10,7 @@ from holdfast.decision.figures import Figure, variant_figures, worst_of_k
 from holdfast.decision.pairs import Pairs, pair_up
 from holdfast.evidence.file import gather
 from holdfast.evidence.trial import Trial, scored, unscored
-from holdfast.policy_text import parse_policy
+from holdfast.policy.text import parse_policy
 from tests.support.evidence import manifest
 
 PROBE = "harm.jailbreak"

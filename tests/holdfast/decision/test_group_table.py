@@ -5,7 +5,7 @@ import pytest
 from holdfast.decision.group_table import group_table
 from holdfast.decision.pairs import Pair, Pairs, pair_up
 from holdfast.evidence.file import gather
-from holdfast.policy_text import parse_policy
+from holdfast.policy.text import parse_policy
 from holdfast.report.render import render
 from holdfast.verdict import Verdict, decide
 from tests.support.evidence import manifest, share, trials

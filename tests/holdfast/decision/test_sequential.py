@@ -9,8 +9,8 @@ from holdfast.decision.examination import Files
 from holdfast.decision.sequential import family_sizes, shown
 from holdfast.evidence.file import Evidence, cluster_order, gather
 from holdfast.evidence.trial import Trial, scored
-from holdfast.policy import Policy
-from holdfast.policy_text import parse_policy
+from holdfast.policy.model import Policy
+from holdfast.policy.text import parse_policy
 from holdfast.stats.betting import betting_p
 from holdfast.verdict import decide
 from tests.support.evidence import manifest, trials

@@ -4,7 +4,7 @@ import pytest
 
 from holdfast.errors import InvalidSuite
 from holdfast.forecast.power import FLIPS, lint
-from holdfast.policy_text import load_policy, parse_policy
+from holdfast.policy.text import load_policy, parse_policy
 from tests.support.evidence import evidence, share
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from holdfast.decision.examination import Files
 from holdfast.ladder.hopeless import hopeless
-from holdfast.policy_text import parse_policy
+from holdfast.policy.text import parse_policy
 from tests.support.evidence import evidence, losses, share
 
 POLICY = parse_policy(

@@ -4,14 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.holdfast.test_policy import HARM, policy_text
 
 from holdfast.errors import InvalidPolicy
 from holdfast.evidence.file import Evidence, parse_evidence, render_evidence
 from holdfast.evidence.thinking import Thinking
 from holdfast.models.reasoning import MARKS, marks_of, named_tokens
-from holdfast.policy_text import parse_policy
+from holdfast.policy.text import parse_policy
 from holdfast.verdict import Verdict, decide
-from tests.holdfast.test_policy import HARM, policy_text
 from tests.support.evidence import evidence, manifest, share
 
 THINK = next(marks for marks in MARKS if marks.opening == "<think>")

@@ -7,7 +7,7 @@ import pytest
 
 from holdfast.evidence.file import Evidence, gather
 from holdfast.evidence.trial import scored, unscored
-from holdfast.policy_text import parse_policy
+from holdfast.policy.text import parse_policy
 from holdfast.readings.noise import noise_between
 from holdfast.report.beside import WORST, Beside, Flip, Worst, beside, text_of, worst_flips
 from holdfast.report.render import render

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from holdfast.errors import CallerError, NotBuilt
 from holdfast.evidence.file import Evidence, gather
 from holdfast.evidence.trial import scored
-from holdfast.policy import Policy
-from holdfast.policy_text import parse_policy
+from holdfast.policy.model import Policy
+from holdfast.policy.text import parse_policy
 from holdfast.report.render import RENDERERS, render
 from holdfast.verdict import EXIT_CODES, Verdict, decide
 from tests.support.evidence import evidence, manifest, share, trials

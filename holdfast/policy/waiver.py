@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 
 from holdfast.errors import InvalidPolicy
-from holdfast.policy import Policy, Waiver
-from holdfast.policy_text import parse_policy
+from holdfast.policy.model import Policy, Waiver
+from holdfast.policy.text import parse_policy
 
 HEADING = "waivers:"
 

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdfast.budget import LIMITS, Limits, Spent, exhausted, limits_of
 from holdfast.errors import InvalidPolicy
 from holdfast.evidence.file import Evidence, gather
 from holdfast.evidence.trial import scored, unscored
 from holdfast.forecast.cost import Cost, beyond, estimate
-from holdfast.policy_text import load_policy, parse_policy
+from holdfast.policy.budget import LIMITS, Limits, Spent, exhausted, limits_of
+from holdfast.policy.text import load_policy, parse_policy
 from holdfast.probe import Tier
 from holdfast.verdict import decide
 from tests.support.evidence import manifest

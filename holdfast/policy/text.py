@@ -10,11 +10,11 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from holdfast.errors import InvalidPolicy, NotBuilt, UnknownProbe
-from holdfast.policy import RETENTION, Check, NamedJudge, Policy
+from holdfast.policy.model import RETENTION, Check, NamedJudge, Policy
+from holdfast.policy.strict_yaml import parse_mapping
 from holdfast.probe import spec_of
-from holdfast.strict_yaml import parse_mapping
 
-SHIPPED = Path(__file__).parent / "policies"
+SHIPPED = Path(__file__).parent / "shipped"
 
 
 def parse_policy(text: str, *, source: str) -> Policy:

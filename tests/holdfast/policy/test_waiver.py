@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import InvalidPolicy
-from holdfast.policy import Waiver
-from holdfast.waiving import waive
+from holdfast.policy.model import Waiver
+from holdfast.policy.waiver import waive
 
 TEXT = """\
 # what ships must show

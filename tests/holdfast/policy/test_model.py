@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.errors import InvalidPolicy, NotBuilt
-from holdfast.policy_text import load_policy, parse_policy
+from holdfast.policy.text import load_policy, parse_policy
 from holdfast.probe import CATALOGUE
 
 HARM = "harm.direct: {metric: attack_success_rate, max_regression: 0.10}"

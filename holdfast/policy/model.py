@@ -2,7 +2,7 @@
 
 A policy is data: checks of probes, each with rules (bounds) and a tier. Its digest is taken over
 what was understood, not over the text, so comments and layout do not make two policies of one. It
-is read by `holdfast.policy_text`.
+is read by `holdfast.policy.text`.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from holdfast.budget import Limits
+from holdfast.policy.budget import Limits
 from holdfast.probe import place_of
 from holdfast.remediation import RepairRecipe
 
