@@ -3,8 +3,8 @@
 A table of pairs is (worse, better) of n: ok -> bad and bad -> ok. Every decider answers the pass
 question, "the change is below the margin"; the fail question is the same one with the roles
 exchanged and the margin negated. `TABLES` decide counts of single items, `ROWS` clusters. Ours call
-the functions that the verdict calls (`change_test` of holdfast/decision/rule_tests.py); nothing is
-rewritten here. The peers, each at its usual nominal level:
+the functions that the verdict calls (`change_test` of holdfast/verdict/checks/rule_tests.py);
+nothing is rewritten here. The peers, each at its usual nominal level:
 
 - Wald: z of the paired difference by its own estimated variance;
 - Tango: asymptotic score of the paired difference (Tango 1998);

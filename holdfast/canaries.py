@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from holdfast.decision.outcome import Decision
+from holdfast.verdict.outcome import Decision
 
 POLICY = """\
 version: 1

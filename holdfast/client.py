@@ -20,7 +20,7 @@ from holdfast import errors, wire
 from holdfast.evaluation import FINISHED
 from holdfast.problem_replies import as_error, backoff, retry_after, worth_another_try
 from holdfast.settings import Settings
-from holdfast.verdict import Verdict
+from holdfast.verdict.decide import Verdict
 
 TRIES = 4
 TIMEOUT = httpx.Timeout(10.0, read=60.0)  # hashing a checkpoint happens inside the request

@@ -17,7 +17,6 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from holdfast import verdict
 from holdfast.cli import commands
 from holdfast.cli.doctor import Finding
 from holdfast.db.tables import Row
@@ -33,10 +32,11 @@ from holdfast.readings import noise
 from holdfast.readings.chain import Chain
 from holdfast.readings.comparison import Comparison, ProbeChange
 from holdfast.remediation import Plan
-from holdfast.replay import Change
 from holdfast.scopes import SCOPES
 from holdfast.settings import Settings
 from holdfast.suites import BUILT_IN
+from holdfast.verdict.decide import decide as verdict
+from holdfast.verdict.replay import Change
 from service import problems
 from service.app import ROUTERS
 from workers.engine import Backend, Completion, Continuation, Message, Sampling, Score

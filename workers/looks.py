@@ -9,9 +9,9 @@ worker that takes over finds the same ones.
 from collections.abc import Iterator, Mapping
 from math import ceil
 
-from holdfast.decision.examination import Files
-from holdfast.decision.sequential import family_sizes, shown
 from holdfast.evidence.file import Evidence, cluster_order
+from holdfast.verdict.checks.examination import Files
+from holdfast.verdict.sequential import family_sizes, shown
 from workers.case import Case
 from workers.probes.question import Question
 

@@ -20,11 +20,11 @@ from holdfast.db.evaluations import (
     origin_of,
 )
 from holdfast.db.session import after_commit, reading, transaction
-from holdfast.decision.outcome import Cost
 from holdfast.evaluation import Status
 from holdfast.evidence.file import Manifest
 from holdfast.queue import hint
-from holdfast.verdict import Verdict, decide
+from holdfast.verdict.decide import Verdict, decide
+from holdfast.verdict.outcome import Cost
 from workers.asking import run_probe
 from workers.case import Case, load_case
 from workers.drift import measure_drift

@@ -15,7 +15,7 @@ from demo.summary import Gated
 from holdfast import wire
 from holdfast.client import Client
 from holdfast.remediation import Mix, Plan
-from holdfast.verdict import Verdict
+from holdfast.verdict.decide import Verdict
 
 if TYPE_CHECKING:
     from demo.__main__ import Demo

@@ -12,7 +12,7 @@ from demo.stack import verdict_of
 from holdfast.client import Client
 from holdfast.evidence.file import Evidence, read_evidence
 from holdfast.settings import Settings
-from holdfast.verdict import Verdict
+from holdfast.verdict.decide import Verdict
 
 RETENTION = "task.retention"
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def gate(options: argparse.Namespace) -> int:
     """Judge two evidence files under a policy."""
     from holdfast.evidence.file import read_evidence
-    from holdfast.gate import gate as decide_files
+    from holdfast.verdict.gate import gate as decide_files
 
     report_targets(options)
     verdict = decide_files(

@@ -36,7 +36,7 @@ from holdfast.policy.model import Policy, PolicyRecipe
 from holdfast.policy.text import load_policy, parse_policy
 from holdfast.probe import Split, Tier
 from holdfast.settings import suites_folder
-from holdfast.verdict import Verdict
+from holdfast.verdict.decide import Verdict
 
 
 def submit(options: argparse.Namespace) -> int:

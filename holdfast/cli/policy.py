@@ -18,9 +18,9 @@ from holdfast.policy.model import Policy, Waiver
 from holdfast.policy.text import load_policy
 from holdfast.policy.waiver import waive as write_waiver
 from holdfast.probe import Tier
-from holdfast.replay import changes
-from holdfast.replay import replay as judge_again
 from holdfast.settings import suites_folder
+from holdfast.verdict.replay import changes
+from holdfast.verdict.replay import replay as judge_again
 
 POLICY = argument("policy", help="a policy file, or demo, standard, release")
 

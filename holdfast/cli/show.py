@@ -22,7 +22,7 @@ from holdfast.readings.noise import find_noise
 from holdfast.report.beside import Beside, beside
 from holdfast.report.render import NAMES_FLIPS, RENDERERS, render
 from holdfast.settings import data_folder
-from holdfast.verdict import Verdict
+from holdfast.verdict.decide import Verdict
 from holdfast.wire import Event
 
 REPORTS: Argument = argument(

@@ -14,7 +14,7 @@ from holdfast.cli.show import ProgressView
 from holdfast.client import Client
 from holdfast.errors import CallerError, HarnessError, HoldfastError, Unreachable
 from holdfast.evaluation import Status
-from holdfast.verdict import Verdict
+from holdfast.verdict.decide import Verdict
 
 PATIENCE_SECONDS = 120.0
 AGAIN_SECONDS = 2.0

@@ -25,7 +25,7 @@ from holdfast.client import Client
 from holdfast.connect import connect
 from holdfast.errors import CheckpointRefused, HarnessError
 from holdfast.settings import read_settings
-from holdfast.verdict import Verdict
+from holdfast.verdict.decide import Verdict
 
 NOT_OF_THE_MODEL = frozenset({"trainer_state.json"})
 SEVERITY = (0, 3, 2, 4, 1)  # exit codes from the least to the worst: nothing later hides a fail

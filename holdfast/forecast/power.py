@@ -17,10 +17,6 @@ from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 
-from holdfast.decision.examination import Files, examine, judge_rates
-from holdfast.decision.findings import CAPS
-from holdfast.decision.pairs import every_form, incoherent, judged_forms
-from holdfast.decision.settle import without_blind_passes
 from holdfast.evidence.file import Evidence
 from holdfast.policy.model import Policy
 from holdfast.probe import ProbeSpec, Tier, spec_of
@@ -32,6 +28,10 @@ from holdfast.stats.power import (
     n_to_decide,
 )
 from holdfast.suites import select, suite_for
+from holdfast.verdict.checks.examination import Files, examine, judge_rates
+from holdfast.verdict.checks.findings import CAPS
+from holdfast.verdict.checks.pairs import every_form, incoherent, judged_forms
+from holdfast.verdict.settle import without_blind_passes
 
 FLIPS = (0.06, 0.10, 0.20)
 EXPECTED = FLIPS[1]  # the share of flips that the warnings speak of

@@ -20,10 +20,10 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from holdfast import wire
 from holdfast.client import Client
 from holdfast.connect import connect, trusted
-from holdfast.decision.outcome import Decision
 from holdfast.errors import CheckpointRefused, HoldfastError
 from holdfast.evaluation import FINISHED
-from holdfast.verdict import Verdict
+from holdfast.verdict.decide import Verdict
+from holdfast.verdict.outcome import Decision
 
 FIRST_STEPS = frozenset({1, 2, 4, 8, 16})
 POLL_SECONDS = 5.0

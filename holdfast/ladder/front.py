@@ -12,8 +12,8 @@ from statistics import fmean
 
 from pydantic import BaseModel
 
-from holdfast.decision.outcome import FROZEN, CheckResult
 from holdfast.policy.model import RETENTION
+from holdfast.verdict.outcome import FROZEN, CheckResult
 
 
 class Scores(BaseModel):

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from holdfast.decision.examination import Files, examine
-from holdfast.decision.pairs import pair_up
-from holdfast.decision.rule_tests import change_test
-from holdfast.decision.settle import settle
 from holdfast.evidence.file import Evidence
 from holdfast.policy.model import RETENTION, Policy
+from holdfast.verdict.checks.examination import Files, examine
+from holdfast.verdict.checks.pairs import pair_up
+from holdfast.verdict.checks.rule_tests import change_test
+from holdfast.verdict.settle import settle
 
 FAR = 0.10
 FAR_KEPT = 0.20

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from holdfast.decision.outcome import Decision
 from holdfast.probe import Split
+from holdfast.verdict.outcome import Decision
 
 AUTO = "auto"
 

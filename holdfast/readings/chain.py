@@ -12,17 +12,17 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from holdfast.decision.comparability import differences
-from holdfast.decision.findings import change
-from holdfast.decision.group_table import GroupTable, group_table
-from holdfast.decision.outcome import FROZEN, GroupSpread
-from holdfast.decision.pairs import disagreements, pair_up, stopped_at
-from holdfast.decision.rule_tests import Interval, change_test, rounded
-from holdfast.decision.settle import forgotten, spread_between
 from holdfast.errors import InvalidEvidence
 from holdfast.evidence.file import OPPONENT, Evidence, Manifest
 from holdfast.probe import is_known, place_of, spec_of
 from holdfast.stats.forgetting import order_effect
+from holdfast.verdict.checks.findings import change
+from holdfast.verdict.checks.group_table import GroupTable, group_table
+from holdfast.verdict.checks.pairs import disagreements, pair_up, stopped_at
+from holdfast.verdict.checks.rule_tests import Interval, change_test, rounded
+from holdfast.verdict.comparability import differences
+from holdfast.verdict.outcome import FROZEN, GroupSpread
+from holdfast.verdict.settle import forgotten, spread_between
 
 ALPHA = 0.05  # of each end of the intervals
 

@@ -6,9 +6,9 @@ covers. Files that are not comparable are still shown, with what differs said fi
 
 from dataclasses import dataclass
 
-from holdfast.decision.comparability import differences
-from holdfast.decision.pairs import Pair, pair_up
 from holdfast.evidence.file import Evidence
+from holdfast.verdict.checks.pairs import Pair, pair_up
+from holdfast.verdict.comparability import differences
 
 
 @dataclass(frozen=True, slots=True)

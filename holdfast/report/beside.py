@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from holdfast.decision.pairs import Pair, every_form
 from holdfast.evidence.file import Evidence
 from holdfast.probe import spec_of
 from holdfast.readings.noise import Floor, Noise
+from holdfast.verdict.checks.pairs import Pair, every_form
 
 WORST = 10  # flips of one check that a report names
 

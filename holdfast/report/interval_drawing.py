@@ -5,10 +5,10 @@ see it. The noise floor is the share of answers that move when nothing changed, 
 sides of zero.
 """
 
-from holdfast.decision.outcome import CheckResult
 from holdfast.readings.noise import Floor
 from holdfast.report.escapes import for_html
 from holdfast.report.numbers import interval_of, number
+from holdfast.verdict.outcome import CheckResult
 
 WIDTH, MIDDLE = 176, 12  # of the drawing, in its own units
 ROOM = 0.08  # of the scale, left free on both ends

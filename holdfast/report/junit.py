@@ -9,9 +9,9 @@ policy that asked nothing) is green only because no rule is red.
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
-from holdfast.decision.outcome import CheckResult
 from holdfast.report.escapes import for_xml
-from holdfast.verdict import Verdict
+from holdfast.verdict.decide import Verdict
+from holdfast.verdict.outcome import CheckResult
 
 
 @dataclass(frozen=True, slots=True)

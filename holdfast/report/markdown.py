@@ -5,12 +5,12 @@ No model text, unless somebody who may read it asked for that of the worst flips
 
 from collections.abc import Iterator, Sequence
 
-from holdfast.decision.outcome import CheckResult
 from holdfast.readings.noise import in_words
 from holdfast.report.beside import Beside, Worst
 from holdfast.report.escapes import for_markdown
 from holdfast.report.numbers import bias_of, change_of, interval_of, margin_of, number, spread_of
-from holdfast.verdict import Verdict
+from holdfast.verdict.decide import Verdict
+from holdfast.verdict.outcome import CheckResult
 
 HEADER = (
     "Check",

@@ -1,6 +1,6 @@
 """Numbers of a verdict as people read them, the same in every format."""
 
-from holdfast.decision.outcome import CheckResult, GroupSpread
+from holdfast.verdict.outcome import CheckResult, GroupSpread
 
 NONE = "-"
 

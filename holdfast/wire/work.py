@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from holdfast.decision.outcome import Decision
 from holdfast.evaluation import Status
 from holdfast.ladder.front import Scores
 from holdfast.policy.model import Budget, Scalar, TemplateArguments
@@ -22,6 +21,7 @@ from holdfast.recipe_knobs import (
     SystemTurn,
 )
 from holdfast.remediation import Lora, Mix, Reduction, Watching
+from holdfast.verdict.outcome import Decision
 from holdfast.wire.body import (
     CheckpointId,
     EvaluationId,

@@ -12,9 +12,9 @@ from holdfast.db import browse
 from holdfast.db.evaluations import get_evaluation, get_job
 from holdfast.db.tables import Evaluation, TrialRow
 from holdfast.db.trials import find_answers
-from holdfast.decision.outcome import CheckResult
 from holdfast.errors import Forbidden, NotFound
-from holdfast.verdict import Verdict
+from holdfast.verdict.decide import Verdict
+from holdfast.verdict.outcome import CheckResult
 from service import schemas
 from service.artifacts import ARTIFACTS, render_artifact
 from service.deps import Limit, Reader, Reading, require_scopes

@@ -19,7 +19,7 @@ from holdfast.policy.text import parse_policy
 from holdfast.stats.betting import betting_p
 from holdfast.stats.paired import exact_p
 from holdfast.stats.sides import Side
-from holdfast.verdict import decide
+from holdfast.verdict.decide import decide
 from tests.support.evidence import manifest
 
 PROBE = "harm.direct"

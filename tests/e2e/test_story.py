@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from holdfast import wire
-from holdfast.gate import gate
 from holdfast.task_data import held_out
+from holdfast.verdict.gate import gate
 from tests.support.fleet import Fleet, eventually
 from tests.support.tiny_llama import build_tiny_llama
 

@@ -16,7 +16,7 @@ from holdfast.evaluation import Status
 from holdfast.evidence.file import gather, parse_evidence
 from holdfast.policy.text import parse_policy
 from holdfast.probe import CATALOGUE
-from holdfast.verdict import Verdict, decide
+from holdfast.verdict.decide import Verdict, decide
 from tests.support.evidence import manifest, trials
 
 POLICY = """

@@ -9,13 +9,13 @@ from holdfast.db import jobs
 from holdfast.db.evaluations import get_evaluation
 from holdfast.db.session import reading
 from holdfast.db.trials import read_back
-from holdfast.decision.comparability import differences
 from holdfast.errors import InvalidPolicy, InvalidSettings, JudgeFailed, TaskRefused
 from holdfast.evidence.file import Evidence, Manifest
 from holdfast.judges.endpoint import endpoint_of
 from holdfast.policy.text import parse_policy
 from holdfast.suites import load_suite
-from holdfast.verdict import decide
+from holdfast.verdict.comparability import differences
+from holdfast.verdict.decide import decide
 from tests.support.grader import Grader, grader
 from tests.support.harness_tasks import write_tasks
 from workers.harness.child import plan_task

@@ -22,7 +22,7 @@ from holdfast.errors import (
 from holdfast.evidence.file import Manifest
 from holdfast.suites import load_suite
 from holdfast.task_data import digest_of
-from holdfast.verdict import decide
+from holdfast.verdict.decide import decide
 from tests.support.evaluations import ITEMS, counts, harm, verdict_of
 from workers.case import load_case
 from workers.pipeline import evaluate

@@ -11,11 +11,11 @@ from holdfast.db import jobs
 from holdfast.db.evaluations import get_evaluation
 from holdfast.db.session import reading
 from holdfast.db.trials import read_back
-from holdfast.decision.comparability import differences
 from holdfast.evidence.file import Evidence, Manifest
 from holdfast.judges.endpoint import EndpointJudge, endpoint_of
 from holdfast.settings import Settings
-from holdfast.verdict import Verdict
+from holdfast.verdict.comparability import differences
+from holdfast.verdict.decide import Verdict
 from tests.support.grader import Grader, grader
 from tests.support.stack import scripted_checkpoint
 from workers.inference.scripted import REFUSAL

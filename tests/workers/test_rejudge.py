@@ -12,7 +12,6 @@ from holdfast.db.evaluations import get_evaluation
 from holdfast.db.session import reading, transaction
 from holdfast.db.tables import Answer
 from holdfast.db.trials import read_back
-from holdfast.decision.comparability import differences
 from holdfast.errors import InvalidSuite, NotFound
 from holdfast.evidence.file import Evidence, Manifest, read_evidence
 from holdfast.judges import JUDGES
@@ -20,6 +19,7 @@ from holdfast.judges.judgement import Judgement
 from holdfast.judges.refusal import judge_refusal
 from holdfast.rejudge import NewJudge, rejudge
 from holdfast.suites import load_suite
+from holdfast.verdict.comparability import differences
 from tests.support.grader import grader
 from tests.support.stack import scripted_checkpoint
 from workers.pipeline import evaluate

@@ -13,9 +13,9 @@ length (Dubois et al. 2024), so every answer's is noted beside its trial.
 
 from collections.abc import Sequence
 
-from holdfast.decision.figures import CHARACTERS
 from holdfast.evidence.trial import Measure
 from holdfast.suites import Request
+from holdfast.verdict.checks.figures import CHARACTERS
 from workers.probes.question import Answer, Generate, Question, chat
 
 NAME = "quality.winrate"

@@ -11,8 +11,8 @@ from holdfast.db import jobs
 from holdfast.db.evaluations import get_evaluation
 from holdfast.db.session import reading, transaction
 from holdfast.db.trials import saved_items
-from holdfast.decision.examination import Files
 from holdfast.ladder.hopeless import hopeless, resisting
+from holdfast.verdict.checks.examination import Files
 from workers.asking import cut, run_probe
 from workers.case import Case, Race
 from workers.gathered import evidence_of, manifests_of

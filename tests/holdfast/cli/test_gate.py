@@ -5,8 +5,8 @@ import pytest
 
 from holdfast.cli import main
 from holdfast.evidence.file import render_evidence
-from holdfast.gate import gate
 from holdfast.policy.text import load_policy, parse_policy
+from holdfast.verdict.gate import gate
 from tests.support.command import document, foreign_packages, holdfast
 from tests.support.evidence import evidence, share
 

@@ -17,7 +17,7 @@ from holdfast.errors import (
     Unauthorized,
     Unreachable,
 )
-from holdfast.verdict import EXIT_CODES
+from holdfast.verdict.decide import EXIT_CODES
 
 BUILT = {
     *("check", "up", "serve", "worker", "sweep", "migrate", "submit", "wait", "verdict", "gate"),

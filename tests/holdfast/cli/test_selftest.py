@@ -7,7 +7,7 @@ import pytest
 from holdfast.canaries import CANARIES, Canary
 from holdfast.cli.selftest import _row
 from holdfast.policy.text import parse_policy
-from holdfast.verdict import decide
+from holdfast.verdict.decide import decide
 from tests.support.command import document, holdfast
 from tests.support.evidence import evidence, share
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from holdfast.decision.examination import Files
 from holdfast.ladder.hopeless import hopeless
 from holdfast.policy.text import parse_policy
+from holdfast.verdict.checks.examination import Files
 from tests.support.evidence import evidence, losses, share
 
 POLICY = parse_policy(

@@ -13,7 +13,7 @@ from holdfast.forecast.cost import Cost, beyond, estimate
 from holdfast.policy.budget import LIMITS, Limits, Spent, exhausted, limits_of
 from holdfast.policy.text import load_policy, parse_policy
 from holdfast.probe import Tier
-from holdfast.verdict import decide
+from holdfast.verdict.decide import decide
 from tests.support.evidence import manifest
 
 HARM = "  harm.direct: {metric: attack_success_rate, max_regression: 0.10}\n"

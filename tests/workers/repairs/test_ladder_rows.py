@@ -11,11 +11,11 @@ from holdfast.db.evaluations import create_remediation, get_evaluation, get_job,
 from holdfast.db.session import reading, transaction
 from holdfast.db.tables import Evaluation, Job, Remediation
 from holdfast.db.tries import Attempt
-from holdfast.decision.outcome import Cost
 from holdfast.evaluation import DEADLINE_SECONDS
 from holdfast.evidence.file import Evidence
 from holdfast.ladder.rungs import Asked
-from holdfast.verdict import decide
+from holdfast.verdict.decide import decide
+from holdfast.verdict.outcome import Cost
 from tests.support.evaluations import harm
 from tests.support.evidence import evidence, share
 from tests.support.verdicts import BENIGN, HARM, policy

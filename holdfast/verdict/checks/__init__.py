@@ -1,0 +1,1 @@
+"""One check of a policy on two files of evidence: pairs, tests, findings and figures."""

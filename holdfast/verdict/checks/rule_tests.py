@@ -1,0 +1,192 @@
+"""Which pair of tests answers a rule on these pairs, and the interval that inverts them.
+
+Binary badness with one item a cluster has exact tests; everything else goes to the betting test on
+cluster means. Lost pairs enter at their worst for either answer (see `pairs`).
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil
+
+from scipy.special import ndtri
+
+from holdfast.stats.betting import betting_bound, betting_p
+from holdfast.stats.caps import cap_p, rate_bounds
+from holdfast.stats.groups import gap_p
+from holdfast.stats.intervals import mean_interval, paired_interval
+from holdfast.stats.judged import JudgeRates, judged_bounds, judged_p
+from holdfast.stats.paired import exact_p
+from holdfast.stats.power import POWER, Method, mde
+from holdfast.stats.sides import FloatArray
+from holdfast.verdict.checks.pairs import Pairs
+
+Interval = tuple[float, float]
+
+WORSE, UNCHANGED, BETTER = 1.0, 0.0, -1.0  # what a lost pair is taken for
+DIGITS = 10  # significant ones that are kept: the last bits of a machine must decide nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Shown within the margin, shown beyond it, and the margins that neither refutes at alpha."""
+
+    p_pass: float
+    p_fail: float
+    ci: Interval | None
+
+
+def change_test(pairs: Pairs, margin: float, alpha: float) -> Answer:
+    """`max_regression`: the mean change of badness against a margin.
+
+    Nobody knows of which cluster an unseen pair is. Where all clusters that are left have one item,
+    those with several may be what was left out, so then both tests have to show it.
+    """
+    if not pairs.exact:
+        return _by_betting(pairs, margin, alpha)
+    counted = _by_counts(pairs, margin, alpha)
+    return _weaker(counted, _by_betting(pairs, margin, alpha)) if pairs.unseen else counted
+
+
+def change_beyond(pairs: Pairs, margin: float) -> float:
+    """The p of `change_test` that shows a change beyond the margin, without the rest of it."""
+    if not pairs.exact:
+        return rounded(_bet_beyond(pairs, margin))
+    counted = _counted_beyond(pairs, margin)
+    return rounded(max(counted, _bet_beyond(pairs, margin)) if pairs.unseen else counted)
+
+
+def _bet_beyond(pairs: Pairs, margin: float) -> float:
+    return betting_p(pairs.changes(lost=UNCHANGED), (margin + 1) / 2, side="fail")
+
+
+def _counted_beyond(pairs: Pairs, margin: float) -> float:
+    return exact_p(*pairs.flips(), pairs.n, margin, side="fail")
+
+
+def _by_betting(pairs: Pairs, margin: float, alpha: float) -> Answer:
+    harsh, mild = pairs.changes(lost=WORSE), pairs.changes(lost=UNCHANGED)
+    return _rounded(
+        betting_p(harsh, (margin + 1) / 2, side="pass"),
+        _bet_beyond(pairs, margin),
+        2 * betting_bound(mild, alpha, side="lower") - 1,
+        2 * betting_bound(harsh, alpha, side="upper") - 1,
+    )
+
+
+def _by_counts(pairs: Pairs, margin: float, alpha: float) -> Answer:
+    (worse, better), lost, n = pairs.flips(), pairs.lost, pairs.n
+    return _rounded(
+        exact_p(worse + lost, better, n, margin, side="pass"),
+        _counted_beyond(pairs, margin),
+        paired_interval(worse, better, n, alpha)[0],
+        paired_interval(worse + lost, better, n, alpha)[1],
+    )
+
+
+def _weaker(one: Answer, other: Answer) -> Answer:
+    """What both of two tests show."""
+    assert one.ci is not None and other.ci is not None  # noqa: S101, PT018
+    ci = min(one.ci[0], other.ci[0]), max(one.ci[1], other.ci[1])
+    return Answer(max(one.p_pass, other.p_pass), max(one.p_fail, other.p_fail), ci)
+
+
+def level_test(pairs: Pairs, cap: float, alpha: float, judge: JudgeRates | None = None) -> Answer:
+    """`max`: the candidate's own rate against a cap; with `judge`, the rate behind its labels."""
+    harsh, mild = pairs.levels(lost=WORSE), pairs.levels(lost=UNCHANGED)
+    at_most, at_least, n = _whole(harsh), _whole(mild), pairs.n
+
+    def within(rate: float) -> float:
+        if pairs.exact:
+            return cap_p(at_most, n, rate, side="pass")
+        return betting_p(harsh, rate, side="pass")
+
+    def bounds(level: float) -> Interval:
+        if pairs.exact:
+            return rate_bounds(at_least, n, level)[0], rate_bounds(at_most, n, level)[1]
+        return mean_interval(mild, level)[0], mean_interval(harsh, level)[1]
+
+    if judge is None:
+        return _rounded(within(cap), level_beyond(pairs, cap), *bounds(alpha))
+    return _rounded(
+        judged_p(within, cap, judge, side="pass"),
+        level_beyond(pairs, cap, judge),
+        *judged_bounds(bounds, judge, alpha),
+    )
+
+
+def level_beyond(pairs: Pairs, cap: float, judge: JudgeRates | None = None) -> float:
+    """The p of `level_test` that shows a rate above the cap, without the rest of it."""
+    mild = pairs.levels(lost=UNCHANGED)
+
+    def beyond(rate: float) -> float:
+        if pairs.exact:
+            return cap_p(_whole(mild), pairs.n, rate, side="fail")
+        return betting_p(mild, rate, side="fail")
+
+    return rounded(beyond(cap) if judge is None else judged_p(beyond, cap, judge, side="fail"))
+
+
+def gap_test(group: Pairs, rest: Pairs, gap: float, alpha: float) -> Answer:
+    """`gap`: how much more a group got worse than all others, each side bounded at alpha / 2."""
+    harsh, mild = group.changes(lost=WORSE), group.changes(lost=UNCHANGED)
+    rest_harsh, rest_mild = rest.changes(lost=BETTER), rest.changes(lost=UNCHANGED)
+    lowest = betting_bound(mild, alpha / 2, side="lower")
+    highest = betting_bound(harsh, alpha / 2, side="upper")
+    return _rounded(
+        gap_p(harsh, rest_harsh, gap, side="pass"),
+        gap_beyond(group, rest, gap),
+        2 * (lowest - betting_bound(rest_mild, alpha / 2, side="upper")),
+        2 * (highest - betting_bound(rest_harsh, alpha / 2, side="lower")),
+    )
+
+
+def gap_beyond(group: Pairs, rest: Pairs, gap: float) -> float:
+    """The p of `gap_test` that shows a group beyond the gap, without the rest of it."""
+    mild, rest_mild = group.changes(lost=UNCHANGED), rest.changes(lost=UNCHANGED)
+    return rounded(gap_p(mild, rest_mild, gap, side="fail"))
+
+
+def smallest_seen(pairs: Pairs, alpha: float) -> float | None:
+    """The worsening that the fail test at margin 0 would show with power 0.8, at these flips."""
+    if not pairs.n:
+        return None
+    size = pairs.n if pairs.exact else len(pairs.clusters) + pairs.unseen
+    single: Method = "sequential" if size == pairs.n else "betting"
+    method = "exact" if pairs.exact else single
+    return _smallest_seen(size, flip_share(pairs), alpha, method)
+
+
+def enough_to_decide(pairs: Pairs, margin: float, alpha: float) -> int | None:
+    """About how many independent items would pass an unchanged checkpoint with chance 0.8.
+
+    By the normal sum (z_alpha + z_power)^2 psi / margin^2: good enough for a sentence, and None
+    where there are as many already, so that more of them is not the answer.
+    """
+    if margin == 0 or not pairs.n:
+        return None
+    effort = float(ndtri(1 - alpha) + ndtri(POWER)) ** 2
+    needed = ceil(effort * flip_share(pairs) / margin**2)
+    return needed if needed > len(pairs.clusters) else None
+
+
+def flip_share(pairs: Pairs) -> float:
+    """Share of pairs whose badness moved, in whole points and at least one, for power sums."""
+    return max(1, ceil(100 * sum(pairs.flips()) / pairs.n)) / 100
+
+
+def _whole(levels: FloatArray) -> int:
+    return round(float(levels.sum()))
+
+
+def rounded(number: float) -> float:
+    """The number as far as it is the same on every machine."""
+    return float(f"{number:.{DIGITS}g}")
+
+
+@lru_cache(maxsize=4096)
+def _smallest_seen(size: int, share: float, alpha: float, method: Method) -> float:
+    return rounded(mde(size, share, alpha, method=method))
+
+
+def _rounded(p_pass: float, p_fail: float, low: float, high: float) -> Answer:
+    return Answer(rounded(p_pass), rounded(p_fail), (rounded(low), rounded(high)))

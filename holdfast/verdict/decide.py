@@ -1,0 +1,250 @@
+"""The verdict: a pure function of a policy and evidence, the same bytes every time.
+
+PASS: every rule of every blocking check is shown to be within its margin, each at alpha; demanding
+all of them needs no correction (intersection-union). FAIL: some fail test holds after Holm over one
+flat family, every blocking rule and every group of it. Anything else is INCONCLUSIVE, and so is
+whatever could not be asked: a missing probe, files that are not comparable, a run that did not
+finish, a policy that asked nothing. A fail that is shown stands although other checks are open.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Self
+
+from pydantic import BaseModel, model_validator
+
+from holdfast.evidence.file import Evidence
+from holdfast.policy.model import Policy
+from holdfast.verdict.checks.bias_table import bias_table
+from holdfast.verdict.checks.examination import Files, examine, judge_rates
+from holdfast.verdict.checks.pairs import cut_words
+from holdfast.verdict.comparability import compared, differences, obstacles
+from holdfast.verdict.outcome import FROZEN, CheckResult, Comparability, Cost, Decision
+from holdfast.verdict.settle import settle
+
+EXIT_CODES: dict[Decision, int] = {"pass": 0, "fail": 1, "inconclusive": 3}
+
+
+class Verdict(BaseModel):
+    """The one object that text, JSON, JUnit and the exit code are made of."""
+
+    model_config = FROZEN
+    verdict: Decision
+    reasons: tuple[str, ...]
+    checks: tuple[CheckResult, ...]
+    warnings: tuple[str, ...] = ()
+    waivers_applied: tuple[str, ...] = ()
+    comparability: Comparability
+    policy_digest: str
+    evidence_digests: dict[str, str]
+    subject_digests: dict[str, str]
+    cost: Cost | None = None
+
+    @model_validator(mode="after")
+    def _follows_from_its_checks(self) -> Self:
+        """No verdict read back from anywhere may say more than its blocking checks do."""
+        outcomes = [check.outcome for check in self.checks if check.tier == "blocking"]
+        failed = "fail" in outcomes
+        if failed != (self.verdict == "fail"):
+            raise ValueError(f"the verdict {self.verdict} contradicts its blocking checks")
+        all_passed = bool(outcomes) and set(outcomes) <= {"pass", "waived"}
+        if self.verdict == "pass" and not (all_passed and self.comparability.comparable):
+            raise ValueError("a pass needs every blocking check to pass, and comparable files")
+        return self
+
+    @property
+    def exit_code(self) -> int:
+        """0 pass, 1 fail, 3 inconclusive."""
+        return EXIT_CODES[self.verdict]
+
+    @property
+    def digest(self) -> str:
+        """64 hex digits over everything but the cost."""
+        return hashlib.sha256(self.with_cost(None).to_json()).hexdigest()
+
+    def to_json(self) -> bytes:
+        """Canonical JSON: sorted keys, no spaces, one line."""
+        content = self.model_dump(mode="json")
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return text.encode() + b"\n"
+
+    def with_cost(self, cost: Cost | None) -> "Verdict":
+        """The same verdict with its bill."""
+        return self.model_copy(update={"cost": cost})
+
+
+def decide(
+    policy: Policy,
+    baseline: Evidence,
+    candidate: Evidence,
+    *,
+    repaired_from: Evidence | None = None,
+    anchor: Evidence | None = None,
+    as_of: datetime | None = None,
+) -> Verdict:
+    """Judge the candidate against the baseline, and against the anchor as well where there is one.
+
+    `repaired_from` is the evidence of the checkpoint that the candidate repairs. Waivers are judged
+    at `as_of`, by default when the candidate's evidence was made, never at the clock.
+    """
+    files = Files(baseline, candidate, repaired_from, anchor)
+    comparability = _compare(files, policy)
+    asked = policy.probes(repair=candidate.manifest.repairs is not None)
+    examined = {probe: examine(probe, policy.checks[probe], policy, files) for probe in asked}
+    if comparability.differences or comparability.obstacles:
+        examined = {probe: seen.set_aside() for probe, seen in examined.items()}
+    moment = as_of or datetime.fromisoformat(candidate.manifest.created_at)
+    checks = tuple(
+        check.model_copy(update={"bias": bias_table(check.id, baseline, candidate)})
+        for check in settle(policy, examined, moment)
+    )
+    verdict = _joint(checks, may_pass=comparability.may_pass)
+    return Verdict(
+        verdict=verdict,
+        reasons=_reasons(verdict, checks, comparability, policy.alpha),
+        checks=checks,
+        warnings=(
+            *policy.warnings,
+            *_cuts(asked, files),
+            *_traces(files),
+            *_warnings(policy, checks, candidate),
+            *_idle(policy, checks),
+        ),
+        waivers_applied=tuple(
+            f"{check.id}: {check.reason}" for check in checks if check.outcome == "waived"
+        ),
+        comparability=comparability,
+        policy_digest=policy.digest,
+        evidence_digests={name: file.digest for name, file in files.named.items()},
+        subject_digests={
+            **{name: file.manifest.checkpoint.digest for name, file in files.named.items()},
+            "template": candidate.manifest.template_sha256,
+        },
+    )
+
+
+def _traces(files: Files) -> Iterator[str]:
+    """How many answers were thought about, and how many of the traces had to be closed."""
+    for name, file in files.named.items():
+        if (found := file.manifest.thinking) is not None:
+            yield (
+                f"the {name} thought before {found.traces} of {found.answers} answers; "
+                f"{found.forced} traces were closed by force after {found.trace_tokens} tokens"
+            )
+
+
+def _compare(files: Files, policy: Policy) -> Comparability:
+    ours, theirs = files.baseline.manifest, files.candidate.manifest
+    differing = differences(ours, theirs, compare=policy.compare)
+    if files.anchor is not None:
+        other = differences(files.anchor.manifest, theirs, compare=policy.compare)
+        differing += tuple(f"anchor's {difference}" for difference in other)
+    blocked = obstacles(files.named, policy)
+    return Comparability(
+        comparable=not differing,
+        differences=differing,
+        obstacles=blocked,
+        alarm_only=any(file.manifest.tier == "canary" for file in files.named.values()),
+        compared=compared(ours, theirs) if policy.compare else None,
+    )
+
+
+def _joint(checks: tuple[CheckResult, ...], *, may_pass: bool) -> Decision:
+    outcomes = [check.outcome for check in checks if check.tier == "blocking"]
+    if "fail" in outcomes:
+        return "fail"
+    all_passed = bool(outcomes) and set(outcomes) <= {"pass", "waived"}
+    return "pass" if all_passed and may_pass else "inconclusive"
+
+
+def _reasons(
+    verdict: Decision, checks: tuple[CheckResult, ...], comparability: Comparability, alpha: float
+) -> tuple[str, ...]:
+    """Why, the deciding part first; never empty."""
+    blocking = [check for check in checks if check.tier == "blocking"]
+    if verdict == "pass":
+        passed = [check for check in blocking if check.outcome == "pass"]
+        waived = [f"{check.id}: {check.reason}" for check in blocking if check.outcome == "waived"]
+        which = f"all {len(blocking)}" if not waived else f"{len(passed)} of {len(blocking)}"
+        within = f"{which} blocking checks are shown to be within their margins"
+        by_name = [f"compared: {comparability.compared}"] if comparability.compared else []
+        return (f"{within}, each at alpha {alpha:g}", *by_name, *waived)
+    general = [
+        f"not comparable: {what} (baseline / candidate)" for what in comparability.differences
+    ]
+    general += comparability.obstacles
+    if general:
+        return tuple(general)
+    if comparability.alarm_only:
+        general.append("the tier canary can raise an alarm, but never pass a checkpoint")
+    if not blocking:
+        general.append("no blocking check of the policy was asked of this evaluation")
+    ranked = sorted(blocking, key=lambda check: check.outcome != "fail")
+    shown = [f"{check.id}: {check.reason}" for check in ranked if check.outcome != "pass"]
+    return tuple([*shown, *general] if verdict == "fail" else [*general, *shown])
+
+
+def _cuts(probes: Sequence[str], files: Files) -> Iterator[str]:
+    """What was planned and not asked, whatever became of its check."""
+    for probe in probes:
+        yield from (f"{probe}: {words}" for words in cut_words(probe, files.named))
+
+
+def _idle(policy: Policy, checks: tuple[CheckResult, ...]) -> tuple[str, ...]:
+    """Waivers that cover nothing any more: what needs none, or what none can cover."""
+    waived = {check.id for check in checks if check.outcome == "waived"}
+    asked = {check.id: check.outcome for check in checks}
+    return tuple(
+        f"the waiver of {waiver.check} until {waiver.expires} did not apply: "
+        f"the check is {asked.get(waiver.check, 'not asked')}"
+        for waiver in policy.waivers
+        if waiver.check not in waived
+    )
+
+
+def _warnings(
+    policy: Policy, checks: tuple[CheckResult, ...], candidate: Evidence
+) -> tuple[str, ...]:
+    """What decides nothing, but should be read."""
+    found = [
+        f"{check.id}: advisory {rule.rule} of {rule.group or 'all items'}: {rule.reason}"
+        for check in checks
+        for rule in check.rules
+        if rule.tier == "advisory" and rule.outcome == "fail"
+    ]
+    found += [
+        f"{check.id} (advisory): {check.reason}"
+        for check in checks
+        if check.tier == "advisory" and check.outcome in {"missing", "inconclusive"}
+    ]
+    found += [
+        f"{check.id}: forgetting differs by {check.spread.range:.2f} between groups, more than "
+        f"chance alone would make it (p = {check.spread.p_range:.1g})"
+        for check in checks
+        if check.spread is not None and check.spread.p_range <= policy.alpha
+    ]
+    found += _judges_errors(policy, [c.id for c in checks], candidate)
+    if candidate.manifest.deployed_template:
+        found.append("the candidate is judged together with its own chat template")
+    return tuple(found)
+
+
+def _judges_errors(policy: Policy, probes: Sequence[str], candidate: Evidence) -> tuple[str, ...]:
+    """What the caps of these probes know about the errors of their judges."""
+    checks = policy.checks
+    capped = [probe for probe in probes if checks[probe].max is not None]
+    unknown = [p for p in capped if judge_rates(p, checks[p], candidate) is None]
+    widened = [probe for probe in capped if probe not in unknown]
+    found = []
+    if unknown:
+        found.append(
+            f"the caps of {', '.join(unknown)} are exact for the judge's own labels; no "
+            "judge_error is known, so the judge's errors widen nothing"
+        )
+    if widened:
+        found.append(
+            f"the caps of {', '.join(widened)} are bounded with the judge's measured error"
+        )
+    return tuple(found)
