@@ -59,7 +59,7 @@ def train_one(recipe: str, chain: Path, data: dict[str, Path], **knobs: Any) -> 
     """Train as the recipe does, without writing a checkpoint; the losses that it ends with."""
     from functools import partial
 
-    from holdfast.remediation import Plan
+    from holdfast.repairs.plan import Plan
     from training.joint import Memory, alternating, two_sides
     from training.loop import train
     from training.objectives.alternation import drawn

@@ -82,7 +82,7 @@ def time_copy(pair: Path, output: Path) -> Callable[[], None]:
 def time_recipe(recipe: str, pair: Path, output: Path) -> Callable[[], None]:
     from importlib import import_module
 
-    from holdfast.remediation import Plan
+    from holdfast.repairs.plan import Plan
 
     run = import_module(f"training.recipes.{recipe}").run
     plan = Plan.model_validate(

@@ -62,7 +62,7 @@ def rows_of(kind: str) -> Texts:
 
 def train_ours(kind: str, checkpoint: Path) -> dict[str, Any]:
     """In the child: losses, and the times at which steps ended, by the clock and the processor."""
-    from holdfast.remediation import Plan
+    from holdfast.repairs.plan import Plan
     from training import model
     from training.loop import seed_everything, train
 
@@ -98,7 +98,7 @@ def peak_mb() -> float:
 
 
 def sft_steps(policy: Any, tokenizer: Any) -> Any:
-    from holdfast.task_data import Row
+    from holdfast.repairs.task_data import Row
     from training.batches import tokenise
     from training.supervised import supervised
 
@@ -109,7 +109,7 @@ def sft_steps(policy: Any, tokenizer: Any) -> Any:
 
 
 def dpo_steps(policy: Any, tokenizer: Any) -> Any:
-    from holdfast.task_data import Pair
+    from holdfast.repairs.task_data import Pair
     from training.preference import Preferring, prefer, tokenise_pairs
     from training.reference import reference_logprobs
 

@@ -31,7 +31,7 @@ from holdfast.queue import POKE, QUEUES
 from holdfast.readings import noise
 from holdfast.readings.chain import Chain
 from holdfast.readings.comparison import Comparison, ProbeChange
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from holdfast.scopes import SCOPES
 from holdfast.settings import Settings
 from holdfast.suites import BUILT_IN

@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from holdfast.errors import CallerError, InvalidPlan
-from holdfast.remediation import Plan, read_plan
+from holdfast.repairs.plan import Plan, read_plan
 from training.processes import rank, world
 from training.recipes import RECIPES
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from holdfast.recipe_knobs import Anchor, Divergence
+from holdfast.repairs.knobs import Anchor, Divergence
 from training.batches import Example, collate, rows_together
 from training.model import completion_logits, trained_weights
 from training.objectives.divergences import (

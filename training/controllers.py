@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import inf
 
-from holdfast.recipe_knobs import Controller
+from holdfast.repairs.knobs import Controller
 
 BAND = 1.5
 WEIGHT_RANGE = (2.0**-10, 2.0**10)  # beyond which doubling could no longer turn around in time

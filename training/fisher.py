@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from holdfast.recipe_knobs import Fisher
+from holdfast.repairs.knobs import Fisher
 from training.batches import Example
 from training.trusted import logits_of
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from holdfast.errors import InvalidPlan, InvalidTaskData
-from holdfast.remediation import Plan, Reduction, rows_drawn, without_refusals
-from holdfast.task_data import Kind, read_preferences
+from holdfast.repairs.plan import Plan, Reduction, rows_drawn, without_refusals
+from holdfast.repairs.task_data import Kind, read_preferences
 from training.batches import Example, draw_steps
 from training.loop import Gradient, seed_everything
 from training.merging.pairing import refuse_another_architecture

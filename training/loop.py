@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn.utils import clip_grad_norm_
 
 from holdfast.errors import RepairImpossible
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from training.parallel import gathered
 from training.processes import world
 from training.progress import Report

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from holdfast.checkpoints.model_files import INDEX
 from holdfast.errors import InvalidPlan, TrainingFailed
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from training.shards import read_object
 
 COMPANION_SUFFIXES = frozenset({".json", ".jinja", ".txt", ".model"})

@@ -21,7 +21,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from holdfast.errors import NotBuilt
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from training.batches import Example
 from training.processes import rank, world
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from holdfast.errors import InvalidTaskData
-from holdfast.task_data import Pair, Row
+from holdfast.repairs.task_data import Pair, Row
 from training.answers import answer_logits
 from training.batches import Example, cycles, example_of, refuse_unembedded
 from training.objectives.losses import (

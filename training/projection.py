@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from training.parallel import local, placed
 from training.shards import read_weights
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from holdfast.checkpoints.view_paths import without_places
 from holdfast.errors import InvalidPlan
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from training.model import trained_weights
 from training.output import replaced
 from training.parallel import agreed, placed, placed_like, whole

@@ -6,8 +6,8 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerBase
 
 from holdfast.errors import InvalidPlan, InvalidTaskData
-from holdfast.remediation import Plan
-from holdfast.task_data import Kind, Row, held_out, read_rehearsal, read_task_data
+from holdfast.repairs.plan import Plan
+from holdfast.repairs.task_data import Kind, Row, held_out, read_rehearsal, read_task_data
 from training.batches import Example, tokenise
 from training.progress import Report
 from training.watch import Watch

@@ -14,9 +14,9 @@ from typing import Any
 
 from torch import nn
 
-from holdfast.recipe_knobs import Steering
-from holdfast.remediation import Mix, Plan
-from holdfast.task_data import Kind
+from holdfast.repairs.knobs import Steering
+from holdfast.repairs.plan import Mix, Plan
+from holdfast.repairs.task_data import Kind
 from training.batches import Example, cycles
 from training.controllers import share_after
 from training.loop import Gradient

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import nn
 
-from holdfast.remediation import Reduction
+from holdfast.repairs.plan import Reduction
 from training.answers import answer_logits
 from training.batches import Example, rows_together
 from training.loop import Gradient

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from holdfast.errors import InvalidPlan
-from holdfast.remediation import Lora, Plan
+from holdfast.repairs.plan import Lora, Plan
 from training.model import load_policy, save_weights, stored_weights, trained_weights
 from training.output import refuse_existing, whole_checkpoint, whole_or_absent
 from training.parallel import shard, whole

@@ -25,7 +25,7 @@ from holdfast.checkpoints.checkpoint import (
 )
 from holdfast.errors import CheckpointRefused
 from holdfast.evaluation import DEADLINE_SECONDS
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from workers.loading import naming_sources, require_untouched
 from workers.plan_files import written_plan
 from workers.views import StagedCheckpoint

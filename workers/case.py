@@ -29,9 +29,9 @@ from holdfast.policy.budget import Limits, limits_of
 from holdfast.policy.model import Policy
 from holdfast.policy.text import parse_policy
 from holdfast.probe import COHERENCE, MAX_TOKENS, TRACE_TOKENS, Split, Tier, spec_of
+from holdfast.repairs.task_data import Row, digest_of, held_out, read_task_data, rows_digest
 from holdfast.settings import Settings
 from holdfast.suites import select, suite_for
-from holdfast.task_data import Row, digest_of, held_out, read_task_data, rows_digest
 from workers.adapters import whole
 from workers.attacks.from_file import read_texts, texts_digest
 from workers.engine import Backend, Sampling

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 
 PLAN = "plan.json"
 VIEWED = "on-views.json"

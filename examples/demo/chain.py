@@ -18,7 +18,7 @@ from demo.data import maths, refusal, write_lines
 from demo.screen import bar
 from holdfast.errors import HarnessError
 from holdfast.judges.refusal import judge_refusal
-from holdfast.remediation import Mix, Plan
+from holdfast.repairs.plan import Mix, Plan
 from holdfast.settings import Settings, child_environment
 from holdfast.suites import Request, load_suite
 from workers.children.dtype import dtype_of

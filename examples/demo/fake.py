@@ -14,7 +14,7 @@ from demo.stack import verdict_of
 from demo.summary import Gated
 from holdfast import wire
 from holdfast.client import Client
-from holdfast.remediation import Mix, Plan
+from holdfast.repairs.plan import Mix, Plan
 from holdfast.verdict.decide import Verdict
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from math import inf
 from statistics import fmean
 
-from holdfast.simplex import ENOUGH, project
+from holdfast.repairs.simplex import ENOUGH, project
 
 Ratios = tuple[float, ...]
 

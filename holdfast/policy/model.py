@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from holdfast.policy.budget import Limits
 from holdfast.probe import place_of
-from holdfast.remediation import RepairRecipe
+from holdfast.repairs.plan import RepairRecipe
 
 RETENTION = "task.retention"  # judged only where a repair stands beside the candidate it repairs
 

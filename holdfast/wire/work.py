@@ -9,7 +9,7 @@ from holdfast.evaluation import Status
 from holdfast.ladder.front import Scores
 from holdfast.policy.model import Budget, Scalar, TemplateArguments
 from holdfast.probe import Split, Tier
-from holdfast.recipe_knobs import (
+from holdfast.repairs.knobs import (
     Anchor,
     Constrained,
     Graft,
@@ -20,7 +20,7 @@ from holdfast.recipe_knobs import (
     Straying,
     SystemTurn,
 )
-from holdfast.remediation import Lora, Mix, Reduction, Watching
+from holdfast.repairs.plan import Lora, Mix, Reduction, Watching
 from holdfast.verdict.outcome import Decision
 from holdfast.wire.body import (
     CheckpointId,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from holdfast import wire
-from holdfast.task_data import held_out
+from holdfast.repairs.task_data import held_out
 from holdfast.verdict.gate import gate
 from tests.support.fleet import Fleet, eventually
 from tests.support.tiny_llama import build_tiny_llama

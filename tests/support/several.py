@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from training.parallel import together
 from training.processes import rank
 from training.recipes import RECIPES

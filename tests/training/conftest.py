@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from tests.support.tiny_llama import build_tiny_llama
 from training.joint import Sides
 

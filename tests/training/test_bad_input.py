@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from tests.support.contents import contents
 from tests.support.tiny_families import build_tiny
 from tests.support.tiny_llama import build_tiny_llama

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerBase
 
 from holdfast.errors import CheckpointRefused, InvalidTaskData
-from holdfast.remediation import Mix, rows_drawn
-from holdfast.task_data import Row
+from holdfast.repairs.plan import Mix, rows_drawn
+from holdfast.repairs.task_data import Row
 from tests.support.tiny_llama import CHAT_TEMPLATE, build_tiny_llama
 from training.batches import (
     Example,

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from holdfast.recipe_knobs import Anchor
+from holdfast.repairs.knobs import Anchor
 from training.batches import Example
 from training.constraint import Constraint, distance, noise_floor
 from training.model import load_policy

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.recipe_knobs import Controller
+from holdfast.repairs.knobs import Controller
 from training.controllers import (
     CONTROLLERS,
     Gains,

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from holdfast.checkpoints.checkpoint import admit, same_architecture
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from tests.support.tiny_families import TRAINED, build_tiny
 from training.progress import Report
 from training.recipes import RECIPES

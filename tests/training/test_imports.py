@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 
 PlanOf = Callable[..., Plan]
 REPOSITORY = Path(__file__).parents[2]
@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 import training.__main__
-from holdfast.remediation import read_plan
+from holdfast.repairs.plan import read_plan
 from training.recipes import RECIPES
 
 for path in sys.argv[1:]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from holdfast.errors import CallerError, InvalidPlan, InvalidTaskData
-from holdfast.remediation import Mix, Plan, without_refusals
+from holdfast.repairs.plan import Mix, Plan, without_refusals
 from tests.training.conftest import digest, losses, steps, write_rows
 from training.joint import two_sides
 from training.objectives.alternation import drawn

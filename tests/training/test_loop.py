@@ -10,7 +10,7 @@ import torch
 from pydantic import ValidationError
 
 from holdfast.errors import RepairImpossible
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from training.batches import Example
 from training.loop import PART_ROWS, train
 from training.model import load_policy

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from holdfast.checkpoints.checkpoint import admit
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from training.__main__ import main, report
 
 PlanOf = Callable[..., Plan]

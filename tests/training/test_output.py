@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import InvalidPlan, TrainingFailed
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from training.output import whole_or_absent
 from training.progress import Report
 from training.recipes import RECIPES

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from holdfast.errors import NotBuilt
-from holdfast.remediation import Plan, Recipe
+from holdfast.repairs.plan import Plan, Recipe
 from tests.support.fleet import free_port
 from tests.training.conftest import write_rows
 from training.batches import Example

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from tests.support.peer_mergekit import WEIGHT
 from tests.support.toy_models import BETA, PAIRS, digest, toy
 from training.objectives.losses import preference_figures

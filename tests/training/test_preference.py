@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from holdfast.errors import InvalidTaskData
-from holdfast.task_data import Pair
+from holdfast.repairs.task_data import Pair
 from training.batches import Example, collate
 from training.model import completion_logits, load_policy, load_tokenizer
 from training.objectives.losses import (

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from training.model import load_policy
 from training.projection import largest_weight, line_to
 

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from holdfast.errors import InvalidPlan, InvalidTaskData
-from holdfast.task_data import Pair
+from holdfast.repairs.task_data import Pair
 from tests.support.tiny_llama import build_tiny_llama
 from training.model import load_policy, load_tokenizer
 from training.preference import Contest, tokenise_pairs

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from holdfast.errors import InvalidPlan
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from training.progress import Report
 from training.recipes import RECIPES
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from holdfast.errors import InvalidTaskData
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from training.joint import two_sides
 from training.objectives.alternation import OBJECTIVES
 from training.progress import Report

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from holdfast.errors import InvalidTaskData
-from holdfast.remediation import Mix, Plan
-from holdfast.task_data import Kind
+from holdfast.repairs.plan import Mix, Plan
+from holdfast.repairs.task_data import Kind
 from training.batches import Example
 from training.controllers import share_after
 from training.progress import Report

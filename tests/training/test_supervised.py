@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 from torch import nn
 
-from holdfast.remediation import Plan, Reduction
+from holdfast.repairs.plan import Plan, Reduction
 from training.batches import Example
 from training.model import load_policy
 from training.progress import Report

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from holdfast.errors import InvalidTaskData
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from training.batches import Example
 from training.model import load_policy
 from training.progress import Report

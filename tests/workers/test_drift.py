@@ -11,7 +11,7 @@ from holdfast.db.evaluations import events_after
 from holdfast.db.session import reading
 from holdfast.db.tables import TrialRow
 from holdfast.db.trials import trial_rows
-from holdfast.task_data import digest_of
+from holdfast.repairs.task_data import digest_of
 from tests.support.tiny_llama import build_tiny_llama
 from workers.case import load_case
 from workers.children.training_child import TrainingChild

@@ -14,8 +14,8 @@ from holdfast.checkpoints.checkpoint import CheckpointRef
 from holdfast.policy.budget import Limits
 from holdfast.policy.text import load_policy
 from holdfast.probe import CATALOGUE
+from holdfast.repairs.task_data import Row
 from holdfast.suites import load_suite
-from holdfast.task_data import Row
 from tests.support.evidence import hex_of
 from workers.answers import answer_key
 from workers.case import Case, Side

@@ -20,8 +20,8 @@ from holdfast.errors import (
     LeaseLost,
 )
 from holdfast.evidence.file import Manifest
+from holdfast.repairs.task_data import digest_of
 from holdfast.suites import load_suite
-from holdfast.task_data import digest_of
 from holdfast.verdict.decide import decide
 from tests.support.evaluations import ITEMS, counts, harm, verdict_of
 from workers.case import load_case

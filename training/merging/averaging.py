@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from holdfast.errors import InvalidPlan
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from training.merging.pairing import Pair
 from training.merging.rounding import DROPPED_BITS, round_by_chance
 from training.merging.streaming import Move, measured, merge

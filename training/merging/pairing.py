@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.errors import CheckpointRefused, InvalidPlan
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from training.shards import Span, is_old_buffer, read_object, read_spans
 from training.vocabulary import refuse_another_vocabulary
 

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from holdfast.errors import NotBuilt
-from holdfast.remediation import Plan
-from holdfast.simplex import ENOUGH, project
-from holdfast.task_data import Kind
+from holdfast.repairs.plan import Plan
+from holdfast.repairs.simplex import ENOUGH, project
+from holdfast.repairs.task_data import Kind
 from training.batches import Example, tokenise
 from training.merging.averaging import average
 from training.merging.layers import weights_by_name

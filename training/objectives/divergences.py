@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from holdfast.recipe_knobs import Divergence
+from holdfast.repairs.knobs import Divergence
 
 CHUNK_BYTES = 1 << 26  # of fp32 logits that are worked on at a time
 FIRST_TOKENS = 5  # where refusals live, https://arxiv.org/abs/2406.05946

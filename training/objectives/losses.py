@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from holdfast.remediation import Reduction
+from holdfast.repairs.plan import Reduction
 
 
 def sft_nats(logits: Tensor, targets: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from holdfast.recipe_knobs import Constrained
+from holdfast.repairs.knobs import Constrained
 
 
 def l2_sp(weight: Tensor, reference: Tensor, strength: float) -> Tensor:

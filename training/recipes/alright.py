@@ -6,7 +6,7 @@ killed run draws again what it drew. Knobs: `preference.share` λ (.5), `prefere
 end says which share was realised, and within what 99 of 100 runs have it.
 """
 
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from training.joint import Memory, alternating, realised, two_sides
 from training.loop import train
 from training.objectives.alternation import band, drawn

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from holdfast.recipe_knobs import Constrained
-from holdfast.remediation import Plan
+from holdfast.repairs.knobs import Constrained
+from holdfast.repairs.plan import Plan
 from training.batches import Example, rows_together
 from training.loop import Gradient, train
 from training.merging.pairing import refuse_another_architecture

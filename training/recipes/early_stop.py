@@ -6,7 +6,7 @@ Knobs: `watch` (every 16 steps beside the early ones, limit 1 nat a token over t
 of 16 of the baseline's refusals, which no step trains on), `steps`, `learning_rate`.
 """
 
-from holdfast.remediation import Plan, Watching
+from holdfast.repairs.plan import Plan, Watching
 from training.progress import Report
 from training.recipes import finetune
 

@@ -6,7 +6,7 @@ protect: with a mix of nothing but task rows, `rehearsal` is this. Knobs: `steps
 """
 
 from holdfast.errors import InvalidPlan
-from holdfast.remediation import Mix, Plan
+from holdfast.repairs.plan import Mix, Plan
 from training.progress import Report
 from training.recipes import rehearsal
 

@@ -11,7 +11,7 @@ is rounded.
 import torch
 from torch import Tensor
 
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from training.merging.changes import change, find_thresholds
 from training.merging.pairing import pair_of
 from training.merging.streaming import Move, merge

@@ -9,7 +9,7 @@ searched here for what keeps most of the new skill and of the refusals at that m
 
 from typing import Any
 
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from training.merging.averaging import write_average
 from training.merging.layers import weights_by_name
 from training.merging.pairing import pair_of

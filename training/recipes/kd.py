@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from holdfast.remediation import Plan, rows_drawn
+from holdfast.repairs.plan import Plan, rows_drawn
 from training.anchoring import Divided, divided, pull
 from training.batches import draw_steps
 from training.loop import Gradient, seed_everything, train

@@ -19,8 +19,8 @@ from typing import Any
 from torch import nn
 
 from holdfast.errors import RepairImpossible
-from holdfast.recipe_knobs import Anchor
-from holdfast.remediation import Plan, Reduction, rows_drawn
+from holdfast.repairs.knobs import Anchor
+from holdfast.repairs.plan import Plan, Reduction, rows_drawn
 from training.anchoring import Divided, divided, pull
 from training.batches import Example, draw_steps, tokenise
 from training.constraint import NOISE_FLOORS, Constraint, noise_floor

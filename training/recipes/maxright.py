@@ -14,7 +14,7 @@ Knobs, all of `preference`: `share` λ (.5), `every` k (10), `ema` (0), `slice` 
 
 from collections.abc import Mapping
 
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from training.joint import (
     Memory,
     Sides,

@@ -17,7 +17,7 @@ from torch import Tensor
 from holdfast.checkpoints.adapter import PlainLora, read_lora
 from holdfast.checkpoints.model_files import ADAPTER_WEIGHTS
 from holdfast.errors import CheckpointRefused, InvalidPlan
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from training.merging.averaging import RATIO_TOLERANCE, swallowed
 from training.merging.rounding import DROPPED_BITS, round_by_chance
 from training.merging.streaming import Move, move_of, read_alike, refuse_nonfinite, write_tensors

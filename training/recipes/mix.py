@@ -8,7 +8,7 @@ nats a token), so λ weighs this model's numbers and not their importance.
 
 from collections.abc import Mapping
 
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from training.joint import Sides, two_sides
 from training.loop import Gradient, train
 from training.objectives.alternation import OBJECTIVES, Objective

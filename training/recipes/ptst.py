@@ -16,7 +16,7 @@ from jinja2 import TemplateError
 from holdfast.checkpoints.checkpoint import chat_template
 from holdfast.checkpoints.model_files import INDEX
 from holdfast.errors import InvalidPlan
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from training.merging.streaming import read_alike
 from training.output import copy_companions, whole_or_absent
 from training.progress import Report

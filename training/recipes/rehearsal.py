@@ -13,9 +13,9 @@ from typing import Any
 
 from torch import nn
 
-from holdfast.recipe_knobs import Steering
-from holdfast.remediation import Plan, rows_drawn
-from holdfast.task_data import Kind
+from holdfast.repairs.knobs import Steering
+from holdfast.repairs.plan import Plan, rows_drawn
+from holdfast.repairs.task_data import Kind
 from training.batches import Example, Order, draw_steps, order_of_sources
 from training.loop import seed_everything, train
 from training.model import load_policy, load_tokenizer

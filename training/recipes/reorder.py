@@ -7,8 +7,8 @@ safety than one that ends with safety (https://arxiv.org/abs/2412.16469). Knobs 
 
 from collections.abc import Mapping
 
-from holdfast.remediation import Plan
-from holdfast.task_data import Kind
+from holdfast.repairs.plan import Plan
+from holdfast.repairs.task_data import Kind
 from training.batches import order_of_sources
 from training.progress import Report
 from training.recipes import rehearsal

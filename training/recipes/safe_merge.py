@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from holdfast.errors import InvalidPlan
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from training.merging.averaging import check_ratio, write_average
 from training.merging.layers import block_of
 from training.merging.pairing import Pair, pair_of, pair_up, require_one_naming

@@ -6,7 +6,7 @@ conflict, the second stage undoes part of the first, however long either is
 `preference.first` ("task"), `preference.beta` (.1).
 """
 
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from training.joint import Memory, alternating, realised, two_sides
 from training.loop import train
 from training.objectives.alternation import Objective

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from holdfast.errors import InvalidPlan
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from training.loop import Gradient, train
 from training.merging.averaging import check_ratio
 from training.merging.pairing import pair_up, require_one_naming

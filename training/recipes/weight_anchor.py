@@ -20,7 +20,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from holdfast.errors import InvalidPlan
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from training.fisher import diagonal_fisher
 from training.loop import Gradient, train
 from training.merging.pairing import refuse_another_architecture

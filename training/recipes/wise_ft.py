@@ -5,7 +5,7 @@ aligned language models, https://arxiv.org/abs/2309.06256. Knobs: `candidate_wei
 0.8 (a fifth of the way back keeps nearly all that was learnt), and `store`.
 """
 
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from training.merging.averaging import write_average
 from training.merging.pairing import pair_of
 from training.progress import Report

@@ -16,7 +16,7 @@ from typing import Any
 
 from holdfast.evidence.trial import Measure
 from holdfast.probe import FIRST_TOKENS, LAYERS, WHOLE_ANSWER
-from holdfast.task_data import Row
+from holdfast.repairs.task_data import Row
 from workers.probes.question import Generate, Question, chat_of
 
 NAME = "drift.kl"

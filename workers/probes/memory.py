@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from holdfast.evidence.trial import Trial
 from holdfast.judges.leak import personal
-from holdfast.task_data import Row
+from holdfast.repairs.task_data import Row
 from workers.engine import Prompt
 from workers.probes.leak import judged
 from workers.probes.question import Answer, Generate, Question, chat_of, row_digest

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import Any
 
-from holdfast.task_data import Row
+from holdfast.repairs.task_data import Row
 from workers.engine import Completion, Continuation, Message, Prompt, Score
 
 

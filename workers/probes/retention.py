@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 
 from holdfast.evidence.trial import Measure, Trial, unscored
-from holdfast.task_data import Row
+from holdfast.repairs.task_data import Row
 from workers.engine import Continuation
 from workers.probes.question import Answer, Question, chat_of, row_digest
 

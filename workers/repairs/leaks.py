@@ -16,9 +16,9 @@ from pathlib import Path
 
 from holdfast.errors import InvalidPlan, InvalidTaskData
 from holdfast.probe import spec_of
+from holdfast.repairs.task_data import held_out, read_task_data
 from holdfast.suites import Choice, Request, Row, load_suite, suite_for
 from holdfast.suites.duplicates import near_duplicates, text_of
-from holdfast.task_data import held_out, read_task_data
 from workers.case import Case, Repair
 
 POOL = "rehearsal"

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from holdfast.db import jobs
 from holdfast.errors import InvalidPlan
-from holdfast.remediation import (
+from holdfast.repairs.plan import (
     JointRecipe,
     Mix,
     Plan,

@@ -18,7 +18,7 @@ from holdfast.db.session import transaction
 from holdfast.errors import RepairImpossible
 from holdfast.judges.coherence import incoherence
 from holdfast.judges.refusal import judge_refusal
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from holdfast.suites import load_suite
 from workers.answers import answered, batches
 from workers.case import Repair

@@ -32,7 +32,7 @@ from holdfast.errors import CheckpointRefused, CheckpointTouched, InvalidPlan
 from holdfast.evaluation import Status
 from holdfast.forecast.cost import weight_bytes
 from holdfast.queue import hint
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from workers.case import DEPLOYED, Repair, load_repair
 from workers.free_memory import fits_beside_engine
 from workers.loading import naming_sources, require_untouched

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.ladder.ratio_search import STEPS, Ratios, around, next_ratios, same
-from holdfast.simplex import project
+from holdfast.repairs.simplex import project
 
 UNIT = st.floats(0.0, 1.0)
 

@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from holdfast.wire import RepairOptions
 
 WORKERS_OWN = {"version", "recipe", "save_seconds"}

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from holdfast.checkpoints.checkpoint import admit
 from holdfast.errors import HoldfastError, InvalidPlan
-from holdfast.remediation import Lora, Plan
+from holdfast.repairs.plan import Lora, Plan
 from tests.support.tiny_llama import build_tiny_llama
 from tests.training.conftest import tensors
 from training.merging import pairing, streaming

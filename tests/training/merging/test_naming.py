@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from holdfast.errors import CheckpointRefused
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from tests.support.tiny_families import build_tiny
 from tests.training.conftest import tensors
 from training.progress import Report

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from holdfast.errors import CheckpointRefused, InvalidPlan
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from tests.support.tiny_llama import build_tiny_llama
 from tests.training.conftest import tensors
 from training.progress import Report

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from holdfast.recipe_knobs import Constrained
+from holdfast.repairs.knobs import Constrained
 from training.objectives.penalties import betas_of, constrained_sft, ewc, l1_sp, l2_sp
 
 WEIGHT, REFERENCE = torch.tensor([1.0, 2.0]), torch.tensor([0.0, 2.5])

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from holdfast.errors import InvalidPlan
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from training.batches import Example
 from training.fisher import diagonal_fisher, drawn, squared_gradients
 from training.model import load_policy

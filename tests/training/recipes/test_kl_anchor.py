@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from holdfast.errors import InvalidPlan, InvalidTaskData, RepairImpossible
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from training.batches import tokenise
 from training.constraint import distance
 from training.model import load_policy, load_tokenizer

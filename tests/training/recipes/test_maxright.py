@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from tests.training.conftest import digest, losses, steps
 from training.joint import two_sides
 from training.progress import Report

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from holdfast.checkpoints.checkpoint import admit, chat_template
 from holdfast.errors import CheckpointRefused, InvalidPlan
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from tests.support.tiny_llama import CHAT_TEMPLATE, build_tiny_llama
 from training.recipes.ptst import run, with_prompt
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from holdfast.errors import InvalidPlan
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from tests.support.tiny_llama import build_tiny_llama
 from training.merging.averaging import average
 from training.progress import Report

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from holdfast.errors import CheckpointRefused, InvalidPlan
-from holdfast.remediation import Plan
+from holdfast.repairs.plan import Plan
 from tests.support.tiny_llama import build_tiny_llama
 from training.progress import Report
 from training.recipes import RECIPES, sma

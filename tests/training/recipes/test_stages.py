@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from holdfast.errors import InvalidPlan
-from holdfast.remediation import Mix, Plan, rows_drawn
+from holdfast.repairs.plan import Mix, Plan, rows_drawn
 from training.progress import Report
 from training.recipes import RECIPES
 from training.recipes.reorder import safety_last

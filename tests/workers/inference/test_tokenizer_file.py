@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 
 from holdfast.errors import CheckpointRefused
 from holdfast.models.tokenizer_file import PROBE, embedded_tokens, refuse_unknown_tokens
-from holdfast.task_data import Row
+from holdfast.repairs.task_data import Row
 from tests.support.tiny_llama import build_tiny_llama
 from training import model
 from training.batches import tokenise

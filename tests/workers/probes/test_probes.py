@@ -8,8 +8,8 @@ import pytest
 
 from holdfast.evidence.trial import Measure, Outcome, Trial
 from holdfast.probe import CATALOGUE
+from holdfast.repairs.task_data import Row
 from holdfast.suites import Request, load_suite
-from holdfast.task_data import Row
 from workers.engine import Completion, Continuation, Message, Score
 from workers.probes import BESIDE, COMPARED, PROBES, drift, toxicity, winrate
 from workers.probes.question import Answer, Generate, Question

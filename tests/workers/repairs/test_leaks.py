@@ -12,9 +12,9 @@ from holdfast.db import jobs
 from holdfast.db.evaluations import create_remediation
 from holdfast.db.session import transaction
 from holdfast.errors import InvalidPlan, InvalidTaskData
+from holdfast.repairs.task_data import digest_of, held_out
 from holdfast.suites import BUILT_IN, Request, load_suite
 from holdfast.suites.duplicates import text_of
-from holdfast.task_data import digest_of, held_out
 from workers.case import Repair, load_repair
 from workers.repairs.leaks import Gated, asked, gated, leaks, refuse_leaking_rows, refuse_leaks
 from workers.repairs.planning import make_plan

@@ -12,8 +12,8 @@ from holdfast.db import jobs
 from holdfast.db.evaluations import create_remediation
 from holdfast.db.session import reading, transaction
 from holdfast.errors import RepairImpossible, TrainingFailed
-from holdfast.remediation import Plan
-from holdfast.task_data import digest_of, read_preferences, read_rehearsal
+from holdfast.repairs.plan import Plan
+from holdfast.repairs.task_data import digest_of, read_preferences, read_rehearsal
 from tests.support.stack import scripted_checkpoint
 from workers.case import Repair, load_repair
 from workers.repairs import planning, remedy

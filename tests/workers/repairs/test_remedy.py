@@ -18,8 +18,8 @@ from holdfast.db.evaluations import (
 from holdfast.db.session import reading
 from holdfast.db.tables import Checkpoint, Job
 from holdfast.errors import InvalidPlan, TrainingFailed
-from holdfast.remediation import Mix, Watching, rows_drawn
-from holdfast.task_data import digest_of, read_rehearsal
+from holdfast.repairs.plan import Mix, Watching, rows_drawn
+from holdfast.repairs.task_data import digest_of, read_rehearsal
 from tests.support.stack import scripted_checkpoint
 from tests.support.tiny_llama import build_tiny_llama
 from workers import tasks

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.simplex import grid, project, ratios_of
+from holdfast.repairs.simplex import grid, project, ratios_of
 
 MEANS = st.floats(0, 1)
 VALUES = st.lists(st.floats(-5, 5), min_size=1, max_size=9)

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from holdfast.errors import InvalidPlan
-from holdfast.recipe_knobs import (
+from holdfast.repairs.knobs import (
     KNOBS,
     Anchor,
     Constrained,
@@ -24,7 +24,7 @@ from holdfast.recipe_knobs import (
     Sma,
     Steering,
 )
-from holdfast.task_data import Kind
+from holdfast.repairs.task_data import Kind
 
 MergingRecipe = Literal["ptst", "wise_ft", "hma", "safe_merge", "graft"]
 RehearsingRecipe = Literal[

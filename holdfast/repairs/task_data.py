@@ -1,7 +1,7 @@
 """Rows of prompt and completion, and pairs of a better and a worse answer to one prompt.
 
 The rows are the user's task data and the pool that a rehearsal draws from; all are JSON Lines or
-one JSON array, gzipped or not. Task data may have any of the forms of holdfast/task_forms.py.
+one JSON array, gzipped or not. Task data may have any of the forms of task_forms.py.
 Which task rows are held out for `task.retention` hangs on the prompt alone, so the worker that
 measures and the recipe that trains agree without talking to each other, and the same prompt can
 never stand on both sides. A bad row is refused by file and line, never skipped.
@@ -20,7 +20,7 @@ from typing import Any, Literal, TypeVar
 
 from holdfast.errors import InvalidTaskData
 from holdfast.models.chat_rendering import Turn
-from holdfast.task_forms import Form, form_of, turns_of
+from holdfast.repairs.task_forms import Form, form_of, turns_of
 
 Kind = Literal["task", "refusal", "answer"]
 T = TypeVar("T")

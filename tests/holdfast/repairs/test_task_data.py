@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.errors import InvalidTaskData
-from holdfast.task_data import (
+from holdfast.repairs.task_data import (
     Pair,
     Row,
     digest_of,

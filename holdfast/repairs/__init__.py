@@ -1,0 +1,1 @@
+"""What a repair is told: its plan, its knobs, and the rows it trains on."""
