@@ -21,11 +21,11 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from holdfast import wire
+from holdfast.api import wire
+from holdfast.api.client import Client
 from holdfast.cli.front_table import front_markdown
 from holdfast.cli.ladder import follow_ladder
 from holdfast.cli.waiting import Deadline, final_verdict
-from holdfast.client import Client
 from holdfast.policy.model import Budget
 from holdfast.policy.text import SHIPPED
 from holdfast.settings import read_settings

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from holdfast.errors import InvalidSettings
-from holdfast.evaluation import (
+from holdfast.job import (
     HEARTBEAT_SECONDS,
     LEASE_SECONDS,
     RESEND_HINT_SECONDS,

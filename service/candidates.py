@@ -2,7 +2,7 @@
 
 from sqlalchemy.orm import Session
 
-from holdfast import wire
+from holdfast.api import wire
 from holdfast.db.evaluations import get_remediation
 from holdfast.db.tables import Evaluation
 from holdfast.db.tries import Attempt, attempts

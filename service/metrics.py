@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from holdfast.db.jobs import now
 from holdfast.db.session import reading
 from holdfast.db.tables import Evaluation, Job
-from holdfast.evaluation import Status
+from holdfast.job import Status
 
 HTTP_SECONDS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60)
 METHODS = {"GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"}

@@ -18,8 +18,8 @@ from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 
+from holdfast.api.wire import Problem
 from holdfast.errors import Forbidden, HoldfastError, Unauthorized, Unreachable
-from holdfast.wire import Problem
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from holdfast import wire
+from holdfast.api import wire
 from holdfast.db import tables
 from holdfast.db.browse import direction
 from holdfast.policy.model import Policy

@@ -12,7 +12,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
-from holdfast import wire
+from holdfast.api import wire
 from holdfast.checkpoints.adapter import admitted
 from holdfast.checkpoints.checkpoint import CheckpointRef
 from holdfast.db.browse import count_unfinished

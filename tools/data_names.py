@@ -17,6 +17,7 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from holdfast.api.replies import ERRORS
 from holdfast.cli import commands
 from holdfast.cli.doctor import Finding
 from holdfast.db.tables import Row
@@ -26,7 +27,6 @@ from holdfast.importers.install import Summary
 from holdfast.judges.agreement import Agreement
 from holdfast.policy.model import Policy
 from holdfast.probe import CATALOGUE
-from holdfast.problem_replies import ERRORS
 from holdfast.queue import POKE, QUEUES
 from holdfast.readings import noise
 from holdfast.readings.chain import Chain

@@ -24,7 +24,7 @@ from holdfast.checkpoints.checkpoint import (
     verify_unchanged,
 )
 from holdfast.errors import CheckpointRefused
-from holdfast.evaluation import DEADLINE_SECONDS
+from holdfast.job import DEADLINE_SECONDS
 from holdfast.repairs.plan import Plan
 from workers.loading import naming_sources, require_untouched
 from workers.plan_files import written_plan

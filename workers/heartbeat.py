@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from holdfast.db import jobs
 from holdfast.db.session import reading, transaction
 from holdfast.db.tables import Job
-from holdfast.evaluation import CANCEL_POLL_SECONDS, HEARTBEAT_SECONDS, Status
+from holdfast.job import CANCEL_POLL_SECONDS, HEARTBEAT_SECONDS, Status
 
 log = logging.getLogger(__name__)
 

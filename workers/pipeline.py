@@ -20,8 +20,8 @@ from holdfast.db.evaluations import (
     origin_of,
 )
 from holdfast.db.session import after_commit, reading, transaction
-from holdfast.evaluation import Status
 from holdfast.evidence.file import Manifest
+from holdfast.job import Status
 from holdfast.queue import hint
 from holdfast.verdict.decide import Verdict, decide
 from holdfast.verdict.outcome import Cost

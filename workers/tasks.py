@@ -26,7 +26,7 @@ from holdfast.db import jobs
 from holdfast.db.evaluations import get_job, origin_of
 from holdfast.db.session import after_commit, open_database, transaction
 from holdfast.errors import CallerError, HoldfastError, LeaseLost, MachineUnfit, Transient
-from holdfast.evaluation import FINISHED, MAX_ATTEMPTS, JobKind, Status
+from holdfast.job import FINISHED, MAX_ATTEMPTS, JobKind, Status
 from holdfast.queue import POKE, hint
 from workers import pipeline
 from workers.children.sessions import reap_leftovers

@@ -30,7 +30,7 @@ from demo.summary import (
     task_losses,
     write_summary,
 )
-from holdfast.client import Client
+from holdfast.api.client import Client
 from holdfast.errors import HarnessError, HoldfastError
 from holdfast.settings import Settings, read_settings
 

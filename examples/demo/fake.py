@@ -12,8 +12,8 @@ from demo.chain import run_plan, task_data
 from demo.data import refusal, write_lines
 from demo.stack import verdict_of
 from demo.summary import Gated
-from holdfast import wire
-from holdfast.client import Client
+from holdfast.api import wire
+from holdfast.api.client import Client
 from holdfast.repairs.plan import Mix, Plan
 from holdfast.verdict.decide import Verdict
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from demo.stack import verdict_of
-from holdfast.client import Client
+from holdfast.api.client import Client
 from holdfast.evidence.file import Evidence, read_evidence
 from holdfast.settings import Settings
 from holdfast.verdict.decide import Verdict

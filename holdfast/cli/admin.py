@@ -8,18 +8,18 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from holdfast import wire
+from holdfast.api import wire
+from holdfast.api.client import Client
 from holdfast.cli.bodies import body
 from holdfast.cli.command import Command, Usage, argument, emit, note
 from holdfast.cli.stack import require_head
-from holdfast.client import Client
-from holdfast.connect import connect, location
 from holdfast.db.keys import create_key, read_pepper
 from holdfast.db.session import open_database, transaction
 from holdfast.errors import NotFound
 from holdfast.ids import is_id
 from holdfast.scopes import SCOPES
 from holdfast.settings import read_settings
+from holdfast.stack.connect import connect, location
 
 PROJECT = argument("--project", default="default")
 ALIAS = argument("alias")

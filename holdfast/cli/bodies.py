@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from holdfast.api.wire import AliasOf
 from holdfast.cli.command import Usage
-from holdfast.connect import ALIAS, location
-from holdfast.wire import AliasOf
+from holdfast.stack.connect import ALIAS, location
 
 _Body = TypeVar("_Body", bound=BaseModel)
 

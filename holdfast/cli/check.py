@@ -19,6 +19,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, get_args
 
+from holdfast.api.client import Client
+from holdfast.api.wire import NewEvaluation
 from holdfast.checkpoints.adapter import admitted
 from holdfast.cli.command import Command, argument, note
 from holdfast.cli.jobs import EVALUATION, read_policy, request, tell_cost
@@ -27,7 +29,6 @@ from holdfast.cli.reports import evidence_of
 from holdfast.cli.show import report_targets, show_verdict
 from holdfast.cli.stack import log_to_stderr
 from holdfast.cli.waiting import Deadline, final_verdict
-from holdfast.client import Client
 from holdfast.errors import HarnessError, Unreachable
 from holdfast.ids import is_id
 from holdfast.policy.text import load_policy, refuse_without_anchor
@@ -36,7 +37,6 @@ from holdfast.repairs.task_data import read_task_data
 from holdfast.settings import Settings, read_settings, suites_folder
 from holdfast.stack.stack_file import key_file
 from holdfast.suites import require_suites
-from holdfast.wire import NewEvaluation
 
 if TYPE_CHECKING:
     from holdfast.stack.embedded import Stack

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
+from holdfast.api.wire import Candidate
 from holdfast.ladder.rungs import in_words
 from holdfast.report.escapes import for_markdown, for_terminal
-from holdfast.wire import Candidate
 
 SCORES = ("harm", "over-refusal", "worst group", "task kept", "wrong")
 HEADINGS = ("try", "result", *SCORES, "minutes", "front")

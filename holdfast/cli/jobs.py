@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import get_args
 
-from holdfast import wire
+from holdfast.api import wire
+from holdfast.api.client import Client
 from holdfast.cli.bodies import baseline, body, nested, option
 from holdfast.cli.command import (
     GAVE_UP_WAITING,
@@ -27,8 +28,6 @@ from holdfast.cli.show import (
     show_verdict,
 )
 from holdfast.cli.waiting import Deadline, final_verdict, finished_repair, verdict_of
-from holdfast.client import Client
-from holdfast.connect import connect, location
 from holdfast.errors import HarnessError, InvalidSuite
 from holdfast.ids import is_id
 from holdfast.ladder.rungs import AUTO
@@ -36,6 +35,7 @@ from holdfast.policy.model import Policy, PolicyRecipe
 from holdfast.policy.text import load_policy, parse_policy
 from holdfast.probe import Split, Tier
 from holdfast.settings import suites_folder
+from holdfast.stack.connect import connect, location
 from holdfast.verdict.decide import Verdict
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from holdfast.cli.admin import show_rows
 from holdfast.cli.command import Command, Usage, argument, emit, note
 from holdfast.cli.stack import require_head
+from holdfast.db.rejudge import NewJudge, rejudge
 from holdfast.db.session import open_database, reading
 from holdfast.evidence.file import render_evidence
 from holdfast.judges import JUDGES
 from holdfast.judges.agreement import Agreement, Read, evaluate, read_labelled
 from holdfast.judges.endpoint import EndpointJudge, endpoint_of
 from holdfast.judges.refusal import judge_refusal
-from holdfast.rejudge import NewJudge, rejudge
 from holdfast.settings import read_settings
 
 READERS = ("refusal", "guard", "rubric")  # judges that sort answers into the classes

@@ -8,12 +8,12 @@ import argparse
 import re
 from typing import Any
 
-from holdfast import wire
+from holdfast.api import wire
+from holdfast.api.client import Client
 from holdfast.cli.bodies import body
 from holdfast.cli.command import Argument, argument, note
 from holdfast.cli.front_table import front_text
 from holdfast.cli.waiting import Deadline, EventSource, wait_for_end
-from holdfast.client import Client
 from holdfast.ladder.rungs import Rung
 from holdfast.policy.model import Budget
 

@@ -8,17 +8,17 @@ from typing import get_args
 from rich.console import Console
 from rich.table import Table
 
+from holdfast.api.client import Client
 from holdfast.cli.bodies import body
 from holdfast.cli.command import Command, argument, emit, note
 from holdfast.cli.reports import evidence_files
-from holdfast.client import Client
-from holdfast.connect import connect
 from holdfast.evidence.file import Evidence, parse_evidence, read_evidence
 from holdfast.policy.model import Policy, Waiver
 from holdfast.policy.text import load_policy
 from holdfast.policy.waiver import waive as write_waiver
 from holdfast.probe import Tier
 from holdfast.settings import suites_folder
+from holdfast.stack.connect import connect
 from holdfast.verdict.replay import changes
 from holdfast.verdict.replay import replay as judge_again
 

@@ -6,17 +6,17 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from holdfast.api.client import Client
 from holdfast.cli.command import GAVE_UP_WAITING, Command, Usage, argument, emit
 from holdfast.cli.ladder_report import FORMATS, ladder_report
 from holdfast.cli.show import look_beside, write_report
 from holdfast.cli.waiting import verdict_of
-from holdfast.client import Client
-from holdfast.connect import connect
 from holdfast.errors import NotFound
-from holdfast.evaluation import FINISHED
 from holdfast.evidence.file import Evidence, parse_evidence
+from holdfast.job import FINISHED
 from holdfast.report.beside import Beside, Flip, text_of
 from holdfast.report.render import NAMES_FLIPS, RENDERERS, render
+from holdfast.stack.connect import connect
 
 COMPARED = ("baseline", "candidate")
 SIDES = (*COMPARED, "repaired", "anchor")  # the last two where there are any

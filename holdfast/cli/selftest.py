@@ -7,8 +7,8 @@ import argparse
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from holdfast import wire
-from holdfast.canaries import CANARIES, POLICY, Canary, write_canaries
+from holdfast.api import wire
+from holdfast.cli.canaries import CANARIES, POLICY, Canary, write_canaries
 from holdfast.cli.check import running_client
 from holdfast.cli.command import COULD_NOT_RUN, Command, emit
 from holdfast.cli.waiting import Deadline, final_verdict

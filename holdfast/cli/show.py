@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.progress import TimeRemainingColumn as Remaining
 
+from holdfast.api.wire import Event
 from holdfast.cli.command import Argument, Usage, argument, note
 from holdfast.evidence.file import Evidence
 from holdfast.readings.noise import find_noise
@@ -23,7 +24,6 @@ from holdfast.report.beside import Beside, beside
 from holdfast.report.render import NAMES_FLIPS, RENDERERS, render
 from holdfast.settings import data_folder
 from holdfast.verdict.decide import Verdict
-from holdfast.wire import Event
 
 REPORTS: Argument = argument(
     "--report",

@@ -8,12 +8,13 @@ import queue
 import threading
 import time
 
-from holdfast import errors, wire
+from holdfast import errors
+from holdfast.api import wire
+from holdfast.api.client import Client
 from holdfast.cli.command import note
 from holdfast.cli.show import ProgressView
-from holdfast.client import Client
 from holdfast.errors import CallerError, HarnessError, HoldfastError, Unreachable
-from holdfast.evaluation import Status
+from holdfast.job import Status
 from holdfast.verdict.decide import Verdict
 
 PATIENCE_SECONDS = 120.0

@@ -14,17 +14,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from holdfast import wire
+from holdfast.api import wire
+from holdfast.api.client import Client
 from holdfast.checkpoints.json_files import strict_json
 from holdfast.checkpoints.model_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS, COUNTED_SUFFIXES
 from holdfast.cli.bodies import baseline, body
 from holdfast.cli.command import Command, argument, note
 from holdfast.cli.jobs import read_policy
 from holdfast.cli.waiting import Deadline, final_verdict
-from holdfast.client import Client
-from holdfast.connect import connect
 from holdfast.errors import CheckpointRefused, HarnessError
 from holdfast.settings import read_settings
+from holdfast.stack.connect import connect
 from holdfast.verdict.decide import Verdict
 
 NOT_OF_THE_MODEL = frozenset({"trainer_state.json"})

@@ -11,8 +11,8 @@ from sqlalchemy import ColumnElement, and_, func, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from holdfast.db.tables import Evaluation, Job, Remediation, TrialRow
-from holdfast.evaluation import FINISHED, Status
 from holdfast.evidence.trial import Outcome
+from holdfast.job import FINISHED, Status
 
 Direction = Literal["worse", "fixed", "unscored"]
 

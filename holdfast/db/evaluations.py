@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from holdfast.db.jobs import add_event, now
 from holdfast.db.tables import Evaluation, Event, Job, Remediation
 from holdfast.errors import NotFound
-from holdfast.evaluation import DEADLINE_SECONDS, JobKind, Status
 from holdfast.ids import new_id
+from holdfast.job import DEADLINE_SECONDS, JobKind, Status
 from holdfast.probe import Split, Tier
 
 

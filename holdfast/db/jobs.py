@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from holdfast.db.tables import Event, Job
 from holdfast.errors import Conflict, LeaseLost, NotFound
-from holdfast.evaluation import (
+from holdfast.job import (
     FINISHED,
     LEASE_SECONDS,
     JobKind,

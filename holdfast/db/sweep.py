@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from holdfast.db.jobs import add_event, now
 from holdfast.db.tables import Job
-from holdfast.evaluation import MAX_ATTEMPTS, RESEND_HINT_SECONDS, Status
+from holdfast.job import MAX_ATTEMPTS, RESEND_HINT_SECONDS, Status
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from holdfast.evaluation import JobKind, Status
+from holdfast.job import JobKind, Status
 
 NAMES = {
     "ix": "ix_%(column_0_label)s",

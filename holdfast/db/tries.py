@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from holdfast.db.evaluations import evaluations_of, get_job, get_remediation, tries_of
 from holdfast.db.tables import Evaluation, Job, Remediation
-from holdfast.evaluation import FINISHED, Status
+from holdfast.job import FINISHED, Status
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,11 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from holdfast import wire
-from holdfast.client import Client
-from holdfast.connect import connect, trusted
+from holdfast.api import wire
+from holdfast.api.client import Client
 from holdfast.errors import CheckpointRefused, HoldfastError
-from holdfast.evaluation import FINISHED
+from holdfast.job import FINISHED
+from holdfast.stack.connect import connect, trusted
 from holdfast.verdict.decide import Verdict
 from holdfast.verdict.outcome import Decision
 

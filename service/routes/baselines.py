@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Response
 from sqlalchemy.orm import Session
 
-from holdfast import wire
+from holdfast.api import wire
 from holdfast.db import catalogue
 from holdfast.errors import CallerError, NotFound, StaleVersion
 from service import schemas

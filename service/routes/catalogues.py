@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from holdfast import wire
+from holdfast.api import wire
 from holdfast.errors import InvalidSuite
 from holdfast.judges import JUDGES
 from holdfast.probe import CATALOGUE

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Response
 
-from holdfast import wire
+from holdfast.api import wire
 from holdfast.checkpoints.adapter import admitted
 from holdfast.db import catalogue
 from holdfast.errors import CheckpointRefused, Conflict, NotBuilt, NotFound

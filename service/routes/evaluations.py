@@ -5,7 +5,7 @@ from datetime import timedelta
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
-from holdfast import wire
+from holdfast.api import wire
 from holdfast.db import browse, jobs
 from holdfast.db.evaluations import get_evaluation, get_job
 from holdfast.errors import (
@@ -17,7 +17,7 @@ from holdfast.errors import (
     NotFound,
     QueueFull,
 )
-from holdfast.evaluation import DEADLINE_SECONDS
+from holdfast.job import DEADLINE_SECONDS
 from service import schemas
 from service.deps import Limit, Reader, Reading, SettingsDep, Writer, wake_after_commit
 from service.idempotency import KeptRoute, Posting

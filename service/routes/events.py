@@ -14,11 +14,11 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from sqlalchemy import Engine
 
-from holdfast import wire
+from holdfast.api import wire
 from holdfast.db.evaluations import events_after, get_job
 from holdfast.db.session import reading
 from holdfast.errors import NotFound
-from holdfast.evaluation import FINISHED, Status
+from holdfast.job import FINISHED, Status
 from service import schemas
 from service.deps import Database, Limit, Reader
 from service.problems import raises

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from holdfast import wire
+from holdfast.api import wire
 from holdfast.db.session import reading
 from holdfast.queue import broker_state
 from service.metrics import Metrics

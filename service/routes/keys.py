@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from fastapi import APIRouter, Request, Response
 
-from holdfast import wire
+from holdfast.api import wire
 from holdfast.db import jobs
 from holdfast.db import keys as rows
 from holdfast.errors import Conflict, NotFound

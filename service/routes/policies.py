@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Response
 
-from holdfast import wire
+from holdfast.api import wire
 from holdfast.db import catalogue
 from holdfast.errors import Conflict, InvalidPolicy, NotBuilt, NotFound
 from holdfast.policy.text import parse_policy

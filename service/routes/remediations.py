@@ -5,7 +5,7 @@ from contextlib import suppress
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
-from holdfast import wire
+from holdfast.api import wire
 from holdfast.db import browse, jobs
 from holdfast.db.evaluations import get_job, get_remediation
 from holdfast.db.tries import unfinished_work

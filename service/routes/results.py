@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.orm import Session
 
-from holdfast import wire
+from holdfast.api import wire
 from holdfast.db import browse
 from holdfast.db.evaluations import get_evaluation, get_job
 from holdfast.db.tables import Evaluation, TrialRow

@@ -11,7 +11,7 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from holdfast import wire
+from holdfast.api import wire
 from holdfast.checkpoints.checkpoint import ADAPTER
 from holdfast.cli.watch import base_of
 from holdfast.errors import CheckpointRefused

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from holdfast import wire
-from holdfast.evaluation import FINISHED
+from holdfast.api import wire
+from holdfast.job import FINISHED
 from tests.e2e.test_story import llama
 from tests.support.command import holdfast
 from tests.support.fleet import PATIENCE, Fleet, eventually

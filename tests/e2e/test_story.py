@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast import wire
+from holdfast.api import wire
 from holdfast.repairs.task_data import held_out
 from holdfast.verdict.gate import gate
 from tests.support.fleet import Fleet, eventually

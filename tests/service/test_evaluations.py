@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from holdfast.db import jobs
 from holdfast.db.session import transaction
-from holdfast.evaluation import Status
+from holdfast.job import Status
 from holdfast.scopes import SCOPES
 from holdfast.settings import Settings
 

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from holdfast.db import jobs
 from holdfast.db.session import transaction
-from holdfast.evaluation import Status
+from holdfast.job import Status
 from service.routes import events
 
 STREAM = {"Accept": "text/event-stream"}

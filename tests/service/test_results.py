@@ -12,8 +12,8 @@ from holdfast.db import jobs
 from holdfast.db.evaluations import get_evaluation
 from holdfast.db.session import transaction
 from holdfast.db.trials import Saved, save_answers, save_trials
-from holdfast.evaluation import Status
 from holdfast.evidence.file import gather, parse_evidence
+from holdfast.job import Status
 from holdfast.policy.text import parse_policy
 from holdfast.probe import CATALOGUE
 from holdfast.verdict.decide import Verdict, decide

@@ -18,12 +18,12 @@ from pathlib import Path
 import httpx
 from sqlalchemy import Engine, select
 
-from holdfast import wire
-from holdfast.client import Client
+from holdfast.api import wire
+from holdfast.api.client import Client
 from holdfast.db.keys import create_key, read_pepper
 from holdfast.db.session import open_database, reading, transaction
 from holdfast.db.tables import Answer, Checkpoint
-from holdfast.evaluation import FINISHED, Status
+from holdfast.job import FINISHED, Status
 from holdfast.queue import poke, producer
 from holdfast.scopes import SCOPES
 from holdfast.settings import EngineName, Settings, child_environment

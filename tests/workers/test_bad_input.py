@@ -13,7 +13,7 @@ from holdfast.db import jobs
 from holdfast.db.evaluations import create_remediation, get_remediation
 from holdfast.db.session import transaction
 from holdfast.db.tables import Job
-from holdfast.evaluation import MAX_ATTEMPTS
+from holdfast.job import MAX_ATTEMPTS
 from holdfast.repairs.task_data import digest_of
 from tests.support.contents import contents
 from tests.support.stack import scripted_checkpoint

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from holdfast.db import jobs
 from holdfast.db.session import reading, transaction
 from holdfast.db.tables import Job
-from holdfast.evaluation import Status
+from holdfast.job import Status
 from workers import heartbeat
 from workers.heartbeat import Heartbeat, Loss
 

@@ -9,6 +9,7 @@ import pytest
 from holdfast.cli import main
 from holdfast.db import jobs
 from holdfast.db.evaluations import get_evaluation
+from holdfast.db.rejudge import NewJudge, rejudge
 from holdfast.db.session import reading, transaction
 from holdfast.db.tables import Answer
 from holdfast.db.trials import read_back
@@ -17,7 +18,6 @@ from holdfast.evidence.file import Evidence, Manifest, read_evidence
 from holdfast.judges import JUDGES
 from holdfast.judges.judgement import Judgement
 from holdfast.judges.refusal import judge_refusal
-from holdfast.rejudge import NewJudge, rejudge
 from holdfast.suites import load_suite
 from holdfast.verdict.comparability import differences
 from tests.support.grader import grader

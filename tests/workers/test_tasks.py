@@ -19,7 +19,7 @@ from holdfast.errors import (
     TrainingFailed,
     Unreachable,
 )
-from holdfast.evaluation import JobKind, Status
+from holdfast.job import JobKind, Status
 from workers import heartbeat, tasks
 from workers.engine import Sampling
 from workers.worker import Worker

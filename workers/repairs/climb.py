@@ -28,7 +28,7 @@ from holdfast.db.evaluations import (
 from holdfast.db.session import after_commit, reading, transaction
 from holdfast.db.tables import Evaluation, Job, Remediation
 from holdfast.db.tries import Attempt, attempts, seconds_of
-from holdfast.evaluation import DEADLINE_SECONDS, Status
+from holdfast.job import DEADLINE_SECONDS, Status
 from holdfast.ladder.rungs import AUTO, Asked, Confirm, End, Ground, Make, Rung, Step, Try
 from holdfast.ladder.steps import BUILT, next_step, skipped
 from holdfast.queue import hint

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from holdfast.db.session import reading
 from holdfast.db.tables import Job
-from holdfast.evaluation import FINISHED
+from holdfast.job import FINISHED
 from workers.plan_files import VIEWED
 from workers.worker import Worker
 

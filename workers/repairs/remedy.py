@@ -29,8 +29,8 @@ from holdfast.db.evaluations import (
 from holdfast.db.session import after_commit, transaction
 from holdfast.db.tables import Evaluation, Job, Remediation
 from holdfast.errors import CheckpointRefused, CheckpointTouched, InvalidPlan
-from holdfast.evaluation import Status
 from holdfast.forecast.cost import weight_bytes
+from holdfast.job import Status
 from holdfast.queue import hint
 from holdfast.repairs.plan import Plan
 from workers.case import DEPLOYED, Repair, load_repair

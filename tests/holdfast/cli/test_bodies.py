@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from holdfast.api.wire import RepairOptions
 from holdfast.cli.bodies import body, nested, option
 from holdfast.cli.command import Usage
-from holdfast.wire import RepairOptions
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.canaries import write_canaries
+from holdfast.cli.canaries import write_canaries
 from holdfast.cli.speed import in_words
 from holdfast.readings.noise import find_noise
 from tests.support.command import document, holdfast

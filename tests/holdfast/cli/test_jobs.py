@@ -144,7 +144,7 @@ def test_giving_up_is_exit_5_and_a_canceled_job_exit_4(run: Shell) -> None:
     assert "NO VERDICT YET" in gave_up["error"]["message"]
     evaluation = gave_up["error"]["message"].split()[-1].rstrip("`")
     assert run("verdict", evaluation)[0] == 5
-    from holdfast.connect import connect
+    from holdfast.stack.connect import connect
 
     with connect() as client:
         client.cancel(evaluation)

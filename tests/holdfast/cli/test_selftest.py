@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.canaries import CANARIES, Canary
+from holdfast.cli.canaries import CANARIES, Canary
 from holdfast.cli.selftest import _row
 from holdfast.policy.text import parse_policy
 from holdfast.verdict.decide import decide

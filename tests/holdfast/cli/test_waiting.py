@@ -3,7 +3,7 @@
 import pytest
 
 from holdfast.cli.waiting import ended_without
-from holdfast.evaluation import Status
+from holdfast.job import Status
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.canaries import CANARIES, write_canaries
+from holdfast.cli.canaries import CANARIES, write_canaries
 from holdfast.cli.watch import appearing, model_of
 from tests.support.command import holdfast
 from tests.support.servers import scratch_folder

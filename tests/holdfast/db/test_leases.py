@@ -16,7 +16,7 @@ from holdfast.db.session import reading, transaction
 from holdfast.db.sweep import Swept, sweep_jobs
 from holdfast.db.tables import Checkpoint, Event, Job, PolicyText
 from holdfast.errors import LeaseLost
-from holdfast.evaluation import DEADLINE_SECONDS, MAX_ATTEMPTS, Status
+from holdfast.job import DEADLINE_SECONDS, MAX_ATTEMPTS, Status
 
 Make = Callable[..., str]
 

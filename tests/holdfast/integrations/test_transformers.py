@@ -11,7 +11,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainingArguments
 
-from holdfast.client import Client
+from holdfast.api.client import Client
 from holdfast.errors import Unreachable
 from holdfast.integrations.transformers import HoldfastCallback
 from holdfast.verdict.decide import Verdict

@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from holdfast.api.client import Client
 from holdfast.cli.stack import with_roots
-from holdfast.client import Client
 from holdfast.errors import CheckpointRefused
 from holdfast.settings import read_settings
 from holdfast.stack import stack_file

@@ -14,8 +14,8 @@ from holdfast.db import jobs
 from holdfast.db.session import transaction
 from holdfast.db.tables import Job
 from holdfast.errors import InvalidSettings, Unreachable
-from holdfast.evaluation import JobKind, Status
 from holdfast.ids import new_id
+from holdfast.job import JobKind, Status
 from holdfast.queue import producer
 from holdfast.settings import Settings
 from holdfast.stack.sweeper import sweep, sweep_once

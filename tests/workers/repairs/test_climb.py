@@ -8,7 +8,7 @@ import pytest
 from holdfast.db import jobs
 from holdfast.db.evaluations import get_job, remediations_of, tries_of
 from holdfast.db.session import reading, transaction
-from holdfast.evaluation import Status
+from holdfast.job import Status
 from holdfast.ladder.rungs import LADDER
 from holdfast.ladder.steps import BUILT
 from service.candidates import candidates_of

@@ -7,7 +7,7 @@ from holdfast.db import jobs
 from holdfast.db.evaluations import get_evaluation, get_job, get_remediation
 from holdfast.db.session import transaction
 from holdfast.db.sweep import sweep_jobs
-from holdfast.evaluation import Status
+from holdfast.job import Status
 from holdfast.ladder.rungs import LADDER
 from holdfast.verdict.decide import Verdict
 from holdfast.verdict.outcome import Cost

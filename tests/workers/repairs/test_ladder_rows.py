@@ -11,8 +11,8 @@ from holdfast.db.evaluations import create_remediation, get_evaluation, get_job,
 from holdfast.db.session import reading, transaction
 from holdfast.db.tables import Evaluation, Job, Remediation
 from holdfast.db.tries import Attempt
-from holdfast.evaluation import DEADLINE_SECONDS
 from holdfast.evidence.file import Evidence
+from holdfast.job import DEADLINE_SECONDS
 from holdfast.ladder.rungs import Asked
 from holdfast.verdict.decide import decide
 from holdfast.verdict.outcome import Cost

@@ -7,7 +7,7 @@ import pytest
 
 from holdfast.db import jobs
 from holdfast.db.session import transaction
-from holdfast.evaluation import Status
+from holdfast.job import Status
 from workers import tasks
 from workers.repairs.leftovers import PAIRS, STATE, clear_ended
 from workers.worker import Worker

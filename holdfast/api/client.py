@@ -16,9 +16,10 @@ from typing import Self, TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from holdfast import errors, wire
-from holdfast.evaluation import FINISHED
-from holdfast.problem_replies import as_error, backoff, retry_after, worth_another_try
+from holdfast import errors
+from holdfast.api import wire
+from holdfast.api.replies import as_error, backoff, retry_after, worth_another_try
+from holdfast.job import FINISHED
 from holdfast.settings import Settings
 from holdfast.verdict.decide import Verdict
 

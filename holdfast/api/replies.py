@@ -7,7 +7,8 @@ problem of ours is Unreachable, since then something else than Holdfast answered
 import httpx
 from pydantic import ValidationError
 
-from holdfast import errors, wire
+from holdfast import errors
+from holdfast.api import wire
 
 BACKOFF_SECONDS = 0.25
 LONGEST_BACKOFF_SECONDS = 8.0

@@ -7,8 +7,8 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from holdfast.api.wire import RepairOptions
 from holdfast.repairs.plan import Plan
-from holdfast.wire import RepairOptions
 
 WORKERS_OWN = {"version", "recipe", "save_seconds"}
 

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
+from holdfast.api.client import Client, open_client
+from holdfast.api.wire import AliasOf
 from holdfast.checkpoints.checkpoint import SCHEME
-from holdfast.client import Client, open_client
 from holdfast.errors import CheckpointRefused, InvalidSettings
 from holdfast.ids import is_id
 from holdfast.settings import Settings, read_settings
 from holdfast.stack import stack_file
-from holdfast.wire import AliasOf
 
 ALIAS = "alias:"
 

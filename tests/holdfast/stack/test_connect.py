@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.connect import location
 from holdfast.errors import CheckpointRefused
 from holdfast.ids import new_id
+from holdfast.stack.connect import location
 
 
 def test_what_lies_here_is_told_by_its_absolute_path(

@@ -5,7 +5,7 @@ Replies are read leniently: a newer server may say more. `GET …/verdict` is no
 `holdfast.verdict.decide.Verdict`.
 """
 
-from holdfast.wire.body import (
+from holdfast.api.wire.body import (
     ALIAS,
     Alias,
     CheckpointId,
@@ -18,7 +18,7 @@ from holdfast.wire.body import (
     Reply,
     Request,
 )
-from holdfast.wire.registered import (
+from holdfast.api.wire.registered import (
     AliasOf,
     Baseline,
     Checkpoint,
@@ -35,7 +35,7 @@ from holdfast.wire.registered import (
     Readiness,
     Suite,
 )
-from holdfast.wire.work import (
+from holdfast.api.wire.work import (
     Candidate,
     Evaluation,
     Event,

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from holdfast.api.wire.body import Alias, CheckpointId, Location, Name, Plain, Reply, Request
 from holdfast.scopes import Scope
-from holdfast.wire.body import Alias, CheckpointId, Location, Name, Plain, Reply, Request
 
 
 class NewCheckpoint(Request):

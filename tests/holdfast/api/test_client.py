@@ -11,13 +11,14 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
-from holdfast import errors, wire
-from holdfast.client import TRIES, Client, open_client
+from holdfast import errors
+from holdfast.api import wire
+from holdfast.api.client import TRIES, Client, open_client
+from holdfast.api.replies import ERRORS, backoff
 from holdfast.db import jobs
 from holdfast.db.keys import create_key, read_pepper
 from holdfast.db.session import transaction
-from holdfast.evaluation import Status
-from holdfast.problem_replies import ERRORS, backoff
+from holdfast.job import Status
 from holdfast.scopes import SCOPES
 from holdfast.settings import Settings
 from service.app import create_app

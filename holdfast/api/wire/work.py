@@ -5,7 +5,17 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from holdfast.evaluation import Status
+from holdfast.api.wire.body import (
+    CheckpointId,
+    EvaluationId,
+    Location,
+    Plain,
+    Reply,
+    Request,
+    refuse_unstorable,
+)
+from holdfast.api.wire.registered import AliasOf
+from holdfast.job import Status
 from holdfast.ladder.front import Scores
 from holdfast.policy.model import Budget, Scalar, TemplateArguments
 from holdfast.probe import Split, Tier
@@ -22,16 +32,6 @@ from holdfast.repairs.knobs import (
 )
 from holdfast.repairs.plan import Lora, Mix, Reduction, Watching
 from holdfast.verdict.outcome import Decision
-from holdfast.wire.body import (
-    CheckpointId,
-    EvaluationId,
-    Location,
-    Plain,
-    Reply,
-    Request,
-    refuse_unstorable,
-)
-from holdfast.wire.registered import AliasOf
 
 
 class NewEvaluation(Request):
