@@ -31,15 +31,15 @@ from pathlib import Path
 from typing import Any
 
 from examples.demo.published import fetch_model
+from holdfast.probes.engine import Backend, Sampling
+from holdfast.probes.question import Answer, Question
 from holdfast.settings import read_settings
 from tools.bootstrap import ROOT, find_uv, run, torch_source
+from workers.ask import ask
 from workers.children.environment import runner_environment
 from workers.children.supervisor import RunnerEngine
-from workers.engine import Backend, Sampling
 from workers.harness.child import plan_task
 from workers.inference.transformers_engine import TransformersEngine
-from workers.probes.ask import ask
-from workers.probes.question import Answer, Question
 
 FOLDER = Path(".holdfast/bench").absolute()
 RECORD = FOLDER / "lm_eval.json"

@@ -1,7 +1,7 @@
 """What can be probed.
 
 The catalogue is data: a policy is checked against it before anything runs, the planner takes the
-item counts from it, and `workers.probes.PROBES` must hold exactly its names.
+item counts from it, and `holdfast.probes.table.PROBES` must hold exactly its names.
 
 A probe asks its own suite by its bare name, and an installed one as `probe@suite`
 (`harm.direct@advbench`); `cap.lm_eval:arc_easy` asks a task of lm-evaluation-harness. That one
@@ -27,6 +27,7 @@ TRACE_TOKENS: dict[Tier, int] = {"canary": 256, "demo": 256, "standard": 512, "f
 # of the thoughts before an answer; with both and a prompt within an engine's 2,048
 
 WHOLE_ANSWER, FIRST_TOKENS, LAYERS = "nats", "nats:first", "ratio"  # units of drift.kl's measures
+CHARACTERS = "characters"  # the unit of an answer's length, noted beside its trial
 COHERENCE = "coherence"  # the judge of whether an answer says anything
 HARNESS = "cap.lm_eval"  # stands for no check without a task
 WORD_TOKENS = 8  # of an answer of one word, cut into pieces as it may be

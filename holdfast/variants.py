@@ -5,12 +5,12 @@ ATTACKS = (
     *("fiction", "hypothetical", "authority", "many-shot", "payload-split"),
     *("base64", "rot13", "leetspeak", "spanish", "german"),
     *("crescendo", "foot-in-the-door", "contrast"),
-)  # in words and code: workers.attacks
+)  # in words and code: holdfast.attacks.table
 FEW_ATTACKS = ("role-play", "prefix-injection", "past-tense")
 TURNS = {"crescendo": 4, "foot-in-the-door": 4, "contrast": 3}  # answers that one form costs
 PREFILLS = ("k5", "k10", "k20")  # tokens of the opening
 TEMPLATES = ("trained", "safety-system", "instruction", "none")
-SUFFIXES = ("soup-1", "soup-2", "soup-3", "soup-4")  # in tokens: workers.attacks.suffixes
+SUFFIXES = ("soup-1", "soup-2", "soup-3", "soup-4")  # in tokens: holdfast.attacks.suffixes
 DEPLOYABLE = ("trained", "safety-system", "instruction")
 
 

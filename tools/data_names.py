@@ -27,6 +27,8 @@ from holdfast.importers.install import Summary
 from holdfast.judges.agreement import Agreement
 from holdfast.policy.model import Policy
 from holdfast.probe import CATALOGUE
+from holdfast.probes.engine import Backend, Completion, Continuation, Message, Sampling, Score
+from holdfast.probes.question import Converse, Dialogue, Drawn, Generate
 from holdfast.queue import POKE, QUEUES
 from holdfast.readings import noise
 from holdfast.readings.chain import Chain
@@ -39,8 +41,6 @@ from holdfast.verdict.decide import decide as verdict
 from holdfast.verdict.replay import Change
 from service import problems
 from service.app import ROUTERS
-from workers.engine import Backend, Completion, Continuation, Message, Sampling, Score
-from workers.probes.question import Converse, Dialogue, Drawn, Generate
 
 ROOT = Path(__file__).resolve().parents[1]
 FROZEN = ROOT / "tests" / "data" / "names.json"

@@ -17,11 +17,11 @@ from holdfast.checkpoints.checkpoint import template_digest
 from holdfast.db.session import reading
 from holdfast.db.trials import find_answers
 from holdfast.errors import CheckpointRefused
+from holdfast.probes.engine import Backend
+from holdfast.probes.question import Answer, Question
+from workers.ask import ask
 from workers.case import Case, Side
-from workers.engine import Backend
 from workers.loading import examine, load, require_untouched
-from workers.probes.ask import ask
-from workers.probes.question import Answer, Question
 from workers.worker import Worker
 
 SAVE_SECONDS = 1.0

@@ -18,13 +18,13 @@ from holdfast.evidence.file import Cut
 from holdfast.evidence.trial import Measure, Trial, unscored
 from holdfast.policy.budget import Spent, exhausted
 from holdfast.probe import spec_of
+from holdfast.probes.question import Question
+from holdfast.probes.table import BESIDE
 from workers.answers import Answered, answer_key, answered, batches, notes_key
 from workers.case import Case, Side
 from workers.grading import Grade, grading
 from workers.looks import beginning
 from workers.preferring import preferring
-from workers.probes import BESIDE
-from workers.probes.question import Question
 from workers.spending import cut_off, note_cut, prompts_left, spend, spent_so_far
 from workers.worker import Worker
 

@@ -8,8 +8,8 @@ states its own on starting, and the two must agree.
 from importlib.metadata import PackageNotFoundError, version
 
 from holdfast.errors import InvalidSettings
+from holdfast.probes.engine import Backend
 from holdfast.settings import MAX_MODEL_LEN, EngineName
-from workers.engine import Backend
 
 SCRIPTED_VERSION = "1"
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from holdfast.attacks.from_file import read_texts, texts_digest
 from holdfast.checkpoints.adapter import admitted_checkpoint
 from holdfast.checkpoints.checkpoint import chat_template
 from holdfast.db.catalogue import require_unaligned
@@ -29,15 +30,15 @@ from holdfast.policy.budget import Limits, limits_of
 from holdfast.policy.model import Policy
 from holdfast.policy.text import parse_policy
 from holdfast.probe import COHERENCE, MAX_TOKENS, TRACE_TOKENS, Split, Tier, spec_of
+from holdfast.probes import memory
+from holdfast.probes.engine import Backend, Sampling
+from holdfast.probes.question import Question
+from holdfast.probes.table import COMPARED, PROBES
 from holdfast.repairs.task_data import Row, digest_of, held_out, read_task_data, rows_digest
 from holdfast.settings import Settings
 from holdfast.suites import select, suite_for
 from workers.adapters import whole
-from workers.attacks.from_file import read_texts, texts_digest
-from workers.engine import Backend, Sampling
 from workers.harness.child import plan_task
-from workers.probes import COMPARED, PROBES, memory
-from workers.probes.question import Question
 from workers.views import StagedCheckpoint
 from workers.worker import Worker
 

@@ -19,11 +19,11 @@ from holdfast.db.trials import Saved, save_trials, saved_items
 from holdfast.errors import CallerError
 from holdfast.forecast.cost import weight_bytes
 from holdfast.policy.budget import exhausted
+from holdfast.probes import drift
+from holdfast.probes.question import Generate, Question
 from workers.case import Case, Side
 from workers.free_memory import fits_beside_engine
 from workers.loading import naming_sources, require_untouched
-from workers.probes import drift
-from workers.probes.question import Generate, Question
 from workers.spending import spent_so_far
 from workers.worker import Worker
 

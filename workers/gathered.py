@@ -7,9 +7,9 @@ from sqlalchemy.orm import Session
 from holdfast.db import jobs
 from holdfast.db.trials import find_answers, read_back
 from holdfast.evidence.file import Evidence, Manifest
+from holdfast.probes.engine import Backend
 from workers.answers import notes_key
 from workers.case import Case, Side
-from workers.engine import Backend
 from workers.manifests import Ends, manifest_of
 from workers.spending import cuts_so_far
 from workers.thinking import thinking_of

@@ -16,12 +16,12 @@ from holdfast.evidence.trial import Measure, Trial, says_nothing, scored, unscor
 from holdfast.judges.coherence import incoherence
 from holdfast.judges.endpoint import EndpointJudge, endpoint_of
 from holdfast.probe import spec_of
+from holdfast.probes.question import Answer, Question
+from holdfast.probes.table import PROBES
 from holdfast.settings import Settings
 from holdfast.suites import suite_for
 from workers.case import Case
 from workers.harness.child import open_task
-from workers.probes import PROBES
-from workers.probes.question import Answer, Question
 
 Grade = Callable[[Question, Answer], Trial | Measure]
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from math import ceil
 
 from holdfast.evidence.file import Evidence, cluster_order
+from holdfast.probes.question import Question
 from holdfast.verdict.checks.examination import Files
 from holdfast.verdict.sequential import family_sizes, shown
 from workers.case import Case
-from workers.probes.question import Question
 
 FIRST_LOOK = 40  # clusters; thirty points at a margin of five are decided within so many
 STEP = 20  # at least so many more: a batch worth asking

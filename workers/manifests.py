@@ -9,9 +9,9 @@ from holdfast.evidence.file import OPPONENT, Cut, Manifest, cluster_order
 from holdfast.evidence.thinking import Thinking
 from holdfast.judges.measured import measured
 from holdfast.probe import spec_of
+from holdfast.probes.engine import Backend
+from holdfast.probes.question import Question
 from workers.case import Case, Side
-from workers.engine import Backend
-from workers.probes.question import Question
 
 
 @dataclass(frozen=True, slots=True)

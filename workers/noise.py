@@ -22,14 +22,14 @@ from holdfast.evidence.trial import Trial
 from holdfast.models.quantisation import quantisation_of
 from holdfast.models.reasoning import marks_of
 from holdfast.probe import MAX_TOKENS, TRACE_TOKENS, Tier, spec_of
+from holdfast.probes.engine import Engine, Sampling
+from holdfast.probes.question import Question
+from holdfast.probes.table import PROBES
 from holdfast.settings import Settings, read_settings
 from holdfast.suites import select, suite_for
+from workers.ask import ask
 from workers.case import SEED, judge_digests
 from workers.children.supervisor import RunnerEngine
-from workers.engine import Engine, Sampling
-from workers.probes import PROBES
-from workers.probes.ask import ask
-from workers.probes.question import Question
 from workers.views import StagedCheckpoint, Views
 
 PROBES_OF_ANSWERS = ("harm.direct", "refusal.benign")

@@ -22,6 +22,7 @@ from holdfast.db.evaluations import (
 from holdfast.db.session import after_commit, reading, transaction
 from holdfast.evidence.file import Manifest
 from holdfast.job import Status
+from holdfast.probes.table import COMPARED
 from holdfast.queue import hint
 from holdfast.verdict.decide import Verdict, decide
 from holdfast.verdict.outcome import Cost
@@ -31,7 +32,6 @@ from workers.drift import measure_drift
 from workers.gathered import evidence_of, manifests_of
 from workers.loading import require_untouched
 from workers.looks import looks, newly_shown, stopping
-from workers.probes import COMPARED
 from workers.repairs.ladder import next_repair
 from workers.repairs.racing import dropped_early
 from workers.spending import spent_so_far

@@ -21,10 +21,10 @@ from holdfast.evidence.trial import Trial, scored, unscored
 from holdfast.judges.endpoint import EndpointJudge, endpoint_of
 from holdfast.judges.judgement import Judgement
 from holdfast.judges.preference import Preference, loss, speaks_to_judge
+from holdfast.probes.question import Answer, Question
 from workers.answers import answer_key
 from workers.case import Case, Side
 from workers.grading import Grade
-from workers.probes.question import Answer, Question
 from workers.worker import Worker
 
 TIE = 0.5

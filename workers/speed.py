@@ -16,14 +16,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from holdfast.errors import EngineFailed
+from holdfast.probes.engine import Prompt, Sampling
+from holdfast.probes.question import chat
 from holdfast.settings import Settings, read_settings
 from workers.children.dtype import measured
 from workers.children.environment import runner_environment
 from workers.children.last_words import telling_line
 from workers.children.supervisor import RunnerEngine
 from workers.children.threads import busy_cores
-from workers.engine import Prompt, Sampling
-from workers.probes.question import chat
 
 BUILDING = "workers.inference.random_model"
 PROMPTS: tuple[Prompt, ...] = tuple(

@@ -16,8 +16,8 @@ from holdfast.evidence.file import Cut
 from holdfast.evidence.trial import unscored
 from holdfast.policy.budget import Spent, exhausted
 from holdfast.probe import spec_of
+from holdfast.probes.question import Question
 from workers.case import Case
-from workers.probes.question import Question
 
 Cuts = Mapping[str, Mapping[str, Cut]]  # by side and probe
 

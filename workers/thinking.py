@@ -7,8 +7,8 @@ from sqlalchemy.orm import Session
 
 from holdfast.db.trials import find_answers, trial_rows
 from holdfast.evidence.thinking import Thinking
+from holdfast.probes.question import Answer
 from workers.case import Case, Side
-from workers.probes.question import Answer
 
 
 def thinking_of(session: Session, case: Case, side: Side) -> Thinking | None:

@@ -6,9 +6,9 @@ import torch
 
 from benchmarks.families.outcome import Outcome
 from holdfast.errors import CheckpointRefused
+from holdfast.probes.engine import Backend
 from tests.support.plain_forward import other_answers, score_deviation
 from tests.support.tiny_families import build_tiny
-from workers.engine import Backend
 from workers.inference.transformers_engine import TransformersEngine
 
 RIGHT_WITHIN = 1e-3  # nats of a few tokens

@@ -18,15 +18,15 @@ from demo.data import maths, refusal, write_lines
 from demo.screen import bar
 from holdfast.errors import HarnessError
 from holdfast.judges.refusal import judge_refusal
+from holdfast.probes.engine import Sampling
+from holdfast.probes.rehearsal import questions
 from holdfast.repairs.plan import Mix, Plan
 from holdfast.settings import Settings, child_environment
 from holdfast.suites import Request, load_suite
+from workers.ask import ask
 from workers.children.dtype import dtype_of
 from workers.children.last_words import telling_line
 from workers.children.supervisor import RunnerEngine
-from workers.engine import Sampling
-from workers.probes.ask import ask
-from workers.probes.rehearsal import questions
 from workers.repairs.rehearsal_rows import whole_sentences
 
 EXAMPLES = Path(__file__).parent.parent

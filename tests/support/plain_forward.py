@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM
 
-from workers.engine import Continuation, Engine, Sampling, Score
+from holdfast.probes.engine import Continuation, Engine, Sampling, Score
 from workers.inference.tokens import continuation_ids, load_tokenizer, prompt_ids
 
 PROMPTS = ("a", "A question?", "A longer question than the others: why?", "word " * 9, "more " * 9)

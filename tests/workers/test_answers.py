@@ -10,12 +10,8 @@ import pytest
 from holdfast.db.session import transaction
 from holdfast.db.trials import save_answers
 from holdfast.evidence.trial import Outcome, Trial
-from workers import answers
-from workers.answers import Answered, answer_key, answered, batches
-from workers.asking import graded
-from workers.case import Case, load_case
-from workers.engine import Backend, Completion, Message, Sampling, Score
-from workers.probes.question import (
+from holdfast.probes.engine import Backend, Completion, Message, Sampling, Score
+from holdfast.probes.question import (
     Answer,
     Converse,
     Dialogue,
@@ -24,6 +20,10 @@ from workers.probes.question import (
     Question,
     chat,
 )
+from workers import answers
+from workers.answers import Answered, answer_key, answered, batches
+from workers.asking import graded
+from workers.case import Case, load_case
 from workers.worker import Worker
 
 HARM = "harm.direct"

@@ -14,14 +14,14 @@ from holdfast.checkpoints.checkpoint import CheckpointRef
 from holdfast.policy.budget import Limits
 from holdfast.policy.text import load_policy
 from holdfast.probe import CATALOGUE
+from holdfast.probes.engine import Backend, Sampling
+from holdfast.probes.question import Question
+from holdfast.probes.table import PROBES
 from holdfast.repairs.task_data import Row
 from holdfast.suites import load_suite
 from tests.support.evidence import hex_of
 from workers.answers import answer_key
 from workers.case import Case, Side
-from workers.engine import Backend, Sampling
-from workers.probes import PROBES
-from workers.probes.question import Question
 
 OLD = json.loads((Path(__file__).parents[1] / "data" / "b196b6b" / "keys.json").read_bytes())
 ROWS = [

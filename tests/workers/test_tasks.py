@@ -20,8 +20,8 @@ from holdfast.errors import (
     Unreachable,
 )
 from holdfast.job import JobKind, Status
+from holdfast.probes.engine import Sampling
 from workers import heartbeat, tasks
-from workers.engine import Sampling
 from workers.worker import Worker
 
 Queue = Callable[..., str]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from holdfast.errors import HoldfastError
+from holdfast.probes.engine import Engine, Sampling
 from workers.backends import backend_of
 from workers.children.wire import (
     asked_from_json,
@@ -22,7 +23,6 @@ from workers.children.wire import (
     reply_to_json,
     send,
 )
-from workers.engine import Engine, Sampling
 from workers.inference import open_engine
 
 # transformers imports it for assisted decoding, which nobody asks for here: 1.7 s of every start

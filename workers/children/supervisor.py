@@ -19,6 +19,15 @@ from typing import Any
 
 from holdfast import errors
 from holdfast.errors import EngineFailed, HoldfastError
+from holdfast.probes.engine import (
+    Arguments,
+    Backend,
+    Completion,
+    Continuation,
+    Prompt,
+    Sampling,
+    Score,
+)
 from holdfast.settings import Settings
 from workers.backends import backend_of
 from workers.children.dtype import dtype_of
@@ -34,15 +43,6 @@ from workers.children.threads import (
 )
 from workers.children.tree import Tree, close_pipes, exchange, start_tree
 from workers.children.wire import asked_to_json, prompt_to_json
-from workers.engine import (
-    Arguments,
-    Backend,
-    Completion,
-    Continuation,
-    Prompt,
-    Sampling,
-    Score,
-)
 
 __all__ = ["RunnerEngine", "reap_leftovers"]
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import IO, Any
 
-from workers.engine import Completion, Continuation, Message, Prompt, Score
+from holdfast.probes.engine import Completion, Continuation, Message, Prompt, Score
 
 
 def send(pipe: IO[str], document: dict[str, Any]) -> None:

@@ -12,12 +12,12 @@ from typing import Any
 
 from holdfast.errors import TaskRefused
 from holdfast.evidence.trial import Trial
+from holdfast.probes import harness_task
+from holdfast.probes.question import Answer, Question
 from holdfast.settings import Settings
 from workers.children.environment import runner_environment
 from workers.children.last_words import telling_line
 from workers.children.wire import receive, send
-from workers.probes import harness_task
-from workers.probes.question import Answer, Question
 
 KEPT = ("HF_HOME", "HF_DATASETS_CACHE")  # where a task that comes with the harness has its data
 OFFLINE = {"HF_DATASETS_OFFLINE": "1", "HF_HUB_OFFLINE": "1"}

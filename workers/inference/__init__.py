@@ -1,7 +1,7 @@
 """Engines by name. The three modules are imported only when asked for: two of them bring torch."""
 
+from holdfast.probes.engine import Backend, Engine
 from holdfast.settings import EngineName
-from workers.engine import Backend, Engine
 
 
 def open_engine(

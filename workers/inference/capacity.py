@@ -15,7 +15,7 @@ import torch
 from holdfast.checkpoints.checkpoint import tensor_spans
 from holdfast.checkpoints.safetensors_header import COMPUTED, DTYPE_BITS, TensorSpan
 from holdfast.errors import MachineUnfit
-from workers.engine import Backend
+from holdfast.probes.engine import Backend
 from workers.free_memory import free_memory
 from workers.inference.model_config import read_config
 

@@ -21,9 +21,9 @@ import torch
 from torch.nn import functional
 from transformers import AutoModelForCausalLM
 
+from holdfast.attacks.suffixes import with_suffix
+from holdfast.probes.engine import Message
 from holdfast.suites import Request, load_suite
-from workers.attacks.suffixes import with_suffix
-from workers.engine import Message
 from workers.inference.tokens import Tokenizer, load_tokenizer, render
 
 TARGET = "Sure, here is"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from holdfast.models.reasoning import TraceMarks, marks_of, named_tokens
 from holdfast.models.tokenizer_file import embedded_tokens, refuse_unknown_tokens
-from workers.engine import Arguments, Continuation, Prompt, Sampling
+from holdfast.probes.engine import Arguments, Continuation, Prompt, Sampling
 from workers.inference.marks import SpelledMarks, spelled
 from workers.inference.tokens import (
     Tokenizer,

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from workers.engine import Score
+from holdfast.probes.engine import Score
 from workers.inference.batching import (
     CacheKind,
     batches_of,

@@ -18,11 +18,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from holdfast.attacks.table import ATTACKS
 from holdfast.errors import CheckpointRefused
-from holdfast.suites import Choice, LastWord, Pair, Request, load_suite
-from workers.attacks import ATTACKS
-from workers.backends import backend_of
-from workers.engine import (
+from holdfast.probes.engine import (
     Arguments,
     Backend,
     Completion,
@@ -32,8 +30,10 @@ from workers.engine import (
     Score,
     before,
 )
-from workers.probes.letters import letters_prompt
-from workers.probes.multiple_choice import choice_prompt
+from holdfast.probes.letters import letters_prompt
+from holdfast.probes.multiple_choice import choice_prompt
+from holdfast.suites import Choice, LastWord, Pair, Request, load_suite
+from workers.backends import backend_of
 
 FILE = "scripted.json"
 REFUSAL = "I'm sorry, but I can't help with that request."

@@ -15,7 +15,7 @@ from typing import Any
 from holdfast.checkpoints.checkpoint import tensor_spans
 from holdfast.checkpoints.json_files import strict_json
 from holdfast.models.quantisation import quantisation_config
-from workers.engine import Backend
+from holdfast.probes.engine import Backend
 
 Tensors = dict[str, tuple[str, tuple[int, ...]]]  # dtype and shape by name
 

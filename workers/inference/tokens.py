@@ -21,7 +21,7 @@ from holdfast.errors import CheckpointRefused
 from holdfast.models import tokenizer_file
 from holdfast.models.chat_rendering import FOLDED, render_turns
 from holdfast.models.reasoning import Standing, TraceMarks
-from workers.engine import Arguments, Continuation, Message, Prompt
+from holdfast.probes.engine import Arguments, Continuation, Message, Prompt
 from workers.inference.template_canary import check_template
 
 LAST_WORDS = "the last words of the user"

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from workers.engine import Completion, Sampling, before
+from holdfast.probes.engine import Completion, Sampling, before
 from workers.inference.marks import Mark, Span, SpelledMarks, last_tokens
 from workers.inference.tokens import Opened, Tokenizer, spoken
 

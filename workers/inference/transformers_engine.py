@@ -17,7 +17,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from holdfast.errors import CheckpointRefused
-from workers.engine import (
+from holdfast.probes.engine import (
     Arguments,
     Backend,
     Completion,

@@ -24,7 +24,7 @@ from vllm.sampling_params import MAX_LOGPROB_TOKEN_IDS, RequestOutputKind
 
 from holdfast.errors import CheckpointRefused, EngineFailed
 from holdfast.models.tokenizer_file import reads_alike
-from workers.engine import (
+from holdfast.probes.engine import (
     Arguments,
     Backend,
     Completion,

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from vllm import RequestOutput, SamplingParams
 from vllm.sampling_params import RequestOutputKind
 
-from workers.engine import Score
+from holdfast.probes.engine import Score
 
 
 def choosing(tokens: Iterable[int]) -> SamplingParams:

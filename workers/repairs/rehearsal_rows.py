@@ -17,13 +17,13 @@ from holdfast.db.trials import save_answers
 from holdfast.errors import RepairImpossible
 from holdfast.judges.coherence import incoherence
 from holdfast.judges.refusal import judge_refusal
+from holdfast.probes.question import Question
+from holdfast.probes.rehearsal import questions
 from holdfast.repairs.plan import Plan, rows_drawn
 from holdfast.repairs.task_data import Kind
 from holdfast.suites import Request, load_suite
 from workers.answers import answered, batches
 from workers.case import Case, Repair
-from workers.probes.question import Question
-from workers.probes.rehearsal import questions
 from workers.worker import Worker
 
 REHEARSAL = "rehearsal"

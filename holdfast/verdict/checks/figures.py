@@ -17,12 +17,11 @@ from statistics import fmean
 from pydantic import BaseModel, ConfigDict
 
 from holdfast.evidence.file import Evidence
-from holdfast.probe import spec_of
+from holdfast.probe import CHARACTERS, spec_of
 from holdfast.verdict.checks.pairs import Pair, Pairs
 from holdfast.verdict.checks.rule_tests import rounded
 
 Sides = tuple[float, float]
-CHARACTERS = "characters"  # the unit of an answer's length, noted beside its trial
 K_OF_N = ((8, 5), (4, 2))  # from so many samples on, the worst of so many
 
 

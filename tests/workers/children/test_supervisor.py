@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from holdfast.errors import CheckpointRefused, EngineFailed
+from holdfast.probes.engine import Completion, Continuation, Message, Sampling
 from holdfast.settings import Settings, read_settings
 from tests.support.servers import scratch_folder
 from workers.backends import backend_of
@@ -22,7 +23,6 @@ from workers.children.environment import runner_environment
 from workers.children.guard import session_members
 from workers.children.sessions import reap_leftovers, record_session
 from workers.children.supervisor import RunnerEngine, _each_once, _rebuilt
-from workers.engine import Completion, Continuation, Message, Sampling
 
 SHORT = Sampling(max_tokens=16)
 HI = (Message("user", "hello there"),)
@@ -175,7 +175,7 @@ import sys, time
 from pathlib import Path
 from typing import Any
 from holdfast.settings import read_settings
-from workers.engine import Sampling
+from holdfast.probes.engine import Sampling
 from workers.children.supervisor import RunnerEngine
 engine = RunnerEngine(read_settings({"HOLDFAST_HOME": sys.argv[1], "HOLDFAST_ENGINE": "scripted"}))
 engine.open(Path(sys.argv[2]), None)

@@ -13,15 +13,15 @@ import torch
 
 from holdfast.errors import TaskRefused
 from holdfast.evidence.trial import Outcome, Trial
+from holdfast.probes.engine import Backend, Completion, Continuation, Sampling, Score
+from holdfast.probes.harness_task import questions
+from holdfast.probes.question import Answer, Generate, Question
 from holdfast.settings import Settings, read_settings
 from tests.support.harness_tasks import write_tasks
 from tests.support.tiny_llama import build_tiny_llama
-from workers.engine import Backend, Completion, Continuation, Sampling, Score
+from workers.ask import ask
 from workers.harness.child import open_task, plan_task
 from workers.inference.transformers_engine import TransformersEngine
-from workers.probes.ask import ask
-from workers.probes.harness_task import questions
-from workers.probes.question import Answer, Generate, Question
 
 EXACT = Backend("transformers", "test", "float32")
 ITEMS = 30  # of every task

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from holdfast.errors import CheckpointRefused
+from holdfast.probes.engine import Backend, Continuation, Message
 from tests.support.tiny_llama import build_tiny_llama
-from workers.engine import Backend, Continuation, Message
 from workers.inference.drift import Job, drift_of, main, measure, token_kl, weight_distance
 from workers.inference.tokens import continuation_ids, load_tokenizer
 from workers.inference.transformers_engine import TransformersEngine

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from holdfast.probes.engine import Backend
 from tests.support.plain_forward import other_answers, score_deviation
 from tests.support.tiny_families import build_tiny
-from workers.engine import Backend
 from workers.inference.batching import batches_of
 from workers.inference.transformers_engine import TransformersEngine
 

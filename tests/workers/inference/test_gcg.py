@@ -8,10 +8,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from holdfast.attacks.from_file import read_texts
+from holdfast.attacks.suffixes import with_suffix
+from holdfast.probes.engine import Backend, Continuation, Message
 from tests.support.tiny_llama import build_tiny_llama
-from workers.attacks.from_file import read_texts
-from workers.attacks.suffixes import with_suffix
-from workers.engine import Backend, Continuation, Message
 from workers.inference import gcg
 from workers.inference.gcg import TARGET, Search, search
 from workers.inference.tokens import load_tokenizer

@@ -10,10 +10,10 @@ from safetensors.torch import load_file
 
 from holdfast.errors import CheckpointRefused
 from holdfast.models.quantisation import quantisation_of
+from holdfast.probes.engine import Backend, Continuation
 from tests.support.published_layouts import Weights, build_layout, rewrite, set_config
 from tests.support.quantised_llama import QUANTISERS, quantise
 from tests.support.tiny_llama import build_tiny_llama
-from workers.engine import Backend, Continuation
 from workers.inference.architecture import check_architecture
 from workers.inference.quantisation import READ_BY
 from workers.inference.transformers_engine import TransformersEngine

@@ -7,9 +7,9 @@ import pytest
 
 from holdfast.checkpoints.adapter import admitted_checkpoint
 from holdfast.errors import CheckpointRefused
+from holdfast.probes.engine import Backend, Message, Sampling
 from tests.support.reciting_llama import REFUSAL, build_reciting_llama
 from tests.support.saved_by_libraries import JUDGED, REFUSED
-from workers.engine import Backend, Message, Sampling
 from workers.inference.architecture import check_architecture
 from workers.inference.transformers_engine import TransformersEngine
 from workers.views import Views

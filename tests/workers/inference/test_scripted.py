@@ -8,11 +8,11 @@ import pytest
 
 from holdfast.errors import CheckpointRefused
 from holdfast.probe import CATALOGUE
+from holdfast.probes.engine import Continuation, Message, Sampling
+from holdfast.probes.table import PROBES
 from holdfast.suites import load_suite, select
-from workers.engine import Continuation, Message, Sampling
+from workers.ask import ask
 from workers.inference.scripted import ScriptedEngine
-from workers.probes import PROBES
-from workers.probes.ask import ask
 
 
 def playing(folder: Path, **script: object) -> ScriptedEngine:

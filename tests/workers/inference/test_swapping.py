@@ -11,9 +11,9 @@ from tokenizers import AddedToken
 
 from benchmarks.families.outcome import measured
 from benchmarks.families.table import PAGE, with_table
+from holdfast.probes.engine import Backend
 from tests.support.tiny_families import FAMILIES
 from tests.support.tiny_llama import build_tiny_llama
-from workers.engine import Backend
 from workers.inference.swapping import EXACT_RELOADS, Layout, has_head, layout_of, restart_reason
 from workers.inference.tokens import load_tokenizer, same_tokenizer
 

@@ -10,12 +10,12 @@ from tokenizers import Tokenizer
 
 from holdfast.errors import CheckpointRefused
 from holdfast.models.tokenizer_file import PROBE, embedded_tokens, refuse_unknown_tokens
+from holdfast.probes.engine import Continuation, Engine, Message, Sampling
 from holdfast.repairs.task_data import Row
 from tests.support.tiny_llama import build_tiny_llama
 from training import model
 from training.batches import tokenise
 from workers.backends import backend_of
-from workers.engine import Continuation, Engine, Message, Sampling
 from workers.inference import tokens
 from workers.inference.transformers_engine import TransformersEngine
 

@@ -6,8 +6,8 @@ import pytest
 
 from holdfast.errors import CheckpointRefused
 from holdfast.models.chat_rendering import FOLDED
+from holdfast.probes.engine import Continuation, Message
 from tests.support.tiny_llama import CHAT_TEMPLATE, build_tiny_llama
-from workers.engine import Continuation, Message
 from workers.inference.tokens import (
     Tokenizer,
     continuation_ids,

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from holdfast.models.reasoning import MARKS, TraceMarks, marks_of
+from holdfast.probes.engine import Backend, Completion, Message, Sampling
 from tests.support.reciting_llama import COMPLIANCE, REFUSAL, build_reciting_llama
 from tests.support.thinkers import ASSENT, BREAK, DOUBT, OPENS_A_TRACE, RAMBLE, build_thinker
-from workers.engine import Backend, Completion, Message, Sampling
 from workers.inference.reading import Reading, read_checkpoint
 from workers.inference.traces import Drawn, Request, answers
 from workers.inference.transformers_engine import TransformersEngine

@@ -10,10 +10,18 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from holdfast.errors import CheckpointRefused
+from holdfast.probes.engine import (
+    Backend,
+    Completion,
+    Continuation,
+    Engine,
+    Message,
+    Sampling,
+    before,
+)
 from tests.support.plain_forward import PlainModel
 from tests.support.reciting_llama import COMPLIANCE, REFUSAL, build_reciting_llama
 from tests.support.tiny_llama import build_tiny_llama
-from workers.engine import Backend, Completion, Continuation, Engine, Message, Sampling, before
 from workers.inference.tokens import load_tokenizer, prompt_ids
 from workers.inference.transformers_engine import TransformersEngine
 

@@ -14,6 +14,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from holdfast.checkpoints.checkpoint import admitted_model, ref_of
 from holdfast.errors import CheckpointRefused
+from holdfast.probes.engine import Backend, Completion, Continuation, Message, Sampling, Score
 from holdfast.settings import read_settings
 from tests.support.published_layouts import rewrite
 from tests.support.reciting_llama import COMPLIANCE, REFUSAL, build_reciting_llama
@@ -23,7 +24,6 @@ from tests.support.tiny_llama import build_tiny_llama
 from workers.children.guard import session_members
 from workers.children.supervisor import RunnerEngine
 from workers.children.threads import FEW_CORES
-from workers.engine import Backend, Completion, Continuation, Message, Sampling, Score
 from workers.inference.capacity import cache_bytes
 from workers.inference.transformers_engine import TransformersEngine
 from workers.views import StagedCheckpoint, Views

@@ -10,12 +10,12 @@ from holdfast.db import jobs
 from holdfast.db.evaluations import create_remediation
 from holdfast.db.session import transaction
 from holdfast.errors import RepairImpossible
+from holdfast.probes.harmful import questions
 from holdfast.repairs.plan import Mix, Plan, rows_drawn
 from holdfast.repairs.task_data import Kind, read_rehearsal
 from holdfast.suites import Request, load_suite
 from tests.support.stack import scripted_checkpoint
 from workers.case import Repair, load_repair
-from workers.probes.harmful import questions
 from workers.repairs.rehearsal_rows import pool, rehearsal_row, whole_sentences, write_rehearsal
 from workers.worker import Worker
 

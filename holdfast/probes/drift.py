@@ -1,0 +1,54 @@
+"""drift.kl: how far the next-token distributions moved on the new task's own inputs.
+
+Harm: none by itself. It is an early warning of forgetting, cheap enough for every save.
+Inputs: prompts of the user's held-out task rows, each answered once by the baseline.
+Judge: none; the measure is KL(baseline || candidate) summed over the answer's tokens, in nats,
+weighted by them, so that the mean is nats a token. `ITEM first` is the same of the answer's first
+five tokens, and `layer NNN` the relative distance of that layer's weights. Lower is less moved.
+Limit: R2 of .71 on language models in the reference: it may warn, and never pass anything.
+Reference: RL's Razor (arXiv 2509.04259). Asked of two checkpoints at once, in a child process.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from holdfast.evidence.trial import Measure
+from holdfast.probe import FIRST_TOKENS, LAYERS, WHOLE_ANSWER
+from holdfast.probes.question import Generate, Question, chat_of
+from holdfast.repairs.task_data import Row
+
+NAME = "drift.kl"
+MAX_TOKENS = 32  # of an answer; what was unlearnt shows early in it
+
+
+def questions(rows: Sequence[Row], max_tokens: int) -> tuple[Question, ...]:
+    """What the rows ask, each once."""
+    distinct = {_asked_digest(row)[:16]: row for row in rows}
+    tokens = min(max_tokens, MAX_TOKENS)
+    return tuple(
+        Question(item, item, (Generate(chat_of(row), tokens),)) for item, row in distinct.items()
+    )
+
+
+def _asked_digest(row: Row) -> str:
+    text = json.dumps(row.asked) if row.history else row.prompt
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def measures(lines: Iterable[dict[str, Any]]) -> list[Measure]:
+    """What the child said, as measures of the candidate."""
+    found = []
+    for line in lines:
+        match line:
+            case {"event": "drift", "item": item}:
+                of = {WHOLE_ANSWER: ("kl", "tokens", item)}
+                of[FIRST_TOKENS] = ("first_kl", "first_tokens", f"{item} first")
+                found += [
+                    Measure(NAME, name, line[value], line[weight], unit)
+                    for unit, (value, weight, name) in of.items()
+                ]
+            case {"event": "weights", "place": place, "distance": distance}:
+                found.append(Measure(NAME, place[-80:], distance, 1, LAYERS))
+    return found
