@@ -21,7 +21,7 @@ from scipy.special import ndtri
 from benchmarks.sequential import ALPHA, CASES, POWER, Case, fixed_size
 from holdfast.stats.betting import TRUNCATION
 from holdfast.stats.sides import FloatArray
-from workers.looks import FIRST_LOOK, schedule
+from workers.evaluation.looks import FIRST_LOOK, schedule
 
 NEED = -log(ALPHA)
 TARGET = Path(".holdfast/bench/bets.json")

@@ -19,7 +19,7 @@ from benchmarks.simulated import (
 from holdfast.stats.multiplicity import holm
 from holdfast.stats.paired import exact_p
 from holdfast.stats.sides import FloatArray, IntArray, Side
-from workers.looks import schedule
+from workers.evaluation.looks import schedule
 
 ALPHA = 0.05
 RUNS = 20_000

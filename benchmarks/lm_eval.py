@@ -35,9 +35,9 @@ from holdfast.probes.engine import Backend, Sampling
 from holdfast.probes.question import Answer, Question
 from holdfast.settings import read_settings
 from tools.bootstrap import ROOT, find_uv, run, torch_source
-from workers.ask import ask
 from workers.children.environment import runner_environment
 from workers.children.supervisor import RunnerEngine
+from workers.evaluation.ask import ask
 from workers.harness.child import plan_task
 from workers.inference.transformers_engine import TransformersEngine
 

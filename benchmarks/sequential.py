@@ -21,7 +21,7 @@ import numpy as np
 from holdfast.stats.betting import log_capital
 from holdfast.stats.paired import exact_p
 from holdfast.stats.sides import FloatArray, Side
-from workers.looks import schedule
+from workers.evaluation.looks import schedule
 
 ALPHA = 0.05
 POWER = 0.9

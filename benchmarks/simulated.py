@@ -13,7 +13,7 @@ from scipy.special import gammaln, xlogy
 from benchmarks.deciders import Clusters
 from holdfast.stats.betting import log_capital
 from holdfast.stats.sides import FloatArray, IntArray, Side
-from workers.looks import schedule
+from workers.evaluation.looks import schedule
 
 GRADES = np.array([0.25, 0.5, 1.0])  # how far a graded badness moves, equally often
 PART = 2000  # runs drawn at once

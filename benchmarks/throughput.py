@@ -27,9 +27,9 @@ from typing import Any
 from examples.demo.published import fetch_model
 from holdfast.probes.engine import Message, Prompt, Sampling
 from holdfast.suites import Request, load_suite
-from workers.backends import backend_of
 from workers.children.environment import runner_environment
 from workers.children.wire import prompt_to_json, receive, send
+from workers.inference.backends import backend_of
 
 FOLDER = Path(".holdfast/bench").absolute()
 MAX_TOKENS = 48

@@ -21,8 +21,8 @@ from benchmarks.families.on_vllm import HOME, Head
 from benchmarks.families.outcome import Outcome, measured, save, together
 from benchmarks.families.table import write_table
 from tests.support.tiny_families import FAMILIES
-from workers.backends import backend_of
 from workers.children.guard import end_session
+from workers.inference.backends import backend_of
 
 LOGS = HOME / "log"  # what vLLM wrote about a family that broke down
 RAISED = re.compile(r"[\w.]*(Error|Exception|Refused|Failed)\b")

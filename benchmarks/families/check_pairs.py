@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.families.on_vllm import HOME
 from benchmarks.families.pairs import PAIRS, Pair
 from tests.support.command import holdfast
-from workers.backends import backend_of
+from workers.inference.backends import backend_of
 
 STATE = HOME / "bench" / "pairs.json"
 LIMIT = 600  # seconds of one check

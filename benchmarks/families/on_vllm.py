@@ -20,9 +20,9 @@ from holdfast.errors import CheckpointRefused
 from holdfast.probes.engine import Score
 from tests.support.plain_forward import ANSWER, OPTIONS, PROMPTS, worst_difference
 from tests.support.tiny_families import build_tiny
-from workers.backends import backend_of
 from workers.children.environment import runner_environment
 from workers.children.threads import process_environment
+from workers.inference.backends import backend_of
 from workers.inference.swapping import layout_of, restart_reason
 
 if TYPE_CHECKING:

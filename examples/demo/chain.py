@@ -23,10 +23,10 @@ from holdfast.probes.rehearsal import questions
 from holdfast.repairs.plan import Mix, Plan
 from holdfast.settings import Settings, child_environment
 from holdfast.suites import Request, load_suite
-from workers.ask import ask
 from workers.children.dtype import dtype_of
 from workers.children.last_words import telling_line
 from workers.children.supervisor import RunnerEngine
+from workers.evaluation.ask import ask
 from workers.repairs.rehearsal_rows import whole_sentences
 
 EXAMPLES = Path(__file__).parent.parent

@@ -157,7 +157,15 @@ def measure_noise(settings: Settings, checkpoint: str, tier: str) -> "Noise":
 
     with TemporaryDirectory(prefix="holdfast-") as scratch:
         folder = Path(checkpoint).absolute()
-        words = [sys.executable, "-m", "workers.noise", str(folder), scratch, "--tier", tier]
+        words = [
+            sys.executable,
+            "-m",
+            "workers.evaluation.noise",
+            str(folder),
+            scratch,
+            "--tier",
+            tier,
+        ]
         run = settings.home / "run"
         run.mkdir(parents=True, exist_ok=True)
         note("asking twice; this takes as long as two evaluations of one side")

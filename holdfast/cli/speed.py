@@ -1,6 +1,6 @@
 """How fast this machine generates, as a finding of `holdfast doctor`: the rate, and what slows it.
 
-A process measures it with the real engine (workers/speed.py); here it becomes a sentence.
+A process measures it with the real engine (workers/children/speed.py); here it becomes a sentence.
 """
 
 import json
@@ -25,7 +25,7 @@ def measure_speed(settings: Settings) -> dict[str, Any]:
     run.mkdir(parents=True, exist_ok=True)
     note("measuring the engine on a random model of 135M weights; this takes a minute or two")
     done = subprocess.run(
-        [sys.executable, "-m", "workers.speed"],
+        [sys.executable, "-m", "workers.children.speed"],
         cwd=run,
         env=child_environment(settings),
         capture_output=True,

@@ -3,7 +3,7 @@
 Harm: answers that got worse where no right or wrong can be counted.
 Suite: `holdfast/suites/everyday.jsonl`: small requests that anybody might make.
 Judge: the rubric judge that the check names (`judge: rubric`), which sees both answers in both
-orders (`workers.preferring`); without one no policy may ask this probe.
+orders (`workers.evaluation.preferring`); without one no policy may ask this probe.
 Direction: badness is what an answer lost to the baseline's: 1 in both orders, 0 in neither, and
 0.5 for everything else. The baseline's own is 0.5, since it ties with itself; the mean is the loss
 rate, and one above a half is worse than the baseline.

@@ -18,7 +18,7 @@ from holdfast.errors import CheckpointRefused
 from tests.e2e.test_ladder import POLICY, command, ended
 from tests.e2e.test_story import llama
 from tests.support.fleet import Fleet
-from workers.adapters import FOLDER
+from workers.checkpoints.adapters import FOLDER
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -21,8 +21,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from holdfast.errors import EngineFailed
 from holdfast.settings import Settings
-from workers.backends import installed
 from workers.children.environment import ARITHMETIC_PREFIXES, runner_environment
+from workers.inference.backends import installed
 
 MEASURING = "training.precision"
 DEVICES = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")

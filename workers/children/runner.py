@@ -15,7 +15,6 @@ from typing import IO, Any
 
 from holdfast.errors import HoldfastError
 from holdfast.probes.engine import Engine, Sampling
-from workers.backends import backend_of
 from workers.children.wire import (
     asked_from_json,
     prompt_from_json,
@@ -24,6 +23,7 @@ from workers.children.wire import (
     send,
 )
 from workers.inference import open_engine
+from workers.inference.backends import backend_of
 
 # transformers imports it for assisted decoding, which nobody asks for here: 1.7 s of every start
 sys.modules.setdefault("sklearn", None)  # type: ignore[arg-type]

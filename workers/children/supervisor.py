@@ -29,7 +29,6 @@ from holdfast.probes.engine import (
     Score,
 )
 from holdfast.settings import Settings
-from workers.backends import backend_of
 from workers.children.dtype import dtype_of
 from workers.children.environment import runner_environment
 from workers.children.guard import end_session
@@ -43,6 +42,7 @@ from workers.children.threads import (
 )
 from workers.children.tree import Tree, close_pipes, exchange, start_tree
 from workers.children.wire import asked_to_json, prompt_to_json
+from workers.inference.backends import backend_of
 
 __all__ = ["RunnerEngine", "reap_leftovers"]
 

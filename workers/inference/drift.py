@@ -28,7 +28,7 @@ from safetensors import safe_open
 from holdfast.errors import CallerError, CheckpointRefused
 from holdfast.models.chat_rendering import Turn
 from holdfast.probes.engine import Continuation, Message, Sampling, Scalar
-from workers.backends import backend_of
+from workers.inference.backends import backend_of
 from workers.inference.tokens import load_tokenizer
 from workers.inference.transformers_engine import TransformersEngine
 

@@ -33,7 +33,7 @@ from holdfast.probes.engine import (
 from holdfast.probes.letters import letters_prompt
 from holdfast.probes.multiple_choice import choice_prompt
 from holdfast.suites import Choice, LastWord, Pair, Request, load_suite
-from workers.backends import backend_of
+from workers.inference.backends import backend_of
 
 FILE = "scripted.json"
 REFUSAL = "I'm sorry, but I can't help with that request."

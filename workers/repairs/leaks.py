@@ -19,7 +19,7 @@ from holdfast.probe import spec_of
 from holdfast.repairs.task_data import held_out, read_task_data
 from holdfast.suites import Choice, Request, Row, load_suite, suite_for
 from holdfast.suites.duplicates import near_duplicates, text_of
-from workers.case import Case, Repair
+from workers.evaluation.case import Case, Repair
 
 POOL = "rehearsal"
 SHOWN = 5  # leaks that a refusal names

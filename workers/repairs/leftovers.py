@@ -13,7 +13,7 @@ from pathlib import Path
 from holdfast.db.session import reading
 from holdfast.db.tables import Job
 from holdfast.job import FINISHED
-from workers.plan_files import VIEWED
+from workers.checkpoints.plan_files import VIEWED
 from workers.worker import Worker
 
 STATE = "state"  # the folder in a workspace from which a killed run goes on

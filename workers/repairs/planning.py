@@ -19,7 +19,7 @@ from holdfast.repairs.plan import (
     Watching,
     without_refusals,
 )
-from workers.case import Repair
+from workers.evaluation.case import Repair
 from workers.repairs.leaks import refuse_leaks
 from workers.repairs.leftovers import STATE
 from workers.repairs.preference_rows import write_pairs

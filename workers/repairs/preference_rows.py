@@ -21,8 +21,8 @@ from holdfast.judges.refusal import judge_refusal
 from holdfast.probes.question import Question
 from holdfast.repairs.plan import Plan
 from holdfast.suites import load_suite
-from workers.answers import answered, batches
-from workers.case import Repair
+from workers.evaluation.answers import answered, batches
+from workers.evaluation.case import Repair
 from workers.repairs.leftovers import PAIRS
 from workers.repairs.rehearsal_rows import REHEARSAL, SPARE, answers_kept, pool, whole_sentences
 from workers.worker import Worker

@@ -13,9 +13,9 @@ from holdfast.db.session import reading, transaction
 from holdfast.db.trials import saved_items
 from holdfast.ladder.hopeless import hopeless, resisting
 from holdfast.verdict.checks.examination import Files
-from workers.asking import cut, run_probe
-from workers.case import Case, Race
-from workers.gathered import evidence_of, manifests_of
+from workers.evaluation.asking import cut, run_probe
+from workers.evaluation.case import Case, Race
+from workers.evaluation.gathered import evidence_of, manifests_of
 from workers.worker import Worker
 
 

@@ -22,8 +22,8 @@ from holdfast.probes.rehearsal import questions
 from holdfast.repairs.plan import Plan, rows_drawn
 from holdfast.repairs.task_data import Kind
 from holdfast.suites import Request, load_suite
-from workers.answers import answered, batches
-from workers.case import Case, Repair
+from workers.evaluation.answers import answered, batches
+from workers.evaluation.case import Case, Repair
 from workers.worker import Worker
 
 REHEARSAL = "rehearsal"

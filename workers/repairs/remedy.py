@@ -33,10 +33,10 @@ from holdfast.forecast.cost import weight_bytes
 from holdfast.job import Status
 from holdfast.queue import hint
 from holdfast.repairs.plan import Plan
-from workers.case import DEPLOYED, Repair, load_repair
+from workers.checkpoints.loading import naming_sources, require_untouched
+from workers.checkpoints.plan_files import written_plan
+from workers.evaluation.case import DEPLOYED, Repair, load_repair
 from workers.free_memory import fits_beside_engine
-from workers.loading import naming_sources, require_untouched
-from workers.plan_files import written_plan
 from workers.repairs.ladder import race_of
 from workers.repairs.leftovers import PAIRS, clear, clear_partial
 from workers.repairs.planning import make_plan, on_views

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from holdfast.probes.engine import Completion, Continuation, Message, Sampling, Score
 from holdfast.probes.question import Answer, Converse, Dialogue, Drawn, Generate, Question, chat
-from workers.ask import ask
+from workers.evaluation.ask import ask
 from workers.inference.scripted import ScriptedEngine
 
 completions = st.builds(

@@ -11,10 +11,10 @@ import pytest
 
 from holdfast.errors import EngineFailed, InvalidSettings
 from holdfast.settings import Settings, read_settings
-from workers.backends import backend_of
 from workers.children import dtype
 from workers.children.dtype import Measured, dtype_of, measured
 from workers.children.supervisor import RunnerEngine
+from workers.inference.backends import backend_of
 
 AVX2_ONLY = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
 

@@ -17,12 +17,12 @@ from holdfast.errors import CheckpointRefused, EngineFailed
 from holdfast.probes.engine import Completion, Continuation, Message, Sampling
 from holdfast.settings import Settings, read_settings
 from tests.support.servers import scratch_folder
-from workers.backends import backend_of
 from workers.children import progress
 from workers.children.environment import runner_environment
 from workers.children.guard import session_members
 from workers.children.sessions import reap_leftovers, record_session
 from workers.children.supervisor import RunnerEngine, _each_once, _rebuilt
+from workers.inference.backends import backend_of
 
 SHORT = Sampling(max_tokens=16)
 HI = (Message("user", "hello there"),)

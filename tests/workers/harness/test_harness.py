@@ -19,7 +19,7 @@ from holdfast.probes.question import Answer, Generate, Question
 from holdfast.settings import Settings, read_settings
 from tests.support.harness_tasks import write_tasks
 from tests.support.tiny_llama import build_tiny_llama
-from workers.ask import ask
+from workers.evaluation.ask import ask
 from workers.harness.child import open_task, plan_task
 from workers.inference.transformers_engine import TransformersEngine
 

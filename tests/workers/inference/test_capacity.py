@@ -10,7 +10,7 @@ import torch
 from transformers import GPT2Config, LlamaConfig, MambaConfig, PretrainedConfig
 
 from holdfast.errors import MachineUnfit
-from workers.backends import backend_of
+from workers.inference.backends import backend_of
 from workers.inference.capacity import blaming_machine, cache_bytes, check_memory, weight_bytes
 
 ROWS = 1 << 33  # times 64 columns in bfloat16: a tebibyte, and no byte of it on the disk

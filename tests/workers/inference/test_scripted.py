@@ -11,7 +11,7 @@ from holdfast.probe import CATALOGUE
 from holdfast.probes.engine import Continuation, Message, Sampling
 from holdfast.probes.table import PROBES
 from holdfast.suites import load_suite, select
-from workers.ask import ask
+from workers.evaluation.ask import ask
 from workers.inference.scripted import ScriptedEngine
 
 

@@ -15,8 +15,8 @@ from holdfast.repairs.task_data import Row
 from tests.support.tiny_llama import build_tiny_llama
 from training import model
 from training.batches import tokenise
-from workers.backends import backend_of
 from workers.inference import tokens
+from workers.inference.backends import backend_of
 from workers.inference.transformers_engine import TransformersEngine
 
 CLASSES = ("LlamaTokenizer", "LlamaTokenizerFast", "GemmaTokenizer", "T5Tokenizer", "BertTokenizer")

@@ -15,7 +15,7 @@ from holdfast.errors import InvalidPlan, InvalidTaskData
 from holdfast.repairs.task_data import digest_of, held_out
 from holdfast.suites import BUILT_IN, Request, load_suite
 from holdfast.suites.duplicates import text_of
-from workers.case import Repair, load_repair
+from workers.evaluation.case import Repair, load_repair
 from workers.repairs.leaks import Gated, asked, gated, leaks, refuse_leaking_rows, refuse_leaks
 from workers.repairs.planning import make_plan
 from workers.worker import Worker

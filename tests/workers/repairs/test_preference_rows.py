@@ -15,7 +15,7 @@ from holdfast.errors import RepairImpossible, TrainingFailed
 from holdfast.repairs.plan import Plan
 from holdfast.repairs.task_data import digest_of, read_preferences, read_rehearsal
 from tests.support.stack import scripted_checkpoint
-from workers.case import Repair, load_repair
+from workers.evaluation.case import Repair, load_repair
 from workers.repairs import planning, remedy
 from workers.repairs.preference_rows import pairs_file, write_pairs
 from workers.repairs.rehearsal_rows import rehearsal_row

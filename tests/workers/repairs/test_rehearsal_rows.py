@@ -15,7 +15,7 @@ from holdfast.repairs.plan import Mix, Plan, rows_drawn
 from holdfast.repairs.task_data import Kind, read_rehearsal
 from holdfast.suites import Request, load_suite
 from tests.support.stack import scripted_checkpoint
-from workers.case import Repair, load_repair
+from workers.evaluation.case import Repair, load_repair
 from workers.repairs.rehearsal_rows import pool, rehearsal_row, whole_sentences, write_rehearsal
 from workers.worker import Worker
 

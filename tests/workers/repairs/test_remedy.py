@@ -23,7 +23,7 @@ from holdfast.repairs.task_data import digest_of, read_rehearsal
 from tests.support.stack import scripted_checkpoint
 from tests.support.tiny_llama import build_tiny_llama
 from workers import tasks
-from workers.case import load_repair
+from workers.evaluation.case import load_repair
 from workers.repairs.leftovers import STATE
 from workers.repairs.planning import checked, make_plan, without_task
 from workers.repairs.remedy import repair

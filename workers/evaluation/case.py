@@ -1,0 +1,299 @@
+"""What one evaluation is about, read from its row once: sides, questions, policy, template.
+
+A side is one checkpoint with the probes it is asked. The baselines and the candidate are asked
+everything; the failing checkpoint that a repair started from is asked `task.retention` alone, for
+how much of its gain was kept.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from holdfast.attacks.from_file import read_texts, texts_digest
+from holdfast.checkpoints.adapter import admitted_checkpoint
+from holdfast.checkpoints.checkpoint import chat_template
+from holdfast.db.catalogue import require_unaligned
+from holdfast.db.evaluations import get_evaluation, get_remediation
+from holdfast.db.session import reading
+from holdfast.db.tables import Checkpoint, Evaluation, PolicyText
+from holdfast.errors import CheckpointRefused, InvalidTaskData
+from holdfast.judges import JUDGES
+from holdfast.judges.endpoint import endpoint_of
+from holdfast.judges.leak import personal
+from holdfast.models.quantisation import quantisation_of
+from holdfast.models.reasoning import marks_thoughts
+from holdfast.policy.budget import Limits, limits_of
+from holdfast.policy.model import Policy
+from holdfast.policy.text import parse_policy
+from holdfast.probe import COHERENCE, MAX_TOKENS, TRACE_TOKENS, Split, Tier, spec_of
+from holdfast.probes import memory
+from holdfast.probes.engine import Backend, Sampling
+from holdfast.probes.question import Question
+from holdfast.probes.table import COMPARED, PROBES
+from holdfast.repairs.task_data import Row, digest_of, held_out, read_task_data, rows_digest
+from holdfast.settings import Settings
+from holdfast.suites import select, suite_for
+from workers.checkpoints.adapters import whole
+from workers.harness.child import plan_task
+from workers.views import StagedCheckpoint
+from workers.worker import Worker
+
+RETENTION = "task.retention"
+DEPLOYED = "deployed"  # the template of a repair that changes it: the candidate's own for itself
+SEED = 0  # of the item selection; part of what makes runs comparable, so never a setting
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One checkpoint of the comparison: `baseline`, `anchor`, `candidate` or `repaired`."""
+
+    name: str
+    checkpoint: StagedCheckpoint
+    probes: tuple[str, ...]
+    quantisation: str | None = None
+
+    def backend(self, engine: Backend) -> Backend:
+        """What computes its answers: the engine, and how its own weights are quantised."""
+        return replace(engine, quantisation=self.quantisation)
+
+
+@dataclass(frozen=True, slots=True)
+class Race:
+    """After how many clusters of which probes a hopeless candidate is asked no more."""
+
+    items: int
+    probes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Everything that the pipeline needs to know, and nothing that changes while it runs."""
+
+    evaluation_id: str
+    policy: Policy
+    tier: Tier
+    split: Split
+    sides: tuple[Side, ...]
+    template: str | None
+    sampling: Sampling
+    questions: dict[str, tuple[Question, ...]]
+    suites: dict[str, str]
+    judges: dict[str, str]
+    repairs: str | None
+    limits: Limits
+    race: Race | None = None
+    deployed: str | None = None  # the chat template that the candidate alone is rendered with
+
+    def template_of(self, side: Side) -> str | None:
+        """What renders a side: one template for all, but for a deployed one's candidate."""
+        return self.deployed if self.deployed and side.name == "candidate" else self.template
+
+    def sampling_of(self, side: Side) -> Sampling:
+        """How a side's answers are drawn: with room for thoughts where its files mark any.
+
+        No part of the sampling that both sides share: whether a side thinks is evidence by itself.
+        """
+        template = self.template_of(side)
+        if not marks_thoughts(side.checkpoint.path, side.checkpoint.digest, template):
+            return self.sampling
+        return replace(self.sampling, trace_tokens=TRACE_TOKENS[self.tier])
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What one repair needs to know: the failing evaluation, its sides, recipe and options."""
+
+    remediation_id: str
+    case: Case
+    baseline: Side
+    candidate: Side
+    recipe: str
+    options: dict[str, Any]
+    task_data: Path | None
+    unaligned: StagedCheckpoint | None
+    workspace: Path
+    output: Path
+
+
+def side_of(name: str, checkpoint: StagedCheckpoint, probes: tuple[str, ...]) -> Side:
+    """A side, and how its weights are quantised."""
+    return Side(name, checkpoint, probes, quantisation_of(checkpoint.path))
+
+
+def load_case(worker: Worker, evaluation_id: str) -> Case:
+    """Read the rows, admit the checkpoints again (they may have changed on disk), plan the items.
+
+    Hashing takes a while, so no session is open meanwhile.
+    """
+    settings = worker.settings
+    with reading(worker.database) as session:
+        row = get_evaluation(session, evaluation_id)
+        text = session.get_one(PolicyText, row.policy_id)
+        ids = (row.baseline_id, row.candidate_id, row.anchor_id, row.repairs_id)
+        known = {name: session.get_one(Checkpoint, name) for name in ids if name is not None}
+    policy = parse_policy(text.text, source=text.name)
+    found = {name: readmit(worker, checkpoint) for name, checkpoint in known.items()}
+    baseline, candidate = found[row.baseline_id], found[row.candidate_id]
+    probes = policy.probes(repair=row.repairs_id is not None)
+    sides = [side_of("baseline", baseline, probes), side_of("candidate", candidate, probes)]
+    if row.anchor_id is not None:
+        asked = tuple(p for p in probes if p != RETENTION)
+        sides.insert(1, side_of("anchor", found[row.anchor_id], asked))
+    repairs = None
+    if row.repairs_id is not None:
+        failing = found[row.repairs_id]
+        sides.append(side_of("repaired", failing, tuple(p for p in probes if p == RETENTION)))
+        repairs = failing.digest
+    tier: Tier = row.tier  # type: ignore[assignment]  # a CHECKed column
+    split: Split = row.split  # type: ignore[assignment]
+    told = {**(row.template_arguments or {}), **policy.template_arguments}
+    arguments = tuple(sorted(told.items()))
+    sampling = Sampling(max_tokens=MAX_TOKENS[tier], template_arguments=arguments)
+    plans = {probe: plan(probe, row, tier, split, settings) for probe in probes}
+    rendered = candidate if row.template == "candidate" else baseline
+    return Case(
+        evaluation_id=evaluation_id,
+        policy=policy,
+        tier=tier,
+        split=split,
+        sides=tuple(sides),
+        template=chat_template(rendered.path),
+        sampling=sampling,
+        questions={probe: questions for probe, (questions, _) in plans.items()},
+        suites={probe: digest for probe, (_, digest) in plans.items()},
+        judges=judges_of(policy, probes, settings),
+        repairs=repairs,
+        limits=limits_of(tier, policy.budget),
+        race=Race(row.race["items"], tuple(row.race["probes"])) if row.race else None,
+        deployed=chat_template(candidate.path) if row.template == DEPLOYED else None,
+    )
+
+
+def load_repair(worker: Worker, remediation_id: str) -> Repair:
+    """Read the rows and admit the checkpoints again."""
+    with reading(worker.database) as session:
+        row = get_remediation(session, remediation_id)
+        evaluation = get_evaluation(session, row.evaluation_id)
+        merging = row.recipe == "safe_merge"
+        before = require_unaligned(session, evaluation.baseline_id) if merging else None
+    case = load_case(worker, row.evaluation_id)
+    sides = {side.name: side for side in case.sides}
+    home = worker.settings.home
+    return Repair(
+        remediation_id=remediation_id,
+        case=case,
+        baseline=sides["baseline"],
+        candidate=sides["candidate"],
+        recipe=row.recipe,
+        options=row.options,
+        task_data=Path(evaluation.task_data) if evaluation.task_data else None,
+        unaligned=None if before is None else readmit(worker, before),
+        workspace=home / "work" / remediation_id,
+        output=home / "checkpoints" / remediation_id,
+    )
+
+
+def readmit(worker: Worker, row: Checkpoint) -> StagedCheckpoint:
+    """Admit a registered checkpoint again, and stage it; refused when its content is another.
+
+    One that is a base and an adapter is merged, and whole from here on.
+    """
+    with ExitStack() as descriptors:
+        found = admitted_checkpoint(row.path, row.adapter, worker.settings.roots, descriptors)
+        if found.ref.digest != row.digest:
+            raise CheckpointRefused(
+                f"{row.path} holds {found.ref.digest}, registered as {row.digest}: "
+                "a checkpoint never changes; register the new content as a checkpoint of its own"
+            )
+        if found.adapter is not None:
+            return whole(worker, found)
+        return worker.views.stage(found.ref, found.model)
+
+
+def plan(
+    probe: str, row: Evaluation, tier: Tier, split: Split, settings: Settings
+) -> tuple[tuple[Question, ...], str]:
+    """The questions of one probe, and the digest of what they are taken from."""
+    spec = spec_of(probe)
+    if spec.task is None:
+        questions = plan_questions(probe, row, tier, split, settings)
+        return questions, suite_digest(probe, row, tier, settings)
+    return plan_task(spec.task, spec.items.get(tier, 0), settings)
+
+
+def plan_questions(
+    probe: str, row: Evaluation, tier: Tier, split: Split, settings: Settings
+) -> tuple[Question, ...]:
+    """The questions of one probe at this tier; none where the tier leaves the probe out."""
+    spec = spec_of(probe)
+    if tier not in spec.items:
+        return ()
+    asked: Sequence[Any] = (
+        task_rows(row, probe)[: spec.items[tier]]
+        if spec.suite is None
+        else select(suite_for(spec, settings.installed_suites), spec.items[tier], split, SEED)
+    )
+    module, most = (PROBES | COMPARED)[spec.name], MAX_TOKENS[tier]
+    how = (most, spec.variants[tier]) if tier in spec.variants else (most,)
+    questions: tuple[Question, ...] = module.questions(asked, *how)
+    texts = texts_for(probe, tier, settings)
+    return (*questions, *module.brought_along(asked, most, texts)) if texts else questions
+
+
+def texts_for(probe: str, tier: Tier, settings: Settings) -> dict[str, str]:
+    """What the operator's own file adds to a probe, at the tier that asks everything."""
+    files = {"harm.jailbreak": settings.jailbreak_templates, "harm.suffix": settings.suffixes}
+    file = files.get(spec_of(probe).name)
+    return read_texts(file) if file is not None and tier == "full" else {}
+
+
+def task_rows(row: Evaluation, probe: str) -> list[Row]:
+    """What a probe asks of the user's task data, of the file that was submitted.
+
+    The held-out rows; for what a model may have learnt by heart, those that it trained on.
+    """
+    if row.task_data is None:
+        return []
+    path = Path(row.task_data)
+    if digest_of(path) != row.task_data_sha256:
+        raise InvalidTaskData(f"{path} changed since it was submitted; submit it again")
+    rows = read_task_data(path)
+    if probe == memory.NAME:
+        return [one for one in rows if not held_out(one.prompt) and personal(one.completion)]
+    return [one for one in rows if held_out(one.prompt)]
+
+
+def judge_digests(probes: Sequence[str]) -> dict[str, str]:
+    """Every judge that these probes use of their own, by the digest of its source."""
+    names = {judge for probe in probes for judge in spec_of(probe).judges}
+    return {name: judge.sha256 for name, judge in JUDGES.items() if name in names}
+
+
+def judges_of(policy: Policy, probes: Sequence[str], settings: Settings) -> dict[str, str]:
+    """Every judge by its identity: that which a check names, else the probe's own."""
+    named = {probe: policy.checks[probe].judge for probe in probes}
+    asked = sorted({judge for judge in named.values() if judge is not None})
+    own = judge_digests([probe for probe in probes if named[probe] is None])
+    if any(spec_of(probe).reads_coherence for probe in probes):  # beside any judge of harm
+        own[COHERENCE] = JUDGES[COHERENCE].sha256
+    return own | {judge: endpoint_of(judge, settings, os.environ).sha256 for judge in asked}
+
+
+def suite_digest(probe: str, row: Evaluation, tier: Tier, settings: Settings) -> str:
+    """64 hex of what is asked: the suite's, or that of the held-out rows.
+
+    A probe that asks in forms of its own, or of the operator's file, has them in it too.
+    """
+    spec = spec_of(probe)
+    if spec.suite is None:
+        return rows_digest(task_rows(row, probe))
+    digest = suite_for(spec, settings.installed_suites).digest
+    if not spec.variants:
+        return digest
+    texts = texts_for(probe, tier, settings)
+    forms = [PROBES[spec.name].FORM, texts_digest(texts) if texts else ""]
+    return hashlib.sha256("\n".join([digest, *forms]).encode()).hexdigest()

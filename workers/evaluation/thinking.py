@@ -1,0 +1,33 @@
+"""Whether a side thought before it answered, from the answers that its trials judge.
+
+Answers say it themselves, so evidence is the same whether they came from a model or from the cache.
+"""
+
+from sqlalchemy.orm import Session
+
+from holdfast.db.trials import find_answers, trial_rows
+from holdfast.evidence.thinking import Thinking
+from holdfast.probes.question import Answer
+from workers.evaluation.case import Case, Side
+
+
+def thinking_of(session: Session, case: Case, side: Side) -> Thinking | None:
+    """What a side thought before its answers to chats; None where it never did."""
+    budget = case.sampling_of(side).trace_tokens
+    if not budget:
+        return None
+    chats = {
+        (probe, asked.item, asked.variant)
+        for probe, questions in case.questions.items()
+        for asked in questions
+        if asked.opens_a_turn
+    }
+    rows = trial_rows(session, case.evaluation_id, side.name)
+    keys = {row.answer_key for row in rows if (row.probe, row.item, row.variant) in chats}
+    documents = find_answers(session, sorted(keys)).values()
+    said = [one for document in documents for one in Answer.from_json(document).completions]
+    traces = [completion for completion in said if completion.trace]
+    if not traces:
+        return None
+    forced = sum(completion.forced for completion in traces)
+    return Thinking(answers=len(said), traces=len(traces), forced=forced, trace_tokens=budget)
