@@ -60,14 +60,14 @@ def train_one(recipe: str, chain: Path, data: dict[str, Path], **knobs: Any) -> 
     from functools import partial
 
     from holdfast.repairs.plan import Plan
-    from training.joint import Memory, alternating, two_sides
-    from training.loop import train
     from training.objectives.alternation import drawn
-    from training.preference import preference_mean
+    from training.passes.preference import preference_mean
+    from training.recipes.joint import Memory, alternating, two_sides
     from training.recipes.maxright import levelling
     from training.recipes.mix import mixing
     from training.recipes.sequential import stage
-    from training.watch import mean_nats
+    from training.runs.loop import train
+    from training.runs.watch import mean_nats
 
     plan = Plan.model_validate(
         {"recipe": recipe, "baseline": chain / "aligned", "output": FOLDER / "none"} | data | knobs

@@ -43,7 +43,7 @@ def made_data(folder: Path, chain: Path) -> dict[str, Path]:
     """Pairs and look-alikes in files of `folder`: ours, and the chain's models' own answers."""
     from examples.demo.data import refusal, write_lines
     from holdfast.judges.refusal import judge_refusal
-    from training.model import load_policy, load_tokenizer
+    from training.weights.model import load_policy, load_tokenizer
 
     harmful, benign = pool()
     tokenizer = load_tokenizer(chain / "eroded")

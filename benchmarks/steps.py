@@ -63,8 +63,8 @@ def rows_of(kind: str) -> Texts:
 def train_ours(kind: str, checkpoint: Path) -> dict[str, Any]:
     """In the child: losses, and the times at which steps ended, by the clock and the processor."""
     from holdfast.repairs.plan import Plan
-    from training import model
-    from training.loop import seed_everything, train
+    from training.runs.loop import seed_everything, train
+    from training.weights import model
 
     os.environ["HOLDFAST_DTYPE"] = "float32"  # fp32 on both sides, whatever the processor has
     seed_everything(0)
@@ -99,8 +99,8 @@ def peak_mb() -> float:
 
 def sft_steps(policy: Any, tokenizer: Any) -> Any:
     from holdfast.repairs.task_data import Row
-    from training.batches import tokenise
-    from training.supervised import supervised
+    from training.rows.batches import tokenise
+    from training.runs.supervised import supervised
 
     rows = [Row(row["prompt"], row["completion"], "task", 1) for row in rows_of("sft")]
     examples = tokenise(rows, tokenizer, MAX_LENGTH, FOLDER)
@@ -110,8 +110,8 @@ def sft_steps(policy: Any, tokenizer: Any) -> Any:
 
 def dpo_steps(policy: Any, tokenizer: Any) -> Any:
     from holdfast.repairs.task_data import Pair
-    from training.preference import Preferring, prefer, tokenise_pairs
-    from training.reference import reference_logprobs
+    from training.passes.preference import Preferring, prefer, tokenise_pairs
+    from training.passes.reference import reference_logprobs
 
     pairs = [Pair(row["prompt"], row["chosen"], row["rejected"], None, 1) for row in rows_of("dpo")]
     contests = tokenise_pairs(pairs, tokenizer, MAX_LENGTH, FOLDER)

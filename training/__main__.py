@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 from holdfast.errors import CallerError, InvalidPlan
 from holdfast.repairs.plan import Plan, read_plan
-from training.processes import rank, world
+from training.devices.processes import rank, world
 from training.recipes import RECIPES
 
 EXIT_BAD_INPUT = 65  # sysexits: EX_DATAERR
@@ -61,7 +61,7 @@ def company(plan: Plan) -> AbstractContextManager[None]:
     """The other processes of the run, if there are any; alone it loads nothing to meet them."""
     if world() == 1:
         return nullcontext()
-    from training.parallel import together
+    from training.devices.parallel import together
 
     return together(plan)
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.repairs.plan import Plan
-from training.parallel import together
-from training.processes import rank
+from training.devices.parallel import together
+from training.devices.processes import rank
 from training.recipes import RECIPES
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from holdfast.repairs.plan import Plan
 from tests.support.tiny_llama import build_tiny_llama
-from training.joint import Sides
+from training.recipes.joint import Sides
 
 Events = list[dict[str, Any]]
 

@@ -21,7 +21,7 @@ from holdfast.repairs.plan import Plan
 from tests.support.peer_mergekit import WEIGHT
 from tests.support.toy_models import BETA, PAIRS, digest, toy
 from training.objectives.losses import preference_figures
-from training.preference import Contest, Preferring, pair_logprobs, prefer, preferring
+from training.passes.preference import Contest, Preferring, pair_logprobs, prefer, preferring
 from training.progress import Report
 from training.recipes import wise_ft
 

@@ -21,8 +21,8 @@ from holdfast.repairs.plan import Plan
 from training.merging.pairing import Pair
 from training.merging.rounding import DROPPED_BITS, round_by_chance
 from training.merging.streaming import Move, measured, merge
-from training.output import whole_checkpoint
 from training.progress import Report
+from training.weights.output import whole_checkpoint
 
 RATIO_TOLERANCE = 0.10
 SWALLOWED = 0.02  # a piece whose ratio misses w by more than this share is rounded by chance

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from training.merging.pairing import Pair
 from training.merging.streaming import PIECE, THREADS, WIDEST, in_threads
-from training.shards import FLOATS, Span, WeightFiles
+from training.weights.shards import FLOATS, Span, WeightFiles
 
 DROPPED_BITS = 14  # of a float's 32; what is left counts changes to within a five-hundredth
 BINS = 1 << (31 - DROPPED_BITS)

@@ -28,7 +28,7 @@ from transformers.core_model_loading import (
     rename_source_key,
 )
 
-from training.shards import Span, Whole, read_object
+from training.weights.shards import Span, Whole, read_object
 
 # what transformers raises for a config that it knows no model of, or none with such sizes
 NO_CONFIG = (OSError, ValueError, TypeError, LookupError, StrictDataclassError)

@@ -13,8 +13,8 @@ from typing import Any
 
 from holdfast.errors import CheckpointRefused, InvalidPlan
 from holdfast.repairs.plan import Plan
-from training.shards import Span, is_old_buffer, read_object, read_spans
-from training.vocabulary import refuse_another_vocabulary
+from training.weights.shards import Span, is_old_buffer, read_object, read_spans
+from training.weights.vocabulary import refuse_another_vocabulary
 
 HEADS = ("lm_head.weight", "embed_out.weight")
 EMBEDDINGS = ("model.embed_tokens.weight", "transformer.wte.weight", "gpt_neox.embed_in.weight")

@@ -22,15 +22,15 @@ from holdfast.errors import NotBuilt
 from holdfast.repairs.plan import Plan
 from holdfast.repairs.simplex import ENOUGH, project
 from holdfast.repairs.task_data import Kind
-from training.batches import Example, tokenise
 from training.merging.averaging import average
 from training.merging.layers import weights_by_name
 from training.merging.pairing import Pair
 from training.merging.streaming import read_alike
-from training.model import load_policy, load_tokenizer, stored_weights
 from training.progress import Report
-from training.sources import read_sources
-from training.watch import first_tokens, mean_nats
+from training.rows.batches import Example, tokenise
+from training.runs.sources import read_sources
+from training.runs.watch import first_tokens, mean_nats
+from training.weights.model import load_policy, load_tokenizer, stored_weights
 
 FIRST_STEP = 0.2  # of a ratio: how far the first points lie from the uniform one
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from holdfast.errors import CheckpointRefused
 from training.merging.pairing import Pair
-from training.shards import Span, WeightFiles, lay_out
+from training.weights.shards import Span, WeightFiles, lay_out
 
 T = TypeVar("T")
 

@@ -7,11 +7,11 @@ end says which share was realised, and within what 99 of 100 runs have it.
 """
 
 from holdfast.repairs.plan import Plan
-from training.joint import Memory, alternating, realised, two_sides
-from training.loop import train
 from training.objectives.alternation import band, drawn
 from training.progress import Report
-from training.trainable import save_checkpoint
+from training.recipes.joint import Memory, alternating, realised, two_sides
+from training.runs.loop import train
+from training.weights.trainable import save_checkpoint
 
 
 def run(plan: Plan, report: Report) -> dict[str, float | None]:

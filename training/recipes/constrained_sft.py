@@ -17,18 +17,18 @@ from torch import Tensor, nn
 
 from holdfast.repairs.knobs import Constrained
 from holdfast.repairs.plan import Plan
-from training.batches import Example, rows_together
-from training.loop import Gradient, train
+from training.devices.parallel import share, total
+from training.devices.processes import world
 from training.merging.pairing import refuse_another_architecture
-from training.model import load_policy, load_tokenizer
 from training.objectives.penalties import betas_of, constrained_sft
-from training.parallel import share, total
-from training.processes import world
+from training.passes.trusted import logits_of, token_log_probs
 from training.progress import Report
 from training.recipes.rehearsal import steps_of_mix
-from training.sources import watch_of
-from training.trainable import save_checkpoint, trainable
-from training.trusted import logits_of, token_log_probs
+from training.rows.batches import Example, rows_together
+from training.runs.loop import Gradient, train
+from training.runs.sources import watch_of
+from training.weights.model import load_policy, load_tokenizer
+from training.weights.trainable import save_checkpoint, trainable
 
 
 def run(plan: Plan, report: Report) -> dict[str, Any]:

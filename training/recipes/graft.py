@@ -15,8 +15,8 @@ from holdfast.repairs.plan import Plan
 from training.merging.changes import change, find_thresholds
 from training.merging.pairing import pair_of
 from training.merging.streaming import Move, merge
-from training.output import refuse_existing, whole_checkpoint
 from training.progress import Report
+from training.weights.output import refuse_existing, whole_checkpoint
 
 BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes of a weight
 BLOCK = 1 << 17  # elements whose intermediate results stay in a core's cache

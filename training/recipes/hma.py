@@ -13,8 +13,8 @@ from holdfast.repairs.plan import Plan
 from training.merging.averaging import write_average
 from training.merging.layers import weights_by_name
 from training.merging.pairing import pair_of
-from training.output import refuse_existing
 from training.progress import Report
+from training.weights.output import refuse_existing
 
 
 def run(plan: Plan, report: Report) -> dict[str, Any]:

@@ -12,18 +12,18 @@ from typing import Any
 from torch import nn
 
 from holdfast.repairs.plan import Plan, rows_drawn
-from training.anchoring import Divided, divided, pull
-from training.batches import draw_steps
-from training.loop import Gradient, seed_everything, train
 from training.merging.pairing import refuse_another_architecture
-from training.model import load_policy, load_tokenizer
 from training.objectives.divergences import logit_mse
-from training.output import refuse_existing
+from training.passes.anchoring import Divided, divided, pull
+from training.passes.trusted import Reference, reference_of
 from training.progress import Report
-from training.sources import read_sources, tokenise_sources, watch_of
-from training.supervised import learn
-from training.trainable import save_checkpoint, trainable
-from training.trusted import Reference, reference_of
+from training.rows.batches import draw_steps
+from training.runs.loop import Gradient, seed_everything, train
+from training.runs.sources import read_sources, tokenise_sources, watch_of
+from training.runs.supervised import learn
+from training.weights.model import load_policy, load_tokenizer
+from training.weights.output import refuse_existing
+from training.weights.trainable import save_checkpoint, trainable
 
 
 def run(plan: Plan, report: Report) -> dict[str, Any]:

@@ -5,7 +5,7 @@ are the baseline's own answers. Where `rehearsal` shows those answers as text, t
 whole distribution at every token, and keeps count. The loss of a step is (L_task + w C) / (1 + w),
 so steps stay as large as they are without it; a controller moves w. The bound holds for what is
 shipped: on held-out rows, for the weights as they are rounded, by going back along the line to the
-baseline where training has not kept it (training/projection.py).
+baseline where training has not kept it (training/weights/projection.py).
 
 Knobs (`anchor`): `bound` (0.05 nats a token; null calibrates it), `controller` (pid), `divergence`
 (forward_kl), `weight` (1), `every` (5), `rows` (16). Without a controller the idea is old
@@ -21,22 +21,22 @@ from torch import nn
 from holdfast.errors import RepairImpossible
 from holdfast.repairs.knobs import Anchor
 from holdfast.repairs.plan import Plan, Reduction, rows_drawn
-from training.anchoring import Divided, divided, pull
-from training.batches import Example, draw_steps, tokenise
-from training.constraint import NOISE_FLOORS, Constraint, noise_floor
-from training.controllers import State, started, weight_after
-from training.loop import Gradient, seed_everything, train
+from training.devices.parallel import agreed
 from training.merging.pairing import refuse_another_architecture
-from training.model import load_policy, load_tokenizer
 from training.objectives.divergences import DIVERGENCES
-from training.output import refuse_existing
-from training.parallel import agreed
+from training.passes.anchoring import Divided, divided, pull
+from training.passes.trusted import Reference, reference_of
 from training.progress import Report
-from training.projection import largest_weight, line_to
-from training.sources import anchored_rows, read_sources, tokenise_sources, watch_of
-from training.supervised import learn
-from training.trainable import save_checkpoint, trainable, without_adapter
-from training.trusted import Reference, reference_of
+from training.rows.batches import Example, draw_steps, tokenise
+from training.runs.constraint import NOISE_FLOORS, Constraint, noise_floor
+from training.runs.controllers import State, started, weight_after
+from training.runs.loop import Gradient, seed_everything, train
+from training.runs.sources import anchored_rows, read_sources, tokenise_sources, watch_of
+from training.runs.supervised import learn
+from training.weights.model import load_policy, load_tokenizer
+from training.weights.output import refuse_existing
+from training.weights.projection import largest_weight, line_to
+from training.weights.trainable import save_checkpoint, trainable, without_adapter
 
 
 def run(plan: Plan, report: Report) -> dict[str, float | None]:

@@ -15,17 +15,6 @@ Knobs, all of `preference`: `share` λ (.5), `every` k (10), `ema` (0), `slice` 
 from collections.abc import Mapping
 
 from holdfast.repairs.plan import Plan
-from training.joint import (
-    Memory,
-    Sides,
-    alternating,
-    kept_weights,
-    put_back,
-    realised,
-    take_turn,
-    two_sides,
-)
-from training.loop import Gradient, train
 from training.objectives.alternation import (
     NOTHING,
     Known,
@@ -38,8 +27,19 @@ from training.objectives.alternation import (
     weighted_gaps,
 )
 from training.progress import Report
-from training.resume import goes_on
-from training.trainable import save_checkpoint
+from training.recipes.joint import (
+    Memory,
+    Sides,
+    alternating,
+    kept_weights,
+    put_back,
+    realised,
+    take_turn,
+    two_sides,
+)
+from training.runs.loop import Gradient, train
+from training.runs.resume import goes_on
+from training.weights.trainable import save_checkpoint
 
 LAST = 5  # turns that the loss of a short run is averaged over
 

@@ -21,9 +21,9 @@ from holdfast.repairs.plan import Plan
 from training.merging.averaging import RATIO_TOLERANCE, swallowed
 from training.merging.rounding import DROPPED_BITS, round_by_chance
 from training.merging.streaming import Move, move_of, read_alike, refuse_nonfinite, write_tensors
-from training.output import refuse_existing, whole_checkpoint
 from training.progress import Report
-from training.shards import read_object, read_spans
+from training.weights.output import refuse_existing, whole_checkpoint
+from training.weights.shards import read_object, read_spans
 
 
 def run(plan: Plan, report: Report) -> dict[str, float | None]:

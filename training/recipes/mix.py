@@ -9,11 +9,11 @@ nats a token), so λ weighs this model's numbers and not their importance.
 from collections.abc import Mapping
 
 from holdfast.repairs.plan import Plan
-from training.joint import Sides, two_sides
-from training.loop import Gradient, train
 from training.objectives.alternation import OBJECTIVES, Objective
 from training.progress import Report
-from training.trainable import save_checkpoint
+from training.recipes.joint import Sides, two_sides
+from training.runs.loop import Gradient, train
+from training.weights.trainable import save_checkpoint
 
 
 def run(plan: Plan, report: Report) -> dict[str, float | None]:

@@ -18,10 +18,10 @@ from holdfast.checkpoints.model_files import INDEX
 from holdfast.errors import InvalidPlan
 from holdfast.repairs.plan import Plan
 from training.merging.streaming import read_alike
-from training.output import copy_companions, whole_or_absent
 from training.progress import Report
-from training.shards import read_object, read_spans
-from training.vocabulary import refuse_another_vocabulary
+from training.weights.output import copy_companions, whole_or_absent
+from training.weights.shards import read_object, read_spans
+from training.weights.vocabulary import refuse_another_vocabulary
 
 NO_SYSTEM_TURN = "system role not supported"  # what templates without one raise, in any case
 

@@ -5,7 +5,7 @@ decides: harmless look-alikes that are answered must outnumber the refusals, or 
 itself by refusing everything. Knobs: `mix` (30 % task, 30 % refusals, 40 % answers), `start` (the
 baseline, from which the task is learnt anew; from the candidate as many steps are too few),
 `steps` (60), `learning_rate` (5e-5; at twice that the same mix loses refusals), `steer` (off: more
-safety rows for as long as refusals go, training/steering.py). Measured in docs/benchmarks.md.
+safety rows for as long as refusals go, training/runs/steering.py). Measured in docs/benchmarks.md.
 """
 
 from collections.abc import Sequence
@@ -16,15 +16,15 @@ from torch import nn
 from holdfast.repairs.knobs import Steering
 from holdfast.repairs.plan import Plan, rows_drawn
 from holdfast.repairs.task_data import Kind
-from training.batches import Example, Order, draw_steps, order_of_sources
-from training.loop import seed_everything, train
-from training.model import load_policy, load_tokenizer
-from training.output import refuse_existing
 from training.progress import Report
-from training.sources import read_sources, tokenise_sources, watch_of, watched_examples
-from training.steering import Steered, realised, shares, steered
-from training.supervised import supervised
-from training.trainable import save_checkpoint, trainable
+from training.rows.batches import Example, Order, draw_steps, order_of_sources
+from training.runs.loop import seed_everything, train
+from training.runs.sources import read_sources, tokenise_sources, watch_of, watched_examples
+from training.runs.steering import Steered, realised, shares, steered
+from training.runs.supervised import supervised
+from training.weights.model import load_policy, load_tokenizer
+from training.weights.output import refuse_existing
+from training.weights.trainable import save_checkpoint, trainable
 
 
 def run(plan: Plan, report: Report, *, order: Order = order_of_sources) -> dict[str, Any]:

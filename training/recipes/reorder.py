@@ -9,9 +9,9 @@ from collections.abc import Mapping
 
 from holdfast.repairs.plan import Plan
 from holdfast.repairs.task_data import Kind
-from training.batches import order_of_sources
 from training.progress import Report
 from training.recipes import rehearsal
+from training.rows.batches import order_of_sources
 
 
 def run(plan: Plan, report: Report) -> dict[str, float | None]:

@@ -23,8 +23,8 @@ from training.merging.layers import block_of
 from training.merging.pairing import Pair, pair_of, pair_up, require_one_naming
 from training.merging.streaming import Move, move_of, read_alike, write_tensors
 from training.merging.subspace import cosine, leading_directions, projected
-from training.output import refuse_existing, whole_checkpoint
 from training.progress import Report
+from training.weights.output import refuse_existing, whole_checkpoint
 
 SAME = "this is the candidate itself"
 Triples = Iterator[tuple[str, list[Tensor]]]

@@ -7,11 +7,11 @@ conflict, the second stage undoes part of the first, however long either is
 """
 
 from holdfast.repairs.plan import Plan
-from training.joint import Memory, alternating, realised, two_sides
-from training.loop import train
 from training.objectives.alternation import Objective
 from training.progress import Report
-from training.trainable import save_checkpoint
+from training.recipes.joint import Memory, alternating, realised, two_sides
+from training.runs.loop import train
+from training.weights.trainable import save_checkpoint
 
 
 def run(plan: Plan, report: Report) -> dict[str, float | None]:

@@ -19,16 +19,16 @@ from torch import Tensor, nn
 
 from holdfast.errors import InvalidPlan
 from holdfast.repairs.plan import Plan
-from training.loop import Gradient, train
 from training.merging.averaging import check_ratio
 from training.merging.pairing import pair_up, require_one_naming
 from training.merging.streaming import Move, move_of, read_alike, write_tensors
-from training.model import trained_weights
-from training.output import refuse_existing, whole_checkpoint
 from training.progress import Report
 from training.recipes.rehearsal import prepared
-from training.supervised import supervised
-from training.trainable import save_checkpoint
+from training.runs.loop import Gradient, train
+from training.runs.supervised import supervised
+from training.weights.model import trained_weights
+from training.weights.output import refuse_existing, whole_checkpoint
+from training.weights.trainable import save_checkpoint
 
 
 def run(plan: Plan, report: Report) -> dict[str, Any]:

@@ -21,18 +21,18 @@ from torch import Tensor, nn
 
 from holdfast.errors import InvalidPlan
 from holdfast.repairs.plan import Plan
-from training.fisher import diagonal_fisher
-from training.loop import Gradient, train
+from training.devices.parallel import local, placed, total
 from training.merging.pairing import refuse_another_architecture
-from training.model import load_policy, load_tokenizer, trained_weights
 from training.objectives.penalties import ewc, l1_sp, l2_sp
-from training.output import refuse_existing
-from training.parallel import local, placed, total
+from training.passes.fisher import diagonal_fisher
 from training.progress import Report
 from training.recipes.rehearsal import prepared
-from training.sources import read_sources, tokenise_sources, watch_of
-from training.supervised import supervised
-from training.trainable import freeze, save_checkpoint
+from training.runs.loop import Gradient, train
+from training.runs.sources import read_sources, tokenise_sources, watch_of
+from training.runs.supervised import supervised
+from training.weights.model import load_policy, load_tokenizer, trained_weights
+from training.weights.output import refuse_existing
+from training.weights.trainable import freeze, save_checkpoint
 
 Penalty = Callable[..., Tensor]
 """What one weight costs, a scalar, from it and from what of it each of the references holds."""

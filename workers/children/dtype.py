@@ -1,8 +1,8 @@
 """The dtype that this machine's engines compute in: set by HOLDFAST_DTYPE, or measured once.
 
 `auto` takes bfloat16 where it is computed well and float32 elsewhere. A child measures it
-(training/precision.py says how), because whoever asks has not loaded torch and never does; the
-answer is kept in the data folder, by machine, library version and what the environment says of
+(training/devices/precision.py says how), because whoever asks has not loaded torch and never does;
+the answer is kept in the data folder, by machine, library version and what the environment says of
 instructions and devices. Both engines take it, and so do training and drift: the two sides of a
 pair are always computed alike.
 """
@@ -24,7 +24,7 @@ from holdfast.settings import Settings
 from workers.children.environment import ARITHMETIC_PREFIXES, runner_environment
 from workers.inference.backends import installed
 
-MEASURING = "training.precision"
+MEASURING = "training.devices.precision"
 DEVICES = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
 PROCESSOR = ("model name", "flags", "features", "cpu implementer", "cpu part")
 

@@ -15,10 +15,10 @@ from tests.support.tiny_llama import build_tiny_llama
 from tests.training.conftest import tensors
 from training.merging import pairing, streaming
 from training.merging.averaging import average
-from training.model import load_policy
 from training.progress import Report
 from training.recipes import wise_ft
-from training.trainable import save_checkpoint, with_adapter
+from training.weights.model import load_policy
+from training.weights.trainable import save_checkpoint, with_adapter
 
 PlanOf = Callable[..., Plan]
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from training.batches import Example, collate, rows_together
-from training.model import completion_logits, load_policy
 from training.objectives.losses import completion_targets, sft_nats
-from training.supervised import backward
+from training.rows.batches import Example, collate, rows_together
+from training.runs.supervised import backward
+from training.weights.model import completion_logits, load_policy
 
 
 @pytest.fixture

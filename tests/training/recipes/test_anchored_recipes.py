@@ -13,11 +13,11 @@ from torch.nn import functional
 
 from holdfast.errors import InvalidPlan
 from holdfast.repairs.plan import Plan
-from training.batches import Example
-from training.fisher import diagonal_fisher, drawn, squared_gradients
-from training.model import load_policy
+from training.passes.fisher import diagonal_fisher, drawn, squared_gradients
 from training.progress import Report
 from training.recipes import RECIPES
+from training.rows.batches import Example
+from training.weights.model import load_policy
 
 PlanOf = Callable[..., Plan]
 Events = list[dict[str, Any]]

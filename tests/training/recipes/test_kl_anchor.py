@@ -11,13 +11,13 @@ import pytest
 
 from holdfast.errors import InvalidPlan, InvalidTaskData, RepairImpossible
 from holdfast.repairs.plan import Plan
-from training.batches import tokenise
-from training.constraint import distance
-from training.model import load_policy, load_tokenizer
+from training.passes.trusted import reference_of
 from training.progress import Report
 from training.recipes import RECIPES
-from training.sources import anchored_rows, read_sources
-from training.trusted import reference_of
+from training.rows.batches import tokenise
+from training.runs.constraint import distance
+from training.runs.sources import anchored_rows, read_sources
+from training.weights.model import load_policy, load_tokenizer
 
 PlanOf = Callable[..., Plan]
 Events = list[dict[str, Any]]

@@ -8,9 +8,9 @@ import pytest
 
 from holdfast.repairs.plan import Plan
 from tests.training.conftest import digest, losses, steps
-from training.joint import two_sides
 from training.progress import Report
 from training.recipes import RECIPES
+from training.recipes.joint import two_sides
 
 PlanOf = Callable[..., Plan]
 Events = list[dict[str, Any]]

@@ -13,9 +13,9 @@ from holdfast.errors import CheckpointRefused, InvalidPlan
 from holdfast.repairs.plan import Plan
 from tests.support.tiny_families import TRAINED, build_tiny
 from tests.support.tiny_llama import build_tiny_llama
-from training.model import load_policy
 from training.progress import Report
 from training.recipes import merge_adapter
+from training.weights.model import load_policy
 
 Events = list[dict[str, Any]]
 IDS = torch.arange(5, 45)[None]

@@ -16,7 +16,7 @@ from holdfast.repairs.plan import Mix, Plan, Recipe
 from holdfast.repairs.task_data import held_out
 from training.progress import Report
 from training.recipes import RECIPES
-from training.sources import read_sources
+from training.runs.sources import read_sources
 
 PlanOf = Callable[..., Plan]
 Events = list[dict[str, Any]]

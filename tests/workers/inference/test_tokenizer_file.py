@@ -13,8 +13,8 @@ from holdfast.models.tokenizer_file import PROBE, embedded_tokens, refuse_unknow
 from holdfast.probes.engine import Continuation, Engine, Message, Sampling
 from holdfast.repairs.task_data import Row
 from tests.support.tiny_llama import build_tiny_llama
-from training import model
-from training.batches import tokenise
+from training.rows.batches import tokenise
+from training.weights import model
 from workers.inference import tokens
 from workers.inference.backends import backend_of
 from workers.inference.transformers_engine import TransformersEngine

@@ -1,0 +1,222 @@
+"""Two objectives over one policy: the task's rows, and the baseline's answers preferred.
+
+Each side has rows of its own for every step that it may be given, so neither's order hangs on what
+the other did, and a row that is not used now is used next. How many steps each has had is part of
+what a killed run remembers; nothing else needs to be.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from holdfast.errors import InvalidPlan, InvalidTaskData
+from holdfast.repairs.plan import Plan, Reduction, rows_drawn, without_refusals
+from holdfast.repairs.task_data import Kind, read_preferences
+from training.merging.pairing import refuse_another_architecture
+from training.objectives.alternation import Objective
+from training.passes.preference import (
+    Contest,
+    Preferring,
+    draw_contests,
+    prefer,
+    preference_mean,
+    tokenise_pairs,
+)
+from training.passes.reference import cache_file, reference_logprobs
+from training.progress import Report
+from training.rows.batches import Example, draw_steps
+from training.runs.loop import Gradient, seed_everything
+from training.runs.sources import read_sources, tokenise_sources, watch_of
+from training.runs.supervised import learn
+from training.runs.watch import Watch, mean_nats
+from training.weights.model import load_policy, load_tokenizer
+from training.weights.output import refuse_existing
+from training.weights.trainable import trainable
+
+Memory = dict[str, Any]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """What nothing trains on, and both losses are measured on. reference: [P, 2] of `contests`."""
+
+    rows: Sequence[Example]
+    contests: Sequence[Contest]
+    reference: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Both objectives; turn n of either has the same rows whatever the other has done.
+
+    `reference` is [P, 2], the baseline's log-probabilities of `contests`; `draws` are places in
+    them, by turn.
+    """
+
+    policy: nn.Module
+    tasks: Sequence[Sequence[Example]]
+    contests: Sequence[Contest]
+    reference: Tensor
+    draws: Sequence[Sequence[int]]
+    how: Preferring
+    reduction: Reduction
+    watch: Watch | None
+    slice: Slice | None = None
+
+    def learn(
+        self, objective: Objective, turn: int, rows: int, *, scale: float = 1.0
+    ) -> dict[str, float]:
+        """Add `scale` times the gradient of an objective's turn; its unscaled loss, and figures."""
+        if objective == "task":
+            examples = self.tasks[turn % len(self.tasks)]
+            return learn(
+                self.policy, examples, self.how.pad, rows, scale=scale, reduction=self.reduction
+            )
+        contests, reference = self.drawn(turn)
+        return prefer(self.policy, contests, reference, self.how, rows, scale=scale)
+
+    def measure(self, objective: Objective, turn: int) -> float:
+        """The loss of an objective, without a gradient; nats a token, or nats a pair.
+
+        On the slice, or where there is none on the turn's own batch.
+        """
+        if self.slice is not None:
+            if objective == "task":
+                return mean_nats(self.policy, self.slice.rows, self.how.pad)
+            kept = self.slice
+            return preference_mean(self.policy, kept.contests, kept.reference, self.how)
+        if objective == "task":
+            return mean_nats(self.policy, self.tasks[turn % len(self.tasks)], self.how.pad)
+        return preference_mean(self.policy, *self.drawn(turn), self.how)
+
+    def drawn(self, turn: int) -> tuple[list[Contest], Tensor]:
+        """The contests of a turn and the baseline's log-probabilities of them."""
+        places = list(self.draws[turn % len(self.draws)])
+        return [self.contests[place] for place in places], self.reference[places]
+
+
+def two_sides(plan: Plan, report: Report) -> Sides:
+    """Everything that a joint recipe trains with, read and checked before any step.
+
+    Raises InvalidPlan or InvalidTaskData with what is missing.
+    """
+    refuse_existing(plan.output)
+    if plan.preference_data is None:
+        raise InvalidPlan(f"recipe {plan.recipe} needs preference_data, but the plan names none")
+    refuse_another_architecture(plan)
+    pairs = read_preferences(plan.preference_data)
+    counts = rows_drawn(without_refusals(plan.mix), plan.steps * plan.batch_size)
+    rows = read_sources(plan, {kind for kind, count in counts.items() if count})
+    seed_everything(plan.seed)
+    tokenizer = load_tokenizer(plan.start_checkpoint)
+    how = Preferring(plan.preference.beta, plan.preference.gamma, tokenizer.pad_token_id or 0)
+    contests = tokenise_pairs(pairs, tokenizer, plan.max_length, plan.preference_data)
+    if dropped := len(pairs) - len(contests):
+        report("note", text=f"{dropped} of {len(pairs)} pairs dropped: too long to tell apart")
+    if plan.preference.gamma is not None and any(pair.margin is None for pair in pairs):
+        raise InvalidPlan(
+            f"preference.gamma asks for margins, and {plan.preference_data} has pairs without one"
+        )
+    sources = tokenise_sources(rows, tokenizer, plan.max_length, report)
+    contests, kept_contests = held_back(contests, sliced(plan), "pairs")
+    sources, kept_rows = sources_held_back(sources, plan)
+    watch = watch_of(plan, tokenizer, report)
+    policy = load_policy(plan.start_checkpoint)
+    asked = [*contests, *kept_contests]
+    reference = baseline_logprobs(plan, policy, asked, how.pad)
+    reference, kept_reference = reference.split([len(contests), len(kept_contests)])
+    return Sides(
+        policy=trainable(policy, plan),
+        tasks=draw_steps(sources, counts, batch_size=plan.batch_size, seed=plan.seed),
+        contests=contests,
+        reference=reference,
+        draws=draw_contests(
+            contests, steps=plan.steps, pairs=plan.preference.pairs, seed=plan.seed
+        ),
+        how=how,
+        reduction=plan.reduction,
+        watch=watch,
+        slice=Slice(kept_rows, kept_contests, kept_reference) if sliced(plan) else None,
+    )
+
+
+def sliced(plan: Plan) -> int:
+    """How many rows, and how many pairs, are measured and never trained on; only maxright asks."""
+    return plan.preference.slice or 0 if plan.recipe == "maxright" else 0
+
+
+def held_back(found: Sequence[T], count: int, what: str) -> tuple[list[T], list[T]]:
+    """All but the last `count`, and those; InvalidTaskData if that leaves none to train on."""
+    if len(found) <= count:
+        raise InvalidTaskData(
+            f"preference.slice holds {count} {what} back and there are {len(found)}, which leaves "
+            "none to train on; give more, or lower it"
+        )
+    return list(found[: len(found) - count]), list(found[len(found) - count :])
+
+
+def sources_held_back(
+    sources: Mapping[Kind, Sequence[Example]], plan: Plan
+) -> tuple[dict[Kind, Sequence[Example]], list[Example]]:
+    """What is left of each source, and the slice's rows: of each as many as the mix has it."""
+    counts = rows_drawn(without_refusals(plan.mix), sliced(plan))
+    left: dict[Kind, Sequence[Example]] = {}
+    kept: list[Example] = []
+    for kind, examples in sources.items():
+        left[kind], own = held_back(examples, counts[kind], f"{kind} rows")
+        kept += own
+    return left, kept
+
+
+def baseline_logprobs(
+    plan: Plan, policy: nn.Module, contests: Sequence[Contest], pad: int
+) -> Tensor:
+    """The baseline's log-probabilities [P, 2]; the untouched policy is the baseline, mostly."""
+    reference = policy if plan.start == "baseline" else load_policy(plan.baseline)
+    folder = plan.reference_cache
+    cache = None if folder is None else cache_file(folder, plan.baseline, reference)
+    return reference_logprobs(reference, contests, pad, cache)
+
+
+def alternating(sides: Sides, choose: Callable[[int], Objective], memory: Memory) -> Gradient:
+    """One objective a step, unweighted: the one that `choose` names."""
+
+    def gradient(step: int, rows: int) -> Mapping[str, float]:
+        objective = choose(step)
+        return take_turn(sides, objective, rows, memory)
+
+    return gradient
+
+
+def take_turn(sides: Sides, objective: Objective, rows: int, memory: Memory) -> dict[str, float]:
+    """Train an objective's next turn. It counts as taken only once its gradient is there."""
+    figures = sides.learn(objective, memory.get(objective, 0), rows)
+    memory[objective] = memory.get(objective, 0) + 1
+    return {**figures, "preference": float(objective == "preference")}
+
+
+def realised(memory: Memory) -> float:
+    """The share of the steps so far that trained the preferences."""
+    preference, task = memory.get("preference", 0), memory.get("task", 0)
+    return float(preference / (preference + task))
+
+
+def kept_weights(policy: nn.Module) -> dict[str, Tensor]:
+    """A copy of every weight that is trained."""
+    return {
+        name: weight.detach().clone()
+        for name, weight in policy.named_parameters()
+        if weight.requires_grad
+    }
+
+
+def put_back(policy: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """The policy as it was when they were copied."""
+    with torch.no_grad():
+        for name, weight in policy.named_parameters():
+            if weight.requires_grad:
+                weight.copy_(weights[name])

@@ -1,0 +1,1 @@
+"""One run: the loop, its rows, what it watches and holds to, and how it goes on when killed."""

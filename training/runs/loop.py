@@ -1,0 +1,120 @@
+"""One visible loop for every recipe that trains: gradient, clip, step, report.
+
+A recipe gives `gradient`, which adds one step's gradient to the policy and says what it saw; the
+rest is the same for all of them. AdamW without weight decay (a short repair is not to shrink what
+it does not touch), gradients clipped to norm 1. A loss or gradient that is not a number ends the
+run: the weights after it would be worthless, and nothing has been written yet. A step that does not
+fit into memory is done again in smaller parts, which changes nothing but its time; of several
+processes one that did so alone would meet the others at another place, so there the run ends.
+"""
+
+import random
+import time
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+from torch.nn.utils import clip_grad_norm_
+
+from holdfast.errors import RepairImpossible
+from holdfast.repairs.plan import Plan
+from training.devices.parallel import gathered
+from training.devices.processes import world
+from training.progress import Report
+from training.runs.resume import Resume
+from training.runs.schedule import rate_factor
+from training.runs.watch import Looks
+
+MAX_GRADIENT_NORM = 1.0
+PART_ROWS = 4  # rows that go through the model together; of similar length, so little is padding
+
+
+class Gradient(Protocol):
+    """What a recipe optimises."""
+
+    def __call__(self, step: int, rows: int) -> Mapping[str, float]:
+        """Add the gradient of `step` (from 0) to the policy's, `rows` rows at a time.
+
+        Returns figures of the step, among them its `loss` and the completion `tokens` it counted.
+        """
+
+
+def seed_everything(seed: int) -> None:
+    """Two runs of one plan on one machine give the same bytes."""
+    random.seed(seed)
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(mode=True)
+
+
+def train(
+    policy: nn.Module,
+    plan: Plan,
+    report: Report,
+    gradient: Gradient,
+    *,
+    memory: dict[str, Any] | None = None,
+    watch: Looks | None = None,
+) -> float:
+    """Run the plan's steps on `policy` in place; returns the last step's loss.
+
+    `memory` is what the recipe itself remembers from step to step, plain values and tensors: it is
+    brought back with weights and optimizer when a killed run goes on. `watch` may end the run at
+    its last safe step.
+    """
+    memory = {} if memory is None else memory
+    trained = [weight for weight in policy.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=plan.learning_rate, weight_decay=0.0, fused=True)
+    resume = Resume(plan, policy, optimizer, memory)
+    rows, loss = PART_ROWS, float("nan")
+    for step in range(resume.first_step(report), plan.steps):
+        if watch is not None and watch.alarmed(policy, step, memory, report):
+            break
+        began = time.monotonic()
+        set_rate(optimizer, plan, step)
+        figures, rows = fitting(gradient, optimizer, step, rows, report)
+        norm = gathered(clip_grad_norm_(trained, MAX_GRADIENT_NORM)).item()
+        loss = figures["loss"]
+        if not (isfinite(loss) and isfinite(norm)):
+            raise RepairImpossible(
+                f"step {step + 1}: loss {loss}, gradient norm {norm}; expected finite numbers: "
+                "lower the learning rate, or check the start checkpoint's weights"
+            )
+        optimizer.step()
+        seconds = time.monotonic() - began
+        report("step", step=step + 1, steps=plan.steps, seconds=seconds, **figures)
+        resume.save(step + 1)
+    else:
+        if watch is not None:
+            watch.alarmed(policy, plan.steps, memory, report)
+    return loss
+
+
+def set_rate(optimizer: torch.optim.Optimizer, plan: Plan, step: int) -> None:
+    """The learning rate of `step`."""
+    factor = rate_factor(
+        step, steps=plan.steps, warmup_steps=plan.warmup_steps, decay_from=plan.decay_from
+    )
+    for group in optimizer.param_groups:
+        group["lr"] = plan.learning_rate * factor
+
+
+def fitting(
+    gradient: Gradient, optimizer: torch.optim.Optimizer, step: int, rows: int, report: Report
+) -> tuple[Mapping[str, float], int]:
+    """The step's gradient, in parts half as large as long as memory runs out; returns the size."""
+    while True:
+        optimizer.zero_grad()
+        try:
+            return gradient(step, rows), rows
+        except torch.OutOfMemoryError as error:
+            if rows == 1 or world() > 1:
+                what = "not even one row fits" if rows == 1 else "a process's rows do not fit"
+                raise RepairImpossible(
+                    f"step {step + 1}: {what} into the device's memory; "
+                    "lower max_length, or train a lora"
+                ) from error
+        rows //= 2
+        torch.cuda.empty_cache()
+        report("note", text=f"step {step + 1}: out of memory, going on with {rows} rows at a time")

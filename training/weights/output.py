@@ -1,0 +1,117 @@
+"""The checkpoint folder that a run leaves: whole, or not there at all.
+
+Everything is written into a hidden sibling, synced to the disk, and renamed; a killed run can
+leave a `.NAME.*.partial` folder, which nothing takes for a checkpoint and which may be deleted.
+What is no weight (config, tokenizer, chat template, generation config, licence) is copied byte for
+byte from the checkpoint that the run started from, so that the result loads, is rendered and is
+swapped into a running engine exactly as that one.
+"""
+
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from holdfast.checkpoints.model_files import INDEX
+from holdfast.errors import InvalidPlan, TrainingFailed
+from holdfast.repairs.plan import Plan
+from training.weights.shards import read_object
+
+COMPANION_SUFFIXES = frozenset({".json", ".jinja", ".txt", ".model"})
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+LICENCES = ("LICENSE", "LICENCE", "NOTICE", "COPYING", "USE_POLICY")
+
+
+def refuse_existing(output: Path) -> None:
+    """Raise InvalidPlan if `output` exists, or has no folder to be made in."""
+    if output.exists() or output.is_symlink():
+        raise InvalidPlan(f"output {output} exists; name a new folder, nothing is overwritten")
+    if not output.parent.is_dir():
+        raise InvalidPlan(f"output {output}: its parent folder does not exist; create it first")
+
+
+@contextmanager
+def whole_or_absent(output: Path) -> Iterator[Path]:
+    """A folder to write into, which becomes `output` when the block ends without an exception."""
+    refuse_existing(output)
+    partial = Path(
+        tempfile.mkdtemp(prefix=f".{output.name}.", suffix=".partial", dir=output.parent)
+    )
+    try:
+        with room_on(output):
+            yield partial
+            partial.chmod(0o755)  # mkdtemp's 0700 would hide it from the service's other users
+            for file in partial.iterdir():
+                _sync(file)
+            _sync(partial)
+        refuse_existing(output)  # rename would replace an empty folder made in the meantime
+        partial.rename(output)
+        _sync(output.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)  # after the rename there is nothing to remove
+
+
+@contextmanager
+def room_on(place: Path) -> Iterator[None]:
+    """Say in one sentence that the disk of `place` is full, where that ends the block."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise TrainingFailed(
+            f"{place} could not be written ({error.strerror}) and nothing of it is kept; make "
+            "room on its disk, or name another place"
+        ) from error
+
+
+@contextmanager
+def replaced(place: Path) -> Iterator[Path]:
+    """A file to write into, which takes `place` when the block ends without an exception."""
+    partial = place.with_suffix(".partial")
+    try:
+        with room_on(place):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            yield partial
+            _sync(partial)
+            partial.rename(place)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_checkpoint(plan: Plan) -> Iterator[Path]:
+    """The same for `plan.output`, with everything in it that is no weight."""
+    with whole_or_absent(plan.output) as folder:
+        copy_companions(plan.start_checkpoint, folder)
+        if plan.store == "fp32":
+            declare_fp32(folder)
+        yield folder
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def copy_companions(start: Path, folder: Path) -> None:
+    """Copy what is not weights from the checkpoint `start`; the model card describes that one."""
+    for file in sorted(start.iterdir()):
+        kept = file.suffix in COMPANION_SUFFIXES or file.name.upper().startswith(LICENCES)
+        if file.is_file() and kept and file.name != INDEX:
+            shutil.copyfile(file, folder / file.name)
+
+
+def declare_fp32(folder: Path) -> None:
+    """Have config.json say fp32, or a loader that obeys it would round the weights again."""
+    path = folder / "config.json"
+    config = read_object(path)
+    key = "dtype" if "dtype" in config else "torch_dtype"
+    path.write_text(json.dumps(config | {key: "float32"}, indent=2) + "\n", encoding="utf-8")
