@@ -39,7 +39,7 @@ from workers.children.environment import runner_environment
 from workers.children.supervisor import RunnerEngine
 from workers.evaluation.ask import ask
 from workers.harness.child import plan_task
-from workers.inference.transformers_engine import TransformersEngine
+from workers.inference.transformers.engine import TransformersEngine
 
 FOLDER = Path(".holdfast/bench").absolute()
 RECORD = FOLDER / "lm_eval.json"

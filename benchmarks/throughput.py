@@ -48,7 +48,7 @@ def main() -> None:
     copy = FOLDER / f"{checkpoint.name}-copy"
     shutil.copytree(checkpoint, copy, dirs_exist_ok=True)
     os.environ.update(runner_environment(Path(".holdfast").absolute(), os.environ, {}))
-    from workers.inference.vllm_engine import VllmEngine
+    from workers.inference.vllm.engine import VllmEngine
 
     started = time.monotonic()
     engine = VllmEngine(backend_of("vllm", "bfloat16"), gpu_memory_utilization=0.85)

@@ -4,7 +4,7 @@ What a check found is saved at once, under the engine's version, so that a run t
 on where it was. A family takes a second on transformers; on vLLM it is some minutes, in two dtypes,
 with a tied head and with one of its own, and a process for each. docs/models.md is written from all
 that is saved; which families vLLM may reload in place is a literal table of
-workers/inference/swapping.py, and a test holds the two together.
+workers/inference/vllm/swapping.py, and a test holds the two together.
 """
 
 import argparse

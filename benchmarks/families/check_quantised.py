@@ -15,7 +15,7 @@ from tests.support.plain_forward import score_deviation
 from tests.support.quantised_llama import QUANTISERS, quantise
 from tests.support.tiny_llama import build_tiny_llama
 from workers.children.supervisor import RunnerEngine
-from workers.inference.quantisation import READ_BY
+from workers.inference.loading.quantisation import READ_BY
 
 
 def main() -> int:

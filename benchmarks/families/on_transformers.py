@@ -9,7 +9,7 @@ from holdfast.errors import CheckpointRefused
 from holdfast.probes.engine import Backend
 from tests.support.plain_forward import other_answers, score_deviation
 from tests.support.tiny_families import build_tiny
-from workers.inference.transformers_engine import TransformersEngine
+from workers.inference.transformers.engine import TransformersEngine
 
 RIGHT_WITHIN = 1e-3  # nats of a few tokens
 

@@ -23,10 +23,10 @@ from tests.support.tiny_families import build_tiny
 from workers.children.environment import runner_environment
 from workers.children.threads import process_environment
 from workers.inference.backends import backend_of
-from workers.inference.swapping import layout_of, restart_reason
+from workers.inference.vllm.swapping import layout_of, restart_reason
 
 if TYPE_CHECKING:
-    from workers.inference.vllm_engine import VllmEngine
+    from workers.inference.vllm.engine import VllmEngine
 
 Head = Literal["tied", "own"]
 ALWAYS_TIED = frozenset({"gemma", "gemma2", "gemma3_text"})  # in vLLM, whatever the config says
@@ -73,7 +73,7 @@ def leave_a_request(engine: "VllmEngine") -> None:
 
 def require_refused(family: str, scratch: Path) -> None:
     """A tied head of a family whose head vLLM does not tie would be random, so it is refused."""
-    from workers.inference.vllm_engine import VllmEngine
+    from workers.inference.vllm.engine import VllmEngine
 
     tied = build_tiny(family, scratch / "tied", tie_word_embeddings=True)
     try:
@@ -91,7 +91,7 @@ def check(family: str, dtype: str, head: Head, scratch: Path) -> Outcome:
     Both starts are set beside a plain forward pass: the second is made in the process of the first
     where vLLM has none of its own.
     """
-    from workers.inference.vllm_engine import VllmEngine  # once the environment is that of a child
+    from workers.inference.vllm.engine import VllmEngine  # once the environment is that of a child
 
     if head == "tied" and family in NEVER_TIED:
         require_refused(family, scratch)

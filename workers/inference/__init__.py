@@ -13,9 +13,9 @@ def open_engine(
 
         return ScriptedEngine()
     if name == "transformers":
-        from workers.inference.transformers_engine import TransformersEngine
+        from workers.inference.transformers.engine import TransformersEngine
 
         return TransformersEngine(backend)
-    from workers.inference.vllm_engine import VllmEngine
+    from workers.inference.vllm.engine import VllmEngine
 
     return VllmEngine(backend, gpu_memory_utilization)

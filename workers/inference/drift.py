@@ -30,7 +30,7 @@ from holdfast.models.chat_rendering import Turn
 from holdfast.probes.engine import Continuation, Message, Sampling, Scalar
 from workers.inference.backends import backend_of
 from workers.inference.tokens import load_tokenizer
-from workers.inference.transformers_engine import TransformersEngine
+from workers.inference.transformers.engine import TransformersEngine
 
 FIRST = 5  # tokens of an answer in which safety training has most of its effect
 LAYER = re.compile(r"\.(?:layers|h|blocks)\.(\d+)\.")

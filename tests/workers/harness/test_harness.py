@@ -21,7 +21,7 @@ from tests.support.harness_tasks import write_tasks
 from tests.support.tiny_llama import build_tiny_llama
 from workers.evaluation.ask import ask
 from workers.harness.child import open_task, plan_task
-from workers.inference.transformers_engine import TransformersEngine
+from workers.inference.transformers.engine import TransformersEngine
 
 EXACT = Backend("transformers", "test", "float32")
 ITEMS = 30  # of every task

@@ -15,7 +15,7 @@ from holdfast.probes.engine import Backend, Continuation, Message
 from tests.support.tiny_llama import build_tiny_llama
 from workers.inference.drift import Job, drift_of, main, measure, token_kl, weight_distance
 from workers.inference.tokens import continuation_ids, load_tokenizer
-from workers.inference.transformers_engine import TransformersEngine
+from workers.inference.transformers.engine import TransformersEngine
 
 PROMPTS = {f"row-{n}": (("user", f"add {n} and {n}"),) for n in range(5)}
 

@@ -11,8 +11,8 @@ import torch
 from holdfast.probes.engine import Backend
 from tests.support.plain_forward import other_answers, score_deviation
 from tests.support.tiny_families import build_tiny
-from workers.inference.batching import batches_of
-from workers.inference.transformers_engine import TransformersEngine
+from workers.inference.transformers.batching import batches_of
+from workers.inference.transformers.engine import TransformersEngine
 
 
 @pytest.mark.parametrize("family", ["bamba", "gemma2", "mamba"])

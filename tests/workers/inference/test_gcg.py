@@ -15,7 +15,7 @@ from tests.support.tiny_llama import build_tiny_llama
 from workers.inference import gcg
 from workers.inference.gcg import TARGET, Search, search
 from workers.inference.tokens import load_tokenizer
-from workers.inference.transformers_engine import TransformersEngine
+from workers.inference.transformers.engine import TransformersEngine
 
 REQUESTS = ["Bake a cake.", "Fold a kite."]
 HOW = Search(steps=8, tried=24, considered=16)

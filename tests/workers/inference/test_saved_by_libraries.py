@@ -10,8 +10,8 @@ from holdfast.errors import CheckpointRefused
 from holdfast.probes.engine import Backend, Message, Sampling
 from tests.support.reciting_llama import REFUSAL, build_reciting_llama
 from tests.support.saved_by_libraries import JUDGED, REFUSED
-from workers.inference.architecture import check_architecture
-from workers.inference.transformers_engine import TransformersEngine
+from workers.inference.loading.architecture import check_architecture
+from workers.inference.transformers.engine import TransformersEngine
 from workers.views import Views
 
 BACKEND = Backend("transformers-cpu", "test", "bfloat16")

@@ -17,7 +17,7 @@ from training.rows.batches import tokenise
 from training.weights import model
 from workers.inference import tokens
 from workers.inference.backends import backend_of
-from workers.inference.transformers_engine import TransformersEngine
+from workers.inference.transformers.engine import TransformersEngine
 
 CLASSES = ("LlamaTokenizer", "LlamaTokenizerFast", "GemmaTokenizer", "T5Tokenizer", "BertTokenizer")
 LOADERS: tuple[Callable[[Path], Any], ...] = (tokens.load_tokenizer, model.load_tokenizer)

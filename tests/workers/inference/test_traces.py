@@ -11,7 +11,7 @@ from tests.support.reciting_llama import COMPLIANCE, REFUSAL, build_reciting_lla
 from tests.support.thinkers import ASSENT, BREAK, DOUBT, OPENS_A_TRACE, RAMBLE, build_thinker
 from workers.inference.reading import Reading, read_checkpoint
 from workers.inference.traces import Drawn, Request, answers
-from workers.inference.transformers_engine import TransformersEngine
+from workers.inference.transformers.engine import TransformersEngine
 
 HI = (Message("user", "hi"),)
 THINK = Sampling(max_tokens=8, trace_tokens=12)

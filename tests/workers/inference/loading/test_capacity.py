@@ -11,7 +11,12 @@ from transformers import GPT2Config, LlamaConfig, MambaConfig, PretrainedConfig
 
 from holdfast.errors import MachineUnfit
 from workers.inference.backends import backend_of
-from workers.inference.capacity import blaming_machine, cache_bytes, check_memory, weight_bytes
+from workers.inference.loading.capacity import (
+    blaming_machine,
+    cache_bytes,
+    check_memory,
+    weight_bytes,
+)
 
 ROWS = 1 << 33  # times 64 columns in bfloat16: a tebibyte, and no byte of it on the disk
 

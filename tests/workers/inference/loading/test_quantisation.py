@@ -14,9 +14,9 @@ from holdfast.probes.engine import Backend, Continuation
 from tests.support.published_layouts import Weights, build_layout, rewrite, set_config
 from tests.support.quantised_llama import QUANTISERS, quantise
 from tests.support.tiny_llama import build_tiny_llama
-from workers.inference.architecture import check_architecture
-from workers.inference.quantisation import READ_BY
-from workers.inference.transformers_engine import TransformersEngine
+from workers.inference.loading.architecture import check_architecture
+from workers.inference.loading.quantisation import READ_BY
+from workers.inference.transformers.engine import TransformersEngine
 
 CPU = "transformers-cpu"
 LABELS = {

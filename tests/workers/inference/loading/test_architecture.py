@@ -21,8 +21,8 @@ from transformers import (
 
 from holdfast.errors import CheckpointRefused
 from tests.support.published_layouts import LAYOUTS, Weights, build_layout, rewrite, set_config
-from workers.inference.architecture import check_architecture, loading_of, spans_of
-from workers.inference.model_config import read_config
+from workers.inference.loading.architecture import check_architecture, loading_of, spans_of
+from workers.inference.loading.model_config import read_config
 
 CPU = "transformers-cpu"
 FAMILIES = ("llama", "gpt2", "mixtral")

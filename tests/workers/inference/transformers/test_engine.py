@@ -23,7 +23,7 @@ from tests.support.plain_forward import PlainModel
 from tests.support.reciting_llama import COMPLIANCE, REFUSAL, build_reciting_llama
 from tests.support.tiny_llama import build_tiny_llama
 from workers.inference.tokens import load_tokenizer, prompt_ids
-from workers.inference.transformers_engine import TransformersEngine
+from workers.inference.transformers.engine import TransformersEngine
 
 EXACT = Backend("transformers", "test", "float32")
 CHATS = tuple((Message("user", "word " * n),) for n in (1, 7, 2, 30, 3))

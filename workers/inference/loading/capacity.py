@@ -17,7 +17,7 @@ from holdfast.checkpoints.safetensors_header import COMPUTED, DTYPE_BITS, Tensor
 from holdfast.errors import MachineUnfit
 from holdfast.probes.engine import Backend
 from workers.free_memory import free_memory
-from workers.inference.model_config import read_config
+from workers.inference.loading.model_config import read_config
 
 GIB = 1 << 30
 FULL = frozenset({errno.ENOMEM, errno.ENOSPC, errno.EDQUOT})

@@ -24,13 +24,13 @@ from holdfast.checkpoints.safetensors_header import TensorSpan
 from holdfast.errors import CheckpointRefused
 from holdfast.models.quantisation import SETTINGS, method_of
 from holdfast.models.unloadable import Mismatch, Misshapen, explanation, gaps, listed, odd_shapes
-from workers.inference.model_config import (
+from workers.inference.loading.model_config import (
     blaming,
     generating_class,
     quantisation_settings,
     read_config,
 )
-from workers.inference.quantisation import LOADED_BY_LIBRARY, check_method, unpacked
+from workers.inference.loading.quantisation import LOADED_BY_LIBRARY, check_method, unpacked
 
 DTYPES = {
     "BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "I16": torch.int16,

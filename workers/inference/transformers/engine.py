@@ -4,7 +4,7 @@ Prompts are sorted by length, padded on the left and answered batch by batch. De
 short loop: `generate` would follow the checkpoint's generation config, which may hold a repetition
 penalty or a temperature, and would not tell of logits that are not numbers. Continuations of one
 prompt share the computation of the prompt, as the options of a multiple-choice question do. Models
-with a recurrent state get neither (workers.inference.batching).
+with a recurrent state get neither (workers.inference.transformers.batching).
 """
 
 import math
@@ -27,20 +27,20 @@ from holdfast.probes.engine import (
     Score,
     before,
 )
-from workers.inference.architecture import check_architecture
-from workers.inference.batching import (
+from workers.inference.loading.architecture import check_architecture
+from workers.inference.loading.capacity import blaming_machine, check_memory
+from workers.inference.loading.folder import FolderState, folder_state
+from workers.inference.reading import Reading, read_checkpoint
+from workers.inference.tokens import Tokenizer, draw_seed
+from workers.inference.traces import Drawn, Request, Turn, answers
+from workers.inference.transformers.batching import (
     CacheKind,
     batches_of,
     cache_kind,
     left_padded,
     positions_of,
 )
-from workers.inference.capacity import blaming_machine, check_memory
-from workers.inference.folder import FolderState, folder_state
-from workers.inference.reading import Reading, read_checkpoint
-from workers.inference.scoring import ByPrompt, WholeRow, continuation_logits, scores
-from workers.inference.tokens import Tokenizer, draw_seed
-from workers.inference.traces import Drawn, Request, Turn, answers
+from workers.inference.transformers.scoring import ByPrompt, WholeRow, continuation_logits, scores
 
 GENERATE_ROWS = 32
 

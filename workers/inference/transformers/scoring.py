@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from holdfast.probes.engine import Score
-from workers.inference.batching import (
+from workers.inference.transformers.batching import (
     CacheKind,
     batches_of,
     left_padded,

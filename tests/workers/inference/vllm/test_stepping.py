@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from workers.inference.stepping import step_through
+from workers.inference.vllm.stepping import step_through
 
 THREE: dict[int, Any] = {index: ([index + 1], None) for index in range(3)}
 

@@ -1,9 +1,9 @@
 """vLLM: continuous batching on GPU and CPU, and weights swapped under a running engine.
 
 Starting takes most of a minute, so a checkpoint is loaded in place of the one before (about half a
-second) where that is known to be exact (workers.inference.swapping), and its prefix cache dropped.
-Tokenizer, stop tokens and template belong to each checkpoint and are handled here: vLLM sees token
-ids only, and its own idea of a generation config is switched off.
+second) where that is known to be exact (workers.inference.vllm.swapping), and its prefix cache
+dropped. Tokenizer, stop tokens and template belong to each checkpoint and are handled here: vLLM
+sees token ids only, and its own idea of a generation config is switched off.
 
 Answers are drawn from the engine's own stepping loop, which is what `LLM.generate` runs too, so
 they stream without costing throughput.
@@ -33,16 +33,22 @@ from holdfast.probes.engine import (
     Sampling,
     Score,
 )
-from workers.inference.architecture import check_architecture
-from workers.inference.capacity import blaming_machine, cache_bytes, check_memory
-from workers.inference.folder import FolderState, folder_state
+from workers.inference.loading.architecture import check_architecture
+from workers.inference.loading.capacity import blaming_machine, cache_bytes, check_memory
+from workers.inference.loading.folder import FolderState, folder_state
 from workers.inference.reading import Reading, read_checkpoint
-from workers.inference.stepping import step_through
-from workers.inference.swapping import EXACT_RELOADS, Layout, has_head, layout_of, restart_reason
 from workers.inference.tokens import Tokenizer, draw_seed, same_tokenizer
 from workers.inference.traces import Drawn, Request, Turn, answers
-from workers.inference.vllm_scores import choosing, score_of, scoring
-from workers.inference.vllm_worker import WorkerMethods
+from workers.inference.vllm.scores import choosing, score_of, scoring
+from workers.inference.vllm.stepping import step_through
+from workers.inference.vllm.swapping import (
+    EXACT_RELOADS,
+    Layout,
+    has_head,
+    layout_of,
+    restart_reason,
+)
+from workers.inference.vllm.worker import WorkerMethods
 
 CPU_CACHE_BYTES = 1 << 30  # 45,000 tokens of a 135M model; more where one prompt takes more
 BLOCK_SIZE = 32  # vLLM's 128 on the CPU is longer than the prompts whose prefix is worth sharing
