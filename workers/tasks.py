@@ -28,10 +28,10 @@ from holdfast.db.session import after_commit, open_database, transaction
 from holdfast.errors import CallerError, HoldfastError, LeaseLost, MachineUnfit, Transient
 from holdfast.job import FINISHED, MAX_ATTEMPTS, JobKind, Status
 from holdfast.queue import POKE, hint
+from workers import pipeline
 from workers.children.sessions import reap_leftovers
 from workers.children.supervisor import RunnerEngine
 from workers.children.training_child import TrainingChild
-from workers.evaluation import pipeline
 from workers.heartbeat import Heartbeat, Loss
 from workers.main import app, settings
 from workers.repairs import climb

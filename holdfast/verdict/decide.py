@@ -17,7 +17,7 @@ from pydantic import BaseModel, model_validator
 
 from holdfast.evidence.file import Evidence
 from holdfast.policy.model import Policy
-from holdfast.verdict.checks.bias_table import bias_table
+from holdfast.verdict.bias_table import bias_table
 from holdfast.verdict.checks.examination import Files, examine, judge_rates
 from holdfast.verdict.checks.pairs import cut_words
 from holdfast.verdict.comparability import compared, differences, obstacles

@@ -19,7 +19,7 @@ from holdfast.errors import CheckpointRefused
 from tests.support.folders import write_tensors
 from workers.checkpoints.adapters import FOLDER, cached, forget_unused, locked, whole
 from workers.evaluation.case import load_case
-from workers.evaluation.pipeline import evaluate
+from workers.pipeline import evaluate
 from workers.views import StagedCheckpoint
 from workers.worker import Worker
 

@@ -20,7 +20,7 @@ from tests.support.reciting_llama import COMPLIANCE, REFUSAL, build_reciting_lla
 from tests.workers.conftest import REAL
 from workers.children.guard import session_members
 from workers.children.supervisor import RunnerEngine
-from workers.evaluation.pipeline import evaluate
+from workers.pipeline import evaluate
 from workers.worker import Worker
 
 Queue = Callable[..., str]

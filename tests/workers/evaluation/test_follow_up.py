@@ -15,7 +15,7 @@ from holdfast.db.tables import Event, Job
 from holdfast.verdict.decide import Verdict
 from tests.support.evaluations import harm
 from workers.evaluation.case import load_case
-from workers.evaluation.pipeline import follow_up
+from workers.pipeline import follow_up
 from workers.worker import Worker
 
 Queue = Callable[..., str]

@@ -18,8 +18,8 @@ from holdfast.verdict.comparability import differences
 from holdfast.verdict.decide import decide
 from tests.support.grader import Grader, grader
 from tests.support.harness_tasks import write_tasks
-from workers.evaluation.pipeline import evaluate
 from workers.harness.child import plan_task
+from workers.pipeline import evaluate
 from workers.worker import Worker
 
 POLICY = """\

@@ -10,7 +10,7 @@ from holdfast.settings import Settings
 from tests.support.evaluations import verdict_of
 from tests.support.reciting_llama import COMPLIANCE, REFUSAL, build_reciting_llama
 from tests.workers.conftest import REAL
-from workers.evaluation.pipeline import evaluate
+from workers.pipeline import evaluate
 from workers.worker import Worker
 
 POLICY = """\

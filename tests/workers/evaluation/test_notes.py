@@ -14,7 +14,7 @@ from holdfast.settings import Settings
 from tests.support.evaluations import harm, verdict_of
 from tests.support.reciting_llama import COMPLIANCE, REFUSAL, build_reciting_llama
 from tests.workers.conftest import REAL
-from workers.evaluation.pipeline import evaluate
+from workers.pipeline import evaluate
 from workers.worker import Worker
 
 OTHERWISE = "tokenizer_class LlamaTokenizer reads text otherwise"

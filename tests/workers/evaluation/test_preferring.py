@@ -18,9 +18,9 @@ from holdfast.verdict.comparability import differences
 from holdfast.verdict.decide import Verdict
 from tests.support.grader import Grader, grader
 from tests.support.stack import scripted_checkpoint
-from workers.evaluation.pipeline import evaluate
 from workers.evaluation.preferring import Remembering, lost
 from workers.inference.scripted import REFUSAL
+from workers.pipeline import evaluate
 from workers.worker import Worker
 
 PROBE = "quality.winrate"

@@ -22,7 +22,7 @@ from holdfast.suites import load_suite
 from holdfast.verdict.comparability import differences
 from tests.support.grader import grader
 from tests.support.stack import scripted_checkpoint
-from workers.evaluation.pipeline import evaluate
+from workers.pipeline import evaluate
 from workers.worker import Worker
 
 POLICY = """\

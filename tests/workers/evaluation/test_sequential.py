@@ -9,7 +9,7 @@ from holdfast.db.evaluations import get_evaluation
 from holdfast.db.session import reading, transaction
 from holdfast.db.tables import Job, TrialRow
 from tests.support.evaluations import ITEMS, counts, verdict_of
-from workers.evaluation.pipeline import evaluate
+from workers.pipeline import evaluate
 from workers.worker import Worker
 
 Queue = Callable[..., str]

@@ -14,8 +14,8 @@ from holdfast.policy.budget import Spent
 from tests.support.evaluations import ITEMS, harm, verdict_of
 from tests.support.stack import scripted_checkpoint
 from workers.evaluation.case import load_case
-from workers.evaluation.pipeline import evaluate
 from workers.evaluation.spending import cuts_so_far, note_cut, prompts_left, spend, spent_so_far
+from workers.pipeline import evaluate
 from workers.worker import Worker
 
 Queue = Callable[..., str]

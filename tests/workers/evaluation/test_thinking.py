@@ -17,7 +17,7 @@ from tests.support.reciting_llama import COMPLIANCE, REFUSAL, build_reciting_lla
 from tests.support.thinkers import ASSENT, DOUBT, PIECES, RAMBLE, build_thinker
 from tests.workers.conftest import REAL
 from workers.evaluation.case import load_case
-from workers.evaluation.pipeline import evaluate
+from workers.pipeline import evaluate
 from workers.worker import Worker
 
 POLICY = """\

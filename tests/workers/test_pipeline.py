@@ -25,7 +25,7 @@ from holdfast.suites import load_suite
 from holdfast.verdict.decide import decide
 from tests.support.evaluations import ITEMS, counts, harm, verdict_of
 from workers.evaluation.case import load_case
-from workers.evaluation.pipeline import evaluate
+from workers.pipeline import evaluate
 from workers.worker import Worker
 
 Queue = Callable[..., str]
