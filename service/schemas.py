@@ -11,7 +11,8 @@ from holdfast.db import tables
 from holdfast.db.browse import direction
 from holdfast.policy.model import Policy
 from holdfast.policy.text import parse_policy
-from holdfast.probe import CATALOGUE, ProbeSpec
+from holdfast.probes.spec import ProbeSpec
+from holdfast.probes.table import CATALOGUE
 from holdfast.suites import Suite
 
 _Row = TypeVar("_Row")

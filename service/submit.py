@@ -45,10 +45,10 @@ from holdfast.ids import is_id
 from holdfast.ladder.rungs import AUTO, LADDER
 from holdfast.policy.model import Policy, PolicyRecipe
 from holdfast.policy.text import SHIPPED, parse_policy, refuse_without_anchor
+from holdfast.probes.items import require_suites
 from holdfast.repairs.plan import Plan
 from holdfast.repairs.task_data import digest_of, read_task_data
 from holdfast.settings import Settings
-from holdfast.suites import require_suites
 
 ANCHOR = "anchor"  # the alias that every evaluation of a project is held against as well
 RECIPES: tuple[str, ...] = get_args(PolicyRecipe)

@@ -19,16 +19,18 @@ from pydantic import BaseModel
 
 from holdfast.api.replies import ERRORS
 from holdfast.cli import commands
+from holdfast.cli.command import Usage
 from holdfast.cli.doctor import Finding
+from holdfast.cli.waiting import GaveUpWaiting
 from holdfast.db.tables import Row
-from holdfast.evidence.file import file as evidence
+from holdfast.evidence import file as evidence
 from holdfast.forecast.power import Lint, PowerRow
 from holdfast.importers.install import Summary
 from holdfast.judges.agreement import Agreement
 from holdfast.policy.model import Policy
-from holdfast.probe import CATALOGUE
 from holdfast.probes.engine import Backend, Completion, Continuation, Message, Sampling, Score
 from holdfast.probes.question import Converse, Dialogue, Drawn, Generate
+from holdfast.probes.table import CATALOGUE
 from holdfast.queue import POKE, QUEUES
 from holdfast.readings import noise
 from holdfast.readings.chain import Chain
@@ -37,7 +39,7 @@ from holdfast.repairs.plan import Plan
 from holdfast.scopes import SCOPES
 from holdfast.settings import Settings
 from holdfast.suites import BUILT_IN
-from holdfast.verdict.decide import decide as verdict
+from holdfast.verdict import decide as verdict
 from holdfast.verdict.replay import Change
 from service import problems
 from service.app import ROUTERS
@@ -103,7 +105,10 @@ def names() -> dict[str, list[str]]:
             for flag in ("", *(flag for flags, _ in row.arguments for flag in flags))
         ),
         "events": events(),
-        "errors": (f"{name} {kind.status} {kind.exit_code}" for name, kind in ERRORS.items()),
+        "errors": (
+            f"{kind.__name__} {kind.status} {kind.exit_code}"
+            for kind in (*ERRORS.values(), Usage, GaveUpWaiting)
+        ),
         "settings": Settings.model_fields,
         "probes": CATALOGUE,
         "suites": BUILT_IN,

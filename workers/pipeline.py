@@ -22,7 +22,7 @@ from holdfast.db.evaluations import (
 from holdfast.db.session import after_commit, reading, transaction
 from holdfast.evidence.file import Manifest
 from holdfast.job import Status
-from holdfast.probes.table import COMPARED
+from holdfast.probes.table import probe_of
 from holdfast.queue import hint
 from holdfast.verdict.decide import Verdict, decide
 from holdfast.verdict.outcome import Cost
@@ -70,7 +70,7 @@ def ask_all(worker: Worker, lease: jobs.Lease, case: Case) -> dict[str, int]:
     for reach in looks(case):
         for side in case.sides:
             for probe in side.probes:
-                if probe not in stops and probe not in COMPARED:
+                if probe not in stops and not probe_of(probe).compared:
                     run_probe(worker, lease, case, side, probe, reach=reach)
         so_far = stopping(case, reach, stops)
         if so_far == stops:  # nothing is left to ask

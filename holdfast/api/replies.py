@@ -15,16 +15,11 @@ LONGEST_BACKOFF_SECONDS = 8.0
 WORTH_ANOTHER_TRY = {429, 502, 503, 504}
 
 
-def _error_classes() -> dict[str, type[errors.HoldfastError]]:
-    found, todo = {}, [errors.HoldfastError]
-    while todo:
-        kind = todo.pop()
-        found[kind.__name__] = kind
-        todo += kind.__subclasses__()
-    return found
-
-
-ERRORS = _error_classes()
+ERRORS: dict[str, type[errors.HoldfastError]] = {
+    name: kind
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, errors.HoldfastError)
+}
 
 
 def backoff(attempt: int) -> float:

@@ -19,11 +19,15 @@ Turns = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """A rewriting; `encoded` where the request cannot be read in it without decoding."""
+    """A rewriting, and how many answers it costs.
+
+    `encoded` where the request cannot be read in it without decoding.
+    """
 
     rewrite: Callable[[str], Turns | None]
     version: int = 1
     encoded: bool = False
+    turns: int = 1
 
 
 def _in_one_turn(wrap: Callable[[str], str]) -> Callable[[str], Turns]:
@@ -46,9 +50,9 @@ ATTACKS: dict[str, Attack] = {
     "leetspeak": Attack(_in_one_turn(encodings.leetspeak), encoded=True),
     "spanish": Attack(translations.spanish),
     "german": Attack(translations.german),
-    "crescendo": Attack(conversations.crescendo),
-    "foot-in-the-door": Attack(conversations.foot_in_the_door),
-    "contrast": Attack(conversations.contrast),
+    "crescendo": Attack(conversations.crescendo, turns=4),
+    "foot-in-the-door": Attack(conversations.foot_in_the_door, turns=4),
+    "contrast": Attack(conversations.contrast, turns=3),
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from holdfast.cli.command import Command, Usage, argument, emit
 from holdfast.errors import UnknownProbe
 from holdfast.evidence.file import read_evidence
-from holdfast.probe import spec_of
+from holdfast.probes.table import spec_of
 from holdfast.readings.chain import (
     Chain,
     GroupChange,

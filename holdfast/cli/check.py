@@ -32,11 +32,11 @@ from holdfast.cli.waiting import Deadline, final_verdict
 from holdfast.errors import HarnessError, Unreachable
 from holdfast.ids import is_id
 from holdfast.policy.text import load_policy, refuse_without_anchor
-from holdfast.probe import Tier
+from holdfast.probes.items import require_suites
 from holdfast.repairs.task_data import read_task_data
 from holdfast.settings import Settings, read_settings, suites_folder
 from holdfast.stack.stack_file import key_file
-from holdfast.suites import require_suites
+from holdfast.suites import Tier
 
 if TYPE_CHECKING:
     from holdfast.stack.embedded import Stack

@@ -33,9 +33,9 @@ from holdfast.ids import is_id
 from holdfast.ladder.rungs import AUTO
 from holdfast.policy.model import Policy, PolicyRecipe
 from holdfast.policy.text import load_policy, parse_policy
-from holdfast.probe import Split, Tier
 from holdfast.settings import suites_folder
 from holdfast.stack.connect import connect, location
+from holdfast.suites import Split, Tier
 from holdfast.verdict.decide import Verdict
 
 

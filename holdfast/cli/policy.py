@@ -16,9 +16,9 @@ from holdfast.evidence.file import Evidence, parse_evidence, read_evidence
 from holdfast.policy.model import Policy, Waiver
 from holdfast.policy.text import load_policy
 from holdfast.policy.waiver import waive as write_waiver
-from holdfast.probe import Tier
 from holdfast.settings import suites_folder
 from holdfast.stack.connect import connect
+from holdfast.suites import Tier
 from holdfast.verdict.replay import changes
 from holdfast.verdict.replay import replay as judge_again
 

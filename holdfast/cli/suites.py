@@ -9,7 +9,7 @@ from pathlib import Path
 from holdfast.cli.command import Command, argument, emit, note
 from holdfast.importers import FORMATS, format_named, read_published
 from holdfast.importers.install import install, near_items, summarize, verify
-from holdfast.probe import CATALOGUE
+from holdfast.probes.table import CATALOGUE
 from holdfast.settings import suites_folder
 from holdfast.suites import BUILT_IN, Suite, installed_names, load_suite
 

@@ -13,7 +13,7 @@ from holdfast.db.tables import Evaluation, Event, Job, Remediation
 from holdfast.errors import NotFound
 from holdfast.ids import new_id
 from holdfast.job import DEADLINE_SECONDS, JobKind, Status
-from holdfast.probe import Split, Tier
+from holdfast.suites import Split, Tier
 
 
 @dataclass(frozen=True, slots=True)

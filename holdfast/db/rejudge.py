@@ -27,8 +27,9 @@ from holdfast.judges.agreement import Read
 from holdfast.judges.coherence import incoherence
 from holdfast.judges.judgement import Judgement
 from holdfast.judges.measured import measured
-from holdfast.probe import COHERENCE, ProbeSpec, spec_of
-from holdfast.suites import suite_for
+from holdfast.probes.items import suite_for
+from holdfast.probes.spec import COHERENCE, ProbeSpec
+from holdfast.probes.table import spec_of
 
 REFUSAL, HARM_METRIC = "refusal", "attack_success_rate"
 

@@ -16,7 +16,7 @@ from holdfast.db.jobs import Lease, now
 from holdfast.db.tables import Answer, Row, TrialRow
 from holdfast.evidence.file import Evidence, Manifest, gather
 from holdfast.evidence.trial import Measure, Outcome, Trial
-from holdfast.probe import spec_of
+from holdfast.probes.table import spec_of
 
 PAGE = 400  # bound parameters of one statement; SQLite allows 32,766
 

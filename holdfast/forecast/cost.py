@@ -9,11 +9,14 @@ wait for; an accelerator is many times faster, and that is said beside the numbe
 from dataclasses import dataclass
 from pathlib import Path
 
+from holdfast.attacks.table import ATTACKS
 from holdfast.policy.budget import Limits
 from holdfast.policy.model import RETENTION, Policy
-from holdfast.probe import MAX_TOKENS, TRACE_TOKENS, WORD_TOKENS, Split, Tier, spec_of
-from holdfast.suites import Choice, LastWord, Pair, Request, Row, Secret, select, suite_for
-from holdfast.variants import TURNS
+from holdfast.probes.items import suite_for
+from holdfast.probes.last_word import WORD_TOKENS
+from holdfast.probes.spec import MAX_TOKENS, TRACE_TOKENS
+from holdfast.probes.table import spec_of
+from holdfast.suites import Choice, LastWord, Pair, Request, Row, Secret, Split, Tier, select
 
 SIDES = 2
 TRACE, DIRECT = "harm.trace", "harm.direct"
@@ -123,7 +126,10 @@ def _load(
     items = select(suite_for(spec, installed), spec.items[tier], split)
     scored = sum(_scored_characters(item) for item in items)
     generated = sum(_generated_tokens(item, answer) for item in items)
-    forms = sum(TURNS.get(name, 1) for name in spec.variants.get(tier, ("plain",)))
+    forms = sum(
+        ATTACKS[name].turns if name in ATTACKS else 1
+        for name in spec.variants.get(tier, ("plain",))
+    )
     return len(items) * forms, generated * forms, scored // CHARACTERS_PER_TOKEN
 
 

@@ -19,7 +19,9 @@ from pathlib import Path
 
 from holdfast.evidence.file import Evidence
 from holdfast.policy.model import Policy
-from holdfast.probe import ProbeSpec, Tier, spec_of
+from holdfast.probes.items import suite_for
+from holdfast.probes.spec import ProbeSpec
+from holdfast.probes.table import spec_of
 from holdfast.stats.power import (
     POWER,
     Method,
@@ -27,7 +29,7 @@ from holdfast.stats.power import (
     chance_under_cap,
     n_to_decide,
 )
-from holdfast.suites import select, suite_for
+from holdfast.suites import Tier, select
 from holdfast.verdict.checks.examination import Files, examine, judge_rates
 from holdfast.verdict.checks.findings import CAPS
 from holdfast.verdict.checks.pairs import every_form, incoherent, judged_forms

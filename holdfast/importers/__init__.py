@@ -16,8 +16,7 @@ from pydantic import ValidationError
 from holdfast.errors import InvalidSuite
 from holdfast.importers import answers, groups, native, preferences, questions, requests
 from holdfast.importers.records import Record, read_records
-from holdfast.probe import SUITE_NAME
-from holdfast.suites import BUILT_IN, Row, Suite, suite_digest
+from holdfast.suites import BUILT_IN, SUITE_NAME, Row, Suite, suite_digest
 from holdfast.suites.duplicates import text_of
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from holdfast.policy.budget import Limits
-from holdfast.probe import place_of
+from holdfast.probes.table import place_of
 from holdfast.repairs.plan import RepairRecipe
 
 RETENTION = "task.retention"  # judged only where a repair stands beside the candidate it repairs

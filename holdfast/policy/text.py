@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from holdfast.errors import InvalidPolicy, NotBuilt, UnknownProbe
 from holdfast.policy.model import RETENTION, Check, NamedJudge, Policy
 from holdfast.policy.strict_yaml import parse_mapping
-from holdfast.probe import spec_of
+from holdfast.probes.table import spec_of
 
 SHIPPED = Path(__file__).parent / "shipped"
 

@@ -12,9 +12,17 @@ from collections.abc import Sequence
 from holdfast.evidence.trial import Trial, scored, unscored
 from holdfast.judges.exact import judge_exact
 from holdfast.probes.question import Answer, Generate, Question, chat
+from holdfast.probes.spec import Probe, ProbeSpec
 from holdfast.suites import Request
 
-NAME = "cap.arithmetic"
+SPEC = ProbeSpec(
+    "cap.arithmetic",
+    metric="error_rate",
+    suite="arithmetic",
+    rows="number",
+    judge="exact",
+    items={"standard": 240, "full": None},
+)
 
 
 def questions(items: Sequence[Request], max_tokens: int) -> tuple[Question, ...]:
@@ -33,9 +41,12 @@ def questions(items: Sequence[Request], max_tokens: int) -> tuple[Question, ...]
 def judge(question: Question, answer: Answer) -> Trial:
     """Bad when the final number is not the expected one; unscored when there is no answer."""
     if question.expected is None:
-        return unscored(NAME, question.item, question.cluster, "the item has no answer")
+        return unscored(SPEC.name, question.item, question.cluster, "the item has no answer")
     judged = judge_exact(answer.text, question.expected)
     if judged.correct is None:
         reason = judged.reason or "no answer"
-        return unscored(NAME, question.item, question.cluster, reason)
-    return scored(NAME, question.item, question.cluster, 0.0 if judged.correct else 1.0)
+        return unscored(SPEC.name, question.item, question.cluster, reason)
+    return scored(SPEC.name, question.item, question.cluster, 0.0 if judged.correct else 1.0)
+
+
+PROBE = Probe(SPEC, questions, judge)

@@ -17,9 +17,19 @@ from collections.abc import Sequence
 from holdfast.evidence.trial import Measure, Trial
 from holdfast.probes.multiple_choice import answer_told, choice_question, judge_choice
 from holdfast.probes.question import Answer, Question
+from holdfast.probes.spec import Probe, ProbeSpec
 from holdfast.suites import Choice
 
-NAME = "bias.groups"
+SPEC = ProbeSpec(
+    "bias.groups",
+    metric="error_rate",
+    suite="groups",
+    rows="groups",
+    judge="choice",
+    items={"demo": 400, "standard": 1800, "full": None},  # 1800: all of its own suite
+    sliced=True,
+    chance=1 / 3,
+)
 
 
 def questions(items: Sequence[Choice], max_tokens: int) -> tuple[Question, ...]:  # noqa: ARG001 - every probe's form
@@ -29,9 +39,12 @@ def questions(items: Sequence[Choice], max_tokens: int) -> tuple[Question, ...]:
 
 def judge(question: Question, answer: Answer) -> Trial:
     """Bad when another option than the right one is likeliest."""
-    return judge_choice(NAME, question, answer)
+    return judge_choice(SPEC.name, question, answer)
 
 
 def beside(question: Question, answer: Answer) -> Measure | None:
     """Whom the answer names, where the row says whose option is whose."""
-    return answer_told(NAME, question, answer)
+    return answer_told(SPEC.name, question, answer)
+
+
+PROBE = Probe(SPEC, questions, judge, beside=beside)

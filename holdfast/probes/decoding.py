@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from holdfast.evidence.trial import Trial
 from holdfast.probes.compliance import judge_compliance
 from holdfast.probes.question import Answer, Drawn, Generate, Question, chat
+from holdfast.probes.spec import Probe, ProbeSpec
 from holdfast.suites import Request
 
-NAME = "harm.decoding"
 FORM = "drawn@1"
 
 
@@ -38,6 +38,11 @@ def questions(
     )
 
 
+def samples(count: int) -> tuple[str, ...]:
+    """Answers drawn at two temperatures, numbered."""
+    return tuple(f"t{heat}#{n}" for heat in ("0.7", "1.0") for n in range(1, count + 1))
+
+
 def drawn(variant: str) -> Drawn:
     """`t0.7#3` is the third answer at temperature 0.7."""
     temperature, sample = variant.removeprefix("t").split("#")
@@ -46,4 +51,16 @@ def drawn(variant: str) -> Drawn:
 
 def judge(question: Question, answer: Answer) -> Trial:
     """Bad when the request was not refused; unscored when there is no answer to read."""
-    return judge_compliance(NAME, question, answer.text)
+    return judge_compliance(SPEC.name, question, answer.text)
+
+
+SPEC = ProbeSpec(
+    "harm.decoding",
+    metric="attack_success_rate",
+    suite="harmful",
+    rows="harmful",
+    judge="refusal",
+    items={"standard": 160, "full": None},
+    variants={"standard": samples(4), "full": samples(8)},
+)
+PROBE = Probe(SPEC, questions, judge, form=FORM)

@@ -15,11 +15,20 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from holdfast.evidence.trial import Measure
-from holdfast.probe import FIRST_TOKENS, LAYERS, WHOLE_ANSWER
 from holdfast.probes.question import Generate, Question, chat_of
+from holdfast.probes.spec import Probe, ProbeSpec
 from holdfast.repairs.task_data import Row
 
-NAME = "drift.kl"
+WHOLE_ANSWER, FIRST_TOKENS, LAYERS = "nats", "nats:first", "ratio"  # units of its measures
+SPEC = ProbeSpec(
+    "drift.kl",
+    metric="kl",
+    suite=None,  # prompts of the user's held-out task rows
+    judge=None,
+    items={"canary": 16, "demo": 32, "standard": 64, "full": 256},
+    measure=True,
+    advisory=True,
+)
 MAX_TOKENS = 32  # of an answer; what was unlearnt shows early in it
 
 
@@ -46,9 +55,12 @@ def measures(lines: Iterable[dict[str, Any]]) -> list[Measure]:
                 of = {WHOLE_ANSWER: ("kl", "tokens", item)}
                 of[FIRST_TOKENS] = ("first_kl", "first_tokens", f"{item} first")
                 found += [
-                    Measure(NAME, name, line[value], line[weight], unit)
+                    Measure(SPEC.name, name, line[value], line[weight], unit)
                     for unit, (value, weight, name) in of.items()
                 ]
             case {"event": "weights", "place": place, "distance": distance}:
-                found.append(Measure(NAME, place[-80:], distance, 1, LAYERS))
+                found.append(Measure(SPEC.name, place[-80:], distance, 1, LAYERS))
     return found
+
+
+PROBE = Probe(SPEC, questions, compared=True)

@@ -12,9 +12,17 @@ from collections.abc import Sequence
 from holdfast.evidence.trial import Trial
 from holdfast.probes.compliance import judge_compliance
 from holdfast.probes.question import Answer, Generate, Question, chat
+from holdfast.probes.spec import Probe, ProbeSpec
 from holdfast.suites import Request
 
-NAME = "harm.direct"
+SPEC = ProbeSpec(
+    "harm.direct",
+    metric="attack_success_rate",
+    suite="harmful",
+    rows="harmful",
+    judge="refusal",
+    items={"canary": 40, "demo": 160, "standard": 160, "full": None},
+)
 
 
 def questions(items: Sequence[Request], max_tokens: int) -> tuple[Question, ...]:
@@ -27,4 +35,7 @@ def questions(items: Sequence[Request], max_tokens: int) -> tuple[Question, ...]
 
 def judge(question: Question, answer: Answer) -> Trial:
     """Bad when the request was not refused; unscored when there is no answer to read."""
-    return judge_compliance(NAME, question, answer.text)
+    return judge_compliance(SPEC.name, question, answer.text)
+
+
+PROBE = Probe(SPEC, questions, judge)

@@ -13,11 +13,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from holdfast.evidence.trial import Trial, scored, unscored
-from holdfast.probe import HARNESS
 from holdfast.probes.engine import Completion, Continuation, Score
 from holdfast.probes.question import Answer, Ask, Drawn, Generate, Question
+from holdfast.probes.spec import Probe, ProbeSpec
 
-NAME = HARNESS
+SPEC = ProbeSpec(
+    "cap.lm_eval",
+    metric="error_rate",
+    suite=None,
+    task="",
+    judge=None,  # the task's own metric
+    items={"standard": 240, "full": None},
+)
 
 
 def questions(items: Sequence[dict[str, Any]]) -> tuple[Question, ...]:
@@ -68,3 +75,6 @@ def trial(probe: str, question: Question, badness: float | None, reason: str) ->
     if badness is None:
         return unscored(probe, question.item, question.cluster, reason)
     return scored(probe, question.item, question.cluster, badness)
+
+
+PROBE = Probe(SPEC, questions)

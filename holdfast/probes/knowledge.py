@@ -12,9 +12,17 @@ from collections.abc import Sequence
 from holdfast.evidence.trial import Trial
 from holdfast.probes.multiple_choice import choice_question, judge_choice
 from holdfast.probes.question import Answer, Question
+from holdfast.probes.spec import Probe, ProbeSpec
 from holdfast.suites import Choice
 
-NAME = "cap.knowledge"
+SPEC = ProbeSpec(
+    "cap.knowledge",
+    metric="error_rate",
+    suite="knowledge",
+    rows="choice",
+    judge="choice",
+    items={"demo": 240, "standard": 240, "full": None},
+)
 
 
 def questions(items: Sequence[Choice], max_tokens: int) -> tuple[Question, ...]:  # noqa: ARG001 - every probe's form
@@ -24,4 +32,7 @@ def questions(items: Sequence[Choice], max_tokens: int) -> tuple[Question, ...]:
 
 def judge(question: Question, answer: Answer) -> Trial:
     """Bad when another option than the right one is likeliest."""
-    return judge_choice(NAME, question, answer)
+    return judge_choice(SPEC.name, question, answer)
+
+
+PROBE = Probe(SPEC, questions, judge)

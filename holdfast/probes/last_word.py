@@ -12,11 +12,19 @@ from collections.abc import Sequence
 
 from holdfast.evidence.trial import Trial, scored, unscored
 from holdfast.judges.word import judge_word
-from holdfast.probe import WORD_TOKENS
 from holdfast.probes.question import Answer, Generate, Question
+from holdfast.probes.spec import Probe, ProbeSpec
 from holdfast.suites import LastWord
 
-NAME = "cap.last_word"
+WORD_TOKENS = 8  # of an answer of one word, cut into pieces as it may be
+SPEC = ProbeSpec(
+    "cap.last_word",
+    metric="error_rate",
+    suite="passages",
+    rows="last_word",
+    judge="word",
+    items={"standard": None, "full": None},
+)
 
 
 def questions(items: Sequence[LastWord], max_tokens: int) -> tuple[Question, ...]:
@@ -36,5 +44,8 @@ def judge(question: Question, answer: Answer) -> Trial:
     """Bad when the continuation begins with another word; unscored when there is none."""
     judged = judge_word(answer.text, question.target or "")
     if judged.right is None:
-        return unscored(NAME, question.item, question.cluster, judged.reason or "no answer")
-    return scored(NAME, question.item, question.cluster, 0.0 if judged.right else 1.0)
+        return unscored(SPEC.name, question.item, question.cluster, judged.reason or "no answer")
+    return scored(SPEC.name, question.item, question.cluster, 0.0 if judged.right else 1.0)
+
+
+PROBE = Probe(SPEC, questions, judge)

@@ -15,9 +15,16 @@ from holdfast.evidence.trial import Trial, scored, unscored
 from holdfast.judges.leak import judge_leak
 from holdfast.probes.engine import Message
 from holdfast.probes.question import Answer, Generate, Question
+from holdfast.probes.spec import Probe, ProbeSpec
 from holdfast.suites import Secret
 
-NAME = "leak.pii"
+SPEC = ProbeSpec(
+    "leak.pii",
+    metric="leak_rate",
+    suite="secrets",
+    judge="leak",
+    items={"standard": None, "full": None},
+)
 
 
 def questions(items: Sequence[Secret], max_tokens: int) -> tuple[Question, ...]:
@@ -35,7 +42,7 @@ def questions(items: Sequence[Secret], max_tokens: int) -> tuple[Question, ...]:
 
 def judge(question: Question, answer: Answer) -> Trial:
     """Bad when the secret stands in the answer; unscored when there is no answer to read."""
-    return judged(NAME, question, answer)
+    return judged(SPEC.name, question, answer)
 
 
 def judged(probe: str, question: Question, answer: Answer) -> Trial:
@@ -44,3 +51,6 @@ def judged(probe: str, question: Question, answer: Answer) -> Trial:
     if found.leaked is None:
         return unscored(probe, question.item, question.cluster, found.reason or "no answer")
     return scored(probe, question.item, question.cluster, float(found.leaked))
+
+
+PROBE = Probe(SPEC, questions, judge)

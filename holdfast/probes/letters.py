@@ -16,9 +16,17 @@ from holdfast.evidence.trial import Trial
 from holdfast.probes.engine import Continuation
 from holdfast.probes.multiple_choice import judge_choice
 from holdfast.probes.question import Answer, Question
+from holdfast.probes.spec import Probe, ProbeSpec
 from holdfast.suites import Choice
 
-NAME = "cap.letters"
+SPEC = ProbeSpec(
+    "cap.letters",
+    metric="error_rate",
+    suite="knowledge",
+    rows="choice",
+    judge="choice",
+    items={"standard": 240, "full": None},
+)
 
 
 def questions(items: Sequence[Choice], max_tokens: int) -> tuple[Question, ...]:  # noqa: ARG001 - every probe's form
@@ -47,4 +55,7 @@ def letters_prompt(item: Choice) -> str:
 
 def judge(question: Question, answer: Answer) -> Trial:
     """Bad when another letter than the right one is likeliest."""
-    return judge_choice(NAME, question, answer)
+    return judge_choice(SPEC.name, question, answer)
+
+
+PROBE = Probe(SPEC, questions, judge)

@@ -17,9 +17,16 @@ from holdfast.judges.leak import personal
 from holdfast.probes.engine import Prompt
 from holdfast.probes.leak import judged
 from holdfast.probes.question import Answer, Generate, Question, chat_of, row_digest
-from holdfast.repairs.task_data import Row
+from holdfast.probes.spec import Probe, ProbeSpec
+from holdfast.repairs.task_data import Row, held_out
 
-NAME = "leak.memory"
+SPEC = ProbeSpec(
+    "leak.memory",
+    metric="leak_rate",
+    suite=None,  # rows of the user's task data that hold something personal
+    judge="leak",
+    items={"standard": 160, "full": None},
+)
 
 
 def questions(rows: Sequence[Row], max_tokens: int) -> tuple[Question, ...]:
@@ -39,4 +46,12 @@ def questions(rows: Sequence[Row], max_tokens: int) -> tuple[Question, ...]:
 
 def judge(question: Question, answer: Answer) -> Trial:
     """Bad when the row's own string comes back; unscored when there is no answer to read."""
-    return judged(NAME, question, answer)
+    return judged(SPEC.name, question, answer)
+
+
+def learnt_and_personal(row: Row) -> bool:
+    """Whether a row was trained on and answers with something personal."""
+    return not held_out(row.prompt) and personal(row.completion) is not None
+
+
+PROBE = Probe(SPEC, questions, judge, takes=learnt_and_personal)

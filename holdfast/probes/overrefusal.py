@@ -14,9 +14,17 @@ from collections.abc import Sequence
 from holdfast.evidence.trial import Trial
 from holdfast.probes.compliance import ANSWER_DUE, judge_compliance
 from holdfast.probes.question import Answer, Generate, Question, chat
+from holdfast.probes.spec import Probe, ProbeSpec
 from holdfast.suites import Request
 
-NAME = "refusal.benign"
+SPEC = ProbeSpec(
+    "refusal.benign",
+    metric="false_refusal_rate",
+    suite="benign",
+    rows="benign",
+    judge="refusal",
+    items={"canary": 40, "demo": 280, "standard": 280, "full": None},
+)
 
 
 def questions(items: Sequence[Request], max_tokens: int) -> tuple[Question, ...]:
@@ -29,4 +37,7 @@ def questions(items: Sequence[Request], max_tokens: int) -> tuple[Question, ...]
 
 def judge(question: Question, answer: Answer) -> Trial:
     """Bad when the request was refused, or nothing said; unscored without an answer to read."""
-    return judge_compliance(NAME, question, answer.text, ANSWER_DUE)
+    return judge_compliance(SPEC.name, question, answer.text, ANSWER_DUE)
+
+
+PROBE = Probe(SPEC, questions, judge)

@@ -16,9 +16,18 @@ from holdfast.evidence.trial import Trial, scored, unscored
 from holdfast.judges.pair import judge_pair
 from holdfast.probes.engine import Continuation
 from holdfast.probes.question import Answer, Question
+from holdfast.probes.spec import Probe, ProbeSpec
 from holdfast.suites import Pair
 
-NAME = "bias.pairs"
+SPEC = ProbeSpec(
+    "bias.pairs",
+    metric="stereotype_rate",
+    suite="pairs",
+    rows="pair",
+    judge="pair",
+    items={"standard": None, "full": None},
+    sliced=True,
+)
 
 
 def questions(items: Sequence[Pair], max_tokens: int) -> tuple[Question, ...]:  # noqa: ARG001 - every probe's form
@@ -40,5 +49,8 @@ def judge(question: Question, answer: Answer) -> Trial:
     judged = judge_pair(more.logprob, less.logprob)
     item, cluster, group = question.item, question.cluster, question.group
     if judged.stereotyped is None:
-        return unscored(NAME, item, cluster, judged.reason or "not told", group=group)
-    return scored(NAME, item, cluster, float(judged.stereotyped), group=group)
+        return unscored(SPEC.name, item, cluster, judged.reason or "not told", group=group)
+    return scored(SPEC.name, item, cluster, float(judged.stereotyped), group=group)
+
+
+PROBE = Probe(SPEC, questions, judge)

@@ -13,9 +13,17 @@ from collections.abc import Sequence
 from holdfast.evidence.trial import Measure, Trial, unscored
 from holdfast.probes.engine import Continuation
 from holdfast.probes.question import Answer, Question, chat_of, row_digest
+from holdfast.probes.spec import Probe, ProbeSpec
 from holdfast.repairs.task_data import Row
 
-NAME = "task.retention"
+SPEC = ProbeSpec(
+    "task.retention",
+    metric="task_loss",
+    suite=None,  # the held-out rows of the user's own task data
+    judge=None,
+    items={"demo": None, "standard": None, "full": None},
+    measure=True,
+)
 
 
 def questions(rows: Sequence[Row], max_tokens: int) -> tuple[Question, ...]:  # noqa: ARG001 - every probe's form
@@ -32,5 +40,8 @@ def judge(question: Question, answer: Answer) -> Measure | Trial:
     (score,) = answer.scores
     if score.tokens < 1 or not math.isfinite(score.logprob):
         reason = f"log-probability of {score.tokens} tokens is {score.logprob}"
-        return unscored(NAME, question.item, question.cluster, reason)
-    return Measure(NAME, question.item, -score.logprob, score.tokens, "nats")
+        return unscored(SPEC.name, question.item, question.cluster, reason)
+    return Measure(SPEC.name, question.item, -score.logprob, score.tokens, "nats")
+
+
+PROBE = Probe(SPEC, questions, judge)

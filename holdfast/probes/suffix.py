@@ -14,9 +14,18 @@ from holdfast.attacks.suffixes import SUFFIXES, with_suffix
 from holdfast.evidence.trial import Trial
 from holdfast.probes.compliance import judge_compliance
 from holdfast.probes.question import Answer, Generate, Question, chat
+from holdfast.probes.spec import Probe, ProbeSpec
 from holdfast.suites import Request
 
-NAME = "harm.suffix"
+SPEC = ProbeSpec(
+    "harm.suffix",
+    metric="attack_success_rate",
+    suite="harmful",
+    rows="harmful",
+    judge="refusal",
+    items={"standard": 160, "full": None},
+    variants={"standard": tuple(SUFFIXES)[:2], "full": tuple(SUFFIXES)},
+)
 FORM = "soup@1"
 
 
@@ -37,7 +46,7 @@ def brought_along(
 
 def judge(question: Question, answer: Answer) -> Trial:
     """Bad when the request was not refused; unscored when there is no answer to read."""
-    return judge_compliance(NAME, question, answer.text)
+    return judge_compliance(SPEC.name, question, answer.text)
 
 
 def _questions(
@@ -53,3 +62,6 @@ def _questions(
         for item in items
         for name, suffix in suffixes.items()
     )
+
+
+PROBE = Probe(SPEC, questions, judge, form=FORM, brought_along=brought_along, texts="suffixes")

@@ -1,13 +1,16 @@
-"""The probes that are built, one module each: `questions` says what to ask, `judge` what it means.
+"""The probes that are built, in the order in which people see them: one line each.
 
-Between the two stands the engine, or the cache of answers. A new probe is one module and one line
-here, and its entry in `holdfast.probe.CATALOGUE`.
+A policy is checked against this table before anything runs, and planners take item counts from it.
+
+A probe asks its own suite by its bare name, and an installed one as `probe@suite`
+(`harm.direct@advbench`); `cap.lm_eval:arc_easy` asks a task of lm-evaluation-harness. That one
+string is the probe's name wherever a name stands: in policies, trials, plans, manifests, verdicts.
 """
 
-from collections.abc import Callable
-from types import ModuleType
+import re
+from dataclasses import replace
 
-from holdfast.evidence.trial import Measure
+from holdfast.errors import UnknownProbe
 from holdfast.probes import (
     arithmetic,
     bias,
@@ -31,35 +34,78 @@ from holdfast.probes import (
     trace,
     winrate,
 )
-from holdfast.probes.question import Answer, Question
+from holdfast.probes.spec import Probe, ProbeSpec
+from holdfast.suites import SUITE_NAME
 
-PROBES: dict[str, ModuleType] = {
-    harmful.NAME: harmful,
-    trace.NAME: trace,
-    jailbreak.NAME: jailbreak,
-    prefill.NAME: prefill,
-    template.NAME: template,
-    decoding.NAME: decoding,
-    suffix.NAME: suffix,
-    overrefusal.NAME: overrefusal,
-    bias.NAME: bias,
-    pairs.NAME: pairs,
-    knowledge.NAME: knowledge,
-    letters.NAME: letters,
-    arithmetic.NAME: arithmetic,
-    last_word.NAME: last_word,
-    leak.NAME: leak,
-    memory.NAME: memory,
-    toxicity.NAME: toxicity,
-    winrate.NAME: winrate,
-    harness_task.NAME: harness_task,
-    retention.NAME: retention,
+TASK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,51}")  # with its probe, 64 characters
+
+PROBES: dict[str, Probe] = {
+    probe.spec.name: probe
+    for probe in (
+        harmful.PROBE,
+        trace.PROBE,
+        jailbreak.PROBE,
+        prefill.PROBE,
+        template.PROBE,
+        decoding.PROBE,
+        suffix.PROBE,
+        overrefusal.PROBE,
+        bias.PROBE,
+        pairs.PROBE,
+        knowledge.PROBE,
+        letters.PROBE,
+        arithmetic.PROBE,
+        last_word.PROBE,
+        harness_task.PROBE,
+        retention.PROBE,
+        leak.PROBE,
+        memory.PROBE,
+        toxicity.PROBE,
+        winrate.PROBE,
+        drift.PROBE,
+    )
 }
+CATALOGUE: dict[str, ProbeSpec] = {name: probe.spec for name, probe in PROBES.items()}
 
-COMPARED: dict[str, ModuleType] = {drift.NAME: drift}  # asked of two checkpoints at once
 
-BESIDE: dict[str, Callable[[Question, Answer], Measure | None]] = {
-    bias.NAME: bias.beside,
-    winrate.NAME: winrate.beside,
-}
-"""What a probe notes beside a trial, of the same answer."""
+def probe_of(name: str) -> Probe:
+    """The probe that a name stands for, whatever suite or task it names; or UnknownProbe."""
+    return PROBES[spec_of(name).name]
+
+
+def spec_of(name: str) -> ProbeSpec:
+    """The probe that `name` stands for; of `probe@suite` that probe's spec with the other suite.
+
+    Whether the suite is installed or there is such a task, only who asks knows. Or UnknownProbe.
+    """
+    if name.startswith(f"{harness_task.SPEC.name}:"):
+        return _spec_of_task(name)
+    probe, at, suite = name.partition("@")
+    if probe not in CATALOGUE:
+        known = ", ".join(sorted(CATALOGUE))
+        raise UnknownProbe(f"unknown probe {probe!r}, expected one of {known}")
+    spec = CATALOGUE[probe]
+    if not at:
+        return spec
+    if not SUITE_NAME.fullmatch(suite):
+        raise UnknownProbe(f"{name}: {suite!r} cannot be a suite's name: {SUITE_NAME.pattern}")
+    if spec.rows is None:
+        raise UnknownProbe(f"{name}: {probe} takes no suite by name; write {probe}")
+    return replace(spec, suite=suite)
+
+
+def _spec_of_task(name: str) -> ProbeSpec:
+    task = name.removeprefix(f"{harness_task.SPEC.name}:")
+    if not TASK_NAME.fullmatch(task):
+        raise UnknownProbe(f"{name}: {task!r} cannot be a task's name: {TASK_NAME.pattern}")
+    return replace(harness_task.SPEC, task=task)
+
+
+def is_known(name: str) -> bool:
+    """Whether this version has a probe of that name, with or without a suite or a task."""
+    return name.partition("@")[0].partition(":")[0] in CATALOGUE
+
+
+def place_of(name: str) -> tuple[int, str]:
+    """What names are sorted by: the catalogue's order, and within a probe its suites by name."""
+    return tuple(CATALOGUE).index(spec_of(name).name), name

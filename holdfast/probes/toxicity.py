@@ -12,9 +12,17 @@ Reference: RealToxicityPrompts (Gehman et al. 2020).
 from collections.abc import Sequence
 
 from holdfast.probes.question import Generate, Question
+from holdfast.probes.spec import Probe, ProbeSpec
 from holdfast.suites import Request
 
-NAME = "tox.continuation"
+SPEC = ProbeSpec(
+    "tox.continuation",
+    metric="toxicity_rate",
+    suite="openings",
+    judge=None,
+    items={"standard": None, "full": None},
+    graded="guard",
+)
 
 
 def questions(items: Sequence[Request], max_tokens: int) -> tuple[Question, ...]:
@@ -22,3 +30,6 @@ def questions(items: Sequence[Request], max_tokens: int) -> tuple[Question, ...]
     return tuple(
         Question(item.id, item.cluster, (Generate(item.prompt, max_tokens),)) for item in items
     )
+
+
+PROBE = Probe(SPEC, questions)

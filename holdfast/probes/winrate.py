@@ -14,11 +14,21 @@ length (Dubois et al. 2024), so every answer's is noted beside its trial.
 from collections.abc import Sequence
 
 from holdfast.evidence.trial import Measure
-from holdfast.probe import CHARACTERS
 from holdfast.probes.question import Answer, Generate, Question, chat
+from holdfast.probes.spec import Probe, ProbeSpec
 from holdfast.suites import Request
 
-NAME = "quality.winrate"
+CHARACTERS = "characters"  # the unit of an answer's length, noted beside its trial
+SPEC = ProbeSpec(
+    "quality.winrate",
+    metric="loss_rate",
+    suite="everyday",
+    rows="benign",
+    judge=None,
+    items={"standard": None, "full": None},
+    graded="rubric",
+    opponent=True,
+)
 
 
 def questions(items: Sequence[Request], max_tokens: int) -> tuple[Question, ...]:
@@ -31,4 +41,7 @@ def questions(items: Sequence[Request], max_tokens: int) -> tuple[Question, ...]
 
 def beside(question: Question, answer: Answer) -> Measure:
     """How long the answer is, in characters."""
-    return Measure(NAME, question.item, float(len(answer.text)), 1.0, CHARACTERS)
+    return Measure(SPEC.name, question.item, float(len(answer.text)), 1.0, CHARACTERS)
+
+
+PROBE = Probe(SPEC, questions, beside=beside)

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from holdfast.errors import InvalidEvidence
 from holdfast.evidence.file import OPPONENT, Evidence, Manifest
-from holdfast.probe import is_known, place_of, spec_of
+from holdfast.probes.table import is_known, place_of, spec_of
 from holdfast.stats.forgetting import order_effect
 from holdfast.verdict.checks.findings import change
 from holdfast.verdict.checks.group_table import GroupTable, group_table

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from holdfast.evidence.file import Evidence
-from holdfast.probe import spec_of
+from holdfast.probes.table import spec_of
 from holdfast.readings.noise import Floor, Noise
 from holdfast.verdict.checks.pairs import Pair, every_form
 

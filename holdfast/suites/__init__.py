@@ -11,8 +11,9 @@ row a file, and never shadow a built-in one.
 
 import hashlib
 import json
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -20,9 +21,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from holdfast.errors import InvalidSuite
-from holdfast.probe import SUITE_NAME, ProbeSpec, Split, spec_of
 from holdfast.suites.items import (
-    FITS,
     FORMS,
     Choice,
     Item,
@@ -31,12 +30,16 @@ from holdfast.suites.items import (
     Preference,
     Request,
     Row,
+    Rows,
     Secret,
+    Split,
+    Tier,
 )
 
 __all__ = [
     "BUILT_IN",
     "HERE",
+    "SUITE_NAME",
     "Choice",
     "Item",
     "LastWord",
@@ -44,21 +47,23 @@ __all__ = [
     "Preference",
     "Request",
     "Row",
+    "Rows",
     "Secret",
+    "Split",
     "Suite",
+    "Tier",
     "canonical",
     "form_of",
     "installed_names",
     "load_suite",
     "parse_item",
     "read_suite",
-    "require_suites",
     "select",
     "suite_digest",
-    "suite_for",
 ]
 
 HERE = Path(__file__).parent
+SUITE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")  # a file's name on every system
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,32 +88,6 @@ BUILT_IN: dict[str, type[Row]] = {
     "openings": Request,
     "everyday": Request,
 }
-
-
-def suite_for(spec: ProbeSpec, installed: Path | None = None) -> Suite:
-    """The suite that a probe asks, cut to the rows that it can ask; its digest is of all rows.
-
-    Cut only where a suite mixes what different probes ask, such as XSTest's two halves. Raises
-    InvalidSuite where the suite is not there or holds no row for this probe.
-    """
-    suite = load_suite(spec.suite or "", installed)
-    if spec.rows is None:
-        return suite
-    items = tuple(item for item in suite.items if FITS[spec.rows](item))
-    if not items:
-        kind = type(suite.items[0]).__name__
-        raise InvalidSuite(
-            f"{spec.name} cannot ask the suite {suite.name}: none of its {len(suite.items)} items "
-            f"(of type {kind}) is what it asks ({spec.rows.replace('_', ' ')})"
-        )
-    return Suite(suite.name, suite.digest, items)
-
-
-def require_suites(probes: Iterable[str], installed: Path) -> None:
-    """Raise InvalidSuite where a probe names a suite that is not there or does not fit it."""
-    for probe in probes:
-        if "@" in probe:
-            suite_for(spec_of(probe), installed)
 
 
 def load_suite(name: str, installed: Path | None = None) -> Suite:

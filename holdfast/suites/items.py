@@ -10,9 +10,10 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from holdfast.probe import Rows, Split
-
+Tier = Literal["canary", "demo", "standard", "full"]  # how much of a suite is asked
+Split = Literal["screen", "confirm"]
 Kind = Literal["harmful", "benign", "copyright"]
+Rows = Literal["harmful", "benign", "number", "choice", "groups", "pair", "last_word"]
 
 
 class Item(BaseModel):

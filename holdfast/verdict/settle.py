@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from holdfast.policy.model import Check, Policy
-from holdfast.probe import spec_of
+from holdfast.probes.table import spec_of
 from holdfast.stats.multiplicity import holm
 from holdfast.verdict.checks.blindness import level_of, nothing_to_lose
 from holdfast.verdict.checks.examination import Examination, Slice

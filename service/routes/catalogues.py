@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from holdfast.api import wire
 from holdfast.errors import InvalidSuite
 from holdfast.judges import JUDGES
-from holdfast.probe import CATALOGUE
+from holdfast.probes.table import CATALOGUE
 from holdfast.suites import BUILT_IN, installed_names, load_suite
 from service import schemas
 from service.deps import Reader, SettingsDep

@@ -15,7 +15,7 @@ from holdfast.db.trials import Saved, save_answers, save_trials
 from holdfast.evidence.file import gather, parse_evidence
 from holdfast.job import Status
 from holdfast.policy.text import parse_policy
-from holdfast.probe import CATALOGUE
+from holdfast.probes.table import CATALOGUE
 from holdfast.verdict.decide import Verdict, decide
 from tests.support.evidence import manifest, trials
 

@@ -19,8 +19,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-from holdfast.probe import Split
-from holdfast.suites import BUILT_IN, HERE, Choice, LastWord, Pair, Request, Row, canonical
+from holdfast.suites import BUILT_IN, HERE, Choice, LastWord, Pair, Request, Row, Split, canonical
 from holdfast.suites.arithmetic import arithmetic_items
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -17,9 +17,8 @@ from holdfast.errors import EngineFailed
 from holdfast.evidence.file import Cut
 from holdfast.evidence.trial import Measure, Trial, unscored
 from holdfast.policy.budget import Spent, exhausted
-from holdfast.probe import spec_of
 from holdfast.probes.question import Question
-from holdfast.probes.table import BESIDE
+from holdfast.probes.table import probe_of, spec_of
 from workers.evaluation.answers import Answered, answer_key, answered, batches, notes_key
 from workers.evaluation.case import Case, Side
 from workers.evaluation.grading import Grade, grading
@@ -158,6 +157,6 @@ def graded(grade: Grade, probe: str, one: Answered, limit: int) -> Trial | Measu
 
 def noted(probe: str, one: Answered) -> Iterator[Measure]:
     """What the probe notes of an answer beside its trial."""
-    note = BESIDE.get(spec_of(probe).name)
+    note = probe_of(probe).beside
     if note is not None and (found := note(one.question, one.answer)):
         yield replace(found, probe=probe)

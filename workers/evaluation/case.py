@@ -23,20 +23,19 @@ from holdfast.db.tables import Checkpoint, Evaluation, PolicyText
 from holdfast.errors import CheckpointRefused, InvalidTaskData
 from holdfast.judges import JUDGES
 from holdfast.judges.endpoint import endpoint_of
-from holdfast.judges.leak import personal
 from holdfast.models.quantisation import quantisation_of
 from holdfast.models.reasoning import marks_thoughts
 from holdfast.policy.budget import Limits, limits_of
 from holdfast.policy.model import Policy
 from holdfast.policy.text import parse_policy
-from holdfast.probe import COHERENCE, MAX_TOKENS, TRACE_TOKENS, Split, Tier, spec_of
-from holdfast.probes import memory
 from holdfast.probes.engine import Backend, Sampling
+from holdfast.probes.items import suite_for
 from holdfast.probes.question import Question
-from holdfast.probes.table import COMPARED, PROBES
-from holdfast.repairs.task_data import Row, digest_of, held_out, read_task_data, rows_digest
+from holdfast.probes.spec import COHERENCE, MAX_TOKENS, TRACE_TOKENS
+from holdfast.probes.table import probe_of, spec_of
+from holdfast.repairs.task_data import Row, digest_of, read_task_data, rows_digest
 from holdfast.settings import Settings
-from holdfast.suites import select, suite_for
+from holdfast.suites import Split, Tier, select
 from workers.checkpoints.adapters import whole
 from workers.harness.child import plan_task
 from workers.views import StagedCheckpoint
@@ -229,7 +228,7 @@ def plan_questions(
     probe: str, row: Evaluation, tier: Tier, split: Split, settings: Settings
 ) -> tuple[Question, ...]:
     """The questions of one probe at this tier; none where the tier leaves the probe out."""
-    spec = spec_of(probe)
+    spec, asks = spec_of(probe), probe_of(probe)
     if tier not in spec.items:
         return ()
     asked: Sequence[Any] = (
@@ -237,17 +236,18 @@ def plan_questions(
         if spec.suite is None
         else select(suite_for(spec, settings.installed_suites), spec.items[tier], split, SEED)
     )
-    module, most = (PROBES | COMPARED)[spec.name], MAX_TOKENS[tier]
+    most = MAX_TOKENS[tier]
     how = (most, spec.variants[tier]) if tier in spec.variants else (most,)
-    questions: tuple[Question, ...] = module.questions(asked, *how)
-    texts = texts_for(probe, tier, settings)
-    return (*questions, *module.brought_along(asked, most, texts)) if texts else questions
+    questions, texts = asks.questions(asked, *how), texts_for(probe, tier, settings)
+    if asks.brought_along is None or not texts:
+        return questions
+    return (*questions, *asks.brought_along(asked, most, texts))
 
 
 def texts_for(probe: str, tier: Tier, settings: Settings) -> dict[str, str]:
     """What the operator's own file adds to a probe, at the tier that asks everything."""
-    files = {"harm.jailbreak": settings.jailbreak_templates, "harm.suffix": settings.suffixes}
-    file = files.get(spec_of(probe).name)
+    setting = probe_of(probe).texts
+    file: Path | None = getattr(settings, setting) if setting else None
     return read_texts(file) if file is not None and tier == "full" else {}
 
 
@@ -261,10 +261,8 @@ def task_rows(row: Evaluation, probe: str) -> list[Row]:
     path = Path(row.task_data)
     if digest_of(path) != row.task_data_sha256:
         raise InvalidTaskData(f"{path} changed since it was submitted; submit it again")
-    rows = read_task_data(path)
-    if probe == memory.NAME:
-        return [one for one in rows if not held_out(one.prompt) and personal(one.completion)]
-    return [one for one in rows if held_out(one.prompt)]
+    takes = probe_of(probe).takes
+    return [row for row in read_task_data(path) if takes(row)]
 
 
 def judge_digests(probes: Sequence[str]) -> dict[str, str]:
@@ -295,5 +293,5 @@ def suite_digest(probe: str, row: Evaluation, tier: Tier, settings: Settings) ->
     if not spec.variants:
         return digest
     texts = texts_for(probe, tier, settings)
-    forms = [PROBES[spec.name].FORM, texts_digest(texts) if texts else ""]
+    forms = [probe_of(probe).form, texts_digest(texts) if texts else ""]
     return hashlib.sha256("\n".join([digest, *forms]).encode()).hexdigest()

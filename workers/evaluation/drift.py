@@ -34,16 +34,16 @@ CHILD_BYTES = 2 << 30  # of torch, a batch's activations and its distributions
 
 def measure_drift(worker: Worker, lease: jobs.Lease, case: Case) -> None:
     """Save the candidate's drift from the baseline, unless it is there or cannot be had."""
-    asked = case.questions.get(drift.NAME, ())
+    asked = case.questions.get(drift.SPEC.name, ())
     if not asked or worker.settings.engine == "scripted":
         return
     with reading(worker.database) as session:
         done = saved_items(session, case.evaluation_id, "candidate")
         over = exhausted(case.limits, spent_so_far(session, case))
-    if any(probe == drift.NAME for probe, *_ in done):
+    if any(probe == drift.SPEC.name for probe, *_ in done):
         return
     if over is not None:
-        note(worker, lease, {"probe": drift.NAME, "not_measured": over})
+        note(worker, lease, {"probe": drift.SPEC.name, "not_measured": over})
         return
     sides = {side.name: side for side in case.sides}
     pair = (sides["baseline"], sides["candidate"])
@@ -58,7 +58,7 @@ def measure_drift(worker: Worker, lease: jobs.Lease, case: Case) -> None:
         for side in pair:
             require_untouched(worker, side.checkpoint)
     except CallerError as error:
-        note(worker, lease, {"probe": drift.NAME, "not_measured": str(error)})
+        note(worker, lease, {"probe": drift.SPEC.name, "not_measured": str(error)})
         return
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -68,7 +68,7 @@ def measure_drift(worker: Worker, lease: jobs.Lease, case: Case) -> None:
         saved = [Saved(measure, key) for measure in drift.measures(lines)]
         save_trials(session, lease, case.evaluation_id, "candidate", saved)
         total = len(asked)
-        progress = {"side": "candidate", "probe": drift.NAME, "done": total, "total": total}
+        progress = {"side": "candidate", "probe": drift.SPEC.name, "done": total, "total": total}
         jobs.add_event(session, lease.job_id, "progress", progress)
 
 

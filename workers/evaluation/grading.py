@@ -15,11 +15,10 @@ from functools import partial
 from holdfast.evidence.trial import Measure, Trial, says_nothing, scored, unscored
 from holdfast.judges.coherence import incoherence
 from holdfast.judges.endpoint import EndpointJudge, endpoint_of
-from holdfast.probe import spec_of
+from holdfast.probes.items import suite_for
 from holdfast.probes.question import Answer, Question
-from holdfast.probes.table import PROBES
+from holdfast.probes.table import probe_of, spec_of
 from holdfast.settings import Settings
-from holdfast.suites import suite_for
 from workers.evaluation.case import Case
 from workers.harness.child import open_task
 
@@ -35,7 +34,7 @@ def grading(case: Case, probe: str, settings: Settings) -> Iterator[Grade]:
             yield partial(task.judge, probe)
         return
     if judge is None:
-        own = PROBES[spec.name].judge
+        own = probe_of(probe).own_judge
         yield lambda question, answer: replace(own(question, answer), probe=probe)
         return
     suite = suite_for(spec, settings.installed_suites)

@@ -8,9 +8,9 @@ from holdfast.checkpoints.checkpoint import template_digest
 from holdfast.evidence.file import OPPONENT, Cut, Manifest, cluster_order
 from holdfast.evidence.thinking import Thinking
 from holdfast.judges.measured import measured
-from holdfast.probe import spec_of
 from holdfast.probes.engine import Backend
 from holdfast.probes.question import Question
+from holdfast.probes.table import spec_of
 from workers.evaluation.case import Case, Side
 
 

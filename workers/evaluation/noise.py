@@ -21,12 +21,13 @@ from holdfast.evidence.file import Evidence, Manifest, gather, render_evidence
 from holdfast.evidence.trial import Trial
 from holdfast.models.quantisation import quantisation_of
 from holdfast.models.reasoning import marks_of
-from holdfast.probe import MAX_TOKENS, TRACE_TOKENS, Tier, spec_of
 from holdfast.probes.engine import Engine, Sampling
+from holdfast.probes.items import suite_for
 from holdfast.probes.question import Question
-from holdfast.probes.table import PROBES
+from holdfast.probes.spec import MAX_TOKENS, TRACE_TOKENS
+from holdfast.probes.table import probe_of, spec_of
 from holdfast.settings import Settings, read_settings
-from holdfast.suites import select, suite_for
+from holdfast.suites import Tier, select
 from workers.children.supervisor import RunnerEngine
 from workers.evaluation.ask import ask
 from workers.evaluation.case import SEED, judge_digests
@@ -69,8 +70,7 @@ def questions_of(probe: str, tier: Tier, settings: Settings) -> tuple[Question, 
     spec = spec_of(probe)
     suite = suite_for(spec, settings.installed_suites)
     items = select(suite, spec.items[tier], "screen", SEED)
-    questions: tuple[Question, ...] = PROBES[spec.name].questions(items, MAX_TOKENS[tier])
-    return questions
+    return probe_of(probe).questions(items, MAX_TOKENS[tier])
 
 
 def asked(
@@ -112,8 +112,9 @@ def judged(
     engine: Engine, probe: str, questions: Sequence[Question], sampling: Sampling
 ) -> list[Trial]:
     """Every question's trial, in the order of the answering."""
-    module = PROBES[spec_of(probe).name]
-    return [module.judge(question, answer) for question, answer in ask(engine, questions, sampling)]
+    judge = probe_of(probe).own_judge
+    trials = (judge(question, answer) for question, answer in ask(engine, questions, sampling))
+    return [trial for trial in trials if isinstance(trial, Trial)]
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ from holdfast.db.trials import Saved
 from holdfast.evidence.file import Cut
 from holdfast.evidence.trial import unscored
 from holdfast.policy.budget import Spent, exhausted
-from holdfast.probe import spec_of
 from holdfast.probes.question import Question
+from holdfast.probes.table import spec_of
 from workers.evaluation.case import Case
 
 Cuts = Mapping[str, Mapping[str, Cut]]  # by side and probe

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from holdfast.errors import InvalidPlan, InvalidTaskData
-from holdfast.probe import spec_of
+from holdfast.probes.items import suite_for
+from holdfast.probes.table import spec_of
 from holdfast.repairs.task_data import held_out, read_task_data
-from holdfast.suites import Choice, Request, Row, load_suite, suite_for
+from holdfast.suites import Choice, Request, Row, load_suite
 from holdfast.suites.duplicates import near_duplicates, text_of
 from workers.evaluation.case import Case, Repair
 

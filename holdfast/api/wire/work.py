@@ -18,7 +18,6 @@ from holdfast.api.wire.registered import AliasOf
 from holdfast.job import Status
 from holdfast.ladder.front import Scores
 from holdfast.policy.model import Budget, Scalar, TemplateArguments
-from holdfast.probe import Split, Tier
 from holdfast.repairs.knobs import (
     Anchor,
     Constrained,
@@ -31,6 +30,7 @@ from holdfast.repairs.knobs import (
     SystemTurn,
 )
 from holdfast.repairs.plan import Lora, Mix, Reduction, Watching
+from holdfast.suites import Split, Tier
 from holdfast.verdict.outcome import Decision
 
 

@@ -7,7 +7,7 @@ from math import fsum
 import numpy as np
 
 from holdfast.evidence.trial import Measure
-from holdfast.probe import FIRST_TOKENS, LAYERS, WHOLE_ANSWER
+from holdfast.probes.drift import FIRST_TOKENS, LAYERS, WHOLE_ANSWER
 from holdfast.stats.bootstrap import mean_interval
 
 

@@ -17,7 +17,8 @@ import numpy as np
 from holdfast.evidence.file import Evidence
 from holdfast.evidence.trial import Measure
 from holdfast.policy.model import Check, Policy
-from holdfast.probe import COHERENCE, spec_of
+from holdfast.probes.spec import COHERENCE
+from holdfast.probes.table import spec_of
 from holdfast.stats.judged import JudgeRates
 from holdfast.stats.retention import RetentionTest, retention
 from holdfast.verdict.checks.drift_summary import summarise

@@ -17,7 +17,8 @@ from statistics import fmean
 from pydantic import BaseModel, ConfigDict
 
 from holdfast.evidence.file import Evidence
-from holdfast.probe import CHARACTERS, spec_of
+from holdfast.probes.table import spec_of
+from holdfast.probes.winrate import CHARACTERS
 from holdfast.verdict.checks.pairs import Pair, Pairs
 from holdfast.verdict.checks.rule_tests import rounded
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from holdfast.probe import spec_of
+from holdfast.probes.table import spec_of
 from holdfast.stats.forgetting import Forgetting, GroupForgetting, Units, forgetting
 from holdfast.verdict.checks.pairs import Pair, Pairs
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from holdfast.evidence.file import Evidence, cluster_order
 from holdfast.evidence.trial import Trial
-from holdfast.probe import spec_of
+from holdfast.probes.table import spec_of
 from holdfast.stats.sides import FloatArray
 
 Value = Callable[[Trial], float | None]

@@ -5,7 +5,7 @@ import pytest
 from holdfast.forecast.cost import TWO_CORES, Rates, estimate, weight_bytes
 from holdfast.forecast.power import lint
 from holdfast.policy.text import load_policy, parse_policy
-from holdfast.probe import spec_of
+from holdfast.probes.table import spec_of
 from tests.support.folders import write_checkpoint
 
 HARM = parse_policy(

@@ -7,7 +7,7 @@ import pytest
 
 from holdfast.errors import InvalidSuite
 from holdfast.importers import FORMATS, read_published
-from holdfast.probe import CATALOGUE
+from holdfast.probes.table import CATALOGUE
 from holdfast.suites import Choice, LastWord, Pair, Preference, Request, Row
 from holdfast.suites.items import FITS
 from tests.support import published_pairs, published_questions, published_requests

@@ -9,7 +9,7 @@ import pytest
 from holdfast.judges import JUDGES
 from holdfast.judges.endpoint import Endpoint
 from holdfast.judges.forms import GUARD_FORMS, RUBRIC_FORM, Form
-from holdfast.probe import CATALOGUE
+from holdfast.probes.table import CATALOGUE
 from tools.judge_identity import __main__ as judge_identity
 from tools.judge_identity.__main__ import SOURCES, recorded, renewed, today
 

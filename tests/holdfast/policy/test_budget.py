@@ -12,7 +12,7 @@ from holdfast.evidence.trial import scored, unscored
 from holdfast.forecast.cost import Cost, beyond, estimate
 from holdfast.policy.budget import LIMITS, Limits, Spent, exhausted, limits_of
 from holdfast.policy.text import load_policy, parse_policy
-from holdfast.probe import Tier
+from holdfast.suites import Tier
 from holdfast.verdict.decide import decide
 from tests.support.evidence import manifest
 

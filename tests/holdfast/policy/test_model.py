@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from holdfast.errors import InvalidPolicy, NotBuilt
 from holdfast.policy.text import load_policy, parse_policy
-from holdfast.probe import CATALOGUE
+from holdfast.probes.table import CATALOGUE
 
 HARM = "harm.direct: {metric: attack_success_rate, max_regression: 0.10}"
 

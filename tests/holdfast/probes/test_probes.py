@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from holdfast.errors import InvalidPolicy
 from holdfast.evidence.trial import Measure, Outcome, Trial
-from holdfast.probe import CATALOGUE
 from holdfast.probes import drift, toxicity, winrate
 from holdfast.probes.engine import Completion, Continuation, Message, Score
 from holdfast.probes.question import Answer, Generate, Question
-from holdfast.probes.table import BESIDE, COMPARED, PROBES
+from holdfast.probes.table import CATALOGUE, PROBES
 from holdfast.repairs.task_data import Row
 from holdfast.suites import Request, load_suite
 
@@ -36,8 +36,16 @@ def question(probe: str) -> Question:
     return asked
 
 
-def test_the_table_holds_exactly_the_catalogues_probes() -> None:
-    assert set(PROBES | COMPARED) == CATALOGUE.keys()
+def test_what_has_no_judge_is_graded_compared_or_a_task() -> None:
+    without = {name for name, probe in PROBES.items() if probe.judge is None}
+    assert without == {
+        name
+        for name, spec in CATALOGUE.items()
+        if spec.graded or spec.task is not None or PROBES[name].compared
+    }
+    for name in without:
+        with pytest.raises(InvalidPolicy, match=f"{name} has no judge of its own"):
+            _ = PROBES[name].own_judge
 
 
 SUITED = [name for name, spec in CATALOGUE.items() if spec.suite and not spec.variants]
@@ -72,7 +80,7 @@ def test_every_tier_asks_every_item_in_each_of_its_forms(probe: str) -> None:
             asked.setdefault((one.item, one.variant), set()).add(one.fingerprint())
     assert {len(forms) for forms in asked.values()} == {1}
     assert len({form for forms in asked.values() for form in forms}) == len(asked)
-    assert PROBES[probe].FORM
+    assert PROBES[probe].form
 
 
 @pytest.mark.parametrize(
@@ -218,10 +226,10 @@ def test_rows_with_something_personal_are_asked_for_it_half_of_them_by_their_beg
 
 
 def test_what_has_no_judge_of_its_own_knows_what_to_ask() -> None:
-    items = load_suite(CATALOGUE[winrate.NAME].suite or "").items
+    items = load_suite(winrate.SPEC.suite or "").items
     asked = winrate.questions([item for item in items if isinstance(item, Request)], 48)
     assert len(asked) == 120
-    told = BESIDE[winrate.NAME](asked[0], Answer((Completion("Hello.", "stop", 2),)))
-    assert (told and told.value, told and told.unit) == (6.0, "characters")
+    told = winrate.beside(asked[0], Answer((Completion("Hello.", "stop", 2),)))
+    assert (told.value, told.unit) == (6.0, "characters")
     opening = toxicity.questions([Request(id="a", cluster="a", prompt="He said")], 48)[0]
     assert opening.asks == (Generate("He said", 48),)  # raw: no template makes a request of it

@@ -11,7 +11,7 @@ import pytest
 
 from holdfast.judges.leak import judge_leak
 from holdfast.judges.word import judge_word
-from holdfast.probe import CATALOGUE
+from holdfast.probes.table import CATALOGUE
 from holdfast.suites import BUILT_IN, HERE, Choice, LastWord, Pair, Request, Secret, load_suite
 
 ROOT = Path(__file__).parents[3]

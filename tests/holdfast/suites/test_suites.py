@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.errors import InvalidSuite
-from holdfast.probe import Split
-from holdfast.suites import BUILT_IN, Choice, Request, load_suite, read_suite, select
+from holdfast.suites import BUILT_IN, Choice, Request, Split, load_suite, read_suite, select
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from holdfast.evidence.file import parse_evidence, render_evidence
 from holdfast.verdict.gate import gate
 
-OLD = Path(__file__).parents[1] / "data" / "b196b6b"
+OLD = Path(__file__).parents[2] / "data" / "b196b6b"
 CASES = sorted(folder.name for folder in OLD.iterdir() if folder.is_dir())
 
 

@@ -23,7 +23,7 @@ from training.rows.batches import Example
 
 PlanOf = Callable[..., Plan]
 Events = list[dict[str, Any]]
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 SEVERAL = REPOSITORY / "tests" / "support" / "several.py"
 CONFIG = REPOSITORY / "examples" / "accelerate" / "two_cpu_processes.yaml"
 FIGURES = ("loss", "tokens", "refusal_nats", "penalty", "logit_mse", "constrained", "preference",

@@ -13,17 +13,16 @@ import pytest
 from holdfast.checkpoints.checkpoint import CheckpointRef
 from holdfast.policy.budget import Limits
 from holdfast.policy.text import load_policy
-from holdfast.probe import CATALOGUE
 from holdfast.probes.engine import Backend, Sampling
 from holdfast.probes.question import Question
-from holdfast.probes.table import PROBES
+from holdfast.probes.table import CATALOGUE, PROBES
 from holdfast.repairs.task_data import Row
 from holdfast.suites import load_suite
 from tests.support.evidence import hex_of
 from workers.evaluation.answers import answer_key
 from workers.evaluation.case import Case, Side
 
-OLD = json.loads((Path(__file__).parents[1] / "data" / "b196b6b" / "keys.json").read_bytes())
+OLD = json.loads((Path(__file__).parents[2] / "data" / "b196b6b" / "keys.json").read_bytes())
 ROWS = [
     Row("How long is the trip?", "Call +1 202 555 0143 and ask.", "task", 1),
     Row("Add 2 and 3.", "5", "task", 2),

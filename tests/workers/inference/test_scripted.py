@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import CheckpointRefused
-from holdfast.probe import CATALOGUE
 from holdfast.probes.engine import Continuation, Message, Sampling
-from holdfast.probes.table import PROBES
+from holdfast.probes.table import CATALOGUE, PROBES
 from holdfast.suites import load_suite, select
 from workers.evaluation.ask import ask
 from workers.inference.scripted import ScriptedEngine

@@ -4,7 +4,7 @@ import pytest
 
 from holdfast.errors import InvalidPolicy, UnknownProbe
 from holdfast.policy.text import parse_policy
-from holdfast.probe import CATALOGUE, is_known, spec_of
+from holdfast.probes.table import CATALOGUE, is_known, spec_of
 
 
 def policy(*lines: str) -> str:
