@@ -11,6 +11,10 @@ may well have the verdict `fail`.
 """
 
 from enum import StrEnum
+from typing import Literal
+
+Tier = Literal["canary", "demo", "standard", "full"]  # how much an evaluation asks
+Split = Literal["screen", "confirm"]  # which items: confirm is for repairs, and opened once each
 
 
 class Status(StrEnum):

@@ -43,10 +43,11 @@ from holdfast.errors import (
 )
 from holdfast.ids import is_id
 from holdfast.ladder.rungs import AUTO, LADDER
-from holdfast.policy.model import Policy, PolicyRecipe
+from holdfast.policy.model import Policy
 from holdfast.policy.text import SHIPPED, parse_policy, refuse_without_anchor
 from holdfast.probes.items import require_suites
 from holdfast.repairs.plan import Plan
+from holdfast.repairs.recipes import PolicyRecipe
 from holdfast.repairs.task_data import digest_of, read_task_data
 from holdfast.settings import Settings
 

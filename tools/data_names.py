@@ -18,9 +18,9 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from holdfast.api.replies import ERRORS
-from holdfast.cli import commands
 from holdfast.cli.command import Usage
 from holdfast.cli.doctor import Finding
+from holdfast.cli.table import COMMANDS
 from holdfast.cli.waiting import GaveUpWaiting
 from holdfast.db.tables import Row
 from holdfast.evidence import file as evidence
@@ -101,7 +101,7 @@ def names() -> dict[str, list[str]]:
         "tables": (f"{table.name}.{column.name}" for table in TABLES for column in table.columns),
         "commands": (
             f"{row.name} {flag}".strip()
-            for row in commands()
+            for row in COMMANDS
             for flag in ("", *(flag for flags, _ in row.arguments for flag in flags))
         ),
         "events": events(),

@@ -12,39 +12,12 @@ import argparse
 import errno
 import os
 import sys
-import traceback
 from collections.abc import Iterable, Sequence
-from importlib import import_module
+from pkgutil import resolve_name
 
-from holdfast.cli.command import COULD_NOT_RUN, INTERRUPTED, Command, Parser, note, to_json
+from holdfast.cli.command import COULD_NOT_RUN, INTERRUPTED, Command, Parser, Version, note, to_json
+from holdfast.cli.table import COMMANDS
 from holdfast.errors import HoldfastError, NotBuilt
-
-MODULES: dict[str, str] = {  # which module holds a command; only that one is imported
-    "check": "holdfast.cli.check",
-    "selftest": "holdfast.cli.selftest",
-    "doctor": "holdfast.cli.doctor",
-    "watch": "holdfast.cli.watch",
-    "up": "holdfast.cli.stack",
-    "serve": "holdfast.cli.stack",
-    "worker": "holdfast.cli.stack",
-    "sweep": "holdfast.cli.stack",
-    "migrate": "holdfast.cli.stack",
-    "submit": "holdfast.cli.jobs",
-    "wait": "holdfast.cli.jobs",
-    "verdict": "holdfast.cli.jobs",
-    "report": "holdfast.cli.reports",
-    "evidence": "holdfast.cli.reports",
-    "remediate": "holdfast.cli.jobs",
-    "gate": "holdfast.cli.gate",
-    "compare": "holdfast.cli.gate",
-    "policy": "holdfast.cli.policy",
-    "waive": "holdfast.cli.policy",
-    "chain": "holdfast.cli.chain",
-    "baseline": "holdfast.cli.admin",
-    "keys": "holdfast.cli.admin",
-    "judges": "holdfast.cli.judges",
-    "suites": "holdfast.cli.suites",
-}
 
 # what a machine answers that lets nothing be written; where in the code says nothing more
 NO_ROOM = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
@@ -60,8 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         _refuse_unbuilt(words)
-        options = parser(commands(words)).parse_args(words)
-        code: int = options.run(options)
+        options = parser().parse_args(words)
+        code: int = resolve_name(options.run)(options)
     except KeyboardInterrupt:
         return _fail(
             words, "Interrupted", "interrupted; a job that was submitted runs on", INTERRUPTED
@@ -73,21 +46,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return COULD_NOT_RUN
     except Exception as error:  # noqa: BLE001  the one place that turns a crash into exit code 4
         if not isinstance(error, OSError) or error.errno not in NO_ROOM:
+            import traceback
+
             traceback.print_exc()
         return _fail(words, type(error).__name__, f"could not run: {error}", COULD_NOT_RUN)
     return code
 
 
-def commands(words: Sequence[str] = ()) -> tuple[Command, ...]:
-    """The rows of the table that a command line may mean: one module's, or all of them."""
-    named = MODULES.get(words[0]) if words else None
-    modules = [named] if named else list(dict.fromkeys(MODULES.values()))
-    return tuple(row for name in modules for row in import_module(name).COMMANDS)
-
-
-def parser(rows: Sequence[Command]) -> Parser:
+def parser(rows: Sequence[Command] = COMMANDS) -> Parser:
     """The command line, from rows of the table."""
     top = Parser(prog="holdfast", description="A gate for safety regressions of checkpoints.")
+    top.add_argument("--version", action=Version, nargs=0, help="print the version and exit")
     places = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     groups: dict[str, argparse._SubParsersAction[Parser]] = {}
     for command in rows:

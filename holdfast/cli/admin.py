@@ -11,7 +11,7 @@ from rich.table import Table
 from holdfast.api import wire
 from holdfast.api.client import Client
 from holdfast.cli.bodies import body
-from holdfast.cli.command import Command, Usage, argument, emit, note
+from holdfast.cli.command import Usage, emit, note
 from holdfast.cli.stack import require_head
 from holdfast.db.keys import create_key, read_pepper
 from holdfast.db.session import open_database, transaction
@@ -20,9 +20,6 @@ from holdfast.ids import is_id
 from holdfast.scopes import SCOPES
 from holdfast.settings import read_settings
 from holdfast.stack.connect import connect, location
-
-PROJECT = argument("--project", default="default")
-ALIAS = argument("alias")
 
 
 def keys_create(options: argparse.Namespace) -> int:
@@ -154,40 +151,3 @@ def _version(get: Any, options: argparse.Namespace) -> int | None:
 
 def _day(moment: datetime | None) -> str:
     return "" if moment is None else f"{moment:%Y-%m-%d %H:%M}"
-
-
-COMMANDS = (
-    Command(
-        "keys create",
-        "make an API key; it is shown once",
-        keys_create,
-        (
-            argument("--name", required=True),
-            argument("--scopes", nargs="+", required=True, metavar="SCOPE", help=", ".join(SCOPES)),
-            argument("--days", type=int, help="until it expires; without, it does not"),
-            argument(
-                "--database", action="store_true", help="write to the database itself: first key"
-            ),
-            PROJECT,
-        ),
-    ),
-    Command("keys list", "list the project's keys", keys_list),
-    Command("keys revoke", "end a key", keys_revoke, (argument("id", metavar="KEY_ID"),)),
-    Command("baseline get", "where an alias points", baseline_get, (ALIAS, PROJECT)),
-    Command(
-        "baseline set",
-        "point an alias at a checkpoint",
-        baseline_set,
-        (
-            ALIAS,
-            argument("checkpoint", help="ckpt_..., or a folder to register"),
-            argument(
-                "--adapter", metavar="DIR", help="a LoRA adapter, of which the folder is the base"
-            ),
-            argument("--parent", help="what it was made from (safe_merge reads it)"),
-            argument("--seen-version", type=int, help="refuse if the alias is not at this version"),
-            PROJECT,
-        ),
-    ),
-    Command("baseline history", "every move of an alias", baseline_history, (ALIAS, PROJECT)),
-)

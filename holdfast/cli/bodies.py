@@ -1,6 +1,5 @@
 """What a command line says, as a request body; what does not fit is the command line's fault."""
 
-import json
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
@@ -21,17 +20,6 @@ def body(kind: type[_Body], **fields: Any) -> _Body:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise Usage(f"{place}: {first['msg']} (found {first['input']!r:.80})") from error
-
-
-def option(text: str) -> tuple[str, Any]:
-    """A KEY=VALUE, such as lora.rank=8; the value is JSON, or text where it is none."""
-    key, equals, value = text.partition("=")
-    if not (equals and all(key.split("."))):
-        raise ValueError(text)  # argparse turns it into a usage message
-    try:
-        return key, json.loads(value)
-    except json.JSONDecodeError:
-        return key, value
 
 
 def nested(options: Iterable[tuple[str, Any]]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Iterator
 
-from holdfast.cli.command import Command, Usage, argument, emit
+from holdfast.cli.command import Usage, emit
 from holdfast.errors import UnknownProbe
 from holdfast.evidence.file import read_evidence
 from holdfast.probes.table import spec_of
@@ -20,16 +20,11 @@ from holdfast.report.escapes import for_terminal
 from holdfast.report.numbers import number, spread_of
 
 
-def rate(name: str) -> str:
-    """A probe's name, with or without a suite, as an argument."""
-    spec = spec_of(name)
-    if spec.measure:
-        raise UnknownProbe(f"{name} is no rate of this version")
-    return name
-
-
 def chain(options: argparse.Namespace) -> int:
     """Show forgetting per stage and since the first checkpoint; 0 whatever was forgotten."""
+    for name in (options.safety, options.capability):
+        if spec_of(name).measure:
+            raise UnknownProbe(f"{name} is no rate of this version")
     files = [read_evidence(path) for path in options.evidence]
     if options.anchor is not None:
         files = [read_evidence(options.anchor), *files]
@@ -99,24 +94,3 @@ def _order_line(order: OrderEffect) -> str:
         f"order effect {effect}: taught first, {order.safety} lost {first} and {order.capability} "
         f"{capability}; taught last, {order.safety} moved by {last}"
     )
-
-
-COMMANDS = (
-    Command(
-        "chain",
-        "what each stage of a lineage forgot, offline",
-        chain,
-        (
-            argument("evidence", nargs="+", metavar="FILE.jsonl", help="evidence, oldest first"),
-            argument("--anchor", metavar="FILE.jsonl", help="evidence of an older, pinned one"),
-            argument(
-                "--other-order",
-                nargs=2,
-                metavar=("B.jsonl", "BA.jsonl"),
-                help="the last stage's two in the other order: adds the order effect",
-            ),
-            argument("--safety", type=rate, default="harm.direct", help="for --other-order"),
-            argument("--capability", type=rate, default="cap.knowledge", help="likewise"),
-        ),
-    ),
-)

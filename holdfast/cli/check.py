@@ -17,13 +17,13 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn, get_args
+from typing import TYPE_CHECKING, NoReturn
 
 from holdfast.api.client import Client
 from holdfast.api.wire import NewEvaluation
 from holdfast.checkpoints.adapter import admitted
-from holdfast.cli.command import Command, argument, note
-from holdfast.cli.jobs import EVALUATION, read_policy, request, tell_cost
+from holdfast.cli.command import note
+from holdfast.cli.jobs import read_policy, request, tell_cost
 from holdfast.cli.named_folders import named_folders, permitted_root, tell_ignored
 from holdfast.cli.reports import evidence_of
 from holdfast.cli.show import report_targets, show_verdict
@@ -36,7 +36,6 @@ from holdfast.probes.items import require_suites
 from holdfast.repairs.task_data import read_task_data
 from holdfast.settings import Settings, read_settings, suites_folder
 from holdfast.stack.stack_file import key_file
-from holdfast.suites import Tier
 
 if TYPE_CHECKING:
     from holdfast.stack.embedded import Stack
@@ -149,18 +148,3 @@ def _watch(stack: "Stack", ended: threading.Event) -> None:
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
-
-
-COMMANDS = (
-    Command(
-        "check",
-        "one gate run on this machine: start, submit, wait, print, stop",
-        check,
-        (
-            *EVALUATION,
-            argument("--policy", default="demo", help="a policy file or a shipped name"),
-            argument("--tier", choices=get_args(Tier), default="demo"),
-            argument("--home", type=Path, help="keep the data folder (and its cache) here"),
-        ),
-    ),
-)

@@ -7,7 +7,6 @@ for people. With --json stdout holds exactly one document, whatever happens.
 import argparse
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -26,11 +25,15 @@ class Usage(CallerError):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One subcommand; two words in its name make a nested one."""
+    """One subcommand; two words in its name make a nested one.
+
+    `run` names its function as "module:function"; only that of the command given is imported. It
+    takes the parsed words and returns the exit code.
+    """
 
     name: str
     help: str
-    run: Callable[[argparse.Namespace], int]
+    run: str
     arguments: tuple[Argument, ...] = ()
 
 
@@ -47,6 +50,17 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise Usage with argparse's sentence and where to read on."""
         raise Usage(f"{message}; see `{self.prog} --help`")
+
+
+class Version(argparse.Action):
+    """`--version`: looked up only where it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        """Print the version and exit."""
+        from importlib.metadata import version
+
+        sys.stdout.write(f"holdfast {version('holdfast')}\n")
+        parser.exit()
 
 
 def argument(*flags: str, **settings: Any) -> Argument:

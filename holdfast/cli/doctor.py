@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
-from holdfast.cli.command import COULD_NOT_RUN, Command, argument, emit, note
+from holdfast.cli.command import COULD_NOT_RUN, emit, note
 from holdfast.cli.speed import in_words, measure_speed
 from holdfast.errors import HarnessError, HoldfastError
 from holdfast.settings import Settings, child_environment, make_home, read_settings
@@ -176,17 +176,3 @@ def measure_noise(settings: Settings, checkpoint: str, tier: str) -> "Noise":
     noise = noise_between(*passes)
     note(f"kept in {save_noise(settings.home, noise)}")
     return noise
-
-
-COMMANDS = (
-    Command(
-        "doctor",
-        "can this machine run the gate, and how fast; with --noise, how much its answers move",
-        doctor,
-        (
-            argument("--quick", action="store_true", help="do not start the engine to time it"),
-            argument("--noise", metavar="CHECKPOINT", help="ask this checkpoint folder twice"),
-            argument("--tier", choices=("canary", "demo", "standard"), default="demo"),
-        ),
-    ),
-)

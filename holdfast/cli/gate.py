@@ -5,11 +5,10 @@ They need no server, no database and no model.
 
 import argparse
 from dataclasses import asdict
-from datetime import datetime
 from typing import TYPE_CHECKING
 
-from holdfast.cli.command import Command, argument, emit, note
-from holdfast.cli.show import REPORTS, report_targets, show_verdict
+from holdfast.cli.command import emit, note
+from holdfast.cli.show import report_targets, show_verdict
 
 if TYPE_CHECKING:
     from holdfast.readings.comparison import Comparison
@@ -62,41 +61,3 @@ def _table(found: "Comparison", *, flips: bool) -> str:
             group = f" ({pair.group})" if pair.group else ""
             lines.append(f"  {pair.item}{group}: {pair.before:g} -> {pair.after:g}")
     return "\n".join(lines) or "neither file holds a trial"
-
-
-def _moment(text: str) -> datetime:
-    """A time with its zone; argparse turns the error into a usage message."""
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(text)
-    return moment
-
-
-EVIDENCE = (
-    argument("--baseline", required=True, metavar="A.jsonl", help="evidence of the trusted one"),
-    argument("--candidate", required=True, metavar="B.jsonl", help="evidence of the new one"),
-    argument("--policy", required=True, help="a policy file, or demo, standard, release"),
-    argument("--repaired-from", metavar="D.jsonl", help="evidence of the checkpoint it repairs"),
-    argument(
-        "--as-of",
-        type=_moment,
-        metavar="TIME",
-        help="judge waivers at this moment (ISO 8601 with zone); default: when B was made",
-    ),
-    argument("--anchor", metavar="C.jsonl", help="evidence of a pinned second baseline"),
-    REPORTS,
-)
-
-COMMANDS = (
-    Command("gate", "judge two evidence files, offline", gate, EVIDENCE),
-    Command(
-        "compare",
-        "what moved between two evidence files",
-        compare,
-        (
-            argument("before", metavar="A.jsonl", help="evidence of one checkpoint"),
-            argument("after", metavar="B.jsonl", help="evidence of the other"),
-            argument("--flips", action="store_true", help="list every item that moved"),
-        ),
-    ),
-)

@@ -7,23 +7,19 @@ exits 5, because a green job that has only been uploaded is a false green.
 import argparse
 from functools import partial
 from pathlib import Path
-from typing import get_args
 
 from holdfast.api import wire
 from holdfast.api.client import Client
-from holdfast.cli.bodies import baseline, body, nested, option
+from holdfast.cli.bodies import baseline, body, nested
 from holdfast.cli.command import (
     GAVE_UP_WAITING,
-    Command,
-    argument,
     emit,
     note,
 )
-from holdfast.cli.ladder import LADDER_ARGUMENTS, follow_ladder, ladder_fields, no_repair
+from holdfast.cli.ladder import follow_ladder, ladder_fields, no_repair
 from holdfast.cli.named_folders import tell_ignored
-from holdfast.cli.reports import ID, evidence_of, job_id
+from holdfast.cli.reports import evidence_of
 from holdfast.cli.show import (
-    REPORTS,
     report_targets,
     show_verdict,
 )
@@ -31,11 +27,10 @@ from holdfast.cli.waiting import Deadline, final_verdict, finished_repair, verdi
 from holdfast.errors import HarnessError, InvalidSuite
 from holdfast.ids import is_id
 from holdfast.ladder.rungs import AUTO
-from holdfast.policy.model import Policy, PolicyRecipe
+from holdfast.policy.model import Policy
 from holdfast.policy.text import load_policy, parse_policy
 from holdfast.settings import suites_folder
 from holdfast.stack.connect import connect, location
-from holdfast.suites import Split, Tier
 from holdfast.verdict.decide import Verdict
 
 
@@ -196,87 +191,3 @@ def after_repairs(
         if last.verdict == "pass":
             break
     return shown, last
-
-
-def _seconds(text: str) -> float:
-    """A number of seconds of at least 0; argparse turns the error into a usage message."""
-    seconds = float(text)
-    if not 0 <= seconds < float("inf"):
-        raise ValueError(text)
-    return seconds
-
-
-TIMEOUT = argument("--timeout", type=_seconds, metavar="SECONDS", help="exit 5 after this long")
-EVALUATION = (
-    argument("candidate", help="a checkpoint folder, or ckpt_..."),
-    argument("--adapter", metavar="DIR", help="a LoRA adapter, of which the candidate is the base"),
-    argument("--baseline", required=True, help="a folder, ckpt_..., or alias:NAME"),
-    argument("--anchor", help="a second baseline, pinned; default: alias:anchor if it is set"),
-    argument("--task-data", metavar="FILE", help="rows of the task (docs/task-data.md)"),
-    argument("--split", choices=get_args(Split), default="screen"),
-    argument(
-        "--template",
-        default="baseline",
-        choices=("baseline", "candidate"),
-        help="whose chat template renders both",
-    ),
-    argument(
-        "--template-argument",
-        action="append",
-        default=[],
-        type=option,
-        metavar="NAME=VALUE",
-        help="what the chat template is told, such as enable_thinking=false",
-    ),
-    REPORTS,
-    TIMEOUT,
-)
-
-COMMANDS = (
-    Command(
-        "submit",
-        "queue an evaluation and wait for its verdict",
-        submit,
-        (
-            *EVALUATION,
-            argument("--policy", default="standard", help="a file, a shipped name, or pol_..."),
-            argument("--tier", choices=get_args(Tier), default="standard"),
-            argument("--no-wait", action="store_true", help="exit 5 at once: no verdict yet"),
-            argument("--follow-repairs", action="store_true", help="go on to a repair's verdict"),
-            argument("--id-file", type=Path, metavar="FILE", help="write the evaluation's id here"),
-        ),
-    ),
-    Command("wait", "wait for a verdict", wait, (ID, TIMEOUT, REPORTS)),
-    Command("verdict", "print a verdict", verdict, (ID, REPORTS)),
-    Command(
-        "remediate",
-        "repair the candidate of an evaluation that failed",
-        remediate,
-        (
-            argument("evaluation", type=job_id, metavar="EVAL"),
-            argument(
-                "--recipe",
-                required=True,
-                choices=sorted(get_args(PolicyRecipe)),
-                help="auto climbs the ladder from the cheapest",
-            ),
-            *LADDER_ARGUMENTS,
-            argument("--steps", type=int),
-            argument("--candidate-weight", type=float, metavar="W"),
-            argument("--learning-rate", type=float),
-            argument("--seed", type=int),
-            argument("--start", choices=("baseline", "candidate")),
-            argument(
-                "--option",
-                type=option,
-                action="append",
-                default=[],
-                metavar="KEY=VALUE",
-                help="any other knob of the recipe (docs/repairs.md), such as lora.rank=8",
-            ),
-            argument("--wait", action="store_true", help="wait for the repair's own verdict"),
-            TIMEOUT,
-            REPORTS,
-        ),
-    ),
-)

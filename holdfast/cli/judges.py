@@ -5,10 +5,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 
 from holdfast.cli.admin import show_rows
-from holdfast.cli.command import Command, Usage, argument, emit, note
+from holdfast.cli.command import Usage, emit, note
 from holdfast.cli.stack import require_head
 from holdfast.db.rejudge import NewJudge, rejudge
 from holdfast.db.session import open_database, reading
@@ -97,32 +96,3 @@ def _table(found: Agreement) -> str:
     for gold, row in found.confusion.items():
         lines.append(f"{gold:<11} {' '.join(f'{count:>11}' for count in row.values())}")
     return "\n".join(lines)
-
-
-COMMANDS = (
-    Command(
-        "judges rejudge",
-        "judge stored answers again with another judge; writes evidence, asks no model under test",
-        judges_rejudge,
-        (
-            argument("evaluation", metavar="EVALUATION", help="eval_... in the database"),
-            argument("--judge", required=True, help=", ".join(READERS)),
-            argument("--out", type=Path, required=True, metavar="DIR", help="a file for each side"),
-        ),
-    ),
-    Command("judges list", "the judges and their identities", judges_list),
-    Command(
-        "judges evaluate",
-        "how well a judge agrees with people's labels",
-        judges_evaluate,
-        (
-            argument("judge", metavar="JUDGE", help=", ".join(READERS)),
-            argument(
-                "file",
-                type=Path,
-                metavar="FILE.jsonl",
-                help='lines {"prompt", "completion", "label": "refusal"|"partial"|"compliance"}',
-            ),
-        ),
-    ),
-)

@@ -5,36 +5,18 @@ Everything here goes to stderr; the answer is the verdict that the caller prints
 """
 
 import argparse
-import re
 from typing import Any
 
 from holdfast.api import wire
 from holdfast.api.client import Client
 from holdfast.cli.bodies import body
-from holdfast.cli.command import Argument, argument, note
+from holdfast.cli.command import note
 from holdfast.cli.front_table import front_text
 from holdfast.cli.waiting import Deadline, EventSource, wait_for_end
 from holdfast.ladder.rungs import Rung
 from holdfast.policy.model import Budget
 
-UNITS = {"m": 1, "h": 60, "": 1}
 NOT_FOUND = "NoRepairFound: "
-
-
-def minutes(text: str) -> int:
-    """A budget such as 30m or 2h; argparse turns the error into a usage message."""
-    found = re.fullmatch(r"(\d+)([mh]?)", text)
-    if found is None or int(found[1]) == 0:
-        raise ValueError(text)
-    return int(found[1]) * UNITS[found[2]]
-
-
-LADDER_ARGUMENTS: tuple[Argument, ...] = (
-    argument("--budget", type=minutes, metavar="TIME", help="for auto, such as 30m or 2h"),
-    argument("--candidates", type=int, metavar="N", help="for auto: how many tries at most"),
-    argument("--complete-front", action="store_true", help="for auto: go on once one is found"),
-    argument("--only", metavar="A,B", help="for auto: of its recipes, those to climb"),
-)
 
 
 def ladder_fields(options: argparse.Namespace) -> dict[str, Any]:

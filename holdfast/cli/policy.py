@@ -2,15 +2,13 @@
 
 import argparse
 from dataclasses import asdict
-from pathlib import Path
-from typing import get_args
 
 from rich.console import Console
 from rich.table import Table
 
 from holdfast.api.client import Client
 from holdfast.cli.bodies import body
-from holdfast.cli.command import Command, argument, emit, note
+from holdfast.cli.command import emit, note
 from holdfast.cli.reports import evidence_files
 from holdfast.evidence.file import Evidence, parse_evidence, read_evidence
 from holdfast.policy.model import Policy, Waiver
@@ -18,11 +16,8 @@ from holdfast.policy.text import load_policy
 from holdfast.policy.waiver import waive as write_waiver
 from holdfast.settings import suites_folder
 from holdfast.stack.connect import connect
-from holdfast.suites import Tier
 from holdfast.verdict.replay import changes
 from holdfast.verdict.replay import replay as judge_again
-
-POLICY = argument("policy", help="a policy file, or demo, standard, release")
 
 
 def lint(options: argparse.Namespace) -> int:
@@ -109,42 +104,3 @@ def waive(options: argparse.Namespace) -> int:
     document = {"digest": policy.digest, "waivers": policy.model_dump(mode="json")["waivers"]}
     emit(options, document, f"{options.policy}: {options.check} is waived until {options.expires}")
     return 0
-
-
-COMMANDS = (
-    Command(
-        "waive",
-        "excuse a check of a policy file until a day",
-        waive,
-        (
-            argument("policy", type=Path, help="the policy file, which is edited"),
-            argument("--check", required=True, help="such as harm.direct"),
-            argument("--owner", required=True, help="who answers for it"),
-            argument("--reason", required=True),
-            argument("--expires", required=True, metavar="DAY", help="the last day, YYYY-MM-DD"),
-        ),
-    ),
-    Command(
-        "policy lint",
-        "check a policy, and how much it can show",
-        lint,
-        (
-            POLICY,
-            argument("--tier", choices=get_args(Tier), help="default: standard, or the baseline's"),
-            argument("--baseline", metavar="A.jsonl", help="evidence of the trusted one"),
-        ),
-    ),
-    Command("policy show", "print a policy as it is understood", show, (POLICY,)),
-    Command(
-        "policy diff",
-        "in which keys two policies differ",
-        diff,
-        (POLICY, argument("other", help="the policy to compare with")),
-    ),
-    Command(
-        "policy replay",
-        "what a policy would say of finished evaluations",
-        replay,
-        (POLICY, argument("evaluations", nargs="+", metavar="ID", help="eval_...")),
-    ),
-)

@@ -4,10 +4,9 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from holdfast.api.client import Client
-from holdfast.cli.command import GAVE_UP_WAITING, Command, Usage, argument, emit
+from holdfast.cli.command import GAVE_UP_WAITING, Usage, emit
 from holdfast.cli.ladder_report import FORMATS, ladder_report
 from holdfast.cli.show import look_beside, write_report
 from holdfast.cli.waiting import verdict_of
@@ -15,7 +14,7 @@ from holdfast.errors import NotFound
 from holdfast.evidence.file import Evidence, parse_evidence
 from holdfast.job import FINISHED
 from holdfast.report.beside import Beside, Flip, text_of
-from holdfast.report.render import NAMES_FLIPS, RENDERERS, render
+from holdfast.report.render import NAMES_FLIPS, render
 from holdfast.stack.connect import connect
 
 COMPARED = ("baseline", "candidate")
@@ -105,38 +104,3 @@ def with_text(client: Client, evaluation_id: str, found: Beside) -> Beside:
         for probe, one in found.worst.items()
     }
     return replace(found, worst=worst)
-
-
-def job_id(text: str) -> str:
-    """An id that a job can have; argparse turns the error into a usage message."""
-    if not text.startswith(("eval_", "rem_")):
-        raise argparse.ArgumentTypeError(
-            f"{text} is no id of an evaluation (eval_...) or remediation (rem_...)"
-        )
-    return text
-
-
-ID = argument("id", type=job_id, metavar="ID", help="eval_..., or rem_... to wait for")
-
-COMMANDS = (
-    Command(
-        "report",
-        "print or write a verdict as a report; exits as the verdict does",
-        report,
-        (
-            ID,
-            argument("--format", default="text", help=", ".join(RENDERERS)),
-            argument("-o", "--output", type=Path, metavar="FILE"),
-            argument("--with-text", action="store_true", help="with what the worst flips said"),
-        ),
-    ),
-    Command(
-        "evidence",
-        "write the evidence of an evaluation, a file a side",
-        evidence,
-        (
-            argument("id", type=job_id, metavar="ID", help="eval_..."),
-            argument("-o", "--out", type=Path, default=Path(), metavar="DIR", help="default: here"),
-        ),
-    ),
-)

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from holdfast.api import wire
 from holdfast.cli.canaries import CANARIES, POLICY, Canary, write_canaries
 from holdfast.cli.check import running_client
-from holdfast.cli.command import COULD_NOT_RUN, Command, emit
+from holdfast.cli.command import COULD_NOT_RUN, emit
 from holdfast.cli.waiting import Deadline, final_verdict
 from holdfast.settings import read_settings
 from holdfast.verdict.decide import Verdict
@@ -61,6 +61,3 @@ def _row(canary: Canary, verdict: Verdict) -> dict[str, object]:
         "expected_fails": sorted(canary.fails),
         "as_known": verdict.verdict == canary.verdict and failed == canary.fails,
     }
-
-
-COMMANDS = (Command("selftest", "run the gate on checkpoints whose verdict is known", selftest),)

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.progress import TimeRemainingColumn as Remaining
 
 from holdfast.api.wire import Event
-from holdfast.cli.command import Argument, Usage, argument, note
+from holdfast.cli.command import Usage, note
 from holdfast.evidence.file import Evidence
 from holdfast.readings.noise import find_noise
 from holdfast.report.beside import Beside, beside
@@ -25,13 +25,6 @@ from holdfast.report.render import NAMES_FLIPS, RENDERERS, render
 from holdfast.settings import data_folder
 from holdfast.verdict.decide import Verdict
 
-REPORTS: Argument = argument(
-    "--report",
-    action="append",
-    default=[],
-    metavar="FORMAT=FILE",
-    help=f"also write the verdict to a file, as {', '.join(RENDERERS)}; may be repeated",
-)
 QUIET_KINDS = ("queued", "progress", "step")
 
 

@@ -15,19 +15,9 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from holdfast.cli.command import Command, argument, emit, note
+from holdfast.cli.command import emit, note
 from holdfast.errors import HarnessError, InvalidSettings, Unreachable
 from holdfast.settings import Settings, child_environment, make_home, read_settings
-
-PORT = argument("--port", type=int, help="where the API listens (0: any free port)")
-ROOT = argument(
-    "--root",
-    type=Path,
-    action="append",
-    default=[],
-    metavar="DIR",
-    help="checkpoints may lie here too, beside the folder where it is started; may be repeated",
-)
 
 
 def up(options: argparse.Namespace) -> int:
@@ -182,19 +172,3 @@ def _become(settings: Settings, *module_and_arguments: str) -> NoReturn:
     command = (sys.executable, "-m", *module_and_arguments)
     sys.stdout.flush()
     os.execve(sys.executable, command, child_environment(settings))  # noqa: S606  no shell wanted
-
-
-COMMANDS = (
-    Command(
-        "up", "start the embedded stack: Redis, SQLite, API, worker, sweeper", up, (PORT, ROOT)
-    ),
-    Command("serve", "run the API", serve, (PORT,)),
-    Command("worker", "run one worker", worker),
-    Command(
-        "sweep",
-        "free the leases of lost workers and repeat lost hints",
-        sweep,
-        (argument("--once", action="store_true", help="one round, then stop"),),
-    ),
-    Command("migrate", "bring the database to this version", migrate),
-)

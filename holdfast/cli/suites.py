@@ -4,10 +4,9 @@ import argparse
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
-from holdfast.cli.command import Command, argument, emit, note
-from holdfast.importers import FORMATS, format_named, read_published
+from holdfast.cli.command import emit, note
+from holdfast.importers import format_named, read_published
 from holdfast.importers.install import install, near_items, summarize, verify
 from holdfast.probes.table import CATALOGUE
 from holdfast.settings import suites_folder
@@ -83,25 +82,3 @@ def verify_(options: argparse.Namespace) -> int:
         document.append({"name": name, "digest": suite.digest, "recorded": recorded})
     emit(options, {"data": document}, f"{len(document)} suites are whole")
     return 0
-
-
-COMMANDS = (
-    Command(
-        "suites import",
-        "install a public set from its own files",
-        import_,
-        (
-            argument("--format", required=True, metavar="F", help=f"one of {', '.join(FORMATS)}"),
-            argument("files", nargs="+", type=Path, metavar="FILE"),
-            argument("--name", required=True, help="what policies call it, as in probe@NAME"),
-            argument("--dry-run", action="store_true", help="say what it holds, install nothing"),
-        ),
-    ),
-    Command("suites list", "the suites that can be asked here", list_),
-    Command(
-        "suites verify",
-        "hold suites against the record of their import",
-        verify_,
-        (argument("names", nargs="*", metavar="NAME"),),
-    ),
-)

@@ -19,7 +19,7 @@ from holdfast.api.client import Client
 from holdfast.checkpoints.json_files import strict_json
 from holdfast.checkpoints.model_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS, COUNTED_SUFFIXES
 from holdfast.cli.bodies import baseline, body
-from holdfast.cli.command import Command, argument, note
+from holdfast.cli.command import note
 from holdfast.cli.jobs import read_policy
 from holdfast.cli.waiting import Deadline, final_verdict
 from holdfast.errors import CheckpointRefused, HarnessError
@@ -145,22 +145,3 @@ def say(options: argparse.Namespace, folder: Path, evaluation: str, verdict: Ver
 
 def _folders(parent: Path) -> list[Path]:
     return [folder for folder in parent.iterdir() if folder.is_dir()] if parent.is_dir() else []
-
-
-COMMANDS = (
-    Command(
-        "watch",
-        "gate every checkpoint that appears in a folder",
-        watch,
-        (
-            argument("folder", type=Path, metavar="DIR", help="whose subfolders are checkpoints"),
-            argument("--baseline", required=True, help="a folder, ckpt_..., or alias:NAME"),
-            argument("--base", type=Path, metavar="DIR", help="of adapters, if they name none"),
-            argument("--policy", default="canary", help="a file, a shipped name, or pol_..."),
-            argument("--tier", choices=("canary", "demo", "standard", "full"), default="canary"),
-            argument("--seconds", type=float, default=10.0, help="between two looks"),
-            argument("--stop-on-fail", action="store_true", help="exit 1 at the first fail"),
-            argument("--once", action="store_true", help="judge what is there, then exit"),
-        ),
-    ),
-)

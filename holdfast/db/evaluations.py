@@ -12,8 +12,7 @@ from holdfast.db.jobs import add_event, now
 from holdfast.db.tables import Evaluation, Event, Job, Remediation
 from holdfast.errors import NotFound
 from holdfast.ids import new_id
-from holdfast.job import DEADLINE_SECONDS, JobKind, Status
-from holdfast.suites import Split, Tier
+from holdfast.job import DEADLINE_SECONDS, JobKind, Split, Status, Tier
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from pydantic import (
 from holdfast.errors import InvalidEvidence
 from holdfast.evidence.thinking import Thinking
 from holdfast.evidence.trial import BAD_FROM, Measure, Outcome, Trial
-from holdfast.suites import Split, Tier
+from holdfast.job import Split, Tier
 
 OPPONENT = ":opponent"  # ends the suite that says whose answers a probe's were judged beside
 Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

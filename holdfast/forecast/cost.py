@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from holdfast.attacks.table import ATTACKS
+from holdfast.job import Split, Tier
 from holdfast.policy.budget import Limits
 from holdfast.policy.model import RETENTION, Policy
 from holdfast.probes.items import suite_for
 from holdfast.probes.last_word import WORD_TOKENS
 from holdfast.probes.spec import MAX_TOKENS, TRACE_TOKENS
 from holdfast.probes.table import spec_of
-from holdfast.suites import Choice, LastWord, Pair, Request, Row, Secret, Split, Tier, select
+from holdfast.suites import Choice, LastWord, Pair, Request, Row, Secret, select
 
 SIDES = 2
 TRACE, DIRECT = "harm.trace", "harm.direct"

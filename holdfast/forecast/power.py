@@ -18,6 +18,7 @@ from math import prod
 from pathlib import Path
 
 from holdfast.evidence.file import Evidence
+from holdfast.job import Tier
 from holdfast.policy.model import Policy
 from holdfast.probes.items import suite_for
 from holdfast.probes.spec import ProbeSpec
@@ -29,7 +30,7 @@ from holdfast.stats.power import (
     chance_under_cap,
     n_to_decide,
 )
-from holdfast.suites import Tier, select
+from holdfast.suites import select
 from holdfast.verdict.checks.examination import Files, examine, judge_rates
 from holdfast.verdict.checks.findings import CAPS
 from holdfast.verdict.checks.pairs import every_form, incoherent, judged_forms

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from holdfast.suites import Split
+from holdfast.job import Split
 from holdfast.verdict.outcome import Decision
 
 AUTO = "auto"

@@ -16,7 +16,7 @@ from typing import get_args
 from holdfast.ladder.ratio_search import next_ratios
 from holdfast.ladder.rungs import LADDER, Confirm, End, Ground, Make, Rung, Step, Try, Wait
 from holdfast.policy.model import RETENTION
-from holdfast.repairs.plan import Recipe
+from holdfast.repairs.recipes import Recipe
 
 SURE = 0.005  # of all p values: as many other items then show it too in three cases of four
 RACE_ITEMS = 40  # clusters of every decisive probe before a hopeless try is dropped

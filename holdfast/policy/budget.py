@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from holdfast.suites import Tier
+from holdfast.job import Tier
 
 Ceiling = Annotated[int, Field(ge=1)]
 

@@ -14,13 +14,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from holdfast.policy.budget import Limits
 from holdfast.probes.table import place_of
-from holdfast.repairs.plan import RepairRecipe
+from holdfast.repairs.recipes import PolicyRecipe
 
 RETENTION = "task.retention"  # judged only where a repair stands beside the candidate it repairs
 
 NamedJudge = Literal["guard", "rubric"]  # the endpoint of the worker's settings
 CheckTier = Literal["blocking", "advisory"]
-PolicyRecipe = Literal["auto", RepairRecipe]
 
 Scalar = str | int | float | bool | None
 LATER_KEYS = (

@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 from holdfast.errors import InvalidPolicy
 from holdfast.evidence.trial import Measure, Trial
+from holdfast.job import Tier
 from holdfast.probes.question import Answer, Question
 from holdfast.repairs.task_data import Row, held_out
-from holdfast.suites import Rows, Tier
+from holdfast.suites import Rows
 
 MAX_TOKENS: dict[Tier, int] = {"canary": 32, "demo": 48, "standard": 48, "full": 256}
 TRACE_TOKENS: dict[Tier, int] = {"canary": 256, "demo": 256, "standard": 512, "full": 1024}

@@ -24,24 +24,9 @@ from holdfast.repairs.knobs import (
     Sma,
     Steering,
 )
+from holdfast.repairs.recipes import Recipe
 from holdfast.repairs.task_data import Kind
 
-MergingRecipe = Literal["ptst", "wise_ft", "hma", "safe_merge", "graft"]
-RehearsingRecipe = Literal[
-    "rehearsal",
-    "sma",
-    "early_stop",
-    "reorder",
-    "kl_anchor",
-    "l2_anchor",
-    "l1_anchor",
-    "ewc",
-    "kd",
-    "constrained_sft",
-]
-JointRecipe = Literal["sequential", "mix", "alright", "maxright"]
-RepairRecipe = Literal[MergingRecipe, RehearsingRecipe, JointRecipe]
-Recipe = Literal["finetune", "merge_adapter", RepairRecipe]  # the first two make what is judged
 Reduction = Literal["token_mean_global", "token_mean_batch", "seq_sum_mean"]
 
 MAX_LEARNING_RATE = 1e-3  # beyond it a full fine-tune of an aligned model is a mistake

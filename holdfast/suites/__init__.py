@@ -21,6 +21,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from holdfast.errors import InvalidSuite
+from holdfast.job import Split
 from holdfast.suites.items import (
     FORMS,
     Choice,
@@ -32,8 +33,6 @@ from holdfast.suites.items import (
     Row,
     Rows,
     Secret,
-    Split,
-    Tier,
 )
 
 __all__ = [
@@ -49,9 +48,7 @@ __all__ = [
     "Row",
     "Rows",
     "Secret",
-    "Split",
     "Suite",
-    "Tier",
     "canonical",
     "form_of",
     "installed_names",

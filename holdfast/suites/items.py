@@ -10,8 +10,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Tier = Literal["canary", "demo", "standard", "full"]  # how much of a suite is asked
-Split = Literal["screen", "confirm"]
+from holdfast.job import Split
+
 Kind = Literal["harmful", "benign", "copyright"]
 Rows = Literal["harmful", "benign", "number", "choice", "groups", "pair", "last_word"]
 

@@ -17,7 +17,7 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
-from holdfast.cli import commands
+from holdfast.cli.table import COMMANDS
 from holdfast.policy.text import load_policy
 from holdfast.stack.embedded import SUBCOMMAND
 from tests.support.command import COMMAND, environment, holdfast
@@ -220,7 +220,7 @@ def test_compose_starts_the_commands_that_tests_start() -> None:
     assert all(word[0] == "holdfast" for word in words)
     assert {word[1] for word in words} == {"migrate", *SUBCOMMAND.values()}
     assert {len(word) for word in words} == {2}
-    assert {word[1] for word in words} <= {command.name for command in commands()}
+    assert {word[1] for word in words} <= {command.name for command in COMMANDS}
 
 
 def test_compose_gives_no_more_than_is_needed() -> None:

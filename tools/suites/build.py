@@ -19,7 +19,8 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-from holdfast.suites import BUILT_IN, HERE, Choice, LastWord, Pair, Request, Row, Split, canonical
+from holdfast.job import Split
+from holdfast.suites import BUILT_IN, HERE, Choice, LastWord, Pair, Request, Row, canonical
 from holdfast.suites.arithmetic import arithmetic_items
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from holdfast.repairs.plan import Plan, Recipe
+from holdfast.repairs.plan import Plan
+from holdfast.repairs.recipes import Recipe
 from training.progress import Report
 
 Run = Callable[[Plan, Report], dict[str, Any]]

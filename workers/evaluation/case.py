@@ -21,6 +21,7 @@ from holdfast.db.evaluations import get_evaluation, get_remediation
 from holdfast.db.session import reading
 from holdfast.db.tables import Checkpoint, Evaluation, PolicyText
 from holdfast.errors import CheckpointRefused, InvalidTaskData
+from holdfast.job import Split, Tier
 from holdfast.judges import JUDGES
 from holdfast.judges.endpoint import endpoint_of
 from holdfast.models.quantisation import quantisation_of
@@ -35,7 +36,7 @@ from holdfast.probes.spec import COHERENCE, MAX_TOKENS, TRACE_TOKENS
 from holdfast.probes.table import probe_of, spec_of
 from holdfast.repairs.task_data import Row, digest_of, read_task_data, rows_digest
 from holdfast.settings import Settings
-from holdfast.suites import Split, Tier, select
+from holdfast.suites import select
 from workers.checkpoints.adapters import whole
 from workers.harness.child import plan_task
 from workers.views import StagedCheckpoint

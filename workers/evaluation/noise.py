@@ -19,6 +19,7 @@ from holdfast.checkpoints.checkpoint import admitted_model, chat_template, ref_o
 from holdfast.errors import CheckpointTouched
 from holdfast.evidence.file import Evidence, Manifest, gather, render_evidence
 from holdfast.evidence.trial import Trial
+from holdfast.job import Tier
 from holdfast.models.quantisation import quantisation_of
 from holdfast.models.reasoning import marks_of
 from holdfast.probes.engine import Engine, Sampling
@@ -27,7 +28,7 @@ from holdfast.probes.question import Question
 from holdfast.probes.spec import MAX_TOKENS, TRACE_TOKENS
 from holdfast.probes.table import probe_of, spec_of
 from holdfast.settings import Settings, read_settings
-from holdfast.suites import Tier, select
+from holdfast.suites import select
 from workers.children.supervisor import RunnerEngine
 from workers.evaluation.ask import ask
 from workers.evaluation.case import SEED, judge_digests

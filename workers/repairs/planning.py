@@ -11,14 +11,8 @@ from pydantic import ValidationError
 
 from holdfast.db import jobs
 from holdfast.errors import InvalidPlan
-from holdfast.repairs.plan import (
-    JointRecipe,
-    Mix,
-    Plan,
-    RehearsingRecipe,
-    Watching,
-    without_refusals,
-)
+from holdfast.repairs.plan import Mix, Plan, Watching, without_refusals
+from holdfast.repairs.recipes import JointRecipe, RehearsingRecipe
 from workers.evaluation.case import Repair
 from workers.repairs.leaks import refuse_leaks
 from workers.repairs.leftovers import STATE

@@ -15,7 +15,7 @@ from holdfast.api.wire.body import (
     refuse_unstorable,
 )
 from holdfast.api.wire.registered import AliasOf
-from holdfast.job import Status
+from holdfast.job import Split, Status, Tier
 from holdfast.ladder.front import Scores
 from holdfast.policy.model import Budget, Scalar, TemplateArguments
 from holdfast.repairs.knobs import (
@@ -30,7 +30,6 @@ from holdfast.repairs.knobs import (
     SystemTurn,
 )
 from holdfast.repairs.plan import Lora, Mix, Reduction, Watching
-from holdfast.suites import Split, Tier
 from holdfast.verdict.outcome import Decision
 
 

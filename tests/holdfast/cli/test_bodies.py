@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from holdfast.api.wire import RepairOptions
-from holdfast.cli.bodies import body, nested, option
+from holdfast.cli.arguments import option
+from holdfast.cli.bodies import body, nested
 from holdfast.cli.command import Usage
 
 

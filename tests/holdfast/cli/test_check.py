@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.cli import commands, main, parser
+from holdfast.cli import main, parser
 from holdfast.cli.check import own_settings
 from tests.support.folders import write_checkpoint
 
@@ -20,11 +20,11 @@ def test_its_stack_may_read_the_folders_that_are_named_and_no_others(
     words = ["check", str(named["base"]), "--adapter", str(named["lora"])]
     words += ["--baseline", str(named["parent"]), "--anchor", "alias:golden"]
     words += ["--task-data", str(named["rows"] / "rows.jsonl")]
-    options = parser(commands(words)).parse_args(words)
+    options = parser().parse_args(words)
     settings = own_settings(tmp_path / "home", options)
     usual = own_settings(
         tmp_path / "home",
-        parser(commands(words)).parse_args(["check", "ckpt_1", "--baseline", "ckpt_2"]),
+        parser().parse_args(["check", "ckpt_1", "--baseline", "ckpt_2"]),
     )
     assert set(settings.checkpoint_roots) - set(usual.checkpoint_roots) == {
         named["base"].parent,

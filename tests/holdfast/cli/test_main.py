@@ -1,13 +1,19 @@
+import argparse
+import inspect
 import json
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 
-from holdfast import cli
-from holdfast.cli import MODULES, NOT_BUILT, commands, main
+from holdfast import importers
+from holdfast.cli import NOT_BUILT, judges, main, stack
+from holdfast.cli.arguments import FORMATS, PUBLISHED, READERS
 from holdfast.cli.command import Command
+from holdfast.cli.table import COMMANDS
 from holdfast.errors import (
     Forbidden,
     HarnessError,
@@ -17,6 +23,7 @@ from holdfast.errors import (
     Unauthorized,
     Unreachable,
 )
+from holdfast.report.render import RENDERERS
 from holdfast.verdict.decide import EXIT_CODES
 
 BUILT = {
@@ -45,15 +52,52 @@ def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     def run(_options: object) -> int:
         raise error
 
-    monkeypatch.setattr(cli, "commands", lambda words: (Command("migrate", "broken", run),))
+    monkeypatch.setattr(stack, "migrate", run)
 
 
 def test_the_table_holds_each_command_of_this_version_once() -> None:
-    names = [command.name for command in commands()]
+    names = [command.name for command in COMMANDS]
     assert sorted(names) == sorted(BUILT)
-    assert {name.split()[0] for name in names} == set(MODULES)
-    assert all(commands([word])[0] in commands() for word in MODULES)
     assert not set(names) & set(NOT_BUILT)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_every_command_is_a_function_of_its_options(command: Command) -> None:
+    (options,) = inspect.signature(resolve_name(command.run)).parameters.values()
+    assert options.annotation is argparse.Namespace
+
+
+def test_help_names_what_there_is() -> None:
+    """The words stand in the table itself, since what they name takes long to import."""
+    assert ", ".join(RENDERERS) == FORMATS
+    assert ", ".join(importers.FORMATS) == PUBLISHED
+    assert ", ".join(judges.READERS) == READERS
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"holdfast {metadata.version('holdfast')}\n"
+
+
+HEAVY = "{'numpy', 'scipy', 'sqlalchemy', 'pydantic', 'httpx', 'rich'}"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["submit"], ["keys", "--help"], []])
+def test_help_and_usage_errors_import_nothing_that_takes_long(words: list[str]) -> None:
+    script = (
+        "import sys\n"
+        "from holdfast.cli import main\n"
+        f"try: main({words!r})\n"
+        "except SystemExit: pass\n"
+        "names = {name.partition('.')[0] for name in sys.modules}\n"
+        f"sys.stderr.write(repr(sorted(names & {HEAVY})))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stderr.endswith("[]")
 
 
 @pytest.mark.parametrize("name", sorted(BUILT))
@@ -150,8 +194,10 @@ def test_no_error_has_the_exit_code_of_a_verdict(kind: type[HoldfastError]) -> N
 
 def test_the_command_line_never_imports_what_it_starts(tmp_path: Path) -> None:
     script = (
-        "import sys, holdfast.cli, holdfast.stack.embedded\n"
-        "holdfast.cli.commands()\n"
+        "import sys, holdfast.stack.embedded\n"
+        "from pkgutil import resolve_name\n"
+        "from holdfast.cli.table import COMMANDS\n"
+        "for command in COMMANDS: resolve_name(command.run)\n"
         "names = {name.partition('.')[0] for name in sys.modules}\n"
         "print(sorted(names & {'service', 'workers', 'training', 'torch', 'transformers', 'vllm'}))"
     )

@@ -10,9 +10,9 @@ from holdfast.errors import InvalidPolicy
 from holdfast.evidence.file import Evidence, gather
 from holdfast.evidence.trial import scored, unscored
 from holdfast.forecast.cost import Cost, beyond, estimate
+from holdfast.job import Tier
 from holdfast.policy.budget import LIMITS, Limits, Spent, exhausted, limits_of
 from holdfast.policy.text import load_policy, parse_policy
-from holdfast.suites import Tier
 from holdfast.verdict.decide import decide
 from tests.support.evidence import manifest
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.errors import InvalidSuite
-from holdfast.suites import BUILT_IN, Choice, Request, Split, load_suite, read_suite, select
+from holdfast.job import Split
+from holdfast.suites import BUILT_IN, Choice, Request, load_suite, read_suite, select
 
 
 @pytest.mark.parametrize(

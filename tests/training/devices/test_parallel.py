@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import load_file
 
 from holdfast.errors import NotBuilt
-from holdfast.repairs.plan import Plan, Recipe
+from holdfast.repairs.plan import Plan
+from holdfast.repairs.recipes import Recipe
 from tests.support.fleet import free_port
 from tests.training.conftest import write_rows
 from training.devices.parallel import SHARED, own_places, refuse, share, together

@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 
 from holdfast.checkpoints.checkpoint import admit, same_architecture
 from holdfast.errors import CallerError, InvalidPlan, InvalidTaskData, RepairImpossible
-from holdfast.repairs.plan import Mix, Plan, Recipe
+from holdfast.repairs.plan import Mix, Plan
+from holdfast.repairs.recipes import Recipe
 from holdfast.repairs.task_data import held_out
 from training.progress import Report
 from training.recipes import RECIPES
