@@ -8,7 +8,7 @@ from holdfast.errors import NotFound
 from holdfast.evidence.file import Evidence, Manifest, render_evidence
 from holdfast.report.beside import beside
 from holdfast.report.render import NAMES_FLIPS, render
-from holdfast.verdict.decide import Verdict
+from holdfast.verdict.document import Verdict
 
 JSON_LINES = "application/jsonl"
 

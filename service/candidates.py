@@ -8,7 +8,7 @@ from holdfast.db.tables import Evaluation
 from holdfast.db.tries import Attempt, attempts
 from holdfast.ladder.front import Scores, front, scores_of
 from holdfast.ladder.rungs import AUTO
-from holdfast.verdict.decide import Verdict
+from holdfast.verdict.document import Verdict
 
 
 def candidates_of(session: Session, remediation_id: str) -> tuple[wire.Candidate, ...]:

@@ -39,7 +39,7 @@ from holdfast.repairs.plan import Plan
 from holdfast.scopes import SCOPES
 from holdfast.settings import Settings
 from holdfast.suites import BUILT_IN
-from holdfast.verdict import decide as verdict
+from holdfast.verdict.document import Verdict
 from holdfast.verdict.replay import Change
 from service import problems
 from service.app import ROUTERS
@@ -51,7 +51,7 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "evidence manifest": evidence.Manifest,
     "evidence trial": evidence._TrialLine,  # noqa: SLF001  a line of the file, read nowhere else
     "evidence measure": evidence._MeasureLine,  # noqa: SLF001
-    "verdict": verdict.Verdict,
+    "verdict": Verdict,
     "policy": Policy,
     "training plan": Plan,
     "noise floor": noise.Noise,

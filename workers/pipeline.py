@@ -24,7 +24,8 @@ from holdfast.evidence.file import Manifest
 from holdfast.job import Status
 from holdfast.probes.table import probe_of
 from holdfast.queue import hint
-from holdfast.verdict.decide import Verdict, decide
+from holdfast.verdict.decide import decide
+from holdfast.verdict.document import Verdict
 from holdfast.verdict.outcome import Cost
 from workers.checkpoints.loading import require_untouched
 from workers.evaluation.asking import run_probe

@@ -15,7 +15,7 @@ from demo.summary import Gated
 from holdfast.api import wire
 from holdfast.api.client import Client
 from holdfast.repairs.plan import Mix, Plan
-from holdfast.verdict.decide import Verdict
+from holdfast.verdict.document import Verdict
 
 if TYPE_CHECKING:
     from demo.__main__ import Demo

@@ -15,7 +15,7 @@ from typing import Any
 
 from holdfast.errors import HarnessError
 from holdfast.settings import Settings, child_environment
-from holdfast.verdict.decide import Verdict
+from holdfast.verdict.document import Verdict
 
 HOLDFAST = Path(sys.executable).with_name("holdfast")
 VERDICT_CODES = {0: "pass", 1: "fail", 3: "inconclusive"}

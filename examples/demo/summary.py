@@ -12,7 +12,7 @@ from demo.stack import verdict_of
 from holdfast.api.client import Client
 from holdfast.evidence.file import Evidence, read_evidence
 from holdfast.settings import Settings
-from holdfast.verdict.decide import Verdict
+from holdfast.verdict.document import Verdict
 
 RETENTION = "task.retention"
 

@@ -21,7 +21,7 @@ from holdfast.api import wire
 from holdfast.api.replies import as_error, backoff, retry_after, worth_another_try
 from holdfast.job import FINISHED
 from holdfast.settings import Settings
-from holdfast.verdict.decide import Verdict
+from holdfast.verdict.document import Verdict
 
 TRIES = 4
 TIMEOUT = httpx.Timeout(10.0, read=60.0)  # hashing a checkpoint happens inside the request

@@ -31,7 +31,7 @@ from holdfast.policy.model import Policy
 from holdfast.policy.text import load_policy, parse_policy
 from holdfast.settings import suites_folder
 from holdfast.stack.connect import connect, location
-from holdfast.verdict.decide import Verdict
+from holdfast.verdict.document import Verdict
 
 
 def submit(options: argparse.Namespace) -> int:

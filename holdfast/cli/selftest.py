@@ -13,7 +13,7 @@ from holdfast.cli.check import running_client
 from holdfast.cli.command import COULD_NOT_RUN, emit
 from holdfast.cli.waiting import Deadline, final_verdict
 from holdfast.settings import read_settings
-from holdfast.verdict.decide import Verdict
+from holdfast.verdict.document import Verdict
 
 
 def selftest(options: argparse.Namespace) -> int:

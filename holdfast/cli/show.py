@@ -23,7 +23,7 @@ from holdfast.readings.noise import find_noise
 from holdfast.report.beside import Beside, beside
 from holdfast.report.render import NAMES_FLIPS, RENDERERS, render
 from holdfast.settings import data_folder
-from holdfast.verdict.decide import Verdict
+from holdfast.verdict.document import Verdict
 
 QUIET_KINDS = ("queued", "progress", "step")
 

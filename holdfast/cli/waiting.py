@@ -15,7 +15,7 @@ from holdfast.cli.command import note
 from holdfast.cli.show import ProgressView
 from holdfast.errors import CallerError, HarnessError, HoldfastError, Unreachable
 from holdfast.job import Status
-from holdfast.verdict.decide import Verdict
+from holdfast.verdict.document import Verdict
 
 PATIENCE_SECONDS = 120.0
 AGAIN_SECONDS = 2.0

@@ -25,7 +25,7 @@ from holdfast.cli.waiting import Deadline, final_verdict
 from holdfast.errors import CheckpointRefused, HarnessError
 from holdfast.settings import read_settings
 from holdfast.stack.connect import connect
-from holdfast.verdict.decide import Verdict
+from holdfast.verdict.document import Verdict
 
 NOT_OF_THE_MODEL = frozenset({"trainer_state.json"})
 SEVERITY = (0, 3, 2, 4, 1)  # exit codes from the least to the worst: nothing later hides a fail

@@ -22,7 +22,7 @@ from holdfast.api.client import Client
 from holdfast.errors import CheckpointRefused, HoldfastError
 from holdfast.job import FINISHED
 from holdfast.stack.connect import connect, trusted
-from holdfast.verdict.decide import Verdict
+from holdfast.verdict.document import Verdict
 from holdfast.verdict.outcome import Decision
 
 FIRST_STEPS = frozenset({1, 2, 4, 8, 16})

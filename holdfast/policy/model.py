@@ -13,7 +13,6 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from holdfast.policy.budget import Limits
-from holdfast.probes.table import place_of
 from holdfast.repairs.recipes import PolicyRecipe
 
 RETENTION = "task.retention"  # judged only where a repair stands beside the candidate it repairs
@@ -215,6 +214,8 @@ class Policy(BaseModel):
 
     def probes(self, repair: bool) -> tuple[str, ...]:  # noqa: FBT001  # one question, one answer
         """The probes to run, in catalogue order; retention only where a repair is judged."""
+        from holdfast.probes.table import place_of  # here: clients send policies and ask no probe
+
         asked = (name for name in self.checks if repair or name != RETENTION)
         return tuple(sorted(asked, key=place_of))
 

@@ -19,9 +19,9 @@ from holdfast.stats.forgetting import order_effect
 from holdfast.verdict.checks.findings import change
 from holdfast.verdict.checks.group_table import GroupTable, group_table
 from holdfast.verdict.checks.pairs import disagreements, pair_up, stopped_at
-from holdfast.verdict.checks.rule_tests import Interval, change_test, rounded
+from holdfast.verdict.checks.rule_tests import change_test, rounded
 from holdfast.verdict.comparability import differences
-from holdfast.verdict.outcome import FROZEN, GroupSpread
+from holdfast.verdict.outcome import FROZEN, GroupSpread, Interval
 from holdfast.verdict.settle import forgotten, spread_between
 
 ALPHA = 0.05  # of each end of the intervals

@@ -12,7 +12,7 @@ from holdfast.report.beside import Beside, Flip, Worst
 from holdfast.report.escapes import for_html
 from holdfast.report.interval_drawing import draw_interval
 from holdfast.report.numbers import bias_of, change_of, interval_of, margin_of, number, spread_of
-from holdfast.verdict.decide import Verdict
+from holdfast.verdict.document import Verdict
 from holdfast.verdict.outcome import CheckResult, GroupRow
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"

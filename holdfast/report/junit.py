@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
 from holdfast.report.escapes import for_xml
-from holdfast.verdict.decide import Verdict
+from holdfast.verdict.document import Verdict
 from holdfast.verdict.outcome import CheckResult
 
 

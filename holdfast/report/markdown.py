@@ -9,7 +9,7 @@ from holdfast.readings.noise import in_words
 from holdfast.report.beside import Beside, Worst
 from holdfast.report.escapes import for_markdown
 from holdfast.report.numbers import bias_of, change_of, interval_of, margin_of, number, spread_of
-from holdfast.verdict.decide import Verdict
+from holdfast.verdict.document import Verdict
 from holdfast.verdict.outcome import CheckResult
 
 HEADER = (

@@ -13,7 +13,7 @@ from holdfast.report.html import render_html
 from holdfast.report.junit import render_junit
 from holdfast.report.markdown import render_markdown
 from holdfast.report.text import render_text
-from holdfast.verdict.decide import Verdict
+from holdfast.verdict.document import Verdict
 
 
 def render_json(verdict: Verdict, beside: Beside) -> str:

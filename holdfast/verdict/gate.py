@@ -5,7 +5,8 @@ from pathlib import Path
 
 from holdfast.evidence.file import read_evidence
 from holdfast.policy.text import load_policy
-from holdfast.verdict.decide import Verdict, decide
+from holdfast.verdict.decide import decide
+from holdfast.verdict.document import Verdict
 
 
 def gate(

@@ -9,11 +9,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from holdfast.policy.model import CheckTier
-from holdfast.verdict.checks.figures import Figure
-from holdfast.verdict.checks.findings import Against, RuleName
-from holdfast.verdict.checks.rule_tests import Interval
 
 Decision = Literal["pass", "fail", "inconclusive"]
+RuleName = Literal["max", "max_regression", "max_incoherent", "per_group", "gap", "min_gain_kept"]
+Against = Literal["parent", "anchor"]  # what a rule compares the candidate with
+Interval = tuple[float, float]
 CheckOutcome = Literal["pass", "fail", "inconclusive", "missing", "error", "waived"]
 
 FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -102,6 +102,15 @@ class BiasRow(BaseModel):
     candidate_named: int
     baseline_accuracy: float
     candidate_accuracy: float
+
+
+class Figure(BaseModel):
+    """One number of each side; None where it could not be had."""
+
+    model_config = FROZEN
+    name: str
+    baseline: float | None
+    candidate: float | None
 
 
 class CheckResult(BaseModel):

@@ -11,7 +11,8 @@ from typing import Any
 
 from holdfast.evidence.file import Evidence
 from holdfast.policy.model import Policy
-from holdfast.verdict.decide import Verdict, decide
+from holdfast.verdict.decide import decide
+from holdfast.verdict.document import Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ No outcome is decided here; a sentence is made of a finding and the outcome that
 
 from dataclasses import dataclass
 
-from holdfast.verdict.checks.findings import CAPS, Finding, RuleName
-from holdfast.verdict.outcome import Decision
+from holdfast.verdict.checks.findings import CAPS, Finding
+from holdfast.verdict.outcome import Decision, RuleName
 
 WITHIN: dict[RuleName, str] = {
     "max": "to be under the cap",

@@ -13,7 +13,7 @@ from holdfast.db.evaluations import get_evaluation, get_job
 from holdfast.db.tables import Evaluation, TrialRow
 from holdfast.db.trials import find_answers
 from holdfast.errors import Forbidden, NotFound
-from holdfast.verdict.decide import Verdict
+from holdfast.verdict.document import Verdict
 from holdfast.verdict.outcome import CheckResult
 from service import schemas
 from service.artifacts import ARTIFACTS, render_artifact

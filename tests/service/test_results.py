@@ -16,7 +16,8 @@ from holdfast.evidence.file import gather, parse_evidence
 from holdfast.job import Status
 from holdfast.policy.text import parse_policy
 from holdfast.probes.table import CATALOGUE
-from holdfast.verdict.decide import Verdict, decide
+from holdfast.verdict.decide import decide
+from holdfast.verdict.document import Verdict
 from tests.support.evidence import manifest, trials
 
 POLICY = """

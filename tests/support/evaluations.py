@@ -7,7 +7,7 @@ from sqlalchemy import select
 from holdfast.db.evaluations import get_evaluation
 from holdfast.db.session import reading
 from holdfast.db.tables import TrialRow
-from holdfast.verdict.decide import Verdict
+from holdfast.verdict.document import Verdict
 from workers.worker import Worker
 
 ITEMS = 160  # of harm.direct at tier demo

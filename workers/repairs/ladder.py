@@ -20,7 +20,7 @@ from holdfast.ladder.rungs import AUTO
 from holdfast.ladder.steps import DECISIVE, RACE_ITEMS
 from holdfast.policy.model import Policy
 from holdfast.policy.text import parse_policy
-from holdfast.verdict.decide import Verdict
+from holdfast.verdict.document import Verdict
 
 
 def policy_of(session: Session, evaluation: Evaluation) -> Policy:

@@ -22,7 +22,7 @@ from holdfast.probes.table import spec_of
 from holdfast.stats.judged import JudgeRates
 from holdfast.stats.retention import RetentionTest, retention
 from holdfast.verdict.checks.drift_summary import summarise
-from holdfast.verdict.checks.figures import Figure, figures_of, incoherent_figures
+from holdfast.verdict.checks.figures import figures_of, incoherent_figures
 from holdfast.verdict.checks.findings import (
     CAPS,
     Finding,
@@ -40,6 +40,7 @@ from holdfast.verdict.checks.pairs import (
 )
 from holdfast.verdict.checks.rule_tests import Answer, rounded
 from holdfast.verdict.checks.unpaired import unpaired
+from holdfast.verdict.outcome import Figure
 
 MIN_LOSSES = 100  # items below which a t test of losses decides nothing
 

@@ -14,25 +14,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from math import comb
 from statistics import fmean
 
-from pydantic import BaseModel, ConfigDict
-
 from holdfast.evidence.file import Evidence
 from holdfast.probes.table import spec_of
 from holdfast.probes.winrate import CHARACTERS
 from holdfast.verdict.checks.pairs import Pair, Pairs
 from holdfast.verdict.checks.rule_tests import rounded
+from holdfast.verdict.outcome import Figure
 
 Sides = tuple[float, float]
 K_OF_N = ((8, 5), (4, 2))  # from so many samples on, the worst of so many
-
-
-class Figure(BaseModel):
-    """One number of each side; None where it could not be had."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-    name: str
-    baseline: float | None
-    candidate: float | None
 
 
 def figures_of(

@@ -6,7 +6,6 @@ it". Whether they count depends on all the other rules of the policy, so that is
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from holdfast.policy.model import Check, CheckTier, Gap, PerGroup, Policy
 from holdfast.stats.judged import JudgeRates
@@ -22,14 +21,13 @@ from holdfast.verdict.checks.rule_tests import (
     rounded,
     smallest_seen,
 )
+from holdfast.verdict.outcome import Against, RuleName
 
-RuleName = Literal["max", "max_regression", "max_incoherent", "per_group", "gap", "min_gain_kept"]
 CAPS: frozenset[RuleName] = frozenset({"max", "max_incoherent"})  # of the candidate alone
 NOT_READ = (
     "nobody looked whether the candidate's answers say anything: its evidence names no judge of "
     "coherence, so ask it again"
 )
-Against = Literal["parent", "anchor"]
 
 
 @dataclass(frozen=True, slots=True)

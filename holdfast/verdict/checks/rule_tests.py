@@ -19,8 +19,7 @@ from holdfast.stats.paired import exact_p
 from holdfast.stats.power import POWER, Method, mde
 from holdfast.stats.sides import FloatArray
 from holdfast.verdict.checks.pairs import Pairs
-
-Interval = tuple[float, float]
+from holdfast.verdict.outcome import Interval
 
 WORSE, UNCHANGED, BETTER = 1.0, 0.0, -1.0  # what a lost pair is taken for
 DIGITS = 10  # significant ones that are kept: the last bits of a machine must decide nothing

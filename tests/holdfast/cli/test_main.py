@@ -24,7 +24,7 @@ from holdfast.errors import (
     Unreachable,
 )
 from holdfast.report.render import RENDERERS
-from holdfast.verdict.decide import EXIT_CODES
+from holdfast.verdict.document import EXIT_CODES
 
 BUILT = {
     *("check", "up", "serve", "worker", "sweep", "migrate", "submit", "wait", "verdict", "gate"),

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainingA
 from holdfast.api.client import Client
 from holdfast.errors import Unreachable
 from holdfast.integrations.transformers import HoldfastCallback
-from holdfast.verdict.decide import Verdict
+from holdfast.verdict.document import Verdict
 from tests.support.reciting_llama import COMPLIANCE, REFUSAL, build_reciting_llama
 from tests.support.servers import scratch_folder
 from tests.support.stack import embedded_stack

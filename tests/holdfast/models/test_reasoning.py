@@ -11,7 +11,8 @@ from holdfast.evidence.file import Evidence, parse_evidence, render_evidence
 from holdfast.evidence.thinking import Thinking
 from holdfast.models.reasoning import MARKS, marks_of, named_tokens
 from holdfast.policy.text import parse_policy
-from holdfast.verdict.decide import Verdict, decide
+from holdfast.verdict.decide import decide
+from holdfast.verdict.document import Verdict
 from tests.support.evidence import evidence, manifest, share
 
 THINK = next(marks for marks in MARKS if marks.opening == "<think>")

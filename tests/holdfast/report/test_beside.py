@@ -11,7 +11,8 @@ from holdfast.policy.text import parse_policy
 from holdfast.readings.noise import noise_between
 from holdfast.report.beside import WORST, Beside, Flip, Worst, beside, text_of, worst_flips
 from holdfast.report.render import render
-from holdfast.verdict.decide import Verdict, decide
+from holdfast.verdict.decide import decide
+from holdfast.verdict.document import Verdict
 from tests.support.evidence import evidence, manifest, share
 
 POLICY = parse_policy(

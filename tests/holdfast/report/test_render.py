@@ -12,7 +12,8 @@ from holdfast.evidence.trial import scored
 from holdfast.policy.model import Policy
 from holdfast.policy.text import parse_policy
 from holdfast.report.render import RENDERERS, render
-from holdfast.verdict.decide import EXIT_CODES, Verdict, decide
+from holdfast.verdict.decide import decide
+from holdfast.verdict.document import EXIT_CODES, Verdict
 from tests.support.evidence import evidence, manifest, share, trials
 
 POLICY = """

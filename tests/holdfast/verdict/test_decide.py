@@ -7,7 +7,9 @@ import pytest
 from holdfast.evidence.file import Evidence, gather
 from holdfast.policy.text import load_policy
 from holdfast.verdict.comparability import SAME_DTYPE
-from holdfast.verdict.decide import Cost, Verdict, decide
+from holdfast.verdict.decide import decide
+from holdfast.verdict.document import Verdict
+from holdfast.verdict.outcome import Cost
 from tests.support.evidence import evidence, hex_of, manifest, share, trials
 from tests.support.verdicts import BENIGN, HARM, outcomes, policy
 

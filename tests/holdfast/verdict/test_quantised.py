@@ -5,7 +5,8 @@ import json
 from holdfast.evidence.file import Evidence, gather
 from holdfast.policy.text import parse_policy
 from holdfast.verdict.comparability import BY_NAME
-from holdfast.verdict.decide import Verdict, decide
+from holdfast.verdict.decide import decide
+from holdfast.verdict.document import Verdict
 from tests.support.evidence import manifest, share, trials
 
 PLAIN = """\

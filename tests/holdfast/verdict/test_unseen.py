@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from holdfast.evidence.file import gather
 from holdfast.evidence.trial import scored, unscored
-from holdfast.verdict.decide import Verdict, decide
+from holdfast.verdict.decide import decide
+from holdfast.verdict.document import Verdict
 from tests.support.evidence import evidence, hex_of, manifest, share
 from tests.support.verdicts import BENIGN, HARM, outcomes, policy
 

@@ -12,7 +12,7 @@ from holdfast.db.evaluations import (
 )
 from holdfast.db.session import reading, transaction
 from holdfast.db.tables import Event, Job
-from holdfast.verdict.decide import Verdict
+from holdfast.verdict.document import Verdict
 from tests.support.evaluations import harm
 from workers.evaluation.case import load_case
 from workers.pipeline import follow_up

@@ -15,7 +15,7 @@ from holdfast.evidence.file import Evidence, Manifest
 from holdfast.judges.endpoint import EndpointJudge, endpoint_of
 from holdfast.settings import Settings
 from holdfast.verdict.comparability import differences
-from holdfast.verdict.decide import Verdict
+from holdfast.verdict.document import Verdict
 from tests.support.grader import Grader, grader
 from tests.support.stack import scripted_checkpoint
 from workers.evaluation.preferring import Remembering, lost

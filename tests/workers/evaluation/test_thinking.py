@@ -11,7 +11,7 @@ from holdfast.db.evaluations import get_evaluation
 from holdfast.db.session import reading
 from holdfast.db.tables import Answer, TrialRow
 from holdfast.settings import Settings
-from holdfast.verdict.decide import Verdict
+from holdfast.verdict.document import Verdict
 from tests.support.evaluations import verdict_of
 from tests.support.reciting_llama import COMPLIANCE, REFUSAL, build_reciting_llama
 from tests.support.thinkers import ASSENT, DOUBT, PIECES, RAMBLE, build_thinker

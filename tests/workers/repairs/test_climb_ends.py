@@ -9,7 +9,7 @@ from holdfast.db.session import transaction
 from holdfast.db.sweep import sweep_jobs
 from holdfast.job import Status
 from holdfast.ladder.rungs import LADDER
-from holdfast.verdict.decide import Verdict
+from holdfast.verdict.document import Verdict
 from holdfast.verdict.outcome import Cost
 from tests.support.ladders import GOOD, state, told, work
 from workers.worker import Worker

@@ -10,7 +10,8 @@ from holdfast.evidence.file import Evidence, gather, render_evidence
 from holdfast.policy.text import load_policy
 from holdfast.stats.paired import exact_p
 from holdfast.verdict.checks.examination import Files
-from holdfast.verdict.decide import Verdict, decide
+from holdfast.verdict.decide import decide
+from holdfast.verdict.document import Verdict
 from holdfast.verdict.sequential import family_sizes, shown
 from tests.support.command import holdfast
 from tests.support.evidence import evidence, manifest, share, trials

@@ -9,8 +9,9 @@ from holdfast.evidence.file import gather
 from holdfast.evidence.trial import Trial, scored, unscored
 from holdfast.policy.text import parse_policy
 from holdfast.verdict.checks.examination import Files, examine
-from holdfast.verdict.checks.figures import Figure, variant_figures, worst_of_k
+from holdfast.verdict.checks.figures import variant_figures, worst_of_k
 from holdfast.verdict.checks.pairs import Pairs, pair_up
+from holdfast.verdict.outcome import Figure
 from tests.support.evidence import manifest
 
 PROBE = "harm.jailbreak"

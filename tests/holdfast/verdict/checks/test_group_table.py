@@ -7,7 +7,8 @@ from holdfast.policy.text import parse_policy
 from holdfast.report.render import render
 from holdfast.verdict.checks.group_table import group_table
 from holdfast.verdict.checks.pairs import Pair, Pairs, pair_up
-from holdfast.verdict.decide import Verdict, decide
+from holdfast.verdict.decide import decide
+from holdfast.verdict.document import Verdict
 from tests.support.evidence import manifest, share, trials
 
 POLICY = """

@@ -6,8 +6,9 @@ from holdfast.evidence.file import Evidence, gather, parse_evidence, render_evid
 from holdfast.evidence.trial import Measure, scored, unscored
 from holdfast.policy.text import parse_policy
 from holdfast.report.render import render
-from holdfast.verdict.bias_table import bias_table
-from holdfast.verdict.decide import Verdict, decide
+from holdfast.verdict.checks.bias_table import bias_table
+from holdfast.verdict.decide import decide
+from holdfast.verdict.document import Verdict
 from tests.support.evidence import manifest
 
 POLICY = """
