@@ -6,8 +6,8 @@ from holdfast.db.tables import Evaluation
 from holdfast.db.trials import read_back
 from holdfast.errors import NotFound
 from holdfast.evidence.file import Evidence, Manifest, render_evidence
-from holdfast.report.beside import beside
 from holdfast.report.render import NAMES_FLIPS, render
+from holdfast.report.worst_flips import beside
 from holdfast.verdict.document import Verdict
 
 JSON_LINES = "application/jsonl"

@@ -7,6 +7,7 @@ any link, so that a link which is changed in between leads nowhere.
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,6 +16,8 @@ from pathlib import Path
 from holdfast.errors import CheckpointRefused
 
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+
+SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)  # of a URI, which is no path here
 
 
 @contextmanager

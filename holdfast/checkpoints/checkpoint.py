@@ -9,7 +9,6 @@ has no verdict. A changed chat template can fake safety on its own, so it has a 
 import hashlib
 import json
 import os
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from holdfast.checkpoints.admission import AdmittedFolder, admit_folder
+from holdfast.checkpoints.allowed_roots import SCHEME
 from holdfast.checkpoints.config import check_config, dropped_keys
 from holdfast.checkpoints.json_files import strict_json
 from holdfast.checkpoints.listing import list_folder
@@ -28,7 +28,6 @@ from holdfast.checkpoints.weight_files import check_weights
 from holdfast.errors import CheckpointRefused, NotBuilt
 
 ADAPTER = "+adapter/"  # before the paths of an adapter's files; no file's own name has a plus
-SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 # what saving a model again changes without changing the model
 INCIDENTAL_CONFIG = frozenset({"transformers_version", "_name_or_path", "_commit_hash"})

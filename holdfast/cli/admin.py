@@ -1,20 +1,15 @@
 """Commands of the operator: keys, and where a baseline alias points."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
-
-from rich.console import Console
-from rich.table import Table
 
 from holdfast.api import wire
 from holdfast.api.client import Client
 from holdfast.cli.bodies import body
 from holdfast.cli.command import Usage, emit, note
-from holdfast.cli.stack import require_head
-from holdfast.db.keys import create_key, read_pepper
-from holdfast.db.session import open_database, transaction
 from holdfast.errors import NotFound
 from holdfast.ids import is_id
 from holdfast.scopes import SCOPES
@@ -106,15 +101,22 @@ def show_rows(
     rows: Sequence[tuple[str, ...]],
 ) -> None:
     """A table for people on stderr, or a line each on stdout; the document with --json."""
-    table = Table(*headings)
-    for row in rows:
-        table.add_row(*row)
-    if Console(stderr=True).is_terminal:
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(*headings)
+        for row in rows:
+            table.add_row(*row)
         Console(stderr=True).print(table)
     emit(options, document, "\n".join("\t".join(row) for row in rows))
 
 
 def _key_in_database(options: argparse.Namespace) -> dict[str, Any]:
+    from holdfast.cli.stack import require_head
+    from holdfast.db.keys import create_key, read_pepper
+    from holdfast.db.session import open_database, transaction
+
     settings = read_settings()
     require_head(settings)
     expires = None if options.days is None else datetime.now(UTC) + timedelta(days=options.days)

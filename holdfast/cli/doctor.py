@@ -153,7 +153,8 @@ def _broker(settings: Settings) -> Finding:
 def measure_noise(settings: Settings, checkpoint: str, tier: str) -> "Noise":
     """Ask the checkpoint twice in a process of its own, and keep what came of it."""
     from holdfast.evidence.file import read_evidence
-    from holdfast.readings.noise import noise_between, save_noise
+    from holdfast.readings.noise import save_noise
+    from holdfast.readings.two_passes import noise_between
 
     with TemporaryDirectory(prefix="holdfast-") as scratch:
         folder = Path(checkpoint).absolute()

@@ -28,7 +28,6 @@ from holdfast.errors import HarnessError, InvalidSuite
 from holdfast.ids import is_id
 from holdfast.ladder.rungs import AUTO
 from holdfast.policy.model import Policy
-from holdfast.policy.text import load_policy, parse_policy
 from holdfast.settings import suites_folder
 from holdfast.stack.connect import connect, location
 from holdfast.verdict.document import Verdict
@@ -116,6 +115,8 @@ def request(options: argparse.Namespace, policy: str) -> wire.NewEvaluation:
 
 def read_policy(client: Client, name: str) -> tuple[str, Policy]:
     """What the server is sent for a policy (id, or whole text), and the policy as understood."""
+    from holdfast.policy.text import load_policy, parse_policy  # which know every probe
+
     if is_id(name, "pol"):
         return name, parse_policy(client.policy(name).text, source=name)
     policy = load_policy(name)  # what is wrong with it is said here, before anything is queued

@@ -4,18 +4,20 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from holdfast.api.client import Client
 from holdfast.cli.command import GAVE_UP_WAITING, Usage, emit
-from holdfast.cli.ladder_report import FORMATS, ladder_report
 from holdfast.cli.show import look_beside, write_report
 from holdfast.cli.waiting import verdict_of
 from holdfast.errors import NotFound
-from holdfast.evidence.file import Evidence, parse_evidence
 from holdfast.job import FINISHED
 from holdfast.report.beside import Beside, Flip, text_of
 from holdfast.report.render import NAMES_FLIPS, render
 from holdfast.stack.connect import connect
+
+if TYPE_CHECKING:
+    from holdfast.evidence.file import Evidence
 
 COMPARED = ("baseline", "candidate")
 SIDES = (*COMPARED, "repaired", "anchor")  # the last two where there are any
@@ -40,6 +42,8 @@ def report(options: argparse.Namespace) -> int:
 
 def report_ladder(client: Client, options: argparse.Namespace, form: str) -> int:
     """The report of all of a repair's tries: 0 where one was found, 1 where none, 5 until then."""
+    from holdfast.cli.ladder_report import FORMATS, ladder_report
+
     if form not in FORMATS:
         raise Usage(f"a repair is reported as {', '.join(FORMATS)}, found {form}")
     ladder = client.remediation(options.id)
@@ -84,8 +88,10 @@ def evidence_files(
     return found
 
 
-def evidence_of(client: Client, evaluation_id: str) -> tuple[Evidence, Evidence]:
+def evidence_of(client: Client, evaluation_id: str) -> "tuple[Evidence, Evidence]":
     """What baseline and candidate answered, without a word of it."""
+    from holdfast.evidence.file import parse_evidence
+
     files = evidence_files(client, evaluation_id, COMPARED)
     before, after = (parse_evidence(files[side], source=f"{side}.jsonl") for side in COMPARED)
     return before, after

@@ -12,7 +12,6 @@ from holdfast import errors
 from holdfast.api import wire
 from holdfast.api.client import Client
 from holdfast.cli.command import note
-from holdfast.cli.show import ProgressView
 from holdfast.errors import CallerError, HarnessError, HoldfastError, Unreachable
 from holdfast.job import Status
 from holdfast.verdict.document import Verdict
@@ -42,6 +41,8 @@ class Deadline:
 
 def wait_for_end(client: Client, job_id: str, deadline: Deadline) -> None:
     """Return when the job has ended; GaveUpWaiting, or Unreachable after a long silence."""
+    from holdfast.cli.progress import ProgressView  # a verdict that is there needs no bars
+
     heard, seen = time.monotonic(), 0
     with ProgressView() as view:
         while True:

@@ -6,20 +6,27 @@ sentence without any of those fragments cannot match, and a plain `in` is far ch
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 
 @dataclass(frozen=True, slots=True)
 class Construction:
     """Alternatives in two patterns: those for the start are not tried at every other place."""
 
-    opens: re.Pattern[str] | None
-    anywhere: re.Pattern[str] | None
+    opens: str
+    anywhere: str
 
     def search(self, text: str) -> bool:
         """Whether one of the alternatives matches."""
-        if self.opens is not None and self.opens.match(text) is not None:
+        if self.opens and compiled(self.opens).match(text) is not None:
             return True
-        return self.anywhere is not None and self.anywhere.search(text) is not None
+        return bool(self.anywhere) and compiled(self.anywhere).search(text) is not None
+
+
+@cache
+def compiled(pattern: str) -> re.Pattern[str]:
+    """The pattern, compiled when it is first asked: importing a judge should cost nothing."""
+    return re.compile(pattern)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +51,8 @@ def any_of(*alternatives: str) -> Construction:
     opens = [part for part in parts if part.startswith("^")]
     anywhere = [part for part in parts if not part.startswith("^")]
     return Construction(
-        re.compile("|".join(opens)) if opens else None,
-        re.compile("|".join(anywhere)) if anywhere else None,
+        "|".join(opens),
+        "|".join(anywhere),
     )
 
 

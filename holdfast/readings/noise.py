@@ -12,11 +12,6 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from holdfast.errors import HarnessError
-from holdfast.evidence.file import Evidence
-from holdfast.readings.comparison import compare
-from holdfast.stats.caps import rate_bounds
-
 ALPHA = 0.05
 
 log = logging.getLogger(__name__)
@@ -38,24 +33,6 @@ class Noise(BaseModel):
     checkpoint: str
     backend: dict[str, str]
     probes: dict[str, Floor]
-
-
-def noise_between(first: Evidence, second: Evidence) -> Noise:
-    """The floor by two passes of one checkpoint; HarnessError where they are no such two."""
-    found = compare(first, second)
-    digests = {file.manifest.checkpoint.digest for file in (first, second)}
-    if len(digests) != 1 or found.differences:
-        raise HarnessError(f"the two passes differ in more than order: {found.differences}")
-    floors = {
-        one.probe: Floor(
-            flips=(moved := one.worse + one.better + one.lost),  # a lost answer moved as well
-            n=one.n,
-            bound=rate_bounds(moved, one.n, ALPHA)[1],
-        )
-        for one in found.probes
-    }
-    backend = {name: str(value) for name, value in first.manifest.backend.model_dump().items()}
-    return Noise(checkpoint=digests.pop(), backend=backend, probes=floors)
 
 
 def place_of(home: Path, digest: str) -> Path:

@@ -24,8 +24,7 @@ from holdfast.repairs.knobs import (
     Sma,
     Steering,
 )
-from holdfast.repairs.recipes import Recipe
-from holdfast.repairs.task_data import Kind
+from holdfast.repairs.recipes import Kind, Recipe
 
 Reduction = Literal["token_mean_global", "token_mean_batch", "seq_sum_mean"]
 

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+Kind = Literal["task", "refusal", "answer"]  # of rows that recipes train on
 MergingRecipe = Literal["ptst", "wise_ft", "hma", "safe_merge", "graft"]
 RehearsingRecipe = Literal[
     "rehearsal",

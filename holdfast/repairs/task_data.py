@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from gzip import BadGzipFile, GzipFile
 from math import isfinite
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from holdfast.errors import InvalidTaskData
 from holdfast.models.chat_rendering import Turn
+from holdfast.repairs.recipes import Kind
 from holdfast.repairs.task_forms import Form, form_of, turns_of
 
-Kind = Literal["task", "refusal", "answer"]
 T = TypeVar("T")
 
 _HALF_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can hold it, no tokenizer can read it

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from holdfast.api.client import Client, open_client
 from holdfast.api.wire import AliasOf
-from holdfast.checkpoints.checkpoint import SCHEME
+from holdfast.checkpoints.allowed_roots import SCHEME
 from holdfast.errors import CheckpointRefused, InvalidSettings
 from holdfast.ids import is_id
 from holdfast.settings import Settings, read_settings

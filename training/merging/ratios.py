@@ -20,8 +20,8 @@ from transformers import PreTrainedTokenizerBase
 
 from holdfast.errors import NotBuilt
 from holdfast.repairs.plan import Plan
+from holdfast.repairs.recipes import Kind
 from holdfast.repairs.simplex import ENOUGH, project
-from holdfast.repairs.task_data import Kind
 from training.merging.averaging import average
 from training.merging.layers import weights_by_name
 from training.merging.pairing import Pair

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from holdfast.errors import InvalidPlan, InvalidTaskData
 from holdfast.repairs.plan import Plan, Reduction, rows_drawn, without_refusals
-from holdfast.repairs.task_data import Kind, read_preferences
+from holdfast.repairs.recipes import Kind
+from holdfast.repairs.task_data import read_preferences
 from training.merging.pairing import refuse_another_architecture
 from training.objectives.alternation import Objective
 from training.passes.preference import (

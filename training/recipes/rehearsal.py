@@ -15,7 +15,7 @@ from torch import nn
 
 from holdfast.repairs.knobs import Steering
 from holdfast.repairs.plan import Plan, rows_drawn
-from holdfast.repairs.task_data import Kind
+from holdfast.repairs.recipes import Kind
 from training.progress import Report
 from training.rows.batches import Example, Order, draw_steps, order_of_sources
 from training.runs.loop import seed_everything, train

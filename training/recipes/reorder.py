@@ -8,7 +8,7 @@ safety than one that ends with safety (https://arxiv.org/abs/2412.16469). Knobs 
 from collections.abc import Mapping
 
 from holdfast.repairs.plan import Plan
-from holdfast.repairs.task_data import Kind
+from holdfast.repairs.recipes import Kind
 from training.progress import Report
 from training.recipes import rehearsal
 from training.rows.batches import order_of_sources

@@ -21,7 +21,8 @@ from transformers import PreTrainedTokenizerBase
 from holdfast.errors import CheckpointRefused, InvalidTaskData
 from holdfast.models.chat_rendering import Turn, render_turns
 from holdfast.models.tokenizer_file import embedded_tokens, refuse_unknown_tokens
-from holdfast.repairs.task_data import Kind, Row
+from holdfast.repairs.recipes import Kind
+from holdfast.repairs.task_data import Row
 
 T = TypeVar("T")
 

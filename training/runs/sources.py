@@ -7,7 +7,8 @@ from transformers import PreTrainedTokenizerBase
 
 from holdfast.errors import InvalidPlan, InvalidTaskData
 from holdfast.repairs.plan import Plan
-from holdfast.repairs.task_data import Kind, Row, held_out, read_rehearsal, read_task_data
+from holdfast.repairs.recipes import Kind
+from holdfast.repairs.task_data import Row, held_out, read_rehearsal, read_task_data
 from training.progress import Report
 from training.rows.batches import Example, tokenise
 from training.runs.watch import Watch

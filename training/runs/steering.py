@@ -16,7 +16,7 @@ from torch import nn
 
 from holdfast.repairs.knobs import Steering
 from holdfast.repairs.plan import Mix, Plan
-from holdfast.repairs.task_data import Kind
+from holdfast.repairs.recipes import Kind
 from training.progress import Report
 from training.rows.batches import Example, cycles
 from training.runs.controllers import share_after

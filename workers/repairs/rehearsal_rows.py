@@ -20,7 +20,7 @@ from holdfast.judges.refusal import judge_refusal
 from holdfast.probes.question import Question
 from holdfast.probes.rehearsal import questions
 from holdfast.repairs.plan import Plan, rows_drawn
-from holdfast.repairs.task_data import Kind
+from holdfast.repairs.recipes import Kind
 from holdfast.suites import Request, load_suite
 from workers.evaluation.answers import answered, batches
 from workers.evaluation.case import Case, Repair

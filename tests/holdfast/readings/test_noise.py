@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import HarnessError
-from holdfast.readings.noise import find_noise, in_words, noise_between, place_of, save_noise
+from holdfast.readings.noise import find_noise, in_words, place_of, save_noise
+from holdfast.readings.two_passes import noise_between
 from tests.support.evidence import evidence, hex_of, share
 
 

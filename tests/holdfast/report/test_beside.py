@@ -8,9 +8,10 @@ import pytest
 from holdfast.evidence.file import Evidence, gather
 from holdfast.evidence.trial import scored, unscored
 from holdfast.policy.text import parse_policy
-from holdfast.readings.noise import noise_between
-from holdfast.report.beside import WORST, Beside, Flip, Worst, beside, text_of, worst_flips
+from holdfast.readings.two_passes import noise_between
+from holdfast.report.beside import Beside, Flip, Worst, text_of
 from holdfast.report.render import render
+from holdfast.report.worst_flips import WORST, beside, worst_flips
 from holdfast.verdict.decide import decide
 from holdfast.verdict.document import Verdict
 from tests.support.evidence import evidence, manifest, share

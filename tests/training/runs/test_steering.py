@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from holdfast.errors import InvalidTaskData
 from holdfast.repairs.plan import Mix, Plan
-from holdfast.repairs.task_data import Kind
+from holdfast.repairs.recipes import Kind
 from training.progress import Report
 from training.recipes import RECIPES
 from training.rows.batches import Example

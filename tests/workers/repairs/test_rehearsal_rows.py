@@ -12,7 +12,8 @@ from holdfast.db.session import transaction
 from holdfast.errors import RepairImpossible
 from holdfast.probes.harmful import questions
 from holdfast.repairs.plan import Mix, Plan, rows_drawn
-from holdfast.repairs.task_data import Kind, read_rehearsal
+from holdfast.repairs.recipes import Kind
+from holdfast.repairs.task_data import read_rehearsal
 from holdfast.suites import Request, load_suite
 from tests.support.stack import scripted_checkpoint
 from workers.evaluation.case import Repair, load_repair

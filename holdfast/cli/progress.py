@@ -1,0 +1,80 @@
+"""How far a job is, on stderr while it runs.
+
+Bars where stderr is a terminal (NO_COLOR is rich's to honour), otherwise one plain line whenever a
+probe is done, so that a CI log stays short.
+"""
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import TimeRemainingColumn as Remaining
+
+from holdfast.api.wire import Event
+from holdfast.cli.command import note
+
+QUIET_KINDS = ("queued", "progress", "step")
+
+
+class ProgressView:
+    """A job's events as bars or lines on stderr; use it in a `with`."""
+
+    def __init__(self) -> None:
+        """Nothing is drawn before the first event."""
+        console = Console(stderr=True)
+        self._live = console.is_terminal
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            Remaining(),
+            console=console,
+            disable=not self._live,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        """Take over the last lines of the terminal, if there is one."""
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        """Give the terminal back."""
+        self._bars.stop()
+
+    def show(self, event: Event) -> None:
+        """Draw one event."""
+        found = event.document
+        if event.kind == "progress":
+            self._advance(f"{found['side']} {found['probe']}", found["done"], found["total"])
+        elif event.kind == "step":
+            self._advance("training", found["step"], found["steps"])
+        if event.kind not in QUIET_KINDS:
+            self._say(" ".join((event.job, event.kind, *_details(event))))
+
+    def _advance(self, name: str, done: int, total: int) -> None:
+        if name not in self._tasks:
+            self._tasks[name] = self._bars.add_task(name, total=total)
+        self._bars.update(self._tasks[name], completed=done, total=total)
+        if done == total and not self._live:
+            note(f"{name} {done}/{total}")
+
+    def _say(self, line: str) -> None:
+        if self._live:
+            self._bars.console.print(line, highlight=False, markup=False)
+        else:
+            note(line)
+
+
+def _details(event: Event) -> list[str]:
+    return [f"{key}={value}" for key, value in event.document.items() if not _is_long(value)]
+
+
+def _is_long(value: object) -> bool:
+    return isinstance(value, dict | list) or len(str(value)) > 200
