@@ -1,7 +1,7 @@
-"""The README's tree: every module with the first sentence of its own docstring.
+"""The tree of docs/map.md: every module with the first sentence of its own docstring.
 
     python3 tools/tree.py           print it
-    python3 tools/tree.py --write   put it into README.md
+    python3 tools/tree.py --write   put it into docs/map.md
 
 Kept by a test, so that the tree can neither rot nor say something else than the file does.
 """
@@ -40,16 +40,16 @@ def purpose(module: Path) -> str:
     return first.split(". ")[0].rstrip(".")
 
 
-def written(readme: str) -> str:
-    """The README with today's tree between its two marks."""
-    before, _, rest = readme.partition(BEGIN)
+def written(page: str) -> str:
+    """The page with today's tree between its two marks."""
+    before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}```\n{tree()}```\n{END}{after}"
 
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["--write"]:
-        file = ROOT / "README.md"
+        file = ROOT / "docs" / "map.md"
         file.write_text(written(file.read_text(encoding="utf-8")), encoding="utf-8")
     else:
         sys.stdout.write(tree())
