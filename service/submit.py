@@ -47,7 +47,7 @@ from holdfast.policy.model import Policy
 from holdfast.policy.text import SHIPPED, parse_policy, refuse_without_anchor
 from holdfast.probes.items import require_suites
 from holdfast.repairs.plan import Plan
-from holdfast.repairs.recipes import PolicyRecipe
+from holdfast.repairs.recipes import PolicyRecipe, recipe_spec
 from holdfast.repairs.task_data import digest_of, read_task_data
 from holdfast.settings import Settings
 
@@ -144,7 +144,7 @@ def submit_remediation(
             f"{body.evaluation} has the verdict {failing.verdict or 'none yet'}; only an "
             "evaluation that failed has something to repair"
         )
-    if body.recipe == "safe_merge":
+    if body.recipe != AUTO and recipe_spec(body.recipe).unaligned:
         require_unaligned(session, failing.baseline_id)
     policy = parse_policy(get_policy(session, project, failing.policy_id).text, source="policy")
     options = ladder_options(body, policy, options)

@@ -41,11 +41,12 @@ def in_words(options: Mapping[str, Any]) -> str:
     return ", ".join(told)
 
 
+UNIFORM, GROUPED = "wise_ft", "hma"  # averages, with one ratio or one for each group of blocks
 WEIGHTS = (0.6, 0.8, 0.4, 0.2)  # from the middle: what is lost there tells which side is left
 LADDER = (
     Rung("ptst"),
-    *(Rung("wise_ft", {"candidate_weight": weight}) for weight in WEIGHTS),
-    *(Rung("hma", {"candidate_weight": weight}, needs="task data") for weight in WEIGHTS),
+    *(Rung(UNIFORM, {"candidate_weight": weight}) for weight in WEIGHTS),
+    *(Rung(GROUPED, {"candidate_weight": weight}, needs="task data") for weight in WEIGHTS),
     Rung("safe_merge", needs="the model from before alignment"),
     Rung("rehearsal"),
     Rung("kl_anchor", needs="task data"),

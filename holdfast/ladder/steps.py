@@ -14,7 +14,19 @@ from statistics import fmean
 from typing import get_args
 
 from holdfast.ladder.ratio_search import next_ratios
-from holdfast.ladder.rungs import LADDER, Confirm, End, Ground, Make, Rung, Step, Try, Wait
+from holdfast.ladder.rungs import (
+    GROUPED,
+    LADDER,
+    UNIFORM,
+    Confirm,
+    End,
+    Ground,
+    Make,
+    Rung,
+    Step,
+    Try,
+    Wait,
+)
 from holdfast.policy.model import RETENTION
 from holdfast.repairs.recipes import Recipe
 
@@ -29,7 +41,7 @@ def skip(rung: Rung, ground: Ground, tries: Sequence[Try]) -> str | None:
         return lacking
     if ground.complete_front and any(_found(done) for done in tries):
         return None  # the picture is to be whole
-    bracketed = "hma" if ground.only == {"hma"} else "wise_ft"
+    bracketed = GROUPED if ground.only == {GROUPED} else UNIFORM
     averages = {
         done.rung.options["candidate_weight"]: done
         for done in tries
@@ -37,7 +49,7 @@ def skip(rung: Rung, ground: Ground, tries: Sequence[Try]) -> str | None:
     }
     if rung.recipe == bracketed:
         return _beyond(rung.options["candidate_weight"], averages, ground)
-    if rung.recipe == "hma":
+    if rung.recipe == GROUPED:
         return _apart(rung.options["candidate_weight"], averages)
     return None
 
@@ -114,14 +126,14 @@ def untried(tries: Sequence[Try], ground: Ground) -> list[Rung]:
 
 def searched(tries: Sequence[Try], ground: Ground) -> list[Rung]:
     """The ratios that the search asks the gate next, where it was asked for: `hma` in `only`."""
-    if "hma" not in ground.only:
+    if GROUPED not in ground.only:
         return []
     doubts = {one.ratios: _doubt(one) for one in tries if one.ratios is not None}
     ratios = next_ratios(doubts)
     if ratios is None:
         return []
     knobs = {"groups": len(ratios), "ratios": list(ratios)}
-    return [Rung("hma", {"candidate_weight": round(fmean(ratios), 6), "hma": knobs})]
+    return [Rung(GROUPED, {"candidate_weight": round(fmean(ratios), 6), "hma": knobs})]
 
 
 def _doubt(done: Try) -> float:

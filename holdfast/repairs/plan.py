@@ -24,7 +24,7 @@ from holdfast.repairs.knobs import (
     Sma,
     Steering,
 )
-from holdfast.repairs.recipes import Kind, Recipe
+from holdfast.repairs.recipes import RECIPES, Kind, Recipe, RecipeSpec
 
 Reduction = Literal["token_mean_global", "token_mean_batch", "seq_sum_mean"]
 
@@ -163,9 +163,9 @@ class Plan(BaseModel):
 
     @model_validator(mode="after")
     def _an_adapter_that_is_shipped(self) -> "Plan":
-        if self.lora is not None and self.lora.keep and self.recipe == "kl_anchor":
+        if self.lora is not None and self.lora.keep and self.spec.bounded:
             raise ValueError(
-                "lora.keep: kl_anchor moves the merged weights back until they are within its "
+                f"lora.keep: {self.recipe} moves the merged weights back until they are within its "
                 "bound, so what it ships is not its adapter; leave out keep"
             )
         return self
@@ -174,7 +174,7 @@ class Plan(BaseModel):
     def _room_to_steer(self) -> "Plan":
         if self.steer is None:
             return self
-        if self.recipe != "rehearsal":
+        if not self.spec.steers:
             raise ValueError(f"recipe {self.recipe} has no mix to steer; leave out steer")
         share = self.mix.refusals + self.mix.answers
         if not 0 < share <= self.steer.most:
@@ -183,6 +183,21 @@ class Plan(BaseModel):
                 "there must be some, and no more than that"
             )
         return self
+
+    @property
+    def spec(self) -> RecipeSpec:
+        """What is known of its recipe."""
+        return RECIPES[self.recipe]
+
+    @property
+    def bound_rows(self) -> int:
+        """How many rows a bound is checked on, which train nothing."""
+        return self.anchor.rows if self.spec.bounded else 0
+
+    @property
+    def sliced_rows(self) -> int:
+        """How many rows, and how many pairs, are measured and train nothing."""
+        return (self.preference.slice or 0) if self.spec.sliced else 0
 
     @property
     def kept_adapter(self) -> Path | None:

@@ -25,14 +25,6 @@ from holdfast.repairs.plan import Plan
 from training.devices.processes import rank, world
 from training.rows.batches import Example
 
-SHARED = frozenset(
-    {
-        *("finetune", "rehearsal", "reorder", "early_stop", "sma", "constrained_sft", "kd"),
-        *("kl_anchor", "l2_anchor", "l1_anchor", "ewc"),
-        *("sequential", "mix", "alright", "maxright"),
-    }
-)  # recipes that are the loop and a gradient a step; the others go through whole weights
-
 
 @contextmanager
 def together(plan: Plan) -> Iterator[None]:
@@ -53,10 +45,10 @@ def together(plan: Plan) -> Iterator[None]:
 def refuse(plan: Plan) -> None:
     """Raise NotBuilt, by name, for what of a plan one process has to do alone."""
     said = {
-        f"recipe {plan.recipe}": plan.recipe not in SHARED,
+        f"recipe {plan.recipe}": not plan.spec.shards,
         f"reduction {plan.reduction}": plan.reduction != "token_mean_global",
         "sma.checkpoints": bool(plan.sma.checkpoints),
-        "kl_anchor with a lora": plan.recipe == "kl_anchor" and plan.lora is not None,
+        f"{plan.recipe} with a lora": plan.spec.bounded and plan.lora is not None,
     }
     if found := [name for name, given in said.items() if given]:
         raise NotBuilt(

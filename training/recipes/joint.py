@@ -123,7 +123,7 @@ def two_sides(plan: Plan, report: Report) -> Sides:
             f"preference.gamma asks for margins, and {plan.preference_data} has pairs without one"
         )
     sources = tokenise_sources(rows, tokenizer, plan.max_length, report)
-    contests, kept_contests = held_back(contests, sliced(plan), "pairs")
+    contests, kept_contests = held_back(contests, plan.sliced_rows, "pairs")
     sources, kept_rows = sources_held_back(sources, plan)
     watch = watch_of(plan, tokenizer, report)
     policy = load_policy(plan.start_checkpoint)
@@ -141,13 +141,8 @@ def two_sides(plan: Plan, report: Report) -> Sides:
         how=how,
         reduction=plan.reduction,
         watch=watch,
-        slice=Slice(kept_rows, kept_contests, kept_reference) if sliced(plan) else None,
+        slice=Slice(kept_rows, kept_contests, kept_reference) if plan.sliced_rows else None,
     )
-
-
-def sliced(plan: Plan) -> int:
-    """How many rows, and how many pairs, are measured and never trained on; only maxright asks."""
-    return plan.preference.slice or 0 if plan.recipe == "maxright" else 0
 
 
 def held_back(found: Sequence[T], count: int, what: str) -> tuple[list[T], list[T]]:
@@ -164,7 +159,7 @@ def sources_held_back(
     sources: Mapping[Kind, Sequence[Example]], plan: Plan
 ) -> tuple[dict[Kind, Sequence[Example]], list[Example]]:
     """What is left of each source, and the slice's rows: of each as many as the mix has it."""
-    counts = rows_drawn(without_refusals(plan.mix), sliced(plan))
+    counts = rows_drawn(without_refusals(plan.mix), plan.sliced_rows)
     left: dict[Kind, Sequence[Example]] = {}
     kept: list[Example] = []
     for kind, examples in sources.items():

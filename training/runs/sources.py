@@ -58,13 +58,13 @@ def anchored_rows(plan: Plan) -> list[Row]:
 
     The last ones of both kinds that are not watched, half of each.
     """
-    if plan.recipe != "kl_anchor":
+    if not plan.bound_rows:
         return []
     path = _named(plan.rehearsal_data, "rehearsal_data", plan)
     watched = {row.line for row in watched_rows(plan)}
     pool = [row for row in read_rehearsal(path) if row.line not in watched]
-    half = plan.anchor.rows // 2
-    wanted: dict[Kind, int] = {"refusal": half, "answer": plan.anchor.rows - half}
+    half = plan.bound_rows // 2
+    wanted: dict[Kind, int] = {"refusal": half, "answer": plan.bound_rows - half}
     found = {kind: [row for row in pool if row.kind == kind] for kind in wanted}
     for kind, rows in found.items():
         if len(rows) < wanted[kind]:

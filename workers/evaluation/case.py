@@ -34,6 +34,7 @@ from holdfast.probes.items import suite_for
 from holdfast.probes.question import Question
 from holdfast.probes.spec import COHERENCE, MAX_TOKENS, TRACE_TOKENS
 from holdfast.probes.table import probe_of, spec_of
+from holdfast.repairs.recipes import RecipeSpec, recipe_spec
 from holdfast.repairs.task_data import Row, digest_of, read_task_data, rows_digest
 from holdfast.settings import Settings
 from holdfast.suites import select
@@ -118,6 +119,11 @@ class Repair:
     workspace: Path
     output: Path
 
+    @property
+    def spec(self) -> RecipeSpec:
+        """What is known of its recipe."""
+        return recipe_spec(self.recipe)
+
 
 def side_of(name: str, checkpoint: StagedCheckpoint, probes: tuple[str, ...]) -> Side:
     """A side, and how its weights are quantised."""
@@ -178,8 +184,8 @@ def load_repair(worker: Worker, remediation_id: str) -> Repair:
     with reading(worker.database) as session:
         row = get_remediation(session, remediation_id)
         evaluation = get_evaluation(session, row.evaluation_id)
-        merging = row.recipe == "safe_merge"
-        before = require_unaligned(session, evaluation.baseline_id) if merging else None
+        compares = recipe_spec(row.recipe).unaligned
+        before = require_unaligned(session, evaluation.baseline_id) if compares else None
     case = load_case(worker, row.evaluation_id)
     sides = {side.name: side for side in case.sides}
     home = worker.settings.home

@@ -5,14 +5,13 @@ options that somebody asked for are among those from the start, so a family's ow
 replace them.
 """
 
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import ValidationError
 
 from holdfast.db import jobs
 from holdfast.errors import InvalidPlan
-from holdfast.repairs.plan import Mix, Plan, Watching, without_refusals
-from holdfast.repairs.recipes import JointRecipe, RehearsingRecipe
+from holdfast.repairs.plan import Mix, Plan, without_refusals
 from workers.evaluation.case import Repair
 from workers.repairs.leaks import refuse_leaks
 from workers.repairs.leftovers import STATE
@@ -22,8 +21,7 @@ from workers.worker import Worker
 
 Fields = dict[str, Any]
 
-JOINT: frozenset[str] = frozenset(get_args(JointRecipe))
-REHEARSING: frozenset[str] = frozenset(get_args(RehearsingRecipe))
+ANSWERS_ALONE = Mix(task=0, refusals=0, answers=1)
 
 
 def make_plan(worker: Worker, lease: jobs.Lease, job: Repair) -> Plan:
@@ -33,17 +31,19 @@ def make_plan(worker: Worker, lease: jobs.Lease, job: Repair) -> Plan:
         "baseline": job.baseline.checkpoint.ref.path,
         "candidate": job.candidate.checkpoint.ref.path,
         "output": job.output,
+        **job.spec.defaults,
         **job.options,
     }
-    if job.recipe in REHEARSING | JOINT:
-        refuse_leaks(job, worker.settings.installed_suites)
-        family = rehearsal_fields if job.recipe in REHEARSING else joint_fields
-        fields = {**family(worker, lease, job, fields), "resume": job.workspace / STATE}
-    elif job.recipe == "hma" and job.task_data is not None:
-        fields = hma_fields(worker, lease, job, fields)
-    elif job.unaligned is not None:
-        known = {**job.options.get("safe_merge", {}), "unaligned": job.unaligned.ref.path}
-        fields = {**fields, "safe_merge": known}
+    match job.spec.family:
+        case "rehearsing" | "joint" as family:
+            refuse_leaks(job, worker.settings.installed_suites)
+            prepare = rehearsal_fields if family == "rehearsing" else joint_fields
+            fields = {**prepare(worker, lease, job, fields), "resume": job.workspace / STATE}
+        case "searching" if job.task_data is not None:
+            fields = searching_fields(worker, lease, job, fields)
+        case "merging" if job.unaligned is not None:
+            given = {**job.options.get("safe_merge", {}), "unaligned": job.unaligned.ref.path}
+            fields = {**fields, "safe_merge": given}
     return checked(fields)
 
 
@@ -66,11 +66,9 @@ def rehearsal_fields(worker: Worker, lease: jobs.Lease, job: Repair, fields: Fie
 
     Without task data a rehearsal can only start from the candidate and train on safety rows.
     """
-    if job.recipe == "early_stop":
-        fields = {"mix": Mix(task=1, refusals=0, answers=0), "watch": Watching(), **fields}
     if job.task_data is not None:
         fields["task_data"] = job.task_data
-    elif job.recipe == "rehearsal":
+    elif job.spec.without_task == "safety rows":
         fields = {"start": "candidate", "mix": without_task(Mix()), **fields}
     else:
         raise InvalidPlan(
@@ -80,7 +78,7 @@ def rehearsal_fields(worker: Worker, lease: jobs.Lease, job: Repair, fields: Fie
     return {**fields, "rehearsal_data": write_rehearsal(worker, lease, job, checked(fields))}
 
 
-def hma_fields(worker: Worker, lease: jobs.Lease, job: Repair, fields: Fields) -> Fields:
+def searching_fields(worker: Worker, lease: jobs.Lease, job: Repair, fields: Fields) -> Fields:
     """The rows by which ratios are searched, unless they are given."""
     fields["task_data"] = job.task_data
     draft = checked(fields)
@@ -95,7 +93,7 @@ def joint_fields(worker: Worker, lease: jobs.Lease, job: Repair, fields: Fields)
     Refusals come in by the pairs; without look-alikes beside them a model learns to refuse those.
     """
     if job.task_data is None:
-        fields = {"start": "candidate", "mix": Mix(task=0, refusals=0, answers=1), **fields}
+        fields = {"start": "candidate", "mix": ANSWERS_ALONE, **fields}
     else:
         fields["task_data"] = job.task_data
     draft = checked(fields)

@@ -41,9 +41,7 @@ def write_pairs(worker: Worker, lease: jobs.Lease, repair: Repair, plan: Plan) -
 
     Raises RepairImpossible if there is no request that one refuses and the other answers.
     """
-    needed = min(MOST, plan.steps * plan.preference.pairs)
-    if plan.recipe == "maxright":
-        needed += plan.preference.slice or 0
+    needed = min(MOST, plan.steps * plan.preference.pairs) + plan.sliced_rows
     asked = pool(repair.case, "harmful", math.ceil(needed * SPARE))
     refused = answers_kept(worker, lease, repair, "refusal", asked)
     by_prompt = {question.prompt_text: question for question in asked}

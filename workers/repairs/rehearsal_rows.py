@@ -38,15 +38,13 @@ def write_rehearsal(worker: Worker, lease: jobs.Lease, repair: Repair, plan: Pla
     """
     lines: list[dict[str, str]] = []
     needs = rows_drawn(plan.mix, plan.steps * plan.batch_size)
-    if plan.recipe == "hma":  # which scores refusals and trains on nothing
+    if plan.spec.family == "searching":  # which scores refusals and trains on nothing
         needs = {"task": 0, "refusal": plan.hma.rows, "answer": 0}
-    if plan.recipe == "kl_anchor":  # and some on which its bound is checked
-        needs = {kind: needs[kind] + math.ceil(plan.anchor.rows / 2) for kind in needs}
+    needs = {kind: count + math.ceil(plan.bound_rows / 2) for kind, count in needs.items()}
     if plan.refusals_kept:  # which train nothing
         needs["refusal"] += plan.refusals_kept + 1
-    if plan.recipe == "maxright" and plan.preference.slice is not None:
-        for kind, count in rows_drawn(plan.mix, plan.preference.slice).items():
-            needs[kind] += count
+    for kind, count in rows_drawn(plan.mix, plan.sliced_rows).items():
+        needs[kind] += count
     for kind, source in SOURCES.items():
         asked = pool(repair.case, source, math.ceil(needs[kind] * SPARE))
         kept = answers_kept(worker, lease, repair, kind, asked)[: needs[kind]]

@@ -33,6 +33,7 @@ from holdfast.forecast.cost import weight_bytes
 from holdfast.job import Status
 from holdfast.queue import hint
 from holdfast.repairs.plan import Plan
+from holdfast.repairs.recipes import recipe_spec
 from workers.checkpoints.loading import naming_sources, require_untouched
 from workers.checkpoints.plan_files import written_plan
 from workers.evaluation.case import DEPLOYED, Repair, load_repair
@@ -46,7 +47,6 @@ from workers.worker import Worker
 PROGRESS_SECONDS = 1.0
 TRAINING_BYTES = 4 << 30  # of torch, activations and what is kept of the baseline
 TRAINING_WEIGHTS = 12  # times the bytes of bf16 weights: fp32, gradients, two moments, a reference
-WEIGHTS_ALONE = {"wise_ft", "safe_merge", "graft", "ptst"}  # no device is needed
 
 
 def repair(worker: Worker, lease: jobs.Lease) -> None:
@@ -72,7 +72,7 @@ def make_checkpoint(worker: Worker, lease: jobs.Lease, job: Repair) -> None:
     plan = make_plan(worker, lease, job)
     with written_plan(job.workspace, plan, on_views(plan, job)) as file:
         note_plan(worker, lease, plan)
-        if plan.recipe not in WEIGHTS_ALONE:
+        if plan.spec.trains:
             make_way(worker, job)
         try:
             with naming_sources(*sources(job)):
@@ -169,7 +169,7 @@ def child_of(
         policy_id=failing.policy_id,
         tier=failing.tier,  # type: ignore[arg-type]  # a CHECKed column
         split=split or repair.split,  # type: ignore[arg-type]  # written by us alone
-        template=DEPLOYED if repair.recipe == "ptst" else failing.template,
+        template=DEPLOYED if recipe_spec(repair.recipe).retemplates else failing.template,
         template_arguments=failing.template_arguments,
         task_data=failing.task_data,
         task_data_sha256=failing.task_data_sha256,
