@@ -60,6 +60,3 @@ def decode(cursor: str, parts: int) -> tuple[str, ...]:
 
 def _foreign(cursor: str) -> CallerError:
     return CallerError(f"cursor {cursor[:40]!r} is not one of ours; send `next_cursor` as it came")
-
-
-register_convertors()

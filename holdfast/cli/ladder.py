@@ -16,8 +16,6 @@ from holdfast.cli.waiting import Deadline, EventSource, wait_for_end
 from holdfast.ladder.rungs import Rung
 from holdfast.policy.model import Budget
 
-NOT_FOUND = "NoRepairFound: "
-
 
 def ladder_fields(options: argparse.Namespace) -> dict[str, Any]:
     """What the command line says of a ladder; nothing where it says nothing."""
@@ -60,5 +58,6 @@ def follow_try(client: Client, try_id: str, deadline: Deadline) -> None:
 
 def no_repair(ladder: wire.Remediation) -> str | None:
     """The sentence of a ladder that ended without a repair; None for any other end."""
-    error = ladder.error or ""
-    return error.removeprefix(NOT_FOUND) if error.startswith(NOT_FOUND) else None
+    step = ladder.progress.get("step", {})
+    because: str | None = step.get("because") if step.get("found") is None else None
+    return because
