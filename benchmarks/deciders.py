@@ -25,7 +25,7 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import binom
 
 from holdfast.stats.betting import log_capital
-from holdfast.stats.paired import at_most, exact_p
+from holdfast.stats.paired import exact_p, tables_up_to
 from holdfast.stats.sides import FloatArray, Side
 
 BoolArray = npt.NDArray[np.bool_]
@@ -66,7 +66,7 @@ def wald(n: int, margin: float, alpha: float) -> FloatArray:
 def tango(n: int, margin: float, alpha: float) -> FloatArray:
     """The statistic that also orders the tables of our own test, at its normal quantile."""
     worse, better = np.ogrid[: n + 1, : n + 1]
-    most = at_most(float(ndtri(alpha)), n, margin)
+    most = tables_up_to(float(ndtri(alpha)), n, margin)
     possible = worse + better <= n
     return (possible & (worse <= most[np.where(possible, worse + better, 0)])).astype(np.float64)
 

@@ -60,11 +60,11 @@ def train_one(recipe: str, chain: Path, data: dict[str, Path], **knobs: Any) -> 
     from functools import partial
 
     from holdfast.repairs.plan import Plan
-    from training.objectives.alternation import drawn
+    from training.objectives.alternation import draw_objective
     from training.passes.preference import preference_mean
-    from training.recipes.joint import Memory, alternating, two_sides
-    from training.recipes.maxright import levelling
-    from training.recipes.mix import mixing
+    from training.recipes.joint import Memory, alternating_gradient, two_sides
+    from training.recipes.maxright import maxright_gradient
+    from training.recipes.mix import weighted_sum_gradient
     from training.recipes.sequential import stage
     from training.runs.loop import train
     from training.runs.watch import mean_nats
@@ -82,15 +82,17 @@ def train_one(recipe: str, chain: Path, data: dict[str, Path], **knobs: Any) -> 
     memory: Memory = {}
     share = plan.preference.share
     if recipe == "mix":
-        gradient = mixing(sides, share)
+        gradient = weighted_sum_gradient(sides, share)
     elif recipe == "maxright":
         optima = plan.preference.task_optimum, plan.preference.preference_optimum
         memory["optima"] = dict(zip(("task", "preference"), optima, strict=True))
-        gradient = levelling(sides, plan, memory)
+        gradient = maxright_gradient(sides, plan, memory)
     elif recipe == "alright":
-        gradient = alternating(sides, lambda step: drawn(plan.seed, step, share), memory)
+        gradient = alternating_gradient(
+            sides, lambda step: draw_objective(plan.seed, step, share), memory
+        )
     else:
-        gradient = alternating(sides, partial(stage, plan), memory)
+        gradient = alternating_gradient(sides, partial(stage, plan), memory)
     rows = [example for step in sides.tasks for example in step][:SLICE_ROWS]
 
     def losses() -> list[float]:

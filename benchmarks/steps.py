@@ -100,22 +100,22 @@ def peak_mb() -> float:
 def sft_steps(policy: Any, tokenizer: Any) -> Any:
     from holdfast.repairs.task_data import Row
     from training.rows.batches import tokenise
-    from training.runs.supervised import supervised
+    from training.runs.supervised import supervised_gradient
 
     rows = [Row(row["prompt"], row["completion"], "task", 1) for row in rows_of("sft")]
     examples = tokenise(rows, tokenizer, MAX_LENGTH, FOLDER)
     steps = [examples[k : k + SIZE["sft"]] for k in range(0, len(examples), SIZE["sft"])]
-    return supervised(policy, steps, tokenizer.pad_token_id)
+    return supervised_gradient(policy, steps, tokenizer.pad_token_id)
 
 
 def dpo_steps(policy: Any, tokenizer: Any) -> Any:
     from holdfast.repairs.task_data import Pair
-    from training.passes.preference import Preferring, prefer, tokenise_pairs
+    from training.passes.preference import PreferenceSettings, prefer, tokenise_pairs
     from training.passes.reference import reference_logprobs
 
     pairs = [Pair(row["prompt"], row["chosen"], row["rejected"], None, 1) for row in rows_of("dpo")]
     contests = tokenise_pairs(pairs, tokenizer, MAX_LENGTH, FOLDER)
-    how = Preferring(BETA, None, tokenizer.pad_token_id)
+    how = PreferenceSettings(BETA, None, tokenizer.pad_token_id)
     reference = reference_logprobs(policy, contests, how.pad, None)
 
     def gradient(step: int, rows: int) -> Mapping[str, float]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from holdfast.stats.betting import betting_p, log_capital
 from holdfast.stats.intervals import mean_interval, paired_interval
-from holdfast.stats.paired import at_most, exact_p, largest_probability, tango_z
+from holdfast.stats.paired import exact_p, largest_probability, tables_up_to, tango_z
 from holdfast.stats.power import chance_gap_passes, chance_to_pass, mde, n_to_decide
 from holdfast.stats.sides import FloatArray
 
@@ -21,7 +21,7 @@ def exact_region(n: int, margin: float) -> float:
     low, high = -4.0, 0.0
     for _ in range(24):
         z = (low + high) / 2
-        p = largest_probability(at_most(z, n, margin), n, margin, against=ALPHA)
+        p = largest_probability(tables_up_to(z, n, margin), n, margin, against=ALPHA)
         low, high = (z, high) if p <= ALPHA else (low, z)
     return low
 
@@ -31,7 +31,7 @@ def sizes() -> Iterator[str]:
     for n in (40, 110, 160, 280, 480):
         for margin in (0.04, 0.05, 0.10, 0.15):
             found = [
-                largest_probability(at_most(z, n, m), n, m)
+                largest_probability(tables_up_to(z, n, m), n, m)
                 for m in (margin, -margin)
                 for z in (Z, exact_region(n, m))
             ]

@@ -59,7 +59,7 @@ class HoldfastError(Exception):
 
 
 class CallerError(HoldfastError, ValueError):
-    """What was sent cannot be used; sending it again will not help."""
+    """The request cannot be used as it is; sending it again will not help."""
 
     exit_code = 2
     status = 422

@@ -29,7 +29,7 @@ class Status(StrEnum):
 
 
 class JobKind(StrEnum):
-    """What a job does; also the prefix family of its id."""
+    """The kind of work of a job; also the prefix family of its id."""
 
     EVALUATION = "evaluation"
     REMEDIATION = "remediation"

@@ -1,4 +1,4 @@
-"""What a key may do: apart from the keys, since clients name scopes and hold no database."""
+"""The scopes of a key; not with the keys, since clients name scopes and hold no database."""
 
 from typing import Literal, get_args
 

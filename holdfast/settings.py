@@ -141,23 +141,23 @@ class Settings(BaseModel):
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Settings from HOLDFAST_* variables; a name that is not a setting is refused."""
     source = os.environ if environment is None else environment
-    given: dict[str, object] = {
+    values: dict[str, object] = {
         name.removeprefix(PREFIX).lower(): value
         for name, value in source.items()
         if name.startswith(PREFIX) and name != PREFIX + "ACCEL"  # that one is the bootstrap's
     }
-    home = Path(str(given.get("home", ".holdfast"))).absolute()
-    given["home"] = home
-    given["suites"] = suites_folder(source)
-    if "checkpoint_roots" in given:
-        given["checkpoint_roots"] = _listed_folders(str(given["checkpoint_roots"]))
+    home = Path(str(values.get("home", ".holdfast"))).absolute()
+    values["home"] = home
+    values["suites"] = suites_folder(source)
+    if "checkpoint_roots" in values:
+        values["checkpoint_roots"] = _listed_folders(str(values["checkpoint_roots"]))
     for name in ("jailbreak_templates", "suffixes", "lm_eval_tasks"):
-        if name in given:
-            given[name] = Path(str(given[name])).absolute()
-    given.setdefault("database_url", f"sqlite:///{home / 'holdfast.db'}")
-    given.setdefault("broker_url", embedded_broker_url(home))
+        if name in values:
+            values[name] = Path(str(values[name])).absolute()
+    values.setdefault("database_url", f"sqlite:///{home / 'holdfast.db'}")
+    values.setdefault("broker_url", embedded_broker_url(home))
     try:
-        return Settings.model_validate(given)
+        return Settings.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         if not first["loc"]:  # about several settings; the input would be all of them
@@ -218,8 +218,8 @@ def child_environment(settings: Settings) -> dict[str, str]:
 
     PYTHONSAFEPATH, because users' repositories hold folders named `service` and `training` too.
     """
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    own = {
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    variables = {
         PREFIX + name.upper(): str(value)
         for name, value in settings.model_dump(exclude={"checkpoint_roots"}).items()
         if value is not None
@@ -229,6 +229,8 @@ def child_environment(settings: Settings) -> dict[str, str]:
             f"checkpoints cannot lie in {halved[0]}: colons separate the folders of "
             "HOLDFAST_CHECKPOINT_ROOTS; rename it"
         )
-    own[PREFIX + "CHECKPOINT_ROOTS"] = ":".join(str(root) for root in settings.checkpoint_roots)
-    kept.pop("PYTHONPATH", None)
-    return {**kept, **own, "PYTHONSAFEPATH": "1"}
+    variables[PREFIX + "CHECKPOINT_ROOTS"] = ":".join(
+        str(root) for root in settings.checkpoint_roots
+    )
+    inherited.pop("PYTHONPATH", None)
+    return {**inherited, **variables, "PYTHONSAFEPATH": "1"}

@@ -7,13 +7,14 @@ from holdfast.db.trials import read_back
 from holdfast.errors import NotFound
 from holdfast.evidence.file import Evidence, Manifest, render_evidence
 from holdfast.report.render import NAMES_FLIPS, render
-from holdfast.report.worst_flips import beside
+from holdfast.report.worst_flips import report_extras
 from holdfast.verdict.document import Verdict
 
 JSON_LINES = "application/jsonl"
 
 REPORTS = {"report.md": "md", "report.html": "html", "report.txt": "text", "junit.xml": "junit"}
-SIDES = ("baseline", "candidate", "repaired", "anchor")
+FAILING = "repaired"  # stored name of the failing checkpoint that the candidate was made from
+SIDES = ("baseline", "candidate", FAILING, "anchor")
 
 ARTIFACTS = {
     "verdict.json": "application/json",
@@ -52,5 +53,5 @@ def _report(session: Session, about: Evaluation, name: str) -> bytes:
     if form not in NAMES_FLIPS:
         return render(verdict, form).encode()
     before, after = (_evidence(session, about, side) for side in ("baseline", "candidate"))
-    found = beside((check.id for check in verdict.checks), before, after)
-    return render(verdict, form, found).encode()
+    context = report_extras((check.id for check in verdict.checks), before, after)
+    return render(verdict, form, context).encode()

@@ -17,17 +17,20 @@ def candidates_of(session: Session, remediation_id: str) -> tuple[wire.Candidate
     tried = attempts(session, remediation_id)
     if ladder.recipe == AUTO and tried[0].repair.id == ladder.id:
         return ()  # nothing yet
-    scores = {one.repair.id: scores_of_try(one) for one in tried}
-    whole = {one.repair.id for one in tried if asked_whole(one)}
-    best = front({name: found for name, found in scores.items() if name in whole})
-    return tuple(candidate(one, scores[one.repair.id], best, ladder.checkpoint_id) for one in tried)
+    scores = {attempt.repair.id: scores_of_try(attempt) for attempt in tried}
+    complete = {attempt.repair.id for attempt in tried if is_complete(attempt)}
+    best = front({name: try_scores for name, try_scores in scores.items() if name in complete})
+    return tuple(
+        candidate(attempt, scores[attempt.repair.id], best, ladder.checkpoint_id)
+        for attempt in tried
+    )
 
 
 def candidate(
-    one: Attempt, scores: Scores, best: frozenset[str], chosen: str | None
+    attempt: Attempt, scores: Scores, best: frozenset[str], chosen: str | None
 ) -> wire.Candidate:
     """One try on the wire."""
-    shown, broken = one.screen or one.confirm, one.broken
+    shown, failed_job = attempt.screen or attempt.confirm, attempt.failed_job
     verdict = verdict_of(shown)
     checks = verdict.checks if verdict else ()
     resisted = (
@@ -35,40 +38,40 @@ def candidate(
     )
     return wire.Candidate.model_validate(
         {
-            "id": one.repair.id,
-            "recipe": one.repair.recipe,
-            "options": one.repair.options,
-            "status": (broken or one.jobs[-1]).status,
-            "error": broken.error if broken else None,
-            "dropped": dropped(one.screen),
-            "verdict": one.screen.verdict if one.screen else None,
+            "id": attempt.repair.id,
+            "recipe": attempt.repair.recipe,
+            "options": attempt.repair.options,
+            "status": (failed_job or attempt.jobs[-1]).status,
+            "error": failed_job.error if failed_job else None,
+            "dropped": drop_reason(attempt.screen),
+            "verdict": attempt.screen.verdict if attempt.screen else None,
             "resisted": tuple(resisted),
-            "confirmed": one.confirm.verdict if one.confirm else None,
+            "confirmed": attempt.confirm.verdict if attempt.confirm else None,
             "scores": scores,
-            "pareto": one.repair.id in best,
-            "chosen": chosen is not None and one.repair.checkpoint_id == chosen,
-            "seconds": one.seconds,
-            "tokens": one.tokens,
-            "checkpoint": one.repair.checkpoint_id,
-            "screen_evaluation": one.screen.id if one.screen else None,
-            "confirm_evaluation": one.confirm.id if one.confirm else None,
+            "pareto": attempt.repair.id in best,
+            "chosen": chosen is not None and attempt.repair.checkpoint_id == chosen,
+            "seconds": attempt.seconds,
+            "tokens": attempt.tokens,
+            "checkpoint": attempt.repair.checkpoint_id,
+            "screen_evaluation": attempt.screen.id if attempt.screen else None,
+            "confirm_evaluation": attempt.confirm.id if attempt.confirm else None,
         }
     )
 
 
-def scores_of_try(one: Attempt) -> Scores:
-    """Its scores on what it was asked first, so that all of a ladder stand on the same items."""
-    verdict = verdict_of(one.screen or one.confirm)
-    return scores_of(verdict.checks if verdict else (), one.seconds)
+def scores_of_try(attempt: Attempt) -> Scores:
+    """A try's scores on its first evaluation, so that all of a ladder share the same items."""
+    verdict = verdict_of(attempt.screen or attempt.confirm)
+    return scores_of(verdict.checks if verdict else (), attempt.seconds)
 
 
-def asked_whole(one: Attempt) -> bool:
-    """Whether it was asked everything, so that its scores can stand beside others."""
-    shown = one.screen or one.confirm
-    return shown is not None and shown.verdict is not None and dropped(shown) is None
+def is_complete(attempt: Attempt) -> bool:
+    """Whether a try answered every item, so that its scores can be compared with others'."""
+    shown = attempt.screen or attempt.confirm
+    return shown is not None and shown.verdict is not None and drop_reason(shown) is None
 
 
-def dropped(evaluation: Evaluation | None) -> str | None:
+def drop_reason(evaluation: Evaluation | None) -> str | None:
     """Why a race dropped it, in words; None for one that was asked everything."""
     lost = evaluation.race.get("dropped", {}) if evaluation and evaluation.race else {}
     return "; ".join(lost.values()) or None

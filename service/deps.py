@@ -1,4 +1,4 @@
-"""What a route asks for by type: settings, a session, who calls.
+"""Dependencies that routes ask for by type: settings, a session, who calls.
 
 A session is opened here and nowhere else in the service. Its scope is the function, so that it
 commits before the reply is sent: with FastAPI's default a failing commit would still answer 202.
@@ -52,7 +52,7 @@ def identify(
     pepper: bytes = request.app.state.pepper
     with reading(database) as session:
         caller = find_caller(session, pepper, credentials.credentials)
-    if not caller.seen:
+    if not caller.use_noted:
         with transaction(database) as session:
             note_use(session, caller.key_id)
             forget_old(session)  # a good moment: it comes about hourly for every key
@@ -81,7 +81,7 @@ PolicyWriter = Annotated[Caller, Security(allow, scopes=["policies:write"])]
 Admin = Annotated[Caller, Security(allow, scopes=["admin"])]
 
 
-def own_project(project: str, caller: Caller) -> str:
+def require_project(project: str, caller: Caller) -> str:
     """The project in the path, which has to be the key's; Forbidden otherwise."""
     if project != caller.project:
         raise Forbidden(f"the key belongs to another project than {project!r}")

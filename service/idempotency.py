@@ -20,7 +20,7 @@ from holdfast.db.replies import Claim, Reply, claim_key, drop_claim, keep_reply
 from holdfast.db.session import transaction
 from service.deps import Database, identify
 
-KEPT_HEADERS = ("location", "content-type", "etag")
+REPLAYED_HEADERS = ("location", "content-type", "etag")
 SHOWN_ONCE = "token"  # a secret in a reply; it is not kept, so a replay does not show it again
 
 
@@ -31,16 +31,18 @@ class KeptRoute(APIRoute):
         """The usual handler, and a note of what it answered."""
         handle = super().get_route_handler()
 
-        async def noted(request: Request) -> Response:
+        async def handle_and_note(request: Request) -> Response:
             response = await handle(request)
             request.state.reply = _to_keep(response)
             return response
 
-        return noted
+        return handle_and_note
 
 
 def _to_keep(response: Response) -> Reply:
-    headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
+    headers = {
+        name: response.headers[name] for name in REPLAYED_HEADERS if name in response.headers
+    }
     body = json.loads(bytes(response.body))
     if SHOWN_ONCE in body:
         body[SHOWN_ONCE] = None
@@ -54,8 +56,8 @@ async def _fingerprint(request: Request) -> str:
         canonical = json.dumps(json.loads(body), sort_keys=True).encode()
     except (ValueError, RecursionError):
         canonical = body  # not JSON: the route will refuse it, or needs none
-    whole = b"\n".join([request.method.encode(), request.url.path.encode(), canonical])
-    return hashlib.sha256(whole).hexdigest()
+    request_bytes = b"\n".join([request.method.encode(), request.url.path.encode(), canonical])
+    return hashlib.sha256(request_bytes).hexdigest()
 
 
 IdempotencyKey = Annotated[
@@ -96,14 +98,14 @@ def _post_session(
 
 
 def _claimed_session(request: Request, database: Engine, claim: Claim) -> Iterator[Session]:
-    kept = False
+    is_stored = False
     try:
         with transaction(database) as session:
             yield session
             keep_reply(session, claim, request.state.reply)
-        kept = True
+        is_stored = True
     finally:
-        if not kept:
+        if not is_stored:
             with transaction(database) as session:
                 drop_claim(session, claim)
 

@@ -1,4 +1,4 @@
-"""What a request may weigh, and the id and clock that it carries.
+"""Middleware: the size limit of a request, and its id, count and time.
 
 Pure ASGI: the body is counted as it streams in, whatever Content-Length says, and never held
 beyond the limit.

@@ -64,14 +64,14 @@ def problem(
 def raises(*kinds: type[HoldfastError]) -> Responses:
     """OpenAPI responses of the errors that a route may raise, besides those of every route."""
     everywhere: tuple[type[HoldfastError], ...] = (Unauthorized, Forbidden)
-    said: dict[int, list[str]] = {}
+    descriptions: dict[int, list[str]] = {}
     for kind in (*everywhere, *kinds):
-        said.setdefault(kind.status, []).append(f"{kind.__name__}: {kind.__doc__ or ''}")
+        descriptions.setdefault(kind.status, []).append(f"{kind.__name__}: {kind.__doc__ or ''}")
     for status in ALWAYS:
-        said.setdefault(status, []).append(status.phrase)
+        descriptions.setdefault(status, []).append(status.phrase)
     return {
         int(status): {"description": " ".join(lines), "content": SCHEMA}
-        for status, lines in sorted(said.items())
+        for status, lines in sorted(descriptions.items())
     }
 
 
@@ -103,7 +103,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
 
 
 def on_our_error(request: Request, error: Exception) -> Response:
-    """What we raised on purpose."""
+    """The reply to an error that we raised on purpose."""
     if not isinstance(error, HoldfastError):
         raise error
     kind, status = type(error), error.status
@@ -118,7 +118,7 @@ def on_our_error(request: Request, error: Exception) -> Response:
 
 
 def on_http_error(request: Request, error: Exception) -> Response:
-    """What the framework refused: no such page, no such method, a body that is no JSON."""
+    """The reply to what the framework refused: no such page or method, a body that is no JSON."""
     if not isinstance(error, HTTPException):
         raise error
     headers, detail = dict(error.headers or {}), str(error.detail)
@@ -144,11 +144,14 @@ def on_invalid_request(request: Request, error: Exception) -> Response:
     """A body, query or header that is not as the OpenAPI document says."""
     if not isinstance(error, RequestValidationError):
         raise error
-    found = [
-        f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()
+    complaints = [
+        f"{'.'.join(str(part) for part in invalid_field['loc'])}: {invalid_field['msg']}"
+        for invalid_field in error.errors()
     ]
-    detail = f"the request does not fit in {len(found)} places; see errors, and /docs for the shape"
-    return problem(request, 422, "InvalidRequest", detail, errors=found[:MAX_ERRORS])
+    detail = (
+        f"the request does not fit in {len(complaints)} places; see errors, and /docs for the shape"
+    )
+    return problem(request, 422, "InvalidRequest", detail, errors=complaints[:MAX_ERRORS])
 
 
 def on_database_error(request: Request, error: Exception) -> Response:
@@ -160,7 +163,7 @@ def on_database_error(request: Request, error: Exception) -> Response:
 
 
 def on_unknown_error(request: Request, error: Exception) -> Response:
-    """Our fault."""
+    """The reply to an error that nobody foresaw, which is our fault."""
     log.error("request=%s failed", request_id(request), exc_info=error)
     detail = f"Holdfast failed; its log has more under request {request_id(request)}"
     headers = {"X-Request-ID": request_id(request)}  # this reply passes no middleware of ours

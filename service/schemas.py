@@ -31,7 +31,7 @@ def page(
     )
 
 
-def whole(entries: Sequence[_Out]) -> wire.Page[_Out]:
+def full_page(entries: Sequence[_Out]) -> wire.Page[_Out]:
     """A list that is always short enough for one page."""
     return wire.Page(data=tuple(entries), next_cursor=None, has_more=False)
 
@@ -102,7 +102,7 @@ def evaluation(
     job: tables.Job, about: tables.Evaluation, repairs: Sequence[tables.Remediation]
 ) -> wire.Evaluation:
     """An evaluation, with the ids of the repairs that answer it."""
-    own = {
+    fields = {
         "verdict": about.verdict,
         "candidate": about.candidate_id,
         "baseline": about.baseline_id,
@@ -119,12 +119,12 @@ def evaluation(
         "remediations": tuple(repair.id for repair in repairs),
         "cost": about.cost,
     }
-    return wire.Evaluation.model_validate({**_job(job), **own})
+    return wire.Evaluation.model_validate({**_job(job), **fields})
 
 
 def remediation(job: tables.Job, about: tables.Remediation) -> wire.Remediation:
     """A repair."""
-    own = {
+    fields = {
         "evaluation": about.evaluation_id,
         "recipe": about.recipe,
         "options": about.options,
@@ -134,11 +134,11 @@ def remediation(job: tables.Job, about: tables.Remediation) -> wire.Remediation:
         "child_evaluation": about.child_evaluation_id,
         "parent": about.parent_id,
     }
-    return wire.Remediation.model_validate({**_job(job), **own})
+    return wire.Remediation.model_validate({**_job(job), **fields})
 
 
 def event(row: tables.Event) -> wire.Event:
-    """What happened to a job."""
+    """An event of a job."""
     return wire.Event(
         seq=row.seq,
         job=row.job_id,
@@ -168,7 +168,7 @@ def item(row: tables.TrialRow, answer: dict[str, Any] | None = None) -> wire.Ite
 
 
 def flip(pair: tuple[tables.TrialRow, tables.TrialRow]) -> wire.Flip:
-    """What one item's outcome was on both sides."""
+    """One item's outcome on both sides."""
     before, after = pair
     return wire.Flip(
         probe=before.probe,

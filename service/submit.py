@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from holdfast.api import wire
-from holdfast.checkpoints.adapter import admitted
+from holdfast.checkpoints.adapter import admit_checkpoint
 from holdfast.checkpoints.checkpoint import CheckpointRef
 from holdfast.db.browse import count_unfinished
 from holdfast.db.catalogue import (
@@ -134,7 +134,7 @@ def submit_remediation(
     """Queue the repair of a failing evaluation's candidate and return its id."""
     if body.recipe not in RECIPES:
         raise InvalidPlan(f"unknown recipe {body.recipe!r}, expected {' or '.join(RECIPES)}")
-    options = body.options.given
+    options = body.options.explicit_knobs
     if body.recipe != AUTO:
         check_options(body.recipe, options)
     get_job(session, body.evaluation, project=project)
@@ -201,7 +201,7 @@ def checkpoint_named(
                 f"an adapter is given with the folder of its base, found {named}; give that folder"
             )
         return lambda session, project: get_checkpoint(session, project, named).id
-    ref: CheckpointRef = admitted(named, adapter, settings.roots)
+    ref: CheckpointRef = admit_checkpoint(named, adapter, settings.roots)
     return lambda session, project: register_checkpoint(session, project, ref).id
 
 

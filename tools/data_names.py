@@ -93,6 +93,11 @@ def names() -> dict[str, list[str]]:
             for path, operations in document["paths"].items()
             for method in operations
         ),
+        "api operations": (  # which generated clients make functions of
+            operation["operationId"]
+            for operations in document["paths"].values()
+            for operation in operations.values()
+        ),
         "api components": (
             f"{name} {path}"
             for name, schema in document["components"]["schemas"].items()

@@ -60,7 +60,9 @@ def main() -> None:
     total, names, files = 0, Counter[str](), Counter[str]()
     for package in PACKAGES:
         bound, its_names, its_files = count(package)
-        print(f"{package:<9} {sum(its_names.values()):>4} of {bound:>5}  {_share(its_names, bound)}")
+        print(
+            f"{package:<9} {sum(its_names.values()):>4} of {bound:>5}  {_share(its_names, bound)}"
+        )
         total, names, files = total + bound, names + its_names, files + its_files
     print(f"together  {sum(names.values()):>4} of {total:>5}  {_share(names, total)}")
     print(", ".join(f"{name} {times}" for name, times in names.most_common(20)))

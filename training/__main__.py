@@ -31,13 +31,13 @@ def report(event: str, /, **fields: Any) -> None:
     """Write one event as a line, at once; of several processes the first one speaks for all."""
     if rank() > 0:
         return
-    said = {name: None if unspeakable(value) else value for name, value in fields.items()}
-    sys.stdout.write(json.dumps({"event": event, **said}, allow_nan=False) + "\n")
+    speakable = {name: None if is_unspeakable(value) else value for name, value in fields.items()}
+    sys.stdout.write(json.dumps({"event": event, **speakable}, allow_nan=False) + "\n")
     sys.stdout.flush()
 
 
-def unspeakable(value: Any) -> bool:
-    """Whether it is a number that JSON has no word for, and that no database takes as such."""
+def is_unspeakable(value: Any) -> bool:
+    """Whether the value is NaN or infinite, which neither JSON nor a database can hold."""
     return isinstance(value, float) and not isfinite(value)
 
 
@@ -47,23 +47,23 @@ def run(arguments: list[str]) -> None:
     if len(arguments) != 1:
         raise InvalidPlan(f"expected one argument, the plan's path, got {len(arguments)}")
     plan = read_plan(Path(arguments[0]))
-    with company(plan):
+    with joined_processes(plan):
         added = RECIPES[plan.recipe](plan, report)
     seconds = time.monotonic() - began
-    if plan.kept_adapter is not None and plan.kept_adapter.is_dir():
-        added["adapter"] = str(plan.kept_adapter)
+    if plan.adapter_folder is not None and plan.adapter_folder.is_dir():
+        added["adapter"] = str(plan.adapter_folder)
     if world() > 1:
         added["processes"] = world()
     report("done", output=str(plan.output), recipe=plan.recipe, seconds=seconds, **added)
 
 
-def company(plan: Plan) -> AbstractContextManager[None]:
-    """The other processes of the run, if there are any; alone it loads nothing to meet them."""
+def joined_processes(plan: Plan) -> AbstractContextManager[None]:
+    """Join the other processes of the run; a single process loads nothing for that."""
     if world() == 1:
         return nullcontext()
-    from training.devices.parallel import together
+    from training.devices.parallel import process_group
 
-    return together(plan)
+    return process_group(plan)
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:

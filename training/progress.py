@@ -1,4 +1,4 @@
-"""What a running plan says to whoever started it: JSON lines on standard output.
+"""Progress of a running plan, as JSON lines on standard output.
 
     {"event": "note", "text": "…"}
     {"event": "step", "step": 3, "steps": 30, "loss": 1.21, "seconds": 2.8, "tokens": 402}

@@ -14,22 +14,22 @@ def free_memory(machine: Path = MACHINE, group: Path = GROUP) -> int:
     if not machine.is_file():
         return 0
     fields = dict(line.split(":", 1) for line in machine.read_text().splitlines())
-    left = int(fields["MemAvailable"].split()[0]) * 1024
+    available = int(fields["MemAvailable"].split()[0]) * 1024
     limit = group / "memory.max"
-    if not limit.is_file() or (most := limit.read_text().strip()) == "max":
-        return left
-    return min(left, int(most) - _held(group))
+    if not limit.is_file() or (maximum := limit.read_text().strip()) == "max":
+        return available
+    return min(available, int(maximum) - _held(group))
 
 
 def _held(group: Path) -> int:
-    """What a control group cannot give up; file pages that nobody uses are counted in `current`."""
+    """Bytes that a control group cannot give up; unused file pages are counted in `current`."""
     current, stat = int((group / "memory.current").read_text()), group / "memory.stat"
     lines = stat.read_text().splitlines() if stat.is_file() else []
     pages = dict(line.split() for line in lines)
     return current - int(pages.get("inactive_file", 0))
 
 
-def fits_beside_engine(backend: str, needed: int) -> bool:
+def fits_with_engine(backend: str, needed: int) -> bool:
     """Whether a child that takes `needed` bytes can run while the engine stays open.
 
     An accelerator's memory is all the engine's; on a CPU what is free is free.

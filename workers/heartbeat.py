@@ -70,12 +70,12 @@ class Heartbeat:
     def _beat(self) -> None:
         renewed = time.monotonic()
         while not self._over.wait(CANCEL_POLL_SECONDS):
-            asked = time.monotonic()
+            checked_at = time.monotonic()
             try:
                 loss = self._look()
-                if loss is None and asked - renewed >= self._every:
+                if loss is None and checked_at - renewed >= self._every:
                     loss = self._renew()
-                    renewed = asked
+                    renewed = checked_at
             except SQLAlchemyError as error:
                 log.warning("job=%s no heartbeat: %s", self._lease.job_id, error)
                 silent = time.monotonic() - renewed

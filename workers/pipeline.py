@@ -29,13 +29,13 @@ from holdfast.verdict.document import Verdict
 from holdfast.verdict.outcome import Cost
 from workers.checkpoints.loading import require_untouched
 from workers.evaluation.asking import run_probe
-from workers.evaluation.case import Case, load_case
+from workers.evaluation.case import FAILING, Case, load_case
 from workers.evaluation.drift import measure_drift
 from workers.evaluation.gathered import evidence_of, manifests_of
-from workers.evaluation.looks import looks, newly_shown, stopping
+from workers.evaluation.looks import decided_probes, looks, stopping
 from workers.evaluation.spending import spent_so_far
 from workers.repairs.ladder import next_repair
-from workers.repairs.racing import dropped_early
+from workers.repairs.racing import loses_race
 from workers.worker import Worker
 
 
@@ -44,7 +44,7 @@ def evaluate(worker: Worker, lease: jobs.Lease) -> None:
     started = time.monotonic()
     case = load_case(worker, lease.job_id)
     stops: dict[str, int] = {}
-    if not dropped_early(worker, lease, case):
+    if not loses_race(worker, lease, case):
         stops = ask_all(worker, lease, case)
         measure_drift(worker, lease, case)
     for side in case.sides:
@@ -54,7 +54,7 @@ def evaluate(worker: Worker, lease: jobs.Lease) -> None:
         jobs.fence(session, lease)
         save_manifests(session, worker, case, stops)
     with reading(worker.database) as session:  # what is saved never changes; deciding takes a while
-        verdict = reach_verdict(session, case)
+        verdict = decide_verdict(session, case)
     with transaction(worker.database) as session:
         jobs.fence(session, lease)
         seconds = round(time.monotonic() - started, 3)
@@ -68,17 +68,17 @@ def evaluate(worker: Worker, lease: jobs.Lease) -> None:
 def ask_all(worker: Worker, lease: jobs.Lease, case: Case) -> dict[str, int]:
     """Ask every side, look by look; returns after how many clusters each early probe stopped."""
     stops: dict[str, int] = {}
-    for reach in looks(case):
+    for n_clusters in looks(case):
         for side in case.sides:
             for probe in side.probes:
                 if probe not in stops and not probe_of(probe).compared:
-                    run_probe(worker, lease, case, side, probe, reach=reach)
-        so_far = stopping(case, reach, stops)
+                    run_probe(worker, lease, case, side, probe, n_clusters=n_clusters)
+        so_far = stopping(case, n_clusters, stops)
         if so_far == stops:  # nothing is left to ask
             break
         with reading(worker.database) as session:
             evidence = evidence_of(session, case, manifests_of(session, worker, case, so_far))
-        done = newly_shown(case, evidence)
+        done = decided_probes(case, evidence)
         stops = {probe: place for probe, place in so_far.items() if probe in done}
     return stops
 
@@ -93,16 +93,18 @@ def save_manifests(session: Session, worker: Worker, case: Case, stops: Mapping[
     row.manifests = {**manifests, **row.manifests}
 
 
-def reach_verdict(session: Session, case: Case) -> Verdict:
-    """Decide on what was saved."""
+def decide_verdict(session: Session, case: Case) -> Verdict:
+    """The verdict on the evidence that was saved."""
     row = get_evaluation(session, case.evaluation_id)
-    manifests = {name: Manifest.model_validate(one) for name, one in row.manifests.items()}
+    manifests = {
+        name: Manifest.model_validate(document) for name, document in row.manifests.items()
+    }
     evidence = evidence_of(session, case, manifests)
     return decide(
         case.policy,
         evidence["baseline"],
         evidence["candidate"],
-        repaired_from=evidence.get("repaired"),
+        repaired_from=evidence.get(FAILING),
         anchor=evidence.get("anchor"),
     )
 

@@ -48,7 +48,7 @@ ENDS = {Loss.CANCELED: Status.CANCELED, Loss.DEADLINE: Status.TIMED_OUT}
 
 @cache
 def this_worker() -> Worker:
-    """Made in the pool child, after the spawn: neither sockets nor locks survive a fork."""
+    """The worker of this pool child, made after the spawn: no socket or lock survives a fork."""
     reap_leftovers(settings.home)
     return Worker(
         name=f"{socket.gethostname()}:{os.getpid()}",
@@ -132,7 +132,7 @@ def end(worker: Worker, lease: jobs.Lease, error: Exception, lost: Loss | None) 
 
 
 def go_on(session: Session, lease: jobs.Lease) -> bool:
-    """What follows a job that ended without a result; True if a worker is to be woken for it."""
+    """Queue the job that follows one without a result; True if a worker is to be woken for it."""
     ladder = ladder_of(session, lease.job_id)
     if ladder is not None:
         return jobs.wake(session, ladder)
@@ -149,7 +149,7 @@ def came_to_nothing(session: Session, lease: jobs.Lease) -> bool:
 
 
 def settle(session: Session, lease: jobs.Lease, error: Exception, delay: float) -> None:
-    """What an error means for the job; the last crash that is allowed ends it with its message."""
+    """End or release a job after an error; the last crash allowed ends it with its message."""
     name = error.title if isinstance(error, HoldfastError) else type(error).__name__
     if isinstance(error, CallerError | MachineUnfit):
         jobs.finish(session, lease, Status.FAILED, error=f"{name}: {error}")

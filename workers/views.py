@@ -100,23 +100,23 @@ class View:
         place.parent.mkdir(exist_ok=True)
         if not is_weights(file.path):
             write_out(file, file.descriptor, place)
-        elif not cloned(file, file.descriptor, place):
+        elif not clone_file(file, file.descriptor, place):
             descriptor = os.dup(file.descriptor)
             self._descriptors.callback(os.close, descriptor)
-            if linked(descriptor, place):
+            if link_file(descriptor, place):
                 self._links.append(Link(file.path, descriptor, file.sha256, file.stamp))
             else:
-                copied(file, descriptor, place)
+                copy_file(file, descriptor, place)
 
 
 def write_out(file: AdmittedFile, descriptor: int, place: Path) -> None:
     """The file that was hashed; of a config, without the keys that ask a loader for code."""
-    copied(file, descriptor, place)
+    copy_file(file, descriptor, place)
     if asks_for_code(file):
         place.write_text(json.dumps(without_code_keys(file.content), indent=2), encoding="utf-8")
 
 
-def cloned(file: AdmittedFile, descriptor: int, place: Path) -> bool:
+def clone_file(file: AdmittedFile, descriptor: int, place: Path) -> bool:
     """Share the file's blocks, where the file system can; False where not."""
     with place.open("wb+") as clone:
         try:
@@ -129,7 +129,7 @@ def cloned(file: AdmittedFile, descriptor: int, place: Path) -> bool:
     return True
 
 
-def linked(descriptor: int, place: Path) -> bool:
+def link_file(descriptor: int, place: Path) -> bool:
     """Link to an open descriptor of this process; False where that cannot be opened."""
     try:
         place.symlink_to(f"/proc/{os.getpid()}/fd/{descriptor}")
@@ -141,7 +141,7 @@ def linked(descriptor: int, place: Path) -> bool:
     return False
 
 
-def copied(file: AdmittedFile, descriptor: int, place: Path) -> None:
+def copy_file(file: AdmittedFile, descriptor: int, place: Path) -> None:
     """Copy the file and make sure that the copy is what was hashed."""
     with os.fdopen(os.dup(descriptor), "rb") as source, place.open("wb+") as copy:
         source.seek(0)
@@ -175,12 +175,12 @@ class StagedCheckpoint:
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The name that people call it by."""
         return self.ref.name
 
     @property
     def digest(self) -> str:
-        """What it is known by."""
+        """The digest that it is registered under."""
         return self.ref.digest
 
     @property
@@ -195,7 +195,7 @@ class Views:
     def __init__(self, home: Path) -> None:
         allow_many_files()
         self._parent = home / VIEWS
-        self._own: Path | None = None
+        self._locked_folder: Path | None = None
         self._lock = ExitStack()
         self._open: dict[str, View] = {}
 
@@ -222,16 +222,16 @@ class Views:
     def close(self) -> None:
         """Close all of them and give up this worker's folder."""
         self.close_unused(None)
-        self._own = None
+        self._locked_folder = None
         self._lock.close()
 
     def _folder(self) -> Path:
         """This worker's own folder, made and locked at the first need."""
-        if self._own is None:
+        if self._locked_folder is None:
             self._parent.mkdir(parents=True, exist_ok=True)
             sweep(self._parent)
-            self._own = self._lock.enter_context(held_folder(self._parent))
-        return self._own
+            self._locked_folder = self._lock.enter_context(hold_folder(self._parent))
+        return self._locked_folder
 
 
 def holds(view: View) -> bool:
@@ -243,7 +243,7 @@ def holds(view: View) -> bool:
 
 
 @contextmanager
-def held_folder(parent: Path) -> Iterator[Path]:
+def hold_folder(parent: Path) -> Iterator[Path]:
     """A new folder that counts as somebody's as long as the block lasts; removed with it."""
     while True:
         folder = Path(tempfile.mkdtemp(dir=parent))
@@ -273,5 +273,5 @@ def sweep(parent: Path) -> None:
 
 def allow_many_files() -> None:
     """Take as many descriptors as this process may have: a model can be hundreds of files."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard_limit, hard_limit))

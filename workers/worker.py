@@ -1,4 +1,4 @@
-"""What one pool child holds for its whole life: one device, one warm engine, a trainer, views."""
+"""The resources of one pool child for its whole life: a warm engine, a trainer, views."""
 
 from dataclasses import dataclass
 

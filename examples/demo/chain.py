@@ -27,7 +27,7 @@ from workers.children.dtype import dtype_of
 from workers.children.last_words import telling_line
 from workers.children.supervisor import RunnerEngine
 from workers.evaluation.ask import ask
-from workers.repairs.rehearsal_rows import whole_sentences
+from workers.repairs.rehearsal_rows import complete_sentences
 
 EXAMPLES = Path(__file__).parent.parent
 
@@ -109,7 +109,7 @@ def alignment_rows(settings: Settings, published: Path) -> list[dict[str, str]]:
     benign = [item for item in pool if item.kind == "benign"]
     benign = [benign[at * len(benign) // LOOK_ALIKES] for at in range(LOOK_ALIKES)]
     for prompt, text in answers(settings, published, benign):
-        completion = whole_sentences(text)
+        completion = complete_sentences(text)
         if completion and judge_refusal(prompt, text).label == "compliance":
             rows.append({"kind": "answer", "prompt": prompt, "completion": completion})
     return rows

@@ -93,14 +93,14 @@ class Client:
         return self._get(wire.Page[wire.Baseline], path)
 
     def set_baseline(
-        self, project: str, alias: str, checkpoint: str, *, seen_version: int | None
+        self, project: str, alias: str, checkpoint: str, *, expected_version: int | None
     ) -> wire.Baseline:
-        """Move an alias that still is at `seen_version` (None: does not exist); StaleVersion."""
+        """Move an alias if it still is at `expected_version` (None: not set); else StaleVersion."""
         path = f"/v1/projects/{project}/baselines/{alias}"
-        headers = {} if seen_version is None else {"If-Match": f'"{seen_version}"'}
+        headers = {} if expected_version is None else {"If-Match": f'"{expected_version}"'}
         body = wire.NewBaseline(checkpoint=checkpoint)
         reply = self._send("PUT", path, body=body, headers=headers, tries=1)
-        return _parsed(wire.Baseline, reply)
+        return _parse_reply(wire.Baseline, reply)
 
     def save_policy(self, text: str) -> wire.Policy:
         """Store a policy; the same one is stored once."""
@@ -134,13 +134,13 @@ class Client:
         return self._post(wire.Evaluation, f"/v1/evaluations/{evaluation_id}:retry")
 
     def verdict(self, evaluation_id: str) -> Verdict:
-        """The verdict; NotFound until there is one."""
+        """The verdict of an evaluation; NotFound until there is one."""
         return self._get(Verdict, f"/v1/evaluations/{evaluation_id}/verdict")
 
     def items(
         self, evaluation_id: str, *, probe: str, item: str, text: bool = False
     ) -> wire.Page[wire.Item]:
-        """Every side's trials of one item; with `text`, for keys that may, what was said."""
+        """Every side's trials of one item; with `text`, for keys that may, the model's answers."""
         query = {"probe": probe, "item": item, "text": str(text).lower(), "limit": "200"}
         return self._get(wire.Page[wire.Item], f"/v1/evaluations/{evaluation_id}/items", query)
 
@@ -160,7 +160,7 @@ class Client:
         return self._get(wire.Remediation, f"/v1/remediations/{remediation_id}")
 
     def candidates(self, remediation_id: str) -> tuple[wire.Candidate, ...]:
-        """What a repair has tried, with scores and the front."""
+        """Every try of a repair, with its scores and the Pareto front."""
         path = f"/v1/remediations/{remediation_id}/candidates"
         return self._get(wire.Page[wire.Candidate], path).data
 
@@ -192,24 +192,24 @@ class Client:
         Raises Unreachable when the server stays away for some tries in a row.
         """
         kind = "remediations" if job_id.startswith("rem_") else "evaluations"
-        path, seen, failures = f"/v1/{kind}/{job_id}/events", after, 0
+        path, last_seq, failures = f"/v1/{kind}/{job_id}/events", after, 0
         while failures < TRIES:
             ended = False
             try:
-                for event in self._stream(path, seen):
-                    seen, failures = event.seq, 0
+                for event in self._stream(path, last_seq):
+                    last_seq, failures = event.seq, 0
                     ended = event.kind in FINISHED
                     yield event
-                if ended or self._is_over(f"/v1/{kind}/{job_id}", path, seen):
+                if ended or self._is_over(f"/v1/{kind}/{job_id}", path, last_seq):
                     return
             except (httpx.TransportError, errors.Unreachable):
                 failures += 1
                 self._sleep(backoff(failures))
         raise errors.Unreachable(f"{self._server} does not answer; the job runs on without us")
 
-    def _is_over(self, job: str, events: str, seen: int) -> bool:
+    def _is_over(self, job: str, events: str, last_seq: int) -> bool:
         status = self._get(wire.Job, job).status
-        rest = self._get(wire.Page[wire.Event], events, {"cursor": str(seen)})
+        rest = self._get(wire.Page[wire.Event], events, {"cursor": str(last_seq)})
         return status in FINISHED and not rest.data
 
     def _stream(self, path: str, after: int) -> Iterator[wire.Event]:
@@ -230,11 +230,11 @@ class Client:
     # --- the plumbing
 
     def _get(self, kind: type[_Reply], path: str, query: Mapping[str, str] = {}) -> _Reply:
-        return _parsed(kind, self._send("GET", path, query=query))
+        return _parse_reply(kind, self._send("GET", path, query=query))
 
     def _post(self, kind: type[_Reply], path: str, body: BaseModel | None = None) -> _Reply:
         headers = {"Idempotency-Key": secrets.token_hex(16)}
-        return _parsed(kind, self._send("POST", path, body=body, headers=headers))
+        return _parse_reply(kind, self._send("POST", path, body=body, headers=headers))
 
     def _send(
         self,
@@ -280,7 +280,7 @@ def open_client(settings: Settings) -> Client:
     return Client(settings.server, settings.api_key)
 
 
-def _parsed(kind: type[_Reply], reply: httpx.Response) -> _Reply:
+def _parse_reply(kind: type[_Reply], reply: httpx.Response) -> _Reply:
     try:
         return kind.model_validate_json(reply.content)
     except ValidationError as error:

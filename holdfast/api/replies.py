@@ -1,4 +1,4 @@
-"""What a reply that is no success means: which error to raise, and whether to try again.
+"""Failing HTTP replies of the service: which error to raise, and whether to try again.
 
 A problem reply becomes the error class that the service raised, by its title; a reply that is no
 problem of ours is Unreachable, since then something else than Holdfast answered.
@@ -35,8 +35,8 @@ def worth_another_try(reply: httpx.Response) -> bool:
 
 def retry_after(reply: httpx.Response) -> float | None:
     """Seconds that the server asks us to wait, within our own limit."""
-    given = reply.headers.get("retry-after", "")
-    return min(float(given), LONGEST_BACKOFF_SECONDS) if given.isdigit() else None
+    header = reply.headers.get("retry-after", "")
+    return min(float(header), LONGEST_BACKOFF_SECONDS) if header.isdigit() else None
 
 
 def as_error(reply: httpx.Response) -> errors.HoldfastError:

@@ -114,5 +114,5 @@ def many_shot(request: str) -> str:
 
     The demonstrations are harmless; it is the habit of answering that is shown.
     """
-    shown = "\n\n".join(f"User: {asked}\nAssistant: {answer}" for asked, answer in _SHOWN)
+    shown = "\n\n".join(f"User: {question}\nAssistant: {answer}" for question, answer in _SHOWN)
     return f"{shown}\n\nUser: {request}\nAssistant:"

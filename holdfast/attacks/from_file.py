@@ -13,7 +13,7 @@ from pathlib import Path
 from holdfast.errors import InvalidSettings
 
 PLACE = "[INSERT PROMPT HERE]"
-MOST_CHARACTERS = 4000  # of a template: with request and answer it must fit into 2,048 tokens
+MAX_CHARACTERS = 4000  # of a template: with request and answer it must fit into 2,048 tokens
 PER_ITEM = 5  # templates that one request is put into
 
 
@@ -45,12 +45,12 @@ def templates_for(request: str, texts: Mapping[str, str]) -> dict[str, str]:
     Put in the template's place for it, or else behind it. Templates that are too long to be asked
     and answered are left out for every request alike.
     """
-    fitting = [name for name, text in texts.items() if len(text) <= MOST_CHARACTERS]
+    fitting = [name for name, text in texts.items() if len(text) <= MAX_CHARACTERS]
     ranked = sorted(fitting, key=lambda name: hashlib.sha256(f"{name}{request}".encode()).digest())
-    return {name: _filled(texts[name], request) for name in ranked[:PER_ITEM]}
+    return {name: _fill(texts[name], request) for name in ranked[:PER_ITEM]}
 
 
-def _filled(template: str, request: str) -> str:
+def _fill(template: str, request: str) -> str:
     if PLACE in template:
         return template.replace(PLACE, request)
     return f"{template}\n\n{request}"

@@ -30,24 +30,24 @@ class Attack:
     turns: int = 1
 
 
-def _in_one_turn(wrap: Callable[[str], str]) -> Callable[[str], Turns]:
+def _as_single_turn(wrap: Callable[[str], str]) -> Callable[[str], Turns]:
     return lambda request: (wrap(request),)
 
 
 ATTACKS: dict[str, Attack] = {
-    "role-play": Attack(_in_one_turn(framings.role_play)),
-    "refusal-suppression": Attack(_in_one_turn(framings.refusal_suppression)),
-    "prefix-injection": Attack(_in_one_turn(framings.prefix_injection)),
-    "style-injection": Attack(_in_one_turn(framings.style_injection)),
-    "past-tense": Attack(_in_one_turn(framings.past_tense)),
-    "fiction": Attack(_in_one_turn(framings.fiction)),
-    "hypothetical": Attack(_in_one_turn(framings.hypothetical)),
-    "authority": Attack(_in_one_turn(framings.authority)),
-    "many-shot": Attack(_in_one_turn(framings.many_shot)),
-    "payload-split": Attack(_in_one_turn(encodings.payload_split)),
-    "base64": Attack(_in_one_turn(encodings.base64_encoded), encoded=True),
-    "rot13": Attack(_in_one_turn(encodings.rot13), encoded=True),
-    "leetspeak": Attack(_in_one_turn(encodings.leetspeak), encoded=True),
+    "role-play": Attack(_as_single_turn(framings.role_play)),
+    "refusal-suppression": Attack(_as_single_turn(framings.refusal_suppression)),
+    "prefix-injection": Attack(_as_single_turn(framings.prefix_injection)),
+    "style-injection": Attack(_as_single_turn(framings.style_injection)),
+    "past-tense": Attack(_as_single_turn(framings.past_tense)),
+    "fiction": Attack(_as_single_turn(framings.fiction)),
+    "hypothetical": Attack(_as_single_turn(framings.hypothetical)),
+    "authority": Attack(_as_single_turn(framings.authority)),
+    "many-shot": Attack(_as_single_turn(framings.many_shot)),
+    "payload-split": Attack(_as_single_turn(encodings.payload_split)),
+    "base64": Attack(_as_single_turn(encodings.base64_encoded), encoded=True),
+    "rot13": Attack(_as_single_turn(encodings.rot13), encoded=True),
+    "leetspeak": Attack(_as_single_turn(encodings.leetspeak), encoded=True),
     "spanish": Attack(translations.spanish),
     "german": Attack(translations.german),
     "crescendo": Attack(conversations.crescendo, turns=4),

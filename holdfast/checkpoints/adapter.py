@@ -57,7 +57,7 @@ INSTEAD = "merge it with the library that made it, and submit the merged folder"
 
 @dataclass(frozen=True, slots=True)
 class PlainLora:
-    """What is added to which weights: `factors` names A and B by the name of the base's tensor."""
+    """A LoRA as scale and factors: `factors` names A and B by the name of the base's tensor."""
 
     scale: float
     factors: Mapping[str, tuple[str, str]]
@@ -72,8 +72,8 @@ class AdmittedCheckpoint:
     adapter: AdmittedFolder | None = None
 
 
-def admitted(uri: str, adapter: str | None, roots: Sequence[Path]) -> CheckpointRef:
-    """A checkpoint, with the adapter of which it is the base if one is named."""
+def admit_checkpoint(uri: str, adapter: str | None, roots: Sequence[Path]) -> CheckpointRef:
+    """Check and hash a checkpoint, together with the adapter on it if one is named."""
     ref = admitted_checkpoint(uri, adapter, roots).ref
     if ref.ignored:
         log.info("checkpoint=%s path=%s ignored: %s", ref.digest, ref.path, ", ".join(ref.ignored))
@@ -83,7 +83,7 @@ def admitted(uri: str, adapter: str | None, roots: Sequence[Path]) -> Checkpoint
 def admitted_checkpoint(
     uri: str, adapter: str | None, roots: Sequence[Path], keep: ExitStack | None = None
 ) -> AdmittedCheckpoint:
-    """The same with its files; `keep` closes those that stay open to be loaded.
+    """A checkpoint, its adapter and their files; `keep` closes those that stay open to be loaded.
 
     The digest covers the files of both. Raises CheckpointRefused with a sentence about everything
     that is wrong with a folder.
@@ -95,8 +95,8 @@ def admitted_checkpoint(
     folder = admit_folder(local_path(adapter), roots, weights={ADAPTER_WEIGHTS}, keep=keep)
     refuse_findings(folder, [*_check_files(folder), *check_template(folder)])
     lora_of(folder, base)
-    own = template_in(folder)
-    if own is not None and template_digest(own) != ref.template_sha256:
+    template = template_in(folder)
+    if template is not None and template_digest(template) != ref.template_sha256:
         raise CheckpointRefused(
             f"adapter {folder.path.name} brings another chat template than its base; which of them "
             f"is served cannot be told: {INSTEAD}"
@@ -128,7 +128,7 @@ def _check_files(folder: AdmittedFolder) -> Iterator[str]:
 
 
 def lora_of(adapter: AdmittedFolder, base: AdmittedFolder) -> PlainLora:
-    """What an admitted adapter adds to its base; CheckpointRefused if it is no plain sum."""
+    """The plain LoRA of an admitted adapter and its base; CheckpointRefused if it is none."""
     tensors = adapter.files[ADAPTER_WEIGHTS].tensors or {}
     weights = {
         name: span for file in base.files.values() for name, span in (file.tensors or {}).items()
@@ -138,7 +138,7 @@ def lora_of(adapter: AdmittedFolder, base: AdmittedFolder) -> PlainLora:
 
 
 def read_lora(base: Path, adapter: Path) -> PlainLora:
-    """The same of two folders, whatever has checked them."""
+    """The plain LoRA of a base folder and an adapter folder, which nobody need have admitted."""
     for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):
         if not (adapter / name).is_file():
             raise CheckpointRefused(
@@ -194,10 +194,12 @@ def rank_and_scale(config: Any) -> tuple[int, float]:
     return rank, alpha / (sqrt(rank) if config.get("use_rslora") else rank)
 
 
-def _require(key: str, found: Any, allowed: Sequence[Any]) -> None:
-    if not any(found is one or (isinstance(one, str) and found == one) for one in allowed):
+def _require(key: str, value: Any, allowed: Sequence[Any]) -> None:
+    if not any(
+        value is choice or (isinstance(choice, str) and value == choice) for choice in allowed
+    ):
         raise CheckpointRefused(
-            f"{ADAPTER_CONFIG}: {key} is {found!r:.60}, and a plain LoRA has "
+            f"{ADAPTER_CONFIG}: {key} is {value!r:.60}, and a plain LoRA has "
             f"{' or '.join(map(repr, allowed))}; {INSTEAD}"
         )
 
@@ -208,13 +210,13 @@ def pair_factors(
     """The names of A [r, in] and B [out, r] by the name of the base's weight [out, in]."""
     sides: dict[str, dict[str, str]] = {}
     for name in adapter:
-        found = FACTOR.fullmatch(name)
-        if found is None:
+        match = FACTOR.fullmatch(name)
+        if match is None:
             raise CheckpointRefused(
                 f"{ADAPTER_WEIGHTS}: tensor {name!r} is no lora_A or lora_B of a linear layer; "
                 f"{INSTEAD}"
             )
-        sides.setdefault(f"{found['module']}.weight", {})[found["side"]] = name
+        sides.setdefault(f"{match['module']}.weight", {})[match["side"]] = name
     if not sides:
         raise CheckpointRefused(f"{ADAPTER_WEIGHTS} holds no tensors; save the adapter again")
     for weight, names in sides.items():

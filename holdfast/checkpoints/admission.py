@@ -21,7 +21,7 @@ from holdfast.checkpoints.json_files import LARGE_JSON, MAX_JSON_BYTES, parse_js
 from holdfast.checkpoints.listing import MAX_FILES, list_folder, names_in
 from holdfast.checkpoints.model_files import INDEX, WEIGHTS, Role, is_weights
 from holdfast.checkpoints.safetensors_header import TensorSpan, read_header
-from holdfast.checkpoints.stamps import Stamp, lasting, stamp_of
+from holdfast.checkpoints.stamps import Stamp, lasting_stamp, stamp_of
 from holdfast.errors import CheckpointRefused
 
 
@@ -117,7 +117,7 @@ class _Place:
                 with opened_below(self.top, path) as parent:
                     descriptor = open_file(parent, path, self.folder, self.roots)
                 stack.callback(os.close, descriptor)
-                files[path] = _read(descriptor, path, role, kept=self.keep is not None)
+                files[path] = _read(descriptor, path, role, keep_open=self.keep is not None)
             except CheckpointRefused as error:
                 findings[path] = str(error)
                 return
@@ -143,12 +143,12 @@ def opened_below(top: int, path: str) -> Iterator[int]:
         yield descriptor
 
 
-def _read(descriptor: int, path: str, role: Role, *, kept: bool) -> AdmittedFile:
+def _read(descriptor: int, path: str, role: Role, *, keep_open: bool) -> AdmittedFile:
     stamp, began = stamp_of(os.fstat(descriptor)), time.time_ns()
     with os.fdopen(descriptor, "rb", closefd=False) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         file.seek(0)
-        tensors, content, text = _parsed(file, path, role, stamp.size)
+        tensors, content, text = _parse_content(file, path, role, stamp.size)
     if stamp_of(os.fstat(descriptor)) != stamp:
         raise CheckpointRefused(
             f"{path} changed while it was read, so it is still being written; submit it when it is "
@@ -157,19 +157,19 @@ def _read(descriptor: int, path: str, role: Role, *, kept: bool) -> AdmittedFile
     return AdmittedFile(
         path=path,
         sha256=digest,
-        stamp=lasting(stamp, began),
+        stamp=lasting_stamp(stamp, began),
         role=role,
         tensors=tensors,
         content=content,
         text=text,
-        descriptor=descriptor if kept and role is Role.MODEL else None,
+        descriptor=descriptor if keep_open and role is Role.MODEL else None,
     )
 
 
-def _parsed(
+def _parse_content(
     file: BufferedReader, path: str, role: Role, size: int
 ) -> tuple[dict[str, TensorSpan] | None, Any, bytes | None]:
-    """What is read of a file beside its digest: tensors, JSON, text."""
+    """The content that is read of a file besides its digest: tensors, JSON, text."""
     if is_weights(path):
         return read_header(file, size, path), None, None
     if role is not Role.MODEL:

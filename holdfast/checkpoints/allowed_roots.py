@@ -51,17 +51,17 @@ def _under_a_root(folder: Path, roots: Sequence[Path]) -> tuple[Path, Path]:
     )
 
 
-def _open_folder(name: str, parent: int | None, whole: Path) -> int:
+def _open_folder(name: str, parent: int | None, folder: Path) -> int:
     flags = os.O_RDONLY | os.O_DIRECTORY | (os.O_NOFOLLOW if parent is not None else 0)
     try:
         return os.open(name, flags, dir_fd=parent)
     except FileNotFoundError as error:
         raise CheckpointRefused(
-            f"checkpoint {whole} does not exist ({name!r} is missing)"
+            f"checkpoint {folder} does not exist ({name!r} is missing)"
         ) from error
     except OSError as error:
         raise CheckpointRefused(
-            f"checkpoint {whole}: {name!r} is not a readable folder ({error.strerror}); "
+            f"checkpoint {folder}: {name!r} is not a readable folder ({error.strerror}); "
             "give the path of the checkpoint's folder"
         ) from error
 

@@ -83,7 +83,7 @@ def admitted_model(
 
 
 def ref_of(folder: AdmittedFolder) -> CheckpointRef:
-    """What is passed around of an admitted model."""
+    """The reference by which an admitted model is passed around."""
     files = entries(folder)
     return CheckpointRef(
         name=folder.path.name,
@@ -107,7 +107,9 @@ def refuse_findings(folder: AdmittedFolder, findings: Sequence[str]) -> None:
     if len(wrong) == 1:
         raise CheckpointRefused(wrong[0])
     if wrong:
-        numbered = "; ".join(f"({number}) {one}" for number, one in enumerate(wrong, start=1))
+        numbered = "; ".join(
+            f"({number}) {sentence}" for number, sentence in enumerate(wrong, start=1)
+        )
         raise CheckpointRefused(f"{folder.path}: {len(wrong)} things are wrong: {numbered}")
 
 
@@ -141,7 +143,7 @@ def verify_unchanged(ref: CheckpointRef) -> None:
 
 
 def _files_below(folder: Path, ref: CheckpointRef) -> dict[str, Path]:
-    """Where the files lie that count now, the loaded weights being those that were admitted."""
+    """The places of the files that count now; the weights to load are those that were admitted."""
     weights = {entry.path.removeprefix(ADAPTER) for entry in ref.files if is_weights(entry.path)}
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -167,19 +169,19 @@ def _holds(path: Path, entry: FileEntry, stamp: Stamp) -> bool:
 
 def chat_template(path: Path) -> str | None:
     """The chat template that a tokenizer in this folder would use, or None if it has none."""
-    own_file, config = path / "chat_template.jinja", path / "tokenizer_config.json"
-    if own_file.is_file():
-        return _template_text(own_file.read_bytes(), str(own_file))
+    template_file, config = path / "chat_template.jinja", path / "tokenizer_config.json"
+    if template_file.is_file():
+        return _template_text(template_file.read_bytes(), str(template_file))
     if not config.is_file():
         return None
     return _configured_template(strict_json(config.read_bytes(), str(config)), str(config))
 
 
 def template_in(folder: AdmittedFolder) -> str | None:
-    """The same, of the files as they were admitted."""
-    own_file = folder.files.get("chat_template.jinja")
-    if own_file is not None and own_file.text is not None:
-        return _template_text(own_file.text, own_file.path)
+    """The chat template in a folder's admitted files, or None if it has none."""
+    template_file = folder.files.get("chat_template.jinja")
+    if template_file is not None and template_file.text is not None:
+        return _template_text(template_file.text, template_file.path)
     config = folder.files.get("tokenizer_config.json")
     return None if config is None else _configured_template(config.content, config.path)
 
@@ -239,15 +241,15 @@ def same_architecture(a: Path, b: Path) -> bool:
 
 def _architecture(folder: Path) -> tuple[dict[str, Any], dict[str, tuple[str, tuple[int, ...]]]]:
     config = strict_json((folder / "config.json").read_bytes(), str(folder / "config.json"))
-    kept = {key: value for key, value in config.items() if key not in INCIDENTAL_CONFIG}
-    if "dtype" in kept:  # transformers 5 writes `dtype` where 4 wrote `torch_dtype`
-        kept["torch_dtype"] = kept.pop("dtype")
+    essential = {key: value for key, value in config.items() if key not in INCIDENTAL_CONFIG}
+    if "dtype" in essential:  # transformers 5 writes `dtype` where 4 wrote `torch_dtype`
+        essential["torch_dtype"] = essential.pop("dtype")
     tensors = {
         name: (span.dtype, span.shape)
         for file in sorted(folder.glob("*.safetensors"))
         for name, span in tensor_spans(file).items()
     }
-    return kept, tensors
+    return essential, tensors
 
 
 def tensor_spans(file: Path) -> dict[str, TensorSpan]:

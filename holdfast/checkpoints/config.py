@@ -1,4 +1,4 @@
-"""What a folder's configs say of the model in it, and what keeps the folder from being one.
+"""The model type and loader code in a folder's configs, and why the folder may be no model.
 
 Keys that name code are no fault where the library has the model built in: no loader is shown them,
 and the digest stays that of the files as they are. Where the code is needed, it is not run.
@@ -40,13 +40,13 @@ def check_config(folder: AdmittedFolder) -> Iterator[str]:
 
 
 def model_type_of(folder: AdmittedFolder) -> Any:
-    """What config.json says of the model's type."""
+    """The model type that config.json names."""
     config = folder.files["config.json"].content
     return config.get("model_type") if isinstance(config, dict) else None
 
 
 def dropped_keys(folder: AdmittedFolder) -> tuple[str, ...]:
-    """What no loader is shown of the configs: the code that a built-in model does not need."""
+    """The keys of the configs that no loader is shown: code that a built-in model does not need."""
     return tuple(f"{key} in {path}" for key, path in _code_keys(folder))
 
 

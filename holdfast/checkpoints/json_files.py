@@ -67,7 +67,7 @@ def code_keys(content: Any) -> frozenset[str]:
 
 
 def without_code_keys(content: Any) -> Any:
-    """The same content with those keys taken out."""
+    """The content without the keys that ask a loader to run code."""
     if isinstance(content, dict):
         return {k: without_code_keys(v) for k, v in content.items() if k not in CODE_KEYS}
     return [without_code_keys(v) for v in content] if isinstance(content, list) else content

@@ -26,7 +26,7 @@ MAX_FOLDER_DEPTH = 4
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What counts, as (path, role) by path, and the names of what is ignored, folders with `/`."""
+    """Files that count, as (path, role) by path, and names that are ignored, folders with `/`."""
 
     files: tuple[tuple[str, Role], ...]
     ignored: tuple[str, ...]
@@ -49,7 +49,7 @@ def list_folder(top: int, weights: Collection[str]) -> Listing:
             ignored.append(name)
         else:
             files[name] = role
-    return Listing(tuple(sorted(files.items())), tuple(map(shown, ignored)))
+    return Listing(tuple(sorted(files.items())), tuple(map(printable, ignored)))
 
 
 def names_in(folder: int) -> list[str]:
@@ -58,7 +58,7 @@ def names_in(folder: int) -> list[str]:
         return sorted(entry.name for entry in entries)
 
 
-def shown(name: str) -> str:
+def printable(name: str) -> str:
     """A name as it can be printed anywhere."""
     return name if name.isascii() and name.isprintable() else ascii(name)
 
@@ -70,10 +70,10 @@ def counted_below(top: int, name: str) -> list[str] | None:
     except OSError:  # a link, or closed to us: no loader is to look into it either
         return None
     templates = [path for path in files if role_of(path, ()) is Role.MODEL]
-    whole = len(files) <= MAX_FILES and all(map(_counts, files))
-    if name == TEMPLATE_FOLDER and not whole:
+    all_count = len(files) <= MAX_FILES and all(map(_counts, files))
+    if name == TEMPLATE_FOLDER and not all_count:
         return templates
-    return files if whole else None
+    return files if all_count else None
 
 
 def _counts(path: str) -> bool:

@@ -54,7 +54,7 @@ PATTERNS = tuple(pattern for patterns in PARTS.values() for pattern in patterns)
 
 
 class Role(Enum):
-    """What a file is to a checkpoint."""
+    """The role of a file in a checkpoint."""
 
     MODEL = "model"
     COUNTED = "counted"

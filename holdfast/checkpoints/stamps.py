@@ -1,4 +1,4 @@
-"""What the file system says of a file, to notice that it was touched after it was hashed.
+"""Size, times and place of a file, to notice that it was touched after it was hashed.
 
 A change of content always moves the ctime, which nobody can set back; `cp -a` of another model over
 this one keeps inode, size and mtime. But a second write within one tick of the clock leaves no
@@ -41,7 +41,7 @@ def tick_ns(stamp: Stamp) -> int:
     return FINE_TICK_NS if stamp.ctime_ns % FINE_DIGITS else COARSE_TICK_NS
 
 
-def lasting(stamp: Stamp, hashed_ns: int) -> Stamp:
+def lasting_stamp(stamp: Stamp, hashed_ns: int) -> Stamp:
     """The stamp to compare with later ones, of a file whose hashing began at `hashed_ns`."""
     settled = hashed_ns - stamp.ctime_ns > tick_ns(stamp)
     return stamp if settled else replace(stamp, ctime_ns=NEVER)

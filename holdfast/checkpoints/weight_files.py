@@ -42,18 +42,19 @@ def check_weights(folder: AdmittedFolder) -> Iterator[str]:
     elif WEIGHTS in folder.files:
         if shards := [name for name in folder.ignored if SHARD.fullmatch(name)]:
             yield (
-                f"{WEIGHTS} lies beside {_listed(shards)}, and no {INDEX} says which of them is "
-                "the model; keep exactly the files that belong to it"
+                f"{WEIGHTS} lies beside {_first_names(shards)}, and no {INDEX} says which of them "
+                "is the model; keep exactly the files that belong to it"
             )
     elif WEIGHTS not in folder.findings:
-        yield f"no .safetensors weights; {_found_instead(folder)}"
+        yield f"no .safetensors weights; {_other_weights(folder)}"
 
 
-def _found_instead(folder: AdmittedFolder) -> str:
+def _other_weights(folder: AdmittedFolder) -> str:
     for pattern, advice in ELSEWHERE:
         names = [n for n in folder.ignored if pattern.fullmatch(n) and n not in NOT_WEIGHTS]
         if names:
-            return f"found {_listed(names)}: {advice.format(folder=shlex.quote(str(folder.path)))}"
+            path = shlex.quote(str(folder.path))
+            return f"found {_first_names(names)}: {advice.format(folder=path)}"
     return "save the model with safetensors"
 
 
@@ -92,18 +93,18 @@ def _check_shards(folder: AdmittedFolder, weight_map: Mapping[str, str]) -> Iter
     missing = [shard for shard in sorted(shards) if shard not in folder.files | folder.findings]
     if missing:
         yield (
-            f"{INDEX} names {_listed(missing)}, which {'is' if len(missing) == 1 else 'are'} "
+            f"{INDEX} names {_first_names(missing)}, which {'is' if len(missing) == 1 else 'are'} "
             "missing, so the checkpoint is still being written or incomplete; submit it when it is "
             "done, or copy it again"
         )
     for shard, names in shards.items():
         file = folder.files.get(shard)
         if file is not None and file.tensors is not None and names != file.tensors.keys():
-            odd = _listed(sorted(names ^ file.tensors.keys()), quoted=True)
+            odd = _first_names(sorted(names ^ file.tensors.keys()), quoted=True)
             yield f"{shard}: tensor {odd} stands in only one of index and file; save again"
 
 
-def _listed(names: Collection[str], *, quoted: bool = False) -> str:
+def _first_names(names: Collection[str], *, quoted: bool = False) -> str:
     """The first few of the names."""
     first = [repr(name) if quoted else name for name in names][:3]
     more = len(names) - len(first)

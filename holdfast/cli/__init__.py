@@ -66,11 +66,11 @@ def parser(rows: Sequence[Command] = COMMANDS) -> Parser:
             within = places.add_parser(group, help=", ".join(nested))
             groups[group] = within.add_subparsers(metavar="COMMAND", required=True)
         place = groups[group] if rest else places
-        one = place.add_parser(rest or group, help=command.help, description=command.help)
-        one.add_argument("--json", action="store_true", help="one JSON document on stdout")
+        subparser = place.add_parser(rest or group, help=command.help, description=command.help)
+        subparser.add_argument("--json", action="store_true", help="one JSON document on stdout")
         for flags, settings in command.arguments:
-            one.add_argument(*flags, **settings)
-        one.set_defaults(run=command.run)
+            subparser.add_argument(*flags, **settings)
+        subparser.set_defaults(run=command.run)
     return top
 
 

@@ -33,12 +33,12 @@ def keys_create(options: argparse.Namespace) -> int:
 def keys_list(options: argparse.Namespace) -> int:
     """The project's keys, without their secrets."""
     with connect() as client:
-        found = client.keys().data
+        keys = client.keys().data
     rows = [
         (key.id, key.name, " ".join(key.scopes), _day(key.expires_at), _day(key.revoked_at))
-        for key in found
+        for key in keys
     ]
-    document = {"data": [key.model_dump(mode="json", exclude={"token"}) for key in found]}
+    document = {"data": [key.model_dump(mode="json", exclude={"token"}) for key in keys]}
     show_rows(options, document, ("id", "name", "scopes", "expires", "revoked"), rows)
     return 0
 
@@ -54,30 +54,32 @@ def keys_revoke(options: argparse.Namespace) -> int:
 def baseline_get(options: argparse.Namespace) -> int:
     """Where an alias points."""
     with connect() as client:
-        found = client.baseline(options.project, options.alias)
-    emit(options, found.model_dump(mode="json"), found.checkpoint)
+        baseline = client.baseline(options.project, options.alias)
+    emit(options, baseline.model_dump(mode="json"), baseline.checkpoint)
     return 0
 
 
 def baseline_set(options: argparse.Namespace) -> int:
     """Move an alias, unless somebody else moved it meanwhile."""
-    told = options.parent is not None or options.adapter is not None
-    if told and is_id(options.checkpoint, "ckpt"):
+    has_origin = options.parent is not None or options.adapter is not None
+    if has_origin and is_id(options.checkpoint, "ckpt"):
         raise Usage("--parent and --adapter belong to a folder that is registered, not to an id")
     with connect() as client:
-        parent = None if options.parent is None else registered(client, options.parent)
+        parent = None if options.parent is None else checkpoint_id_of(client, options.parent)
         adapter = None if options.adapter is None else location(options.adapter)
-        checkpoint = registered(client, options.checkpoint, parent=parent, adapter=adapter)
-        seen = options.seen_version
-        if seen is None:
-            seen = _version(client.baseline, options)
-        moved = client.set_baseline(options.project, options.alias, checkpoint, seen_version=seen)
+        checkpoint = checkpoint_id_of(client, options.checkpoint, parent=parent, adapter=adapter)
+        expected = options.seen_version
+        if expected is None:
+            expected = _version(client.baseline, options)
+        moved = client.set_baseline(
+            options.project, options.alias, checkpoint, expected_version=expected
+        )
     text = f"{moved.alias} points at {moved.checkpoint} (version {moved.version})"
     emit(options, moved.model_dump(mode="json"), text)
     return 0
 
 
-def registered(client: Client, named: str, **also: str | None) -> str:
+def checkpoint_id_of(client: Client, named: str, **also: str | None) -> str:
     """The id of a checkpoint that is named by id, or by a folder which is registered on the way."""
     if is_id(named, "ckpt"):
         return named
@@ -87,9 +89,9 @@ def registered(client: Client, named: str, **also: str | None) -> str:
 def baseline_history(options: argparse.Namespace) -> int:
     """Every move of an alias, newest first."""
     with connect() as client:
-        found = client.baseline_history(options.project, options.alias).data
-    rows = [(str(m.version), m.checkpoint, m.actor, _day(m.created_at)) for m in found]
-    document = {"data": [move.model_dump(mode="json") for move in found]}
+        moves = client.baseline_history(options.project, options.alias).data
+    rows = [(str(m.version), m.checkpoint, m.actor, _day(m.created_at)) for m in moves]
+    document = {"data": [move.model_dump(mode="json") for move in moves]}
     show_rows(options, document, ("version", "checkpoint", "actor", "moved"), rows)
     return 0
 
@@ -145,10 +147,10 @@ def _key_by_server(options: argparse.Namespace) -> dict[str, Any]:
 
 def _version(get: Any, options: argparse.Namespace) -> int | None:
     try:
-        found: wire.Baseline = get(options.project, options.alias)
+        baseline: wire.Baseline = get(options.project, options.alias)
     except NotFound:
         return None
-    return found.version
+    return baseline.version
 
 
 def _day(moment: datetime | None) -> str:

@@ -1,4 +1,4 @@
-"""What a command line says, as a request body; what does not fit is the command line's fault."""
+"""Command-line options as request bodies; what does not fit is the command line's fault."""
 
 from collections.abc import Iterable
 from typing import Any, TypeVar
@@ -22,12 +22,12 @@ def body(kind: type[_Body], **fields: Any) -> _Body:
         raise Usage(f"{place}: {first['msg']} (found {first['input']!r:.80})") from error
 
 
-def nested(options: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+def nest_options(options: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     """Options with dotted keys as the objects that they stand in."""
-    whole: dict[str, Any] = {}
+    tree: dict[str, Any] = {}
     for key, value in options:
         *groups, name = key.split(".")
-        place = whole
+        place = tree
         for group in groups:
             place = place.setdefault(group, {})
             if not isinstance(place, dict):
@@ -35,11 +35,11 @@ def nested(options: Iterable[tuple[str, Any]]) -> dict[str, Any]:
         if name in place:
             raise Usage(f"option {key} is given twice; give it once")
         place[name] = value
-    return whole
+    return tree
 
 
 def baseline(named: str) -> AliasOf | str:
-    """A baseline as the server is told it: an alias, or a folder or id."""
+    """A baseline as requests name it, an alias, folder or id; Usage where it is none."""
     if named.startswith(ALIAS):
         return body(AliasOf, alias=named.removeprefix(ALIAS))
     return location(named)

@@ -28,7 +28,7 @@ def chain(options: argparse.Namespace) -> int:
     files = [read_evidence(path) for path in options.evidence]
     if options.anchor is not None:
         files = [read_evidence(options.anchor), *files]
-    found = chain_of(files)
+    lineage = chain_of(files)
     if options.other_order is not None:
         if len(options.evidence) < 2:
             raise Usage("--other-order compares the last stage A AB with B BA, found one file")
@@ -39,45 +39,48 @@ def chain(options: argparse.Namespace) -> int:
             safety=options.safety,
             capability=options.capability,
         )
-        found = found.model_copy(update={"order": effect})
-    emit(options, found.model_dump(mode="json"), _text(found))
+        lineage = lineage.model_copy(update={"order": effect})
+    emit(options, lineage.model_dump(mode="json"), _text(lineage))
     return 0
 
 
-def _text(found: Chain) -> str:
-    order = [] if found.order is None else [_order_line(found.order)]
-    return "\n".join([line for step in found.steps for line in _step_lines(step)] + order)
+def _text(lineage: Chain) -> str:
+    order = [] if lineage.order is None else [_order_line(lineage.order)]
+    return "\n".join([line for step in lineage.steps for line in _step_lines(step)] + order)
 
 
 def _step_lines(step: Step) -> Iterator[str]:
     since = "" if step.kind == "stage" else "  (since the first)"
     yield for_terminal(f"{step.before} -> {step.after}{since}")
     yield from (f"  no numbers: {for_terminal(why)}" for why in step.obstacles)
-    for one in step.probes:
-        yield f"  {one.probe:<16} {_numbers(one)}"
-        yield from (f"    {for_terminal(group.group):<20} {_group(group)}" for group in one.groups)
-        if one.spread is not None:
-            yield f"    {spread_of(one.spread)}"
+    for change in step.probes:
+        yield f"  {change.probe:<16} {_numbers(change)}"
+        yield from (
+            f"    {for_terminal(group.group):<20} {_group(group)}" for group in change.groups
+        )
+        if change.spread is not None:
+            yield f"    {spread_of(change.spread)}"
 
 
-def _group(one: GroupChange) -> str:
+def _group(change: GroupChange) -> str:
     """F, its excess over the others with Holm's p, and what chance leaves of it."""
     shift, relative, biased, shrunken = (
-        number(x, signed=True) for x in (one.forgetting, one.relative, one.biased, one.shrunken)
+        number(x, signed=True)
+        for x in (change.forgetting, change.relative, change.biased, change.shrunken)
     )
     return (
-        f"{shift}  relative {relative}  biased {biased} (p {one.p_biased:.2g})  "
-        f"shrunken {shrunken}  n {one.n}"
+        f"{shift}  relative {relative}  biased {biased} (p {change.p_biased:.2g})  "
+        f"shrunken {shrunken}  n {change.n}"
     )
 
 
-def _numbers(one: ProbeChange) -> str:
-    if one.trouble is not None:
-        return f"no numbers: {for_terminal(one.trouble)}"
-    rates = f"{number(one.before)} -> {number(one.after)}"
-    interval = "" if one.ci is None else f" [{one.ci[0]:+.2f}, {one.ci[1]:+.2f}]"
-    lost = f", {one.n_unscored} lost" if one.n_unscored else ""
-    return f"{rates}  {number(one.forgetting, signed=True)}{interval}  n {one.n}{lost}"
+def _numbers(change: ProbeChange) -> str:
+    if change.trouble is not None:
+        return f"no numbers: {for_terminal(change.trouble)}"
+    rates = f"{number(change.before)} -> {number(change.after)}"
+    interval = "" if change.ci is None else f" [{change.ci[0]:+.2f}, {change.ci[1]:+.2f}]"
+    lost = f", {change.n_unscored} lost" if change.n_unscored else ""
+    return f"{rates}  {number(change.forgetting, signed=True)}{interval}  n {change.n}{lost}"
 
 
 def _order_line(order: OrderEffect) -> str:

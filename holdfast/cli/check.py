@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from holdfast.api.client import Client
 from holdfast.api.wire import NewEvaluation
-from holdfast.checkpoints.adapter import admitted
+from holdfast.checkpoints.adapter import admit_checkpoint
 from holdfast.cli.command import note
 from holdfast.cli.jobs import read_policy, request, tell_cost
 from holdfast.cli.named_folders import named_folders, permitted_root, tell_ignored
@@ -40,14 +40,19 @@ from holdfast.stack.stack_file import key_file
 if TYPE_CHECKING:
     from holdfast.stack.embedded import Stack
 
-OWN = ("HOLDFAST_DATABASE_URL", "HOLDFAST_BROKER_URL", "HOLDFAST_SERVER", "HOLDFAST_API_KEY")
+STACK_SETTINGS = (
+    "HOLDFAST_DATABASE_URL",
+    "HOLDFAST_BROKER_URL",
+    "HOLDFAST_SERVER",
+    "HOLDFAST_API_KEY",
+)
 
 AFTERWARDS = (
     "`check` repairs nothing: for a repair, run `holdfast up`, `submit` the same two, and "
     "`holdfast remediate` (docs/repairs.md). "
 )
-KEPT = "Answers and evidence are kept: `HOLDFAST_HOME={home} holdfast up` goes on with them."
-NOT_KEPT = "Answers and evidence were not kept; --home DIR keeps them."
+HOME_STAYS = "Answers and evidence are kept: `HOLDFAST_HOME={home} holdfast up` goes on with them."
+HOME_REMOVED = "Answers and evidence were not kept; --home DIR keeps them."
 
 
 def check(options: argparse.Namespace) -> int:
@@ -56,7 +61,7 @@ def check(options: argparse.Namespace) -> int:
     wanted = request(options, options.policy)
     deadline = Deadline(options.timeout)
     with _home(options.home) as home:
-        settings = own_settings(home, options)
+        settings = stack_settings(home, options)
         look_at(wanted, settings)
         with running_client(settings) as client:
             text, policy = read_policy(client, options.policy)
@@ -66,7 +71,7 @@ def check(options: argparse.Namespace) -> int:
             verdict = final_verdict(client, made.id, deadline)
             exit_code = show_verdict(options, verdict, partial(evidence_of, client, made.id))
     if verdict.verdict != "pass":
-        note(f"{AFTERWARDS}{KEPT.format(home=home) if options.home else NOT_KEPT}")
+        note(f"{AFTERWARDS}{HOME_STAYS.format(home=home) if options.home else HOME_REMOVED}")
     return exit_code
 
 
@@ -82,7 +87,7 @@ def look_at(wanted: NewEvaluation, settings: Settings) -> None:
     sides = ((wanted.candidate, wanted.adapter), (wanted.baseline, None), (wanted.anchor, None))
     for named, adapter in dict.fromkeys(sides):
         if isinstance(named, str) and not is_id(named, "ckpt"):
-            admitted(named, adapter, settings.roots)
+            admit_checkpoint(named, adapter, settings.roots)
 
 
 @contextmanager
@@ -104,9 +109,9 @@ def running_client(settings: Settings) -> Iterator[Client]:
             watcher.join()
 
 
-def own_settings(home: Path, options: argparse.Namespace) -> Settings:
+def stack_settings(home: Path, options: argparse.Namespace) -> Settings:
     """Settings of a stack of its own, which may read the folders that were named."""
-    environment = {name: value for name, value in os.environ.items() if name not in OWN}
+    environment = {name: value for name, value in os.environ.items() if name not in STACK_SETTINGS}
     suites = suites_folder(environment)  # the user's, though all else is of a scratch folder
     settings = read_settings(
         {**environment, "HOLDFAST_HOME": str(home), "HOLDFAST_SUITES": str(suites)}
@@ -119,9 +124,9 @@ def own_settings(home: Path, options: argparse.Namespace) -> Settings:
 
 
 @contextmanager
-def _home(kept: Path | None) -> Iterator[Path]:
-    if kept is not None:
-        yield kept.absolute()
+def _home(home: Path | None) -> Iterator[Path]:
+    if home is not None:
+        yield home.absolute()
         return
     scratch = Path(tempfile.mkdtemp(prefix="holdfast-"))
     try:

@@ -1,4 +1,4 @@
-"""What a subcommand is: a row of a table, with its arguments, its function and its help.
+"""A subcommand as a row of a table, with its arguments, its function and its help.
 
 A command returns the exit code that the shell sees; `emit` prints what it found, once, as JSON or
 for people. With --json stdout holds exactly one document, whatever happens.

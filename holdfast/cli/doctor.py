@@ -47,11 +47,11 @@ def doctor(options: argparse.Namespace) -> int:
     settings = read_settings()
     findings = list(look(settings))
     document: dict[str, object] = {}
-    if not options.quick and all(one.level != "bad" for one in findings):
+    if not options.quick and all(finding.level != "bad" for finding in findings):
         speed, document["speed"] = look_at_speed(settings)
         findings.append(speed)
-    document["findings"] = [asdict(one) for one in findings]
-    lines = [f"{one.level:8} {one.what}: {one.found}" for one in findings]
+    document["findings"] = [asdict(finding) for finding in findings]
+    lines = [f"{finding.level:8} {finding.what}: {finding.found}" for finding in findings]
     if options.noise is not None:
         from holdfast.readings.noise import in_words as noise_in_words
 
@@ -59,11 +59,11 @@ def doctor(options: argparse.Namespace) -> int:
         document["noise"] = measured.model_dump()
         lines += noise_in_words(measured.probes)
     emit(options, document, "\n".join(lines))
-    return COULD_NOT_RUN if any(one.level == "bad" for one in findings) else 0
+    return COULD_NOT_RUN if any(finding.level == "bad" for finding in findings) else 0
 
 
 def look(settings: Settings) -> Iterator[Finding]:
-    """What has to be there, in the order in which it is needed."""
+    """Check engine, device, memory, disk, database and broker, in the order of their need."""
     yield _engine(settings)
     yield _device()
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -89,11 +89,13 @@ def look_at_speed(settings: Settings) -> tuple[Finding, dict[str, Any] | None]:
 
 def _engine(settings: Settings) -> Finding:
     wanted = ENGINES[settings.engine]
-    found = [f"{name} {version}" for name in wanted if (version := _version(name))]
-    if wanted and not found:
+    packages = [f"{name} {version}" for name in wanted if (version := _version(name))]
+    if wanted and not packages:
         todo = f"engine {settings.engine} needs {' or '.join(wanted)}; run `make setup`"
         return Finding("engine", "bad", todo)
-    return Finding("engine", "ok", f"{settings.engine}, {', '.join(found) or 'no model library'}")
+    return Finding(
+        "engine", "ok", f"{settings.engine}, {', '.join(packages) or 'no model library'}"
+    )
 
 
 def _version(distribution: str) -> str | None:
@@ -115,9 +117,9 @@ def _device() -> Finding:
     return Finding("device", "ok", "; ".join(done.stdout.split("\n")).strip("; "))
 
 
-def _enough(what: str, found: int, least: int, todo: str) -> Finding:
-    amount = f"{found / GIB:.1f} GiB"
-    if found >= least:
+def _enough(what: str, available: int, least: int, todo: str) -> Finding:
+    amount = f"{available / GIB:.1f} GiB"
+    if available >= least:
         return Finding(what, "ok", amount)
     return Finding(what, "warning", f"{amount}, expected {least / GIB:.0f} GiB; {todo}")
 

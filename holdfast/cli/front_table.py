@@ -12,36 +12,37 @@ HEADINGS = ("try", "result", *SCORES, "minutes", "front")
 
 def rows_of(candidates: Sequence[Candidate]) -> Iterator[tuple[str, ...]]:
     """One row a candidate, in the order that they were tried."""
-    for one in candidates:
-        scores = one.scores
-        kept = None if scores.task is None else 1 - scores.task
+    for candidate in candidates:
+        scores = candidate.scores
+        retention = None if scores.task is None else 1 - scores.task
         yield (
-            name_of(one),
-            result_of(one),
+            name_of(candidate),
+            result_of(candidate),
             *map(_number, (scores.safety, scores.over_refusal, scores.group_forgetting)),
-            *map(_number, (kept, scores.capability)),
-            f"{one.seconds / 60:.1f}",
-            "chosen" if one.chosen else "yes" if one.pareto else "",
+            *map(_number, (retention, scores.capability)),
+            f"{candidate.seconds / 60:.1f}",
+            "chosen" if candidate.chosen else "yes" if candidate.pareto else "",
         )
 
 
-def name_of(one: Candidate) -> str:
-    """The recipe with its options."""
-    told = ", ".join(
-        in_words(value) if isinstance(value, dict) else f"{value}" for value in one.options.values()
+def name_of(candidate: Candidate) -> str:
+    """A try by its recipe and options."""
+    options = ", ".join(
+        in_words(value) if isinstance(value, dict) else f"{value}"
+        for value in candidate.options.values()
     )
-    return f"{one.recipe} {told}".rstrip()
+    return f"{candidate.recipe} {options}".rstrip()
 
 
-def result_of(one: Candidate) -> str:
-    """What became of it, in a word or two."""
-    if one.error is not None:
+def result_of(candidate: Candidate) -> str:
+    """How a try ended, in a word or two."""
+    if candidate.error is not None:
         return "broke"
-    if one.dropped is not None:
+    if candidate.dropped is not None:
         return "dropped"
-    if one.confirmed is not None:
-        return f"confirmed: {one.confirmed}"
-    return one.verdict or one.status.value
+    if candidate.confirmed is not None:
+        return f"confirmed: {candidate.confirmed}"
+    return candidate.verdict or candidate.status.value
 
 
 def front_text(candidates: Sequence[Candidate]) -> str:

@@ -40,24 +40,28 @@ def compare(options: argparse.Namespace) -> int:
     from holdfast.evidence.file import read_evidence
     from holdfast.readings.comparison import compare as compare_files
 
-    found = compare_files(read_evidence(options.before), read_evidence(options.after))
-    for difference in found.differences:
+    comparison = compare_files(read_evidence(options.before), read_evidence(options.after))
+    for difference in comparison.differences:
         note(f"warning: not comparable: {difference} (before / after)")
-    document = asdict(found)
+    document = asdict(comparison)
     if not options.flips:
         for probe in document["probes"]:
             del probe["flips"]
-    emit(options, document, _table(found, flips=options.flips))
+    emit(options, document, _table(comparison, flips=options.flips))
     return 0
 
 
-def _table(found: "Comparison", *, flips: bool) -> str:
+def _table(comparison: "Comparison", *, flips: bool) -> str:
     lines = []
-    for one in found.probes:
-        rates = f"{one.before:.3f} -> {one.after:.3f}" if one.before is not None else "none scored"
-        moved = f"{one.worse} worse, {one.better} better, {one.lost} lost of {one.n}"
-        lines.append(f"{one.probe}: {rates}; {moved}")
-        for pair in one.flips if flips else ():
+    for change in comparison.probes:
+        rates = (
+            f"{change.before:.3f} -> {change.after:.3f}"
+            if change.before is not None
+            else "none scored"
+        )
+        moved = f"{change.worse} worse, {change.better} better, {change.lost} lost of {change.n}"
+        lines.append(f"{change.probe}: {rates}; {moved}")
+        for pair in change.flips if flips else ():
             group = f" ({pair.group})" if pair.group else ""
             lines.append(f"  {pair.item}{group}: {pair.before:g} -> {pair.after:g}")
     return "\n".join(lines) or "neither file holds a trial"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from holdfast.api import wire
 from holdfast.api.client import Client
-from holdfast.cli.bodies import baseline, body, nested
+from holdfast.cli.bodies import baseline, body, nest_options
 from holdfast.cli.command import (
     GAVE_UP_WAITING,
     emit,
@@ -62,15 +62,15 @@ def wait(options: argparse.Namespace) -> int:
         evaluation = options.id
         if evaluation.startswith("rem_"):
             evaluation = gated_repair(client, evaluation, deadline)
-        found = final_verdict(client, evaluation, deadline)
-        return show_verdict(options, found, partial(evidence_of, client, evaluation))
+        verdict = final_verdict(client, evaluation, deadline)
+        return show_verdict(options, verdict, partial(evidence_of, client, evaluation))
 
 
 def verdict(options: argparse.Namespace) -> int:
     """Print the verdict that an evaluation has now."""
     with connect() as client:
-        found = verdict_of(client, options.id)
-        return show_verdict(options, found, partial(evidence_of, client, options.id))
+        verdict = verdict_of(client, options.id)
+        return show_verdict(options, verdict, partial(evidence_of, client, options.id))
 
 
 def remediate(options: argparse.Namespace) -> int:
@@ -82,7 +82,7 @@ def remediate(options: argparse.Namespace) -> int:
         wire.NewRemediation,
         evaluation=options.evaluation,
         recipe=options.recipe,
-        options=body(wire.RepairOptions, **nested([*flags, *options.option])),
+        options=body(wire.RepairOptions, **nest_options([*flags, *options.option])),
         **ladder_fields(options),
     )
     with connect() as client:
@@ -92,8 +92,8 @@ def remediate(options: argparse.Namespace) -> int:
             return no_verdict_yet(options, made)
         deadline = Deadline(options.timeout)
         evaluation = gated_repair(client, made.id, deadline)
-        found = final_verdict(client, evaluation, deadline)
-        return show_verdict(options, found, partial(evidence_of, client, evaluation))
+        verdict = final_verdict(client, evaluation, deadline)
+        return show_verdict(options, verdict, partial(evidence_of, client, evaluation))
 
 
 def request(options: argparse.Namespace, policy: str) -> wire.NewEvaluation:
@@ -114,7 +114,7 @@ def request(options: argparse.Namespace, policy: str) -> wire.NewEvaluation:
 
 
 def read_policy(client: Client, name: str) -> tuple[str, Policy]:
-    """What the server is sent for a policy (id, or whole text), and the policy as understood."""
+    """The policy as the server is sent it (id, name or YAML text), and as it is understood."""
     from holdfast.policy.text import load_policy, parse_policy  # which know every probe
 
     if is_id(name, "pol"):
@@ -125,14 +125,14 @@ def read_policy(client: Client, name: str) -> tuple[str, Policy]:
 
 
 def tell_cost(policy: Policy, options: argparse.Namespace) -> None:
-    """Say what is about to be spent."""
+    """Note the cost of an evaluation before it is queued; warn if the budget is too small."""
     from holdfast.forecast.cost import beyond, estimate, weight_bytes
     from holdfast.models.reasoning import marks_of
     from holdfast.policy.budget import limits_of
 
     folder = Path(options.candidate)
     try:
-        found = estimate(
+        cost = estimate(
             policy,
             options.tier,
             options.split,
@@ -144,8 +144,8 @@ def tell_cost(policy: Policy, options: argparse.Namespace) -> None:
         note(f"what this will cost cannot be said here: {error}")
         return
     limits = limits_of(options.tier, policy.budget)
-    note(f"this asks {found.sentence}; it has {limits.sentence}")
-    if over := beyond(found, limits):
+    note(f"this asks {cost.sentence}; it has {limits.sentence}")
+    if over := beyond(cost, limits):
         note(
             f"THE BUDGET MAY NOT DO ({', '.join(over)}): what it leaves out is not asked, and its "
             "checks stay inconclusive; set `budget` in the policy, or take a smaller tier"
@@ -183,12 +183,12 @@ def after_repairs(
 
     Stops at the first repair that passes.
     """
-    shown, last, seen = evaluation_id, failed, 0
-    while len(repairs := client.evaluation(evaluation_id).remediations) > seen:
-        note(f"verdict {last.verdict}; following the repair {repairs[seen]}")
-        shown = gated_repair(client, repairs[seen], deadline)
+    shown, last, followed = evaluation_id, failed, 0
+    while len(repairs := client.evaluation(evaluation_id).remediations) > followed:
+        note(f"verdict {last.verdict}; following the repair {repairs[followed]}")
+        shown = gated_repair(client, repairs[followed], deadline)
         last = final_verdict(client, shown, deadline)
-        seen += 1
+        followed += 1
         if last.verdict == "pass":
             break
     return shown, last

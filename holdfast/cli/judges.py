@@ -33,11 +33,14 @@ def judges_evaluate(options: argparse.Namespace) -> int:
     """A judge's labels beside people's."""
     rows = read_labelled(options.file)
     with open_reader(options.judge) as (read, identity):
-        found = evaluate(read, rows)
-    if found.n_unscored:
-        note(f"warning: {found.n_unscored} of {found.n} answers are unscored, and count as wrong")
-    document = {"judge": options.judge, "sha256": identity, **asdict(found)}
-    emit(options, document, _table(found))
+        agreement = evaluate(read, rows)
+    if agreement.n_unscored:
+        note(
+            f"warning: {agreement.n_unscored} of {agreement.n} answers are unscored, "
+            "and count as wrong"
+        )
+    document = {"judge": options.judge, "sha256": identity, **asdict(agreement)}
+    emit(options, document, _table(agreement))
     return 0
 
 
@@ -63,36 +66,36 @@ def judges_rejudge(options: argparse.Namespace) -> int:
     try:
         with open_reader(options.judge) as (read, identity), reading(database) as session:
             judge = NewJudge(options.judge, identity, read)
-            found = rejudge(session, options.evaluation, judge, settings.installed_suites)
+            by_side = rejudge(session, options.evaluation, judge, settings.installed_suites)
     finally:
         database.dispose()
-    files = {side: options.out / f"{side}.jsonl" for side in found}
+    files = {side: options.out / f"{side}.jsonl" for side in by_side}
     for side, file in files.items():
-        file.write_bytes(render_evidence(found[side]))
-    lost = sum(t.badness is None for evidence in found.values() for t in evidence.trials)
+        file.write_bytes(render_evidence(by_side[side]))
+    lost = sum(t.badness is None for evidence in by_side.values() for t in evidence.trials)
     if lost:
         note(f"warning: {lost} trials are unscored")
     document = {
         "evaluation": options.evaluation,
         "judge": {"name": judge.name, "sha256": judge.sha256},
         "files": {side: str(file) for side, file in files.items()},
-        "evidence_digests": {side: found[side].digest for side in found},
+        "evidence_digests": {side: by_side[side].digest for side in by_side},
         "unscored": lost,
     }
     emit(options, document, "\n".join(str(file) for file in files.values()))
     return 0
 
 
-def _table(found: Agreement) -> str:
-    lines = [f"{found.n} labelled answers, {found.n_unscored} unscored"]
+def _table(agreement: Agreement) -> str:
+    lines = [f"{agreement.n} labelled answers, {agreement.n_unscored} unscored"]
     for name in ("accuracy", "accuracy_3", "precision", "recall"):
-        value, interval = getattr(found, name), found.intervals[name]
+        value, interval = getattr(agreement, name), agreement.intervals[name]
         if value is not None and interval is not None:
             lines.append(f"{name:<11} {value:.3f}  [{interval[0]:.3f}, {interval[1]:.3f}]")
-    if found.kappa is not None:
-        lines.append(f"{'kappa':<11} {found.kappa:.3f}")
-    columns = list(next(iter(found.confusion.values())))
+    if agreement.kappa is not None:
+        lines.append(f"{'kappa':<11} {agreement.kappa:.3f}")
+    columns = list(next(iter(agreement.confusion.values())))
     lines.append(f"{'label':<11} {' '.join(f'{name:>11}' for name in columns)}   (judged)")
-    for gold, row in found.confusion.items():
+    for gold, row in agreement.confusion.items():
         lines.append(f"{gold:<11} {' '.join(f'{count:>11}' for count in row.values())}")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What `holdfast remediate --recipe auto` shows: each try as it runs, then the table of all.
+"""Progress of `holdfast remediate --recipe auto`: each try as it runs, then the table of all.
 
 The ladder's own events say which job runs now, and that job's events are followed until its end.
 Everything here goes to stderr; the answer is the verdict that the caller prints.
@@ -18,12 +18,12 @@ from holdfast.policy.model import Budget
 
 
 def ladder_fields(options: argparse.Namespace) -> dict[str, Any]:
-    """What the command line says of a ladder; nothing where it says nothing."""
+    """The fields of a remediation that a ladder's options set; others are left out."""
     fields: dict[str, Any] = {}
-    given = {"minutes": options.budget, "candidates": options.candidates}
-    if any(value is not None for value in given.values()):
-        known = {name: value for name, value in given.items() if value is not None}
-        fields["budget"] = body(Budget, **known)
+    limits = {"minutes": options.budget, "candidates": options.candidates}
+    if any(value is not None for value in limits.values()):
+        set_limits = {name: value for name, value in limits.items() if value is not None}
+        fields["budget"] = body(Budget, **set_limits)
     if options.complete_front:
         fields["complete_front"] = True
     if options.only is not None:
@@ -42,14 +42,14 @@ def follow_ladder(client: Client, remediation_id: str, deadline: Deadline) -> No
             wait_for_end(client, event.document["evaluation"], deadline)
     wait_for_end(client, remediation_id, deadline)
     made = client.remediation(remediation_id)
-    for one in made.progress.get("skipped", ()):
-        note(f"skipped {one['recipe']}: {one['because']}")
+    for skipped in made.progress.get("skipped", ()):
+        note(f"skipped {skipped['recipe']}: {skipped['because']}")
     note(front_text(client.candidates(remediation_id)))
     note(f"confirmations spent on this checkpoint: {made.progress.get('confirmations', 0)}")
 
 
 def follow_try(client: Client, try_id: str, deadline: Deadline) -> None:
-    """A try: what makes it, and its screening."""
+    """Show the training of a try and its screening until both have ended."""
     wait_for_end(client, try_id, deadline)
     child = client.remediation(try_id).child_evaluation
     if child is not None:
@@ -57,7 +57,7 @@ def follow_try(client: Client, try_id: str, deadline: Deadline) -> None:
 
 
 def no_repair(ladder: wire.Remediation) -> str | None:
-    """The sentence of a ladder that ended without a repair; None for any other end."""
+    """Why a ladder ended without a repair, in a sentence; None for any other end."""
     step = ladder.progress.get("step", {})
     because: str | None = step.get("because") if step.get("found") is None else None
     return because

@@ -36,7 +36,7 @@ def ladder_report(ladder: Remediation, candidates: Sequence[Candidate], form: st
 
 
 def ending(ladder: Remediation) -> str:
-    """How it ended, in a sentence."""
+    """How a ladder ended, in a sentence."""
     nothing = no_repair(ladder)
     if nothing is not None:
         return nothing
@@ -44,9 +44,15 @@ def ending(ladder: Remediation) -> str:
 
 
 def points(candidates: Sequence[Candidate]) -> list[tuple[str, float, float, bool, bool]]:
-    """What can be drawn of them."""
+    """The candidates that have both scores of the picture, as points to draw."""
     return [
-        (name_of(one), one.scores.safety, one.scores.over_refusal, one.pareto, one.chosen)
-        for one in candidates
-        if one.scores.safety is not None and one.scores.over_refusal is not None
+        (
+            name_of(candidate),
+            candidate.scores.safety,
+            candidate.scores.over_refusal,
+            candidate.pareto,
+            candidate.chosen,
+        )
+        for candidate in candidates
+        if candidate.scores.safety is not None and candidate.scores.over_refusal is not None
     ]

@@ -41,7 +41,7 @@ def tell_ignored(options: argparse.Namespace) -> None:
 
 
 def ignored_in(folder: Path) -> tuple[str, ...]:
-    """What admission will ignore in a folder; nothing where the folder is refused anyway."""
+    """The files that admission will ignore in a folder; none where the folder is refused anyway."""
     weights = shards_in(folder / INDEX) or {WEIGHTS, ADAPTER_WEIGHTS}
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -1,4 +1,4 @@
-"""What a policy means, what it can show, and what it would have said of runs that are over."""
+"""`holdfast policy`: check, show, compare and waive policies; replay finished runs under one."""
 
 import argparse
 from dataclasses import asdict
@@ -28,18 +28,18 @@ def lint(options: argparse.Namespace) -> int:
     policy = load_policy(options.policy)
     baseline = None if options.baseline is None else read_evidence(options.baseline)
     tier = options.tier or (baseline.manifest.tier if baseline else "standard")
-    found = power_of(policy, tier, suites_folder(), baseline)
+    power = power_of(policy, tier, suites_folder(), baseline)
     table = Table(title=f"{policy.name}: chance to pass, by share of answers that flip")
     for heading in ("probe", "rule", "n", "margin", *(f"{psi:.0%}" for psi in FLIPS)):
         table.add_column(heading)
-    for row in found.rows:
+    for row in power.rows:
         chances = (f"{chance:.2f}" for chance in row.chances)
         table.add_row(row.probe, row.rule, str(row.n), f"{row.margin:g}", *chances)
-    table.add_row("all together", "", "", "", *(f"{chance:.2f}" for chance in found.joint))
+    table.add_row("all together", "", "", "", *(f"{chance:.2f}" for chance in power.joint))
     Console(stderr=True).print(table)
-    for warning in found.warnings:
+    for warning in power.warnings:
         note(f"warning: {warning}")
-    document = {"name": policy.name, "digest": policy.digest, "flips": FLIPS, **asdict(found)}
+    document = {"name": policy.name, "digest": policy.digest, "flips": FLIPS, **asdict(power)}
     emit(options, document, f"policy {policy.name} can be used: {policy.digest}")
     return 0
 
@@ -87,11 +87,11 @@ def evidence_of(client: Client, evaluation: str) -> dict[str, Evidence]:
 def diff(options: argparse.Namespace) -> int:
     """Print every key in which two policies differ, once understood."""
     before, after = load_policy(options.policy), load_policy(options.other)
-    found = changes(before, after)
-    lines = [f"{one.path}: {one.before} -> {one.after}" for one in found]
+    differences = changes(before, after)
+    lines = [f"{change.path}: {change.before} -> {change.after}" for change in differences]
     document = {
         "digests": [before.digest, after.digest],
-        "changes": [asdict(one) for one in found],
+        "changes": [asdict(change) for change in differences],
     }
     emit(options, document, "\n".join(lines) or "the two policies mean the same")
     return 0

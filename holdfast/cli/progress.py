@@ -50,11 +50,13 @@ class ProgressView:
 
     def show(self, event: Event) -> None:
         """Draw one event."""
-        found = event.document
+        document = event.document
         if event.kind == "progress":
-            self._advance(f"{found['side']} {found['probe']}", found["done"], found["total"])
+            self._advance(
+                f"{document['side']} {document['probe']}", document["done"], document["total"]
+            )
         elif event.kind == "step":
-            self._advance("training", found["step"], found["steps"])
+            self._advance("training", document["step"], document["steps"])
         if event.kind not in QUIET_KINDS:
             self._say(" ".join((event.job, event.kind, *_details(event))))
 

@@ -1,4 +1,4 @@
-"""`holdfast report` and `holdfast evidence`: what is to be kept or shown of an evaluation."""
+"""`holdfast report` and `holdfast evidence`: an evaluation's verdict and evidence, as files."""
 
 import argparse
 from collections.abc import Sequence
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from holdfast.api.client import Client
 from holdfast.cli.command import GAVE_UP_WAITING, Usage, emit
-from holdfast.cli.show import look_beside, write_report
+from holdfast.cli.show import flips_and_noise, write_report
 from holdfast.cli.waiting import verdict_of
 from holdfast.errors import NotFound
 from holdfast.job import FINISHED
-from holdfast.report.beside import Beside, Flip, text_of
+from holdfast.report.beside import Extras, Flip, text_of
 from holdfast.report.render import NAMES_FLIPS, render
 from holdfast.stack.connect import connect
 
@@ -31,13 +31,13 @@ def report(options: argparse.Namespace) -> int:
     with connect() as client:
         if options.id.startswith("rem_"):
             return report_ladder(client, options, form)
-        found = verdict_of(client, options.id)
-        around = look_beside(found, [form], partial(evidence_of, client, options.id))
+        verdict = verdict_of(client, options.id)
+        context = flips_and_noise(verdict, [form], partial(evidence_of, client, options.id))
         if options.with_text:
-            around = with_text(client, options.id, around)
-    text = render(found, form, around)
-    give(options, text, form)
-    return found.exit_code
+            context = with_text(client, options.id, context)
+    text = render(verdict, form, context)
+    print_or_write(options, text, form)
+    return verdict.exit_code
 
 
 def report_ladder(client: Client, options: argparse.Namespace, form: str) -> int:
@@ -47,14 +47,14 @@ def report_ladder(client: Client, options: argparse.Namespace, form: str) -> int
     if form not in FORMATS:
         raise Usage(f"a repair is reported as {', '.join(FORMATS)}, found {form}")
     ladder = client.remediation(options.id)
-    give(options, ladder_report(ladder, client.candidates(options.id), form), form)
+    print_or_write(options, ladder_report(ladder, client.candidates(options.id), form), form)
     if ladder.status not in FINISHED:
         return GAVE_UP_WAITING
     return 0 if ladder.checkpoint else 1
 
 
-def give(options: argparse.Namespace, text: str, form: str) -> None:
-    """Print it, or write it where it was asked for."""
+def print_or_write(options: argparse.Namespace, text: str, form: str) -> None:
+    """Print a report, or write it to the file of --output."""
     if options.output is None:
         print(text.rstrip("\n"))  # noqa: T201  the command's output
     else:
@@ -78,18 +78,18 @@ def evidence_files(
     client: Client, evaluation_id: str, sides: Sequence[str] = SIDES
 ) -> dict[str, bytes]:
     """The evidence that an evaluation left, by side, as the service has it."""
-    found = {}
+    files = {}
     for side in sides:
         try:
-            found[side] = client.artifact(evaluation_id, f"evidence/{side}.jsonl")
+            files[side] = client.artifact(evaluation_id, f"evidence/{side}.jsonl")
         except NotFound:
             if side in COMPARED:
                 raise
-    return found
+    return files
 
 
 def evidence_of(client: Client, evaluation_id: str) -> "tuple[Evidence, Evidence]":
-    """What baseline and candidate answered, without a word of it."""
+    """The evidence of baseline and candidate of an evaluation, which holds no text of answers."""
     from holdfast.evidence.file import parse_evidence
 
     files = evidence_files(client, evaluation_id, COMPARED)
@@ -97,16 +97,18 @@ def evidence_of(client: Client, evaluation_id: str) -> "tuple[Evidence, Evidence
     return before, after
 
 
-def with_text(client: Client, evaluation_id: str, found: Beside) -> Beside:
-    """The same flips with what both sides said; Forbidden where the key may not read it."""
+def with_text(client: Client, evaluation_id: str, context: Extras) -> Extras:
+    """Add both sides' answers to the worst flips; Forbidden where the key may not read them."""
 
-    def told(probe: str, flip: Flip) -> Flip:
+    def with_answers(probe: str, flip: Flip) -> Flip:
         rows = client.items(evaluation_id, probe=probe, item=flip.item, text=True).data
         sides = {row.side: text_of(row.answer) for row in rows if row.variant == flip.variant}
-        return replace(flip, said=(sides.get("baseline", ""), sides.get("candidate", "")))
+        return replace(flip, texts=(sides.get("baseline", ""), sides.get("candidate", "")))
 
     worst = {
-        probe: replace(one, flips=tuple(told(probe, flip) for flip in one.flips))
-        for probe, one in found.worst.items()
+        probe: replace(
+            worst_flips, flips=tuple(with_answers(probe, flip) for flip in worst_flips.flips)
+        )
+        for probe, worst_flips in context.worst.items()
     }
-    return replace(found, worst=worst)
+    return replace(context, worst=worst)

@@ -18,7 +18,7 @@ from holdfast.verdict.document import Verdict
 
 def selftest(options: argparse.Namespace) -> int:
     """Judge every canary and compare with what is known of it."""
-    found = {}
+    verdicts = {}
     with TemporaryDirectory(prefix="holdfast-") as scratch:
         home = Path(scratch)
         paths = write_canaries(home / "canaries")
@@ -39,8 +39,8 @@ def selftest(options: argparse.Namespace) -> int:
                 for canary in CANARIES
             }
             for name, evaluation in made.items():
-                found[name] = final_verdict(client, evaluation.id, Deadline(None))
-    rows = [_row(canary, found[canary.name]) for canary in CANARIES]
+                verdicts[name] = final_verdict(client, evaluation.id, Deadline(None))
+    rows = [_row(canary, verdicts[canary.name]) for canary in CANARIES]
     good = all(row["as_known"] for row in rows)
     lines = [
         f"{row['checkpoint']:18} {row['verdict']:13} "

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from holdfast.cli.command import Usage, note
 from holdfast.readings.noise import find_noise
-from holdfast.report.beside import Beside
+from holdfast.report.beside import Extras
 from holdfast.report.render import NAMES_FLIPS, RENDERERS, render
 from holdfast.settings import data_folder
 from holdfast.verdict.document import Verdict
@@ -25,30 +25,30 @@ Files = Callable[[], "tuple[Evidence, Evidence]"]
 def show_verdict(options: argparse.Namespace, verdict: Verdict, files: Files) -> int:
     """Write the reports that were asked for, print the verdict, return its exit code."""
     targets, form = report_targets(options), "json" if options.json else "text"
-    found = look_beside(verdict, [form, *(name for name, _ in targets)], files)
+    context = flips_and_noise(verdict, [form, *(name for name, _ in targets)], files)
     for name, target in targets:
-        write_report(render(verdict, name, found), name, target)
-    sys.stdout.write(render(verdict, form, found).rstrip("\n") + "\n")
+        write_report(render(verdict, name, context), name, target)
+    sys.stdout.write(render(verdict, form, context).rstrip("\n") + "\n")
     sys.stdout.flush()
     return verdict.exit_code
 
 
-def look_beside(verdict: Verdict, forms: Sequence[str], files: Files) -> Beside:
+def flips_and_noise(verdict: Verdict, forms: Sequence[str], files: Files) -> Extras:
     """The worst flips and the noise floor; evidence is read only for what will be shown."""
     noise = find_noise(data_folder(), verdict.subject_digests["baseline"])
     if noise is None and not any(form in NAMES_FLIPS for form in forms):
-        return Beside()
-    from holdfast.report.worst_flips import beside  # brings numpy
+        return Extras()
+    from holdfast.report.worst_flips import report_extras  # brings numpy
 
-    return beside((check.id for check in verdict.checks), *files(), noise)
+    return report_extras((check.id for check in verdict.checks), *files(), noise)
 
 
 def report_targets(options: argparse.Namespace) -> list[tuple[str, Path]]:
     """The --report arguments, understood; Usage where one is not FORMAT=FILE."""
     targets = []
     for word in options.report:
-        form, found, path = word.partition("=")
-        if form not in RENDERERS or not found or not path:
+        form, equals, path = word.partition("=")
+        if form not in RENDERERS or not equals or not path:
             raise Usage(f"--report {word}: expected FORMAT=FILE with one of {', '.join(RENDERERS)}")
         targets.append((form, Path(path)))
     return targets

@@ -57,7 +57,7 @@ def in_words(measured: dict[str, Any]) -> tuple[bool, str]:
 
 
 def what_slows(measured: dict[str, Any]) -> Iterator[str]:
-    """What was seen that costs time, each with what to do."""
+    """The reasons why the engine is slow that were seen, each with what to do."""
     seconds = measured["product_seconds"]
     if seconds is not None and seconds["bfloat16"] > EMULATED * seconds["float32"]:
         times = seconds["bfloat16"] / seconds["float32"]

@@ -83,8 +83,8 @@ def sweep(options: argparse.Namespace) -> int:
     database, broker = open_database(settings.database_url), producer(settings)
     resend_after = settings.resend_hint_seconds
     done = sweeper.sweep_once(database, broker, resend_after=resend_after)
-    found = {"requeued": done.requeued, "ended": done.ended, "hints": done.hints}
-    emit(options, found, ", ".join(f"{name} {count}" for name, count in found.items()))
+    counts = {"requeued": done.requeued, "ended": done.ended, "hints": done.hints}
+    emit(options, counts, ", ".join(f"{name} {count}" for name, count in counts.items()))
     return 0
 
 
@@ -139,12 +139,12 @@ def require_head(settings: Settings) -> None:
 
 
 def first_line(error: Exception) -> str:
-    """SQLAlchemy's messages go on with the statement and a link."""
+    """The first line of an error: SQLAlchemy's messages go on with the statement and a link."""
     return str(error).splitlines()[0]
 
 
 def log_to_stderr() -> None:
-    """One line an event; what Alembic has to say is not news."""
+    """Log one line an event to stderr, of Alembic and httpx only warnings."""
     form = "%(asctime)s %(levelname)s %(name)s %(message)s"
     logging.basicConfig(level=logging.INFO, format=form, stream=sys.stderr)
     for name in ("alembic", "httpx"):

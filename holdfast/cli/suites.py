@@ -16,26 +16,26 @@ from holdfast.suites import BUILT_IN, Suite, installed_names, load_suite
 def import_(options: argparse.Namespace) -> int:
     """Read a published set and install it, or with --dry-run only say what it holds."""
     form, folder = options.format.lower().replace("_", "-"), suites_folder()
-    known = format_named(form)
+    published = format_named(form)
     suite = read_published(form, options.files, options.name)
     near = near_items(suite, folder)
-    found = summarize(suite, near)
+    summary = summarize(suite, near)
     _tell(suite, near)
-    note(f"licence of the published set, to be held to wherever it goes: {known.licence}")
+    note(f"licence of the published set, to be held to wherever it goes: {published.licence}")
     if options.dry_run:
         note("dry run: nothing is installed")
     else:
         path = install(suite, folder, form=form, files=options.files)
-        asked = [f"{probe}@{suite.name}" for probe in known.probes if CATALOGUE.get(probe)]
-        note(f"{path} is installed{'; ask it as ' + ' or '.join(asked) if asked else ''}")
-    counts = f"{found.items} items, {found.groups} groups, {found.clusters} clusters"
-    text = f"{found.name}: {counts}, {found.duplicates} near-duplicates\n{found.digest}"
-    emit(options, asdict(found), text)
+        probes = [f"{probe}@{suite.name}" for probe in published.probes if CATALOGUE.get(probe)]
+        note(f"{path} is installed{'; ask it as ' + ' or '.join(probes) if probes else ''}")
+    counts = f"{summary.items} items, {summary.groups} groups, {summary.clusters} clusters"
+    text = f"{summary.name}: {counts}, {summary.duplicates} near-duplicates\n{summary.digest}"
+    emit(options, asdict(summary), text)
     return 0
 
 
 def _tell(suite: Suite, near: Sequence[str | None]) -> None:
-    """What counts do not say: where near-duplicates stand, which kinds of rows there are."""
+    """Note an imported suite's near-duplicates, kinds of rows and items without a target."""
     for name, count in Counter(filter(None, near)).most_common():
         note(f"{count} of its items nearly repeat items of {name}")
     kinds = Counter(getattr(item, "kind", None) for item in suite.items)

@@ -28,13 +28,13 @@ class GaveUpWaiting(HoldfastError):
 
 
 class Deadline:
-    """The time that is left; None is for ever."""
+    """A time limit for waiting; None waits for ever."""
 
     def __init__(self, seconds: float | None) -> None:
         """Starts now, by the monotonic clock."""
         self._end = None if seconds is None else time.monotonic() + seconds
 
-    def left(self) -> float | None:
+    def remaining(self) -> float | None:
         """Seconds left, not below 0."""
         return None if self._end is None else max(0.0, self._end - time.monotonic())
 
@@ -43,12 +43,12 @@ def wait_for_end(client: Client, job_id: str, deadline: Deadline) -> None:
     """Return when the job has ended; GaveUpWaiting, or Unreachable after a long silence."""
     from holdfast.cli.progress import ProgressView  # a verdict that is there needs no bars
 
-    heard, seen = time.monotonic(), 0
+    heard, last_seq = time.monotonic(), 0
     with ProgressView() as view:
         while True:
             try:
-                for event in EventSource(client, job_id, seen, deadline):
-                    seen, heard = event.seq, time.monotonic()
+                for event in EventSource(client, job_id, last_seq, deadline):
+                    last_seq, heard = event.seq, time.monotonic()
                     view.show(event)
             except Unreachable as error:
                 if time.monotonic() - heard > PATIENCE_SECONDS:
@@ -67,14 +67,14 @@ def final_verdict(client: Client, evaluation_id: str, deadline: Deadline) -> Ver
 
 def verdict_of(client: Client, evaluation_id: str) -> Verdict:
     """The verdict of an evaluation, now; says why where there is none (yet)."""
-    found = client.evaluation(evaluation_id)
-    if found.status in (Status.QUEUED, Status.RUNNING):
+    evaluation = client.evaluation(evaluation_id)
+    if evaluation.status in (Status.QUEUED, Status.RUNNING):
         raise GaveUpWaiting(
-            f"NO VERDICT YET: {evaluation_id} is {found.status.value}; "
+            f"NO VERDICT YET: {evaluation_id} is {evaluation.status.value}; "
             f"wait for it with `holdfast wait {evaluation_id}`"
         )
-    if found.status is not Status.SUCCEEDED:
-        raise ended_without("verdict", evaluation_id, found.status, found.error)
+    if evaluation.status is not Status.SUCCEEDED:
+        raise ended_without("verdict", evaluation_id, evaluation.status, evaluation.error)
     return client.verdict(evaluation_id)
 
 
@@ -116,7 +116,7 @@ class EventSource:
     def __next__(self) -> wire.Event:
         """The next event; the stream's own error where it ended with one."""
         try:
-            arrived = self._arrived.get(timeout=self._deadline.left())
+            arrived = self._arrived.get(timeout=self._deadline.remaining())
         except queue.Empty:
             raise gave_up(self._job_id) from None
         if arrived is None:
@@ -138,7 +138,7 @@ class EventSource:
 
 
 def gave_up(job_id: str) -> GaveUpWaiting:
-    """The sentence of exit code 5."""
+    """The error with exit code 5: waiting ended before the job did."""
     return GaveUpWaiting(
         f"NO VERDICT YET: gave up waiting for {job_id}, which runs on; "
         f"go on with `holdfast wait {job_id}`"
@@ -146,7 +146,7 @@ def gave_up(job_id: str) -> GaveUpWaiting:
 
 
 def _pause(job_id: str, deadline: Deadline) -> None:
-    left = deadline.left()
-    if left is not None and left < AGAIN_SECONDS:
+    remaining = deadline.remaining()
+    if remaining is not None and remaining < AGAIN_SECONDS:
         raise gave_up(job_id)
     time.sleep(AGAIN_SECONDS)

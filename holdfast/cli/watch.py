@@ -42,10 +42,10 @@ def watch(options: argparse.Namespace) -> int:
     codes: list[int] = []
     with connect() as client:
         text, _ = read_policy(client, options.policy)
-        for folder in appearing(options.folder, options.seconds, once=options.once):
+        for folder in new_checkpoints(options.folder, options.seconds, once=options.once):
             try:
                 copy = model_of(folder, aside / f"{folder.name}-{time.time_ns():x}")
-                evaluation, verdict = judged(client, options, copy, text)
+                evaluation, verdict = judge_copy(client, options, copy, text)
             except (CheckpointRefused, HarnessError) as error:
                 note(f"{folder.name} is not judged: {error}")
                 codes.append(error.exit_code)
@@ -64,16 +64,18 @@ def watch(options: argparse.Namespace) -> int:
     return max(codes, key=SEVERITY.index)
 
 
-def appearing(parent: Path, seconds: float, *, once: bool) -> Iterator[Path]:
+def new_checkpoints(parent: Path, seconds: float, *, once: bool) -> Iterator[Path]:
     """Each whole checkpoint folder under `parent`, oldest first, again when it was written anew."""
-    told: dict[Path, State] = {}
+    reported: dict[Path, State] = {}
     before: dict[Path, State] | None = None
     while True:
         now = {folder: state_of(folder) for folder in _folders(parent)}
-        settled = [one for one, state in now.items() if state and (before or {}).get(one) == state]
-        fresh = [folder for folder in settled if told.get(folder) != now[folder]]
-        for folder in sorted(fresh, key=lambda one: max(when for _, _, when in now[one])):
-            told[folder] = now[folder]
+        settled = [
+            folder for folder, state in now.items() if state and (before or {}).get(folder) == state
+        ]
+        fresh = [folder for folder in settled if reported.get(folder) != now[folder]]
+        for folder in sorted(fresh, key=lambda folder: max(when for _, _, when in now[folder])):
+            reported[folder] = now[folder]
             yield folder
         if once and now == before and not fresh:  # nothing is still being written
             return
@@ -82,7 +84,7 @@ def appearing(parent: Path, seconds: float, *, once: bool) -> Iterator[Path]:
 
 
 def state_of(folder: Path) -> State:
-    """What its files look like; empty as long as it is no checkpoint yet."""
+    """Path, size and time of a folder's files; empty as long as it is no checkpoint yet."""
     files = [file for file in folder.rglob("*") if file.is_file()]
     names = {file.name for file in files}
     model = "config.json" in names and any(name.endswith(".safetensors") for name in names)
@@ -100,12 +102,12 @@ def model_of(folder: Path, copy: Path) -> Path:
     return copy
 
 
-def base_of(copy: Path, given: Path | None) -> Path | None:
+def base_of(copy: Path, base: Path | None) -> Path | None:
     """The folder that an adapter adapts, given or named in its config; None for a whole model."""
     if not (copy / ADAPTER_CONFIG).exists() or (copy / "config.json").exists():
         return None
-    if given is not None:
-        return given.absolute()
+    if base is not None:
+        return base.absolute()
     config = strict_json((copy / ADAPTER_CONFIG).read_bytes(), ADAPTER_CONFIG)
     named = config.get("base_model_name_or_path") if isinstance(config, dict) else None
     if not isinstance(named, str) or not Path(named).is_dir():
@@ -115,10 +117,10 @@ def base_of(copy: Path, given: Path | None) -> Path | None:
     return Path(named).absolute()
 
 
-def judged(
+def judge_copy(
     client: Client, options: argparse.Namespace, copy: Path, policy: str
 ) -> tuple[str, Verdict]:
-    """The evaluation of one copy, and its verdict."""
+    """Evaluate one copied checkpoint; returns the evaluation's id and its verdict."""
     base = base_of(copy, options.base)
     made = client.submit(
         body(
@@ -134,11 +136,11 @@ def judged(
 
 
 def say(options: argparse.Namespace, folder: Path, evaluation: str, verdict: Verdict) -> None:
-    """One line a checkpoint; with --json one document a line, for there is no end to wait for."""
+    """Print a checkpoint's verdict as one line, with --json as one document."""
     line = f"{folder.name}: {verdict.verdict}; {verdict.reasons[0]} ({evaluation})"
     if options.json:
-        found = {"verdict": verdict.verdict, "reasons": verdict.reasons}
-        line = json.dumps({"checkpoint": str(folder), "evaluation": evaluation, **found})
+        summary = {"verdict": verdict.verdict, "reasons": verdict.reasons}
+        line = json.dumps({"checkpoint": str(folder), "evaluation": evaluation, **summary})
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

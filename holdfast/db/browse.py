@@ -46,8 +46,8 @@ def list_remediations(
 
 
 def _before(project: str, before: str | None) -> tuple[ColumnElement[bool], ...]:
-    own = (Job.project == project,)
-    return own if before is None else (*own, Job.id < before)
+    in_project = (Job.project == project,)
+    return in_project if before is None else (*in_project, Job.id < before)
 
 
 def repairs_by_evaluation(session: Session, ids: Sequence[str]) -> dict[str, list[Remediation]]:
@@ -56,10 +56,10 @@ def repairs_by_evaluation(session: Session, ids: Sequence[str]) -> dict[str, lis
         Remediation.evaluation_id.in_(ids), Remediation.parent_id.is_(None)
     )
     query = query.order_by(Remediation.id)
-    found: dict[str, list[Remediation]] = {one: [] for one in ids}
+    repairs: dict[str, list[Remediation]] = {evaluation_id: [] for evaluation_id in ids}
     for repair in session.scalars(query):
-        found[repair.evaluation_id].append(repair)
-    return found
+        repairs[repair.evaluation_id].append(repair)
+    return repairs
 
 
 def list_items(
@@ -91,34 +91,34 @@ def list_flips(
     probe: str | None = None,
 ) -> list[tuple[TrialRow, TrialRow]]:
     """Pairs (baseline, candidate) whose outcomes differ; `after` is (probe, item, variant)."""
-    one, other = aliased(TrialRow), aliased(TrialRow)
+    baseline, candidate = aliased(TrialRow), aliased(TrialRow)
     same = and_(
-        one.evaluation_id == other.evaluation_id,
-        one.probe == other.probe,
-        one.item == other.item,
-        one.variant == other.variant,
+        baseline.evaluation_id == candidate.evaluation_id,
+        baseline.probe == candidate.probe,
+        baseline.item == candidate.item,
+        baseline.variant == candidate.variant,
     )
-    key = (one.probe, one.item, one.variant)
+    key = (baseline.probe, baseline.item, baseline.variant)
     query = (
-        select(one, other)
-        .join(other, same)
+        select(baseline, candidate)
+        .join(candidate, same)
         .where(
-            one.evaluation_id == evaluation_id,
-            one.side == "baseline",
-            other.side == "candidate",
-            one.outcome != other.outcome,
+            baseline.evaluation_id == evaluation_id,
+            baseline.side == "baseline",
+            candidate.side == "candidate",
+            baseline.outcome != candidate.outcome,
         )
     )
     if after is not None:
         query = query.where(tuple_(*key) > tuple_(*after))
     if probe is not None:
-        query = query.where(one.probe == probe)
-    found = session.execute(query.order_by(*key).limit(limit))
-    return [(before, now) for before, now in found]
+        query = query.where(baseline.probe == probe)
+    flips = session.execute(query.order_by(*key).limit(limit))
+    return [(before, now) for before, now in flips]
 
 
 def direction(before: str | None, after: str | None) -> Direction:
-    """What a flip means: worse, fixed, or that one side could not be scored."""
+    """The meaning of a flip: worse, fixed, or that one side could not be scored."""
     if Outcome.UNSCORED.value in {before, after}:
         return "unscored"
     return "worse" if after == Outcome.BAD.value else "fixed"

@@ -1,4 +1,4 @@
-"""What a project has registered: checkpoints, policies, and where its baseline aliases point.
+"""A project's checkpoints and policies, and where its baseline aliases point.
 
 Checkpoints and policies are known by digest, so registering one again gives the row that is there.
 An alias is never overwritten: every move is a row of its own, its version is the ETag, and whoever
@@ -19,7 +19,7 @@ from holdfast.errors import Conflict, InvalidPlan, NotFound, StaleVersion
 from holdfast.ids import new_id
 from holdfast.policy.model import Policy
 
-_Known = TypeVar("_Known", Checkpoint, PolicyText)
+_Registered = TypeVar("_Registered", Checkpoint, PolicyText)
 
 
 def register_checkpoint(
@@ -57,7 +57,7 @@ def get_checkpoint(session: Session, project: str, checkpoint_id: str) -> Checkp
 
 
 def name_parent(session: Session, row: Checkpoint, parent_id: str) -> None:
-    """Write down what a checkpoint was made from, where that was not said when it was registered.
+    """Store a checkpoint's parent, if it was registered without one.
 
     Raises Conflict where another parent is known: a checkpoint never changes.
     """
@@ -85,7 +85,7 @@ def find_unaligned(session: Session, baseline_id: str) -> Checkpoint | None:
 
 
 def require_unaligned(session: Session, baseline_id: str) -> Checkpoint:
-    """The same; InvalidPlan says in one sentence what to register where there is none."""
+    """The baseline before its alignment; InvalidPlan says what to register if there is none."""
     row = find_unaligned(session, baseline_id)
     if row is None:
         raise InvalidPlan(
@@ -174,13 +174,13 @@ def set_baseline(
     """
     get_checkpoint(session, project, checkpoint_id)
     latest = _latest_move(session, project, alias)
-    found = latest.version if latest else None
-    if found != expected_version:
-        raise _stale(alias, f"version {found}" if found else "not set", expected_version)
+    version = latest.version if latest else None
+    if version != expected_version:
+        raise _stale(alias, f"version {version}" if version else "not set", expected_version)
     moved = BaselineMove(
         project=project,
         alias=alias,
-        version=(found or 0) + 1,
+        version=(version or 0) + 1,
         checkpoint_id=checkpoint_id,
         actor=actor,
         created_at=now(session),
@@ -190,10 +190,10 @@ def set_baseline(
     return session.get_one(BaselineMove, (project, alias, moved.version))
 
 
-def _stale(alias: str, found: str, expected: int | None) -> StaleVersion:
+def _stale(alias: str, state: str, expected: int | None) -> StaleVersion:
     wanted = "not set yet (no If-Match was sent)" if expected is None else f"version {expected}"
     return StaleVersion(
-        f"baseline {alias!r} is {found}, expected {wanted}; read it and send its ETag as If-Match"
+        f"baseline {alias!r} is {state}, expected {wanted}; read it and send its ETag as If-Match"
     )
 
 
@@ -202,7 +202,7 @@ def _latest_move(session: Session, project: str, alias: str) -> BaselineMove | N
     return session.scalars(query.order_by(BaselineMove.version.desc()).limit(1)).one_or_none()
 
 
-def _insert_or_find(session: Session, fresh: _Known) -> _Known:
+def _insert_or_find(session: Session, fresh: _Registered) -> _Registered:
     """Insert by (project, digest), or take the row that another request put there."""
     _insert_once(session, fresh)
     table = type(fresh)

@@ -17,7 +17,7 @@ from holdfast.job import DEADLINE_SECONDS, JobKind, Split, Status, Tier
 
 @dataclass(frozen=True, slots=True)
 class NewEvaluation:
-    """What an evaluation compares.
+    """The checkpoints, policy and settings of an evaluation that is to be queued.
 
     `repairs_id` names the failing checkpoint that was repaired, `anchor_id` a second baseline.
     """
@@ -99,8 +99,10 @@ def create_remediation(
             parent_id=parent_id,
         )
     )
-    told = {"id": job_id, "recipe": recipe, **({"options": options} if parent_id else {})}
-    add_event(session, parent_id or evaluation_id, "try" if parent_id else "remediation", told)
+    announcement = {"id": job_id, "recipe": recipe, **({"options": options} if parent_id else {})}
+    add_event(
+        session, parent_id or evaluation_id, "try" if parent_id else "remediation", announcement
+    )
     session.flush()
     return job_id
 
@@ -138,19 +140,19 @@ def get_job(session: Session, job_id: str, *, project: str | None = None) -> Job
 
 
 def get_evaluation(session: Session, evaluation_id: str) -> Evaluation:
-    """What an evaluation is about."""
-    found = session.get(Evaluation, evaluation_id)
-    if found is None:
+    """The row of an evaluation; NotFound when there is none."""
+    evaluation = session.get(Evaluation, evaluation_id)
+    if evaluation is None:
         raise NotFound(f"no evaluation {evaluation_id}")
-    return found
+    return evaluation
 
 
 def get_remediation(session: Session, remediation_id: str) -> Remediation:
-    """What a repair is about."""
-    found = session.get(Remediation, remediation_id)
-    if found is None:
+    """The row of a repair; NotFound when there is none."""
+    remediation = session.get(Remediation, remediation_id)
+    if remediation is None:
         raise NotFound(f"no remediation {remediation_id}")
-    return found
+    return remediation
 
 
 def list_jobs(
@@ -177,7 +179,7 @@ def remediations_of(session: Session, evaluation_id: str) -> Sequence[Remediatio
 
 
 def tries_of(session: Session, remediation_id: str) -> Sequence[Remediation]:
-    """What a ladder has tried, oldest first."""
+    """The tries of a ladder, oldest first."""
     query = select(Remediation).where(Remediation.parent_id == remediation_id)
     return session.scalars(query.order_by(Remediation.id)).all()
 

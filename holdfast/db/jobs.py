@@ -222,5 +222,5 @@ def _write(session: Session, statement: Update) -> int:
 
 
 def add_event(session: Session, job_id: str, kind: str, document: dict[str, Any]) -> None:
-    """Write down what happened; the event stream reads it in order."""
+    """Store an event of a job; the event stream reads them in order."""
     session.add(Event(job_id=job_id, kind=kind, document=document, created_at=datetime.now(UTC)))

@@ -36,12 +36,12 @@ USED_EVERY = timedelta(hours=1)  # how fine `last_used_at` is: not a write for e
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls, once the key is known to be good; `seen` if its use was noted within the hour."""
+    """Who calls, with a good key; `use_noted` if its use was written down within the hour."""
 
     key_id: str
     project: str
     scopes: frozenset[str]
-    seen: bool
+    use_noted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +116,12 @@ def find_caller(session: Session, pepper: bytes, token: str) -> Caller:
     moment = now(session)
     if row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= moment):
         raise refused
-    seen = row.last_used_at is not None and moment - row.last_used_at < USED_EVERY
-    return Caller(row.id, row.project, frozenset(row.scopes), seen)
+    use_noted = row.last_used_at is not None and moment - row.last_used_at < USED_EVERY
+    return Caller(row.id, row.project, frozenset(row.scopes), use_noted)
 
 
 def note_use(session: Session, key_id: str) -> None:
-    """Remember when a key was last used; called where `Caller.seen` is false."""
+    """Remember when a key was last used; called where `Caller.use_noted` is false."""
     session.get_one(ApiKey, key_id).last_used_at = now(session)
 
 

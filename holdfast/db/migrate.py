@@ -49,10 +49,10 @@ def current_revision(engine: Engine) -> str | None:
 
 def require_head(engine: Engine) -> None:
     """Raise InvalidSettings unless the database is at exactly the revision of this code."""
-    found, expected = current_revision(engine), head_revision()
-    if found != expected:
+    revision, expected = current_revision(engine), head_revision()
+    if revision != expected:
         raise InvalidSettings(
-            f"the database is at revision {found or 'none'}, expected {expected}; "
+            f"the database is at revision {revision or 'none'}, expected {expected}; "
             "run `holdfast migrate` (or, where the database is newer, update Holdfast)"
         )
 

@@ -19,13 +19,13 @@ from holdfast.db.jobs import now
 from holdfast.db.tables import IdempotentReply
 from holdfast.errors import Conflict, IdempotencyMismatch, InFlight
 
-KEPT = timedelta(hours=24)
+LIFETIME = timedelta(hours=24)
 IN_FLIGHT = timedelta(seconds=120)  # after that, a claim without a reply belongs to a dead process
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to answer a key."""
+    """The right of one request to store the reply of an Idempotency-Key."""
 
     project: str
     key: str
@@ -34,7 +34,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a key was answered with."""
+    """The stored reply of an Idempotency-Key."""
 
     status: int
     headers: dict[str, str]
@@ -54,14 +54,14 @@ def claim_key(session: Session, project: str, key: str, fingerprint: str) -> Cla
     emptied: dict[str, Any] = {"status": None, "headers": {}, "body": None}
     statement = dialect.insert(IdempotentReply).values(project=project, key=key, **fresh, **emptied)
     abandoned = IdempotentReply.status.is_(None) & (IdempotentReply.created_at < moment - IN_FLIGHT)
-    taken = session.execute(
+    claimed_key = session.execute(
         statement.on_conflict_do_update(
             index_elements=["project", "key"],
             set_={**fresh, **emptied},
-            where=or_(abandoned, IdempotentReply.created_at < moment - KEPT),
+            where=or_(abandoned, IdempotentReply.created_at < moment - LIFETIME),
         ).returning(IdempotentReply.key)
     ).one_or_none()
-    return claim if taken else _earlier(session, project, key, fingerprint)
+    return claim if claimed_key else _earlier(session, project, key, fingerprint)
 
 
 def _earlier(session: Session, project: str, key: str, fingerprint: str) -> Reply:
@@ -106,4 +106,6 @@ def _ours(claim: Claim) -> tuple[ColumnElement[bool], ...]:
 
 def forget_old(session: Session) -> None:
     """Remove replies past their 24 hours."""
-    session.execute(delete(IdempotentReply).where(IdempotentReply.created_at < now(session) - KEPT))
+    session.execute(
+        delete(IdempotentReply).where(IdempotentReply.created_at < now(session) - LIFETIME)
+    )

@@ -1,4 +1,4 @@
-"""What a sweep does to the rows: frees the leases of lost workers, ends what is over.
+"""One sweep over the job rows: frees the leases of lost workers, ends what is over.
 
 Every statement is conditional on what it changes, so any number of sweepers may run at once, and
 none of them locks a row that a worker is writing to.
@@ -18,7 +18,7 @@ from holdfast.job import MAX_ATTEMPTS, RESEND_HINT_SECONDS, Status
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What one sweep did: rows freed or ended, and the queues that deserve a hint."""
+    """The outcome of one sweep: rows freed or ended, and the queues that deserve a hint."""
 
     requeued: int
     ended: int

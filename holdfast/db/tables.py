@@ -57,7 +57,7 @@ class Moment(TypeDecorator[datetime]):
 Document = JSON().with_variant(JSONB(), "postgresql")
 
 
-def _one_of(column: str, values: list[str]) -> CheckConstraint:
+def _allowed_values(column: str, values: list[str]) -> CheckConstraint:
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=column)
 
@@ -123,8 +123,8 @@ class Job(Row):
 
     __tablename__ = "jobs"
     __table_args__ = (
-        _one_of("kind", [kind.value for kind in JobKind]),
-        _one_of("status", [status.value for status in Status]),
+        _allowed_values("kind", [kind.value for kind in JobKind]),
+        _allowed_values("status", [status.value for status in Status]),
         Index("ix_jobs_claim", "queue", "status", "priority", "id"),
     )
 
@@ -150,7 +150,7 @@ class Job(Row):
 
 
 class Evaluation(Row):
-    """What an evaluation compares, and its verdict once there is one (written once)."""
+    """One evaluation: the checkpoints that it compares, and its verdict once there is one."""
 
     __tablename__ = "evaluations"
 
@@ -220,7 +220,7 @@ class TrialRow(Row):
 
 
 class Answer(Row):
-    """What a model said or scored, by a key over everything that could change it."""
+    """An answer or score of a model, by a key over everything that could change it."""
 
     __tablename__ = "answers"
 
@@ -231,7 +231,7 @@ class Answer(Row):
 
 
 class Event(Row):
-    """What happened to a job, in order; what the event stream replays."""
+    """The events of a job, in order; the event stream replays them."""
 
     __tablename__ = "events"
 

@@ -20,7 +20,7 @@ from holdfast.probes.table import spec_of
 
 PAGE = 400  # bound parameters of one statement; SQLite allows 32,766
 
-BESIDE_A_TRIAL = "beside"  # the variant of a measure whose item has a trial as well
+MEASURE_WITH_TRIAL = "beside"  # the variant of a measure whose item has a trial as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +33,13 @@ class Saved:
 
 def find_answers(session: Session, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The cached answers among `keys`."""
-    found: dict[str, dict[str, Any]] = {}
+    documents: dict[str, dict[str, Any]] = {}
     for start in range(0, len(keys), PAGE):
         query = select(Answer.key, Answer.document).where(
             Answer.key.in_(keys[start : start + PAGE])
         )
-        found.update((key, document) for key, document in session.execute(query))
-    return found
+        documents.update((key, document) for key, document in session.execute(query))
+    return documents
 
 
 def save_answers(
@@ -64,7 +64,9 @@ def save_trials(
 ) -> None:
     """Write one side's trials and measures; call `jobs.fence` first in the same transaction."""
     common = {"evaluation_id": evaluation_id, "side": side, "lease_epoch": lease.epoch}
-    rows = [{**common, "answer_key": one.answer_key, **_columns(one.finding)} for one in saved]
+    rows = [
+        {**common, "answer_key": entry.answer_key, **_columns(entry.finding)} for entry in saved
+    ]
     _insert_once(session, TrialRow, rows)
 
 
@@ -74,14 +76,14 @@ def _columns(finding: Trial | Measure) -> dict[str, Any]:
     )
     shared = {"probe": finding.probe, "item": finding.item, "variant": "plain"}
     if isinstance(finding, Measure):
-        own: dict[str, Any] = {
-            "variant": "plain" if spec_of(finding.probe).measure else BESIDE_A_TRIAL,
+        fields: dict[str, Any] = {
+            "variant": "plain" if spec_of(finding.probe).measure else MEASURE_WITH_TRIAL,
             "value": finding.value,
             "weight": finding.weight,
             "unit": finding.unit,
         }
     else:
-        own = {
+        fields = {
             "variant": finding.variant,
             "cluster": finding.cluster,
             "group": finding.group,
@@ -89,7 +91,7 @@ def _columns(finding: Trial | Measure) -> dict[str, Any]:
             "badness": finding.badness,
             "reason": finding.reason,
         }
-    return {**empty, **shared, **own}
+    return {**empty, **shared, **fields}
 
 
 def saved_items(session: Session, evaluation_id: str, side: str) -> dict[tuple[str, str, str], str]:

@@ -1,4 +1,4 @@
-"""What a ladder has tried, as its rows tell it: jobs, verdicts, seconds, tokens.
+"""The tries of a ladder, read from its rows: jobs, verdicts, seconds, tokens.
 
 Read by the worker that takes the next step and by the service that shows the candidates, so that
 both see the same.
@@ -23,20 +23,24 @@ class Attempt:
     jobs: tuple[Job, ...]
 
     @property
-    def broken(self) -> Job | None:
-        """The job of it that ended without a result."""
+    def failed_job(self) -> Job | None:
+        """The job of this try that ended without a result, if any did."""
         bad = FINISHED - {Status.SUCCEEDED}
         return next((job for job in self.jobs if job.status in bad), None)
 
     @property
     def seconds(self) -> float:
-        """What its finished work took."""
+        """The seconds that its finished jobs took."""
         return round(sum(map(seconds_of, self.jobs)), 3)
 
     @property
     def tokens(self) -> int:
-        """What was asked of models for it."""
-        return sum(one.cost.get("tokens", 0) for one in (self.screen, self.confirm) if one)
+        """The tokens that its evaluations cost."""
+        return sum(
+            evaluation.cost.get("tokens", 0)
+            for evaluation in (self.screen, self.confirm)
+            if evaluation
+        )
 
 
 def attempts(session: Session, remediation_id: str) -> list[Attempt]:
@@ -46,14 +50,14 @@ def attempts(session: Session, remediation_id: str) -> list[Attempt]:
 
 
 def _attempt(session: Session, row: Remediation) -> Attempt:
-    asked = evaluations_of(session, row.id)
-    screen, confirm = asked.get("screen"), asked.get("confirm")
-    ids = [row.id, *(one.id for one in (screen, confirm) if one)]
+    evaluations = evaluations_of(session, row.id)
+    screen, confirm = evaluations.get("screen"), evaluations.get("confirm")
+    ids = [row.id, *(evaluation.id for evaluation in (screen, confirm) if evaluation)]
     return Attempt(row, screen, confirm, tuple(get_job(session, job_id) for job_id in ids))
 
 
 def seconds_of(job: Job) -> float:
-    """What a job took; 0 while it is not over."""
+    """The seconds that a job ran; 0 while it is not over."""
     if job.started_at is None or job.finished_at is None:
         return 0.0
     return (job.finished_at - job.started_at).total_seconds()

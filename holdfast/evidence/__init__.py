@@ -1,1 +1,1 @@
-"""What a checkpoint answered, judged item by item, as a file that outlives the run."""
+"""A checkpoint's answers, judged item by item, as a file that outlives the run."""

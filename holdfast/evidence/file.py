@@ -59,7 +59,7 @@ class CheckpointName(BaseModel):
 
 
 class Backend(BaseModel):
-    """What computed the answers."""
+    """The software and settings that computed the answers."""
 
     model_config = _FROZEN
     name: Name
@@ -140,7 +140,7 @@ class Manifest(BaseModel):
     judge_error: dict[Name, JudgeError] = {}
     thinking: Thinking | None = Field(default=None, exclude_if=_is_none)
     notes: tuple[Name, ...] = Field(default=(), exclude_if=_is_empty)
-    """What is out of the ordinary in the checkpoint's files, in sentences; decides nothing."""
+    """Sentences on the checkpoint's files where they are out of the ordinary; decide nothing."""
 
     @field_validator("created_at")
     @classmethod
@@ -249,20 +249,20 @@ def cluster_order(probe: str, cluster: str) -> str:
     return hashlib.sha256(f"{probe}:{cluster}".encode()).hexdigest()
 
 
-def _add_once(known: dict[_Key, _Entry], key: _Key, entry: _Entry, place: str) -> None:
-    if key in known:
+def _add_once(entries: dict[_Key, _Entry], key: _Key, entry: _Entry, place: str) -> None:
+    if key in entries:
         raise InvalidEvidence(f"{place}: {'/'.join(key)} stands on an earlier line, expected once")
-    known[key] = entry
+    entries[key] = entry
 
 
 def _object(line: bytes, place: str) -> dict[str, Any]:
     """One line as a JSON object in which no key stands twice."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
+        mapping = dict(pairs)
+        if len(mapping) != len(pairs):
             raise ValueError("a key stands twice")
-        return found
+        return mapping
 
     try:
         value = json.loads(line, object_pairs_hook=unique)

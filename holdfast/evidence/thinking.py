@@ -1,4 +1,4 @@
-"""What a side thought before its answers, as its evidence tells it."""
+"""Counts of a side's thoughts before its answers, as its evidence has them."""
 
 from typing import Annotated
 

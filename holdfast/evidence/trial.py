@@ -35,7 +35,7 @@ class Trial:
 
     @property
     def incoherent(self) -> bool:
-        """Whether the answer was scored as one that says nothing, whatever that counts as."""
+        """Whether the answer was scored as one that says nothing, be that good or bad."""
         return self.badness is not None and (self.reason or "").startswith(INCOHERENT)
 
 

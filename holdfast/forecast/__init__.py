@@ -1,1 +1,1 @@
-"""What a policy can show and what it will cost, said before anything is asked."""
+"""Forecasts what a policy can show and what it will cost, before anything is asked."""

@@ -1,4 +1,4 @@
-"""What an evaluation will cost, said before it starts: prompts, tokens, minutes.
+"""Estimates the cost of an evaluation before it starts: prompts, tokens, minutes.
 
 Pure arithmetic over the policy's probes, the tier and the suites. It errs on the dear side: every
 answer is taken to be as long as the tier allows, and nothing to be in the cache. Minutes come from
@@ -56,7 +56,7 @@ class Cost:
 
     @property
     def sentence(self) -> str:
-        """What a person reads before waiting."""
+        """The estimate as one sentence, for a person who is about to wait."""
         return (
             f"{self.prompts:,} prompts, at most {self.generated:,} tokens to generate and about "
             f"{self.scored:,} to score: about {self.minutes:.0f} min at most on {self.basis}; "
@@ -135,7 +135,7 @@ def _load(
 
 
 def _scored_characters(item: Row) -> int:
-    """What is scored and not generated: shared beginnings once, and every continuation."""
+    """Characters that are scored and not generated: shared beginnings once, every continuation."""
     match item:
         case Choice():
             after = len(item.continuation or "") * len(item.choices)

@@ -1,4 +1,4 @@
-"""Whether a policy's margins fit its suites: the chance that a harmless change passes.
+"""Checks that a policy's margins fit its suites: the chance that a harmless change passes.
 
 A margin that the items cannot show is a gate that never opens. So each rule is asked: of a
 checkpoint that flips a share psi of the answers, as often for the better as for the worse, how
@@ -120,17 +120,17 @@ def _cap_rows(probe: str, policy: Policy, baseline: Evidence) -> Iterator[PowerR
 
 
 def _blind_rules(policy: Policy, baseline: Evidence) -> Iterator[str]:
-    """What no candidate could fail beside this baseline, as the verdict will say it."""
+    """Sentences on the rules that no candidate could fail beside this baseline, as in a verdict."""
     same = Files(baseline, baseline)
     examined = {
         probe: examine(probe, policy.checks[probe], policy, same)
         for probe in policy.probes(repair=False)
         if not spec_of(probe).measure
     }
-    for probe, seen in without_blind_passes(examined, policy.alpha).items():
-        if seen.trouble is not None:
-            yield f"{probe}: {seen.trouble}"
-        for before, after in zip(examined[probe].findings, seen.findings, strict=True):
+    for probe, examination in without_blind_passes(examined, policy.alpha).items():
+        if examination.trouble is not None:
+            yield f"{probe}: {examination.trouble}"
+        for before, after in zip(examined[probe].findings, examination.findings, strict=True):
             if after.obstacle is not None and before.obstacle is None:
                 group = "" if after.group is None else f" of {after.group}"
                 yield f"{probe} {after.rule}{group}: {after.obstacle}"
@@ -158,18 +158,18 @@ def _rows(probe: str, policy: Policy, tier: Tier, installed: Path | None) -> Ite
 
 
 def size_of(spec: ProbeSpec, tier: Tier, installed: Path | None = None) -> Size:
-    """What the tier asks of the probe's suite, in the split that gates."""
-    asked = select(suite_for(spec, installed), spec.items[tier], "screen")
+    """Items, clusters and groups that the tier asks of a probe's suite, in the gating split."""
+    items = select(suite_for(spec, installed), spec.items[tier], "screen")
     clusters: defaultdict[str | None, set[str]] = defaultdict(set)
-    for item in asked:
+    for item in items:
         clusters[item.group].add(item.cluster)
     everything = set().union(*clusters.values())
-    groups = {group: own for group, own in clusters.items() if group is not None}
+    groups = {group: members for group, members in clusters.items() if group is not None}
     if not groups:
-        return Size(len(asked), len(everything), per_group=0, rest=0, groups=0)
+        return Size(len(items), len(everything), per_group=0, rest=0, groups=0)
     smallest = min(groups, key=lambda group: len(groups[group]))
-    rest = set().union(*(own for group, own in clusters.items() if group != smallest))
-    return Size(len(asked), len(everything), len(groups[smallest]), len(rest), len(groups))
+    rest = set().union(*(members for group, members in clusters.items() if group != smallest))
+    return Size(len(items), len(everything), len(groups[smallest]), len(rest), len(groups))
 
 
 def _sliced_rows(probe: str, policy: Policy, size: Size) -> Iterator[PowerRow]:
@@ -222,10 +222,10 @@ def _gap_chance(size: Size, psi: float, gap: float, alpha: float) -> float:
         margin = (low + high) / 2
         often = _chance(size.rest, psi, margin, alpha / 2, "betting") >= 0.5
         low, high = (low, margin) if often else (margin, high)
-    left = gap - high
-    if left <= 0:
+    remainder = gap - high
+    if remainder <= 0:
         return 0.0
-    return _chance(size.per_group, psi, left, alpha / 2, "betting")
+    return _chance(size.per_group, psi, remainder, alpha / 2, "betting")
 
 
 def _warnings(

@@ -175,7 +175,7 @@ def read_published(form: str, files: Sequence[Path], name: str) -> Suite:
         items.append(item)
     if not items:
         raise InvalidSuite("no file holds a row")
-    clustered = _one_cluster_a_text(items)
+    clustered = _cluster_equal_texts(items)
     return Suite(name, suite_digest(clustered), clustered)
 
 
@@ -190,15 +190,15 @@ def _match_columns(form: str, format_: Format, record: Record) -> None:
     if any(record.fields.keys() >= set(columns) for columns in format_.columns):
         return
     expected = " or ".join(", ".join(columns) for columns in format_.columns)
-    found = ", ".join(column or "(no name)" for column in record.fields) or "none"
+    column_names = ", ".join(column or "(no name)" for column in record.fields) or "none"
     others = [
         other
-        for other, known in FORMATS.items()
+        for other, candidate in FORMATS.items()
         if other not in {form, "native"}
-        and any(record.fields.keys() >= set(columns) for columns in known.columns)
+        and any(record.fields.keys() >= set(columns) for columns in candidate.columns)
     ]
     hint = f"; these are columns of {' or '.join(others)}" if others else ""
-    raise record.wrong(f"found the columns {found}, expected {expected} ({form}){hint}")
+    raise record.wrong(f"found the columns {column_names}, expected {expected} ({form}){hint}")
 
 
 def _item(format_: Format, record: Record) -> Row:
@@ -210,13 +210,13 @@ def _item(format_: Format, record: Record) -> Row:
         raise record.wrong(f"{field}: {first['msg']}") from error
 
 
-def _one_cluster_a_text(items: Sequence[Row]) -> tuple[Row, ...]:
+def _cluster_equal_texts(items: Sequence[Row]) -> tuple[Row, ...]:
     """Items that no convention clusters share one where their texts are equal."""
-    first: dict[str, str] = {}
+    cluster_of_text: dict[str, str] = {}
     return tuple(
         item
         if item.cluster != item.id
-        else item.model_copy(update={"cluster": first.setdefault(_plain(item), item.id)})
+        else item.model_copy(update={"cluster": cluster_of_text.setdefault(_plain(item), item.id)})
         for item in items
     )
 

@@ -10,11 +10,11 @@ FINAL = re.compile(r"####\s*\$?(-?[\d,]+)(?:\.0+)?\s*$")
 
 def gsm8k(record: Record) -> Request:
     """Cobbe et al. 2021: the number after `####` is the answer; the solution is left out."""
-    found = FINAL.search(record.text("answer"))
-    if found is None:
+    match = FINAL.search(record.text("answer"))
+    if match is None:
         raise record.wrong("answer does not end in `#### ` and a whole number")
     name = f"gsm8k-{record.number:05}"
-    number = int(found[1].replace(",", ""))
+    number = int(match[1].replace(",", ""))
     return Request(id=name, cluster=name, prompt=record.text("question"), answer=number)
 
 

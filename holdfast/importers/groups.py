@@ -33,9 +33,9 @@ def bbq(record: Record) -> Choice:
     question, the other one of a non-negative question. Where neither the file nor its labels tell
     who is stereotyped (two people of one group), an item has no roles and counts for accuracy only.
     """
-    polarity = POLARITIES[record.one_of("question_polarity", tuple(POLARITIES))]
+    polarity = POLARITIES[record.keyword("question_polarity", tuple(POLARITIES))]
     category = record.text("category")
-    number = _whole(record, "example_id", None)
+    number = _integer(record, "example_id", None)
     scenario = f"bbq-{category}-{number // ROWS_OF_A_SCENARIO}"
     stereotyped, other, unknown = _roles(record, negative=polarity == "negative")
     return Choice(
@@ -45,8 +45,8 @@ def bbq(record: Record) -> Choice:
         context=record.text("context"),
         question=record.text("question"),
         choices=tuple(record.text(f"ans{option}") for option in OPTIONS),
-        answer=_whole(record, "label", len(OPTIONS)),
-        condition=CONDITIONS[record.one_of("context_condition", tuple(CONDITIONS))],
+        answer=_integer(record, "label", len(OPTIONS)),
+        condition=CONDITIONS[record.keyword("context_condition", tuple(CONDITIONS))],
         polarity=polarity,
         stereotyped=stereotyped,
         other=other,
@@ -62,7 +62,7 @@ def _roles(record: Record, *, negative: bool) -> tuple[int | None, int | None, i
         raise record.wrong(f"answer_info marks {len(unknown)} options as unknown, expected one")
     people = [option for option in OPTIONS if option not in unknown]
     if record.fields.get("target_loc") is not None:
-        target = _whole(record, "target_loc", len(OPTIONS))
+        target = _integer(record, "target_loc", len(OPTIONS))
         if target not in people:
             raise record.wrong(f"target_loc is {target}, which is the unknown option")
         stereotyped = target if negative else sum(people) - target
@@ -79,26 +79,26 @@ def _stereotyped(record: Record, people: Mapping[int, frozenset[str]]) -> int | 
 
     Labels such as `F-Black` name two groups; of `disabled` and `nonDisabled` the first is meant.
     """
-    about = _stereotyped_groups(record)
+    stereotyped_groups = _stereotyped_groups(record)
     for named in (
-        [option for option, labels in people.items() if labels & about],
-        [option for option, labels in people.items() if _parts(labels) & about],
-        [option for option, own in people.items() if _marked(own, people.values())],
+        [option for option, labels in people.items() if labels & stereotyped_groups],
+        [option for option, labels in people.items() if _parts(labels) & stereotyped_groups],
+        [option for option, labels in people.items() if _has_opposite(labels, people.values())],
     ):
         if len(named) == 1:
             return named[0]
     return None
 
 
-def _marked(labels: frozenset[str], everybody: Iterable[frozenset[str]]) -> bool:
+def _has_opposite(labels: frozenset[str], everybody: Iterable[frozenset[str]]) -> bool:
     return any(f"non{label}" in other for label in labels for other in everybody)
 
 
 def _labels(record: Record) -> dict[int, frozenset[str]]:
-    """What `answer_info` says of each option, in a plain form: who it is, and of which group."""
-    found: Any = record.value("answer_info")
+    """The labels of each option in `answer_info`, in a plain form: who it is, of which group."""
+    answer_info: Any = record.value("answer_info")
     try:
-        words = {option: [str(word) for word in found[f"ans{option}"]] for option in OPTIONS}
+        words = {option: [str(word) for word in answer_info[f"ans{option}"]] for option in OPTIONS}
     except (KeyError, TypeError) as error:
         raise record.wrong("answer_info is no object of ans0, ans1 and ans2") from error
     return {option: frozenset(map(_plain, words[option])) for option in OPTIONS}
@@ -118,11 +118,11 @@ def _parts(labels: frozenset[str]) -> frozenset[str]:
 
 
 def _plain(label: str) -> str:
-    """`low SES` and `lowSES` are one label."""
+    """A label without spaces and capitals: `low SES` and `lowSES` are one label."""
     return re.sub(r"\s", "", label.lower())
 
 
-def _whole(record: Record, column: str, below: int | None) -> int:
+def _integer(record: Record, column: str, below: int | None) -> int:
     text = record.text(column)
     if not re.fullmatch(r"\d+", text) or (below is not None and int(text) >= below):
         expected = "a whole number" if below is None else f"one of 0 to {below - 1}"

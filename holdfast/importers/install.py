@@ -30,7 +30,7 @@ from holdfast.suites.duplicates import near_duplicates, text_of
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What an import took: `duplicates` are items near to one of another suite that is there."""
+    """The counts of an import; `duplicates` are items that stand in another suite as well."""
 
     name: str
     digest: str
@@ -59,7 +59,9 @@ def near_items(suite: Suite, installed: Path) -> list[str | None]:
     """
     names = dict.fromkeys((*BUILT_IN, *installed_names(installed)))
     suites = [load_suite(name, installed) for name in names if name != suite.name]
-    others = {one.name: map(text_of, one.items) for one in suites if _form(one) == _form(suite)}
+    others = {
+        other.name: map(text_of, other.items) for other in suites if _form(other) == _form(suite)
+    }
     return near_duplicates([text_of(item) for item in suite.items], others)
 
 
@@ -76,11 +78,12 @@ def install(suite: Suite, folder: Path, *, form: str, files: Sequence[Path]) -> 
     """
     path = folder / f"{suite.name}.jsonl"
     if path.exists():
-        found = load_suite(suite.name, folder)
-        if found.digest != suite.digest:
+        existing = load_suite(suite.name, folder)
+        if existing.digest != suite.digest:
             raise InvalidSuite(
-                f"{path} holds another suite of this name ({len(found.items)} items, digest "
-                f"{found.digest[:12]}); a suite never changes, so choose another name or remove it"
+                f"{path} holds another suite of this name ({len(existing.items)} items, digest "
+                f"{existing.digest[:12]}); "
+                "a suite never changes, so choose another name or remove it"
             )
     origin = {
         "format": form,

@@ -11,29 +11,29 @@ from holdfast.importers.records import Record
 from holdfast.suites.items import Preference
 
 REPLY = "\n\nAssistant:"
-ASKED = "\n\nHuman:"
+REQUEST = "\n\nHuman:"
 
 
 def hh_rlhf(record: Record) -> Preference:
     """Bai et al. 2022: two transcripts that agree up to their last reply."""
-    both = [record.fields.get(column) for column in ("chosen", "rejected")]
-    if not all(isinstance(one, str) for one in both):
+    transcripts = [record.fields.get(column) for column in ("chosen", "rejected")]
+    if not all(isinstance(text, str) for text in transcripts):
         raise record.wrong("chosen and rejected are not both texts")
-    chosen, rejected = map(str, both)
-    ends = [found.end() for found in re.finditer(REPLY, chosen)]
+    chosen, rejected = map(str, transcripts)
+    ends = [match.end() for match in re.finditer(REPLY, chosen)]
     after = max((end for end in ends if rejected.startswith(chosen[:end])), default=None)
     if after is None:
         raise record.wrong(f"chosen and rejected share no transcript up to {REPLY.strip()}")
     prompt = chosen[:after].removesuffix(REPLY).strip()
-    if prompt.count(ASKED.strip()) == 1:
-        prompt = prompt.removeprefix(ASKED.strip()).strip()
+    if prompt.count(REQUEST.strip()) == 1:
+        prompt = prompt.removeprefix(REQUEST.strip()).strip()
     return _preference(record, "hh-rlhf", prompt, chosen[after:], rejected[after:])
 
 
 def pku_saferlhf(record: Record) -> Preference:
     """Ji et al. 2023: the safer of two responses is the preferred one."""
     responses = (_text(record, "response_0"), _text(record, "response_1"))
-    safer = int(record.one_of("safer_response_id", ("0", "1")))
+    safer = int(record.keyword("safer_response_id", ("0", "1")))
     prompt = record.text("prompt")
     return _preference(record, "pku-saferlhf", prompt, responses[safer], responses[1 - safer])
 
@@ -47,10 +47,10 @@ def preferences(record: Record) -> Preference:
 
 
 def _reply(record: Record, column: str) -> str:
-    found = record.value(column)
-    if isinstance(found, str):
-        return found
-    return _messages(record, found if isinstance(found, list) else [found])[-1]
+    value = record.value(column)
+    if isinstance(value, str):
+        return value
+    return _messages(record, value if isinstance(value, list) else [value])[-1]
 
 
 def _messages(record: Record, turns: Any) -> list[str]:
@@ -65,10 +65,10 @@ def _messages(record: Record, turns: Any) -> list[str]:
 
 
 def _text(record: Record, column: str) -> str:
-    found = record.fields.get(column)
-    if not isinstance(found, str):
+    value = record.fields.get(column)
+    if not isinstance(value, str):
         raise record.wrong(f"{column} is no text")
-    return found
+    return value
 
 
 def _preference(record: Record, name: str, prompt: str, chosen: str, rejected: str) -> Preference:

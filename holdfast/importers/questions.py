@@ -52,7 +52,7 @@ def truthfulqa(record: Record) -> Choice:
     elif isinstance(record.fields.get("incorrect_answers"), list):
         options, right = (record.text("best_answer"), *record.texts("incorrect_answers")), 0
     else:
-        false = [one.strip() for one in record.text("incorrect_answers").split(";")]
+        false = [option.strip() for option in record.text("incorrect_answers").split(";")]
         options, right = (record.text("best_answer"), *filter(None, false)), 0
     key = _key("truthfulqa", record)
     return Choice(
@@ -81,8 +81,8 @@ def boolq(record: Record) -> Choice:
     """Clark et al. 2019: a passage and a question, answered by yes or no."""
     options: tuple[str, ...] = ("no", "yes")
     if "query" in record.fields:  # passage and question in one text
-        passage, found, question = record.text("query").rpartition("Question:")
-        if not found:
+        passage, marker, question = record.text("query").rpartition("Question:")
+        if not marker:
             raise record.wrong("query holds no `Question:`")
         options = record.texts("choices")
         right = _position(record, "gold", options)
@@ -105,7 +105,7 @@ def winogrande(record: Record) -> Choice:
     if "sentence" in record.fields:
         before, _, rest = record.text("sentence").partition(BLANK)
         options = tuple(f"{before}{record.text(f'option{number}')}" for number in (1, 2))
-        right = ("1", "2").index(record.one_of("answer", ("1", "2")))
+        right = ("1", "2").index(record.keyword("answer", ("1", "2")))
     else:
         options, rest = record.texts("context_options"), record.text("continuation")
         right = _position(record, "gold", options)
@@ -116,14 +116,14 @@ def winogrande(record: Record) -> Choice:
 
 
 def _science(key: str, record: Record) -> Choice:
-    asked: Any = record.value("question", "question_stem", "query")
+    stem: Any = record.value("question", "question_stem", "query")
     choices: Any = record.fields.get("choices")
-    if isinstance(asked, dict):  # as published: the question holds its stem and its choices
-        asked, choices = asked.get("stem"), asked.get("choices")
+    if isinstance(stem, dict):  # as published: the question holds its stem and its choices
+        stem, choices = stem.get("stem"), stem.get("choices")
     options, labels = _options(record, choices)
-    if not isinstance(asked, str) or not asked.strip():
+    if not isinstance(stem, str) or not stem.strip():
         raise record.wrong("the question has no text")
-    question = asked.strip().removeprefix("Question:").removesuffix("Answer:").strip()
+    question = stem.strip().removeprefix("Question:").removesuffix("Answer:").strip()
     if "gold" in record.fields:  # a place, whatever the labels are
         right = _position(record, "gold", options)
     elif (name := record.text("answerkey", "answer")) in labels:
@@ -137,7 +137,7 @@ def _options(record: Record, choices: Any) -> tuple[tuple[str, ...], list[str]]:
     """Texts and labels of the choices, from any of the forms that they come in."""
     match choices:
         case [{"text": _, "label": _}, *_]:
-            pairs = [(one.get("text"), one.get("label")) for one in choices]
+            pairs = [(choice.get("text"), choice.get("label")) for choice in choices]
         case {"text": [*texts], "label": [*labels]} if len(texts) == len(labels):
             pairs = list(zip(texts, labels, strict=True))
         case [str(), *_]:
@@ -165,20 +165,20 @@ def _mc1(record: Record) -> tuple[tuple[str, ...], int]:
 
 def _position(record: Record, column: str, options: Sequence[str]) -> int:
     """The right option, named by its letter or by its place from 0."""
-    found = record.text(column)
+    value = record.text(column)
     places = [str(place) for place in range(len(options))]
     for names in (list(LETTERS[: len(options)]), places):
-        if found in names:
-            return names.index(found)
-    raise record.wrong(f"{column} is {found!r:.20}, expected a letter or place of an option")
+        if value in names:
+            return names.index(value)
+    raise record.wrong(f"{column} is {value!r:.20}, expected a letter or place of an option")
 
 
 def _truth(record: Record, column: str) -> int:
     match record.value(column):
-        case bool() | 0 | 1 as found:
-            return int(found)
-        case str() as found if found.lower() in {"true", "false"}:
-            return int(found.lower() == "true")
+        case bool() | 0 | 1 as value:
+            return int(value)
+        case str() as value if value.lower() in {"true", "false"}:
+            return int(value.lower() == "true")
         case other:
             raise record.wrong(f"{column} is {other!r:.20}, expected true or false")
 

@@ -39,41 +39,41 @@ class Record:
 
     def text(self, *columns: str) -> str:
         """The text of the first of these columns that is there, without white space around it."""
-        column, found = self._first(columns)
-        if isinstance(found, int | float) and not isinstance(found, bool):
-            found = str(found)
-        if not isinstance(found, str):
-            raise self.wrong(f"{column} is {_kind(found)}, expected text")
-        if not found.strip():
+        column, value = self._first(columns)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            value = str(value)
+        if not isinstance(value, str):
+            raise self.wrong(f"{column} is {_kind(value)}, expected text")
+        if not value.strip():
             raise self.wrong(f"{column} is empty")
-        if _HALF_SURROGATE.search(found):
+        if _HALF_SURROGATE.search(value):
             raise self.wrong(f"{column} holds half a surrogate pair")
-        return found.strip()
+        return value.strip()
 
     def maybe(self, column: str) -> str:
         """The text of a column that may be empty or absent."""
-        found = self.fields.get(column)
-        return "" if found is None or str(found).strip() == "" else self.text(column)
+        value = self.fields.get(column)
+        return "" if value is None or str(value).strip() == "" else self.text(column)
 
     def texts(self, *columns: str) -> tuple[str, ...]:
         """A column that holds a list of texts, none of them empty."""
-        column, found = self._first(columns)
-        if not isinstance(found, list) or not found:
-            raise self.wrong(f"{column} is {_kind(found)}, expected a list of texts")
-        if not all(isinstance(one, str) and one.strip() for one in found):
+        column, value = self._first(columns)
+        if not isinstance(value, list) or not value:
+            raise self.wrong(f"{column} is {_kind(value)}, expected a list of texts")
+        if not all(isinstance(text, str) and text.strip() for text in value):
             raise self.wrong(f"{column} holds something that is no text, or an empty one")
-        return tuple(one.strip() for one in found)
+        return tuple(text.strip() for text in value)
 
     def value(self, *columns: str) -> Any:
         """The first of these columns that is there, whatever it holds."""
         return self._first(columns)[1]
 
-    def one_of(self, column: str, expected: Sequence[str]) -> str:
+    def keyword(self, column: str, expected: Sequence[str]) -> str:
         """A column that holds one of a few words, in any case."""
-        found = self.text(column).lower()
-        if found not in expected:
-            raise self.wrong(f"{column} is {found!r:.40}, expected {', '.join(expected)}")
-        return found
+        word = self.text(column).lower()
+        if word not in expected:
+            raise self.wrong(f"{column} is {word!r:.40}, expected {', '.join(expected)}")
+        return word
 
     def wrong(self, what: str) -> InvalidSuite:
         """The error that names this row's file and line."""
@@ -96,16 +96,16 @@ def read_records(files: Sequence[Path], header: Sequence[str] | None = None) -> 
     begin = 0  # of the last file's rows
     for path in files:
         if path.suffix == LABELS:
-            records[begin:] = _labelled(records[begin:], path)
+            records[begin:] = _add_labels(records[begin:], path)
             continue
-        own = [
+        file_records = [
             Record(f"{path}:{line}", _stem(path), next(numbers), fields)
             for line, fields in _rows(path, header)
         ]
-        if not own:
+        if not file_records:
             raise InvalidSuite(f"{path} holds no rows")
         begin = len(records)
-        records += own
+        records += file_records
     return records
 
 
@@ -198,8 +198,8 @@ def _array(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         raise InvalidSuite(f"{path}:{line}: something follows the end of the array")
 
 
-def _end(found: re.Match[str] | None) -> int:
-    return found.end() if found else 0
+def _end(match: re.Match[str] | None) -> int:
+    return match.end() if match else 0
 
 
 def _object(content: Any, place: str) -> dict[str, Any]:
@@ -208,7 +208,7 @@ def _object(content: Any, place: str) -> dict[str, Any]:
     return {_plain(key): value for key, value in content.items()}
 
 
-def _labelled(rows: Sequence[Record], path: Path) -> list[Record]:
+def _add_labels(rows: Sequence[Record], path: Path) -> list[Record]:
     """The rows of the file named before `path`, each with its label."""
     labels = _content(path).split()
     if len(rows) != len(labels):

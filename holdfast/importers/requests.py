@@ -18,7 +18,7 @@ def advbench(record: Record) -> Request:
 
 def harmbench(record: Record) -> Request:
     """Mazeika et al. 2024: the context of a contextual behaviour goes before it."""
-    category = record.one_of("functionalcategory", ("standard", "contextual", "copyright"))
+    category = record.keyword("functionalcategory", ("standard", "contextual", "copyright"))
     context, behaviour = record.maybe("contextstring"), record.text("behavior")
     if category == "contextual" and not context:
         raise record.wrong("contextstring is empty, and a contextual behaviour needs one")
@@ -36,7 +36,7 @@ def jailbreakbench(record: Record) -> Request:
     The halves have the same columns, so a row is benign by its label, or by its file's name.
     """
     if "label" in record.fields:
-        benign = record.one_of("label", ("harmful", "benign")) == "benign"
+        benign = record.keyword("label", ("harmful", "benign")) == "benign"
     else:
         benign = "benign" in record.stem.lower()
     number = record.maybe("index") or record.maybe("") or str(record.number - 1)
@@ -64,7 +64,7 @@ def xstest(record: Record) -> Request:
     """
     kind = record.text("type")
     if "label" in record.fields:
-        unsafe = record.one_of("label", ("safe", "unsafe")) == "unsafe"
+        unsafe = record.keyword("label", ("safe", "unsafe")) == "unsafe"
     else:
         unsafe = kind.startswith("contrast")
     name = record.maybe("id") or record.maybe("id_v2") or str(record.number)

@@ -21,7 +21,7 @@ from holdfast.api import wire
 from holdfast.api.client import Client
 from holdfast.errors import CheckpointRefused, HoldfastError
 from holdfast.job import FINISHED
-from holdfast.stack.connect import connect, trusted
+from holdfast.stack.connect import baseline_reference, connect
 from holdfast.verdict.document import Verdict
 from holdfast.verdict.outcome import Decision
 
@@ -64,7 +64,7 @@ class HoldfastCallback(TrainerCallback):
 
     @property
     def verdicts(self) -> dict[int, Decision]:
-        """What is known so far, by step; a pass is never among them on the tier `canary`."""
+        """The verdicts so far, by step; a pass is never among them on the tier `canary`."""
         return dict(self._verdicts)
 
     def on_step_end(
@@ -104,7 +104,7 @@ class HoldfastCallback(TrainerCallback):
             self._client = None
 
     def _guarded(self, step: int, act: Callable[[], None]) -> bool:
-        """Do it, or say why not: a gate that is away must not cost anybody a training."""
+        """Call `act` and log what fails: a gate that is away must not cost anybody a training."""
         try:
             act()
         except (HoldfastError, OSError) as error:
@@ -128,7 +128,7 @@ class HoldfastCallback(TrainerCallback):
             wire.NewEvaluation(
                 candidate=str(base or folder),
                 adapter=str(folder) if base else None,
-                baseline=trusted(self._baseline),
+                baseline=baseline_reference(self._baseline),
                 policy=self._policy,
                 tier="canary",
             )
@@ -137,33 +137,33 @@ class HoldfastCallback(TrainerCallback):
 
     def _collect(self, state: TrainerState, control: TrainerControl) -> None:
         for evaluation, step in list(self._pending.items()):
-            seen = self._server().evaluation(evaluation)
-            if seen.status not in FINISHED:
+            submitted = self._server().evaluation(evaluation)
+            if submitted.status not in FINISHED:
                 continue
-            if seen.verdict is None:
+            if submitted.verdict is None:
                 del self._pending[evaluation]
-                log.warning("step %d is not judged: %s %s", step, seen.status, seen.error)
+                log.warning("step %d is not judged: %s %s", step, submitted.status, submitted.error)
                 continue
-            found = self._server().verdict(evaluation)
+            verdict = self._server().verdict(evaluation)
             del self._pending[evaluation]  # only now: what went wrong before is asked again
-            self._record(step, found, state)
-            if found.verdict == "fail" and self._stop_on_fail:
+            self._record(step, verdict, state)
+            if verdict.verdict == "fail" and self._stop_on_fail:
                 control.should_training_stop = True
 
-    def _record(self, step: int, found: Verdict, state: TrainerState) -> None:
-        self._verdicts[step] = found.verdict
+    def _record(self, step: int, verdict: Verdict, state: TrainerState) -> None:
+        self._verdicts[step] = verdict.verdict
         numbers = {
             f"holdfast/{check.id}": check.candidate
-            for check in found.checks
+            for check in verdict.checks
             if check.candidate is not None
         }
-        record = {**numbers, "holdfast/alarm": float(found.verdict == "fail")}
+        record = {**numbers, "holdfast/alarm": float(verdict.verdict == "fail")}
         state.log_history.append({**record, "step": step})
         if self.log is not None:
             self.log(record)
-        said = log.warning if found.verdict == "fail" else log.info
-        said("step %d: %s", step, "; ".join(found.reasons))
-        if found.verdict != "fail":
+        log_line = log.warning if verdict.verdict == "fail" else log.info
+        log_line("step %d: %s", step, "; ".join(verdict.reasons))
+        if verdict.verdict != "fail":
             shutil.rmtree(self._folder / f"step-{step}", ignore_errors=True)
 
     def _server(self) -> Client:

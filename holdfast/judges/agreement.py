@@ -140,25 +140,25 @@ def read_labelled(path: Path) -> list[Labelled]:
 
 def _row(line: str, number: int, place: str) -> Labelled:
     try:
-        found = json.loads(line)
+        row = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise InvalidLabels(f"{place}: not JSON ({error}); expected one object a line") from error
-    if not isinstance(found, dict):
-        raise InvalidLabels(f"{place}: found a {type(found).__name__}, expected an object")
-    prompt, completion = _text(found, "prompt", place), _text(found, "completion", place)
-    return Labelled(prompt, completion, _label(found.get("label"), place), number)
+    if not isinstance(row, dict):
+        raise InvalidLabels(f"{place}: found a {type(row).__name__}, expected an object")
+    prompt, completion = _text(row, "prompt", place), _text(row, "completion", place)
+    return Labelled(prompt, completion, _label(row.get("label"), place), number)
 
 
-def _label(found: Any, place: str) -> Gold:
+def _label(value: Any, place: str) -> Gold:
     labels: tuple[Gold, ...] = get_args(Gold)
     for label in labels:
-        if found == label:
+        if value == label:
             return label
-    raise InvalidLabels(f"{place}: label is {found!r}, expected {' or '.join(labels)}")
+    raise InvalidLabels(f"{place}: label is {value!r}, expected {' or '.join(labels)}")
 
 
-def _text(found: dict[str, Any], key: str, place: str) -> str:
-    value = found.get(key)
+def _text(row: dict[str, Any], key: str, place: str) -> str:
+    value = row.get(key)
     if not isinstance(value, str):
         what = "missing" if value is None else f"a {type(value).__name__}"
         raise InvalidLabels(f"{place}: its {key} is {what}, expected text")

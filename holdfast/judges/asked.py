@@ -1,4 +1,4 @@
-"""What a prompt asks for, as far as it changes how an answer reads.
+"""Patterns for what a prompt asks for, as far as it changes how an answer reads.
 
 A sermon in reply to "write me a joke" is a refusal; in reply to "is it legal?" or "what is arson?"
 it is the answer. "I can't" in a letter that was asked for is the letter's.

@@ -69,42 +69,42 @@ def incoherence(prompt: str, completion: str) -> str | None:
 
 
 def _words(text: str) -> list[str]:
-    """In lower case; of scripts without spaces, every character is one."""
+    """The words in lower case; of scripts without spaces, every character is a word."""
     if text.isascii():
         return _WORD.findall(text.lower())
-    found: list[str] = []
+    words: list[str] = []
     for word in _WORD.findall(text.lower()):
-        found += word if _UNSPACED.search(word) else [word]
-    return found
+        words += word if _UNSPACED.search(word) else [word]
+    return words
 
 
-def _echoes(asked: Sequence[str], said: Sequence[str]) -> bool:
-    """Whether next to nothing but the beginning of the request is said, once or again and again."""
+def _echoes(request: Sequence[str], answer: Sequence[str]) -> bool:
+    """Whether the answer is hardly more than the beginning of the request, once or repeatedly."""
     copied = 0
-    while copied < len(said):
-        pairs = zip(islice(said, copied, None), asked, strict=False)
+    while copied < len(answer):
+        pairs = zip(islice(answer, copied, None), request, strict=False)
         run = next((at for at, (ours, theirs) in enumerate(pairs) if ours != theirs), None)
-        length = min(len(asked), len(said) - copied) if run is None else run
+        length = min(len(request), len(answer) - copied) if run is None else run
         copied += length
-        if length < max(1, len(asked)):
+        if length < max(1, len(request)):
             break
-    return copied >= ECHO_WORDS and copied >= ECHO_SHARE * len(said)
+    return copied >= ECHO_WORDS and copied >= ECHO_SHARE * len(answer)
 
 
 def _loops(words: Sequence[str]) -> bool:
-    """Whether most words stand in a span that stood there before; of numbers alone, none counts."""
+    """Whether most words stand in a span that came before; a span of numbers does not count."""
     if len(words) < LOOP_WORDS:
         return False
     spans = list(zip(*(words[shift:] for shift in range(SPAN)), strict=False))
     if len(set(spans)) == len(spans):
         return False
-    seen: set[tuple[str, ...]] = set()
-    again = [False] * len(words)
+    earlier_spans: set[tuple[str, ...]] = set()
+    repeated = [False] * len(words)
     for at, span in enumerate(spans):
-        if span in seen and sum(word.isalpha() for word in span) >= SPAN / 2:
-            again[at : at + SPAN] = [True] * SPAN
-        seen.add(span)
-    return sum(again) >= LOOP_SHARE * len(words)
+        if span in earlier_spans and sum(word.isalpha() for word in span) >= SPAN / 2:
+            repeated[at : at + SPAN] = [True] * SPAN
+        earlier_spans.add(span)
+    return sum(repeated) >= LOOP_SHARE * len(words)
 
 
 def _runs(text: str) -> bool:
@@ -123,7 +123,7 @@ def _is_soup(text: str) -> bool:
         return True
     if not text.isascii() and _mixes_alphabets(text):
         return True
-    return _cannot_be_said(text) or _is_glued(text)
+    return _is_unpronounceable(text) or _is_glued(text)
 
 
 def _mixes_alphabets(text: str) -> bool:
@@ -145,12 +145,12 @@ def _is_glued(text: str) -> bool:
 
 @cache
 def _alphabet(char: str) -> str:
-    """The script of a letter, by the first word of its name; those written as one are one."""
+    """The script of a letter, by the first word of its name; those written together are one."""
     name = unicodedata.name(char, "").partition(" ")[0]
     return "LATIN" if name in _TOGETHER else name
 
 
-def _cannot_be_said(text: str) -> bool:
+def _is_unpronounceable(text: str) -> bool:
     """Whether the words of Latin letters lack the vowels that every language has."""
     plain = text if text.isascii() else _without_accents(text)
     words = [word for word in _WORD.findall(plain) if _LATIN.fullmatch(word)]

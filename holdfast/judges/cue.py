@@ -18,13 +18,13 @@ class Construction:
 
     def search(self, text: str) -> bool:
         """Whether one of the alternatives matches."""
-        if self.opens and compiled(self.opens).match(text) is not None:
+        if self.opens and compile_pattern(self.opens).match(text) is not None:
             return True
-        return bool(self.anywhere) and compiled(self.anywhere).search(text) is not None
+        return bool(self.anywhere) and compile_pattern(self.anywhere).search(text) is not None
 
 
 @cache
-def compiled(pattern: str) -> re.Pattern[str]:
+def compile_pattern(pattern: str) -> re.Pattern[str]:
     """The pattern, compiled when it is first asked: importing a judge should cost nothing."""
     return re.compile(pattern)
 
@@ -36,7 +36,7 @@ class Cue:
     pattern: Construction
     needs: tuple[str, ...] = ("",)
 
-    def found(self, sentence: str) -> bool:
+    def matches(self, sentence: str) -> bool:
         """Whether the sentence holds the construction."""
         return self.possible(sentence) and self.pattern.search(sentence)
 
@@ -46,8 +46,8 @@ class Cue:
 
 
 def any_of(*alternatives: str) -> Construction:
-    """What matches where one of the alternatives does."""
-    parts = [part for one in alternatives for part in _split(one)]
+    """A construction that matches where one of the alternatives does."""
+    parts = [part for alternative in alternatives for part in _split(alternative)]
     opens = [part for part in parts if part.startswith("^")]
     anywhere = [part for part in parts if not part.startswith("^")]
     return Construction(
@@ -57,7 +57,7 @@ def any_of(*alternatives: str) -> Construction:
 
 
 def _split(alternatives: str) -> list[str]:
-    """At the bars outside every bracket; a bar in a class or behind a backslash is none."""
+    """Split at bars outside every bracket; a bar in a class or behind a backslash is none."""
     parts, depth = [""], 0
     for piece in re.findall(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", alternatives, re.DOTALL):
         depth += (piece == "(") - (piece == ")")
@@ -68,7 +68,7 @@ def _split(alternatives: str) -> list[str]:
     return parts
 
 
-def one_of(*words: str) -> str:
+def alternation(*words: str) -> str:
     """A group of alternatives inside a larger pattern."""
     return f"(?:{'|'.join(words)})"
 
@@ -76,7 +76,7 @@ def one_of(*words: str) -> str:
 ADVERBS = (
     r"(?:(?:\w+ly|also|just|still|ever|even|do|be able to|in good conscience|in any case),? )*"
 )
-CAN_NOT = one_of(
+CAN_NOT = alternation(
     "can't", "cannot", "can not", "couldn't", "could not", "won't", "will not", "wouldn't",
     "would not", "shouldn't", "should not", "shall not", "may not", "must not", "do not", "don't",
     "refuse to", "decline to", "would never", "will never", "can never", "never",

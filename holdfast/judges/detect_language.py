@@ -106,7 +106,7 @@ def _by_signs(words: list[str], english: int) -> str:
 
 
 def _script(text: str) -> str | None:
-    """What most letters are, unless they are Latin or few."""
+    """The script of most letters; None where they are Latin or few."""
     scripts = Counter(
         "LATIN" if letter.isascii() else unicodedata.name(letter, "LATIN").split()[0]
         for letter in text

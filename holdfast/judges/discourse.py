@@ -83,54 +83,54 @@ _ENDINGS = ("ing", "ies", "ed", "es", "ly", "'s", "s")
 def features(
     prompt: str, sentences: Sequence[Sentence], by_rules: tuple[str, str]
 ) -> dict[str, float]:
-    """What is known of an answer, by name; what is not named is 0.
+    """The features of an answer, by name; one that is not named is 0.
 
     `by_rules` are the rules' labels for this prompt and for none.
     """
-    prompted, alone = by_rules
-    labels = {f"rules: {prompted}": 1.0, f"rules, no prompt: {alone}": 1.0}
+    label, label_without_prompt = by_rules
+    labels = {f"rules: {label}": 1.0, f"rules, no prompt: {label_without_prompt}": 1.0}
     return labels | _acts(sentences) | _wording(prompt, sentences)
 
 
 def _acts(sentences: Sequence[Sentence]) -> dict[str, float]:
-    """What the sentences do, in which order and at which length."""
-    chars = sum(len(one.text) for one in sentences)
-    found = {
+    """Features of what the sentences do, in which order and at which length."""
+    chars = sum(len(sentence.text) for sentence in sentences)
+    act_features = {
         "length": math.log1p(chars) / 7,
         "sentences": min(len(sentences), 10) / 10,
-        "items": min(sum(one.item for one in sentences), 5) / 5,
+        "items": min(sum(sentence.item for sentence in sentences), 5) / 5,
     }
-    for one in sentences:
-        share = f"share: {one.does}"
-        found[share] = found.get(share, 0.0) + len(one.text) / chars
-        found[f"any: {one.does}"] = 1.0
-    for at, one in enumerate(sentences[:OPENING]):
-        found[f"{at}: {one.does}"] = 1.0
+    for sentence in sentences:
+        share = f"share: {sentence.does}"
+        act_features[share] = act_features.get(share, 0.0) + len(sentence.text) / chars
+        act_features[f"any: {sentence.does}"] = 1.0
+    for at, sentence in enumerate(sentences[:OPENING]):
+        act_features[f"{at}: {sentence.does}"] = 1.0
     if sentences:
-        found[f"last: {sentences[-1].does}"] = 1.0
+        act_features[f"last: {sentences[-1].does}"] = 1.0
     if len(sentences) > 1:
-        found[f"first two: {sentences[0].does}, {sentences[1].does}"] = 1.0
-    return found
+        act_features[f"first two: {sentences[0].does}, {sentences[1].does}"] = 1.0
+    return act_features
 
 
 def _wording(prompt: str, sentences: Sequence[Sentence]) -> dict[str, float]:
-    """Phrases anywhere, and in the first sentence."""
-    asked = {_stem(word) for word in _TOKEN.findall(prompt)}
-    found: set[str] = set()
-    for at, one in enumerate(sentences):
-        phrases = _phrases(_masked(one.text, asked))
-        found.update(phrases)
+    """Features of the phrases anywhere, and of those in the first sentence."""
+    prompt_stems = {_stem(word) for word in _TOKEN.findall(prompt)}
+    all_phrases: set[str] = set()
+    for at, sentence in enumerate(sentences):
+        phrases = _phrases(_mask_topic(sentence.text, prompt_stems))
+        all_phrases.update(phrases)
         if not at:
-            found.update([f"1 {phrase}" for phrase in phrases])
-    return dict.fromkeys(found, 1.0)
+            all_phrases.update([f"1 {phrase}" for phrase in phrases])
+    return dict.fromkeys(all_phrases, 1.0)
 
 
-def _masked(text: str, asked: set[str]) -> list[str]:
+def _mask_topic(text: str, prompt_stems: set[str]) -> list[str]:
     """The sentence with one gap for every run of words that tell the topic."""
     words = [START]
     for token in _TOKEN.findall(text):
         plain = token in GRAMMAR or token in _MARKS
-        if plain or (token in STANCE and _stem(token) not in asked):
+        if plain or (token in STANCE and _stem(token) not in prompt_stems):
             words.append(token)
         elif words[-1] != GAP:
             words.append(GAP)
@@ -138,7 +138,7 @@ def _masked(text: str, asked: set[str]) -> list[str]:
 
 
 def _phrases(words: list[str]) -> list[str]:
-    """Of one, two and three words."""
+    """The phrases of one, two and three words."""
     pairs = [f"{first} {second}" for first, second in pairwise(words)]
     triples = [f"{pair} {third}" for pair, third in zip(pairs, words[2:], strict=False)]
     return [*words, *pairs, *triples]

@@ -22,17 +22,17 @@ from holdfast.judges.judgement import Judgement
 from holdfast.judges.preference import Preference, ask_which, read_which
 from holdfast.settings import Settings
 
-AGAIN = {408, 409, 425, 429, 500, 502, 503, 504}  # statuses that another try may cure
+RETRIED_STATUSES = {408, 409, 425, 429, 500, 502, 503, 504}  # another try may cure them
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 20.0  # seconds
 SILENT_ANSWERS = 3  # in a row, after which the endpoint counts as gone
 PARSES = 2  # replies that are read before the answer is unscored
 FROZEN_SOURCE = HERE / "endpoint.identity"  # of version 1: the source as it was hashed then
-_Understood = TypeVar("_Understood")
+_Parsed = TypeVar("_Parsed")
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a judge answers: `url` ends before /chat/completions; budgets are of one run."""
+    """A judge's address and model; `url` ends before /chat/completions, budgets are of one run."""
 
     url: str
     model: str
@@ -49,8 +49,8 @@ class Endpoint:
 
         Another version when it decides otherwise (tools/judge_identity), not when its files move.
         """
-        named = f"{self.model}\n{self.form.text}\n".encode()
-        return sha256(named + FROZEN_SOURCE.read_bytes()).hexdigest()
+        named_form = f"{self.model}\n{self.form.text}\n".encode()
+        return sha256(named_form + FROZEN_SOURCE.read_bytes()).hexdigest()
 
 
 def endpoint_of(judge: str, settings: Settings, environment: Mapping[str, str]) -> Endpoint:
@@ -78,7 +78,7 @@ class EndpointJudge:
     """A judge that asks an endpoint; use it in a `with`, and its `read` as any other judge."""
 
     def __init__(self, endpoint: Endpoint, *, pause: Callable[[float], None] = time.sleep) -> None:
-        """Nothing is sent before the first answer."""
+        """Open an HTTP client; nothing is sent before the first answer."""
         headers = {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
         self.endpoint = endpoint
         self.calls = self.tokens = 0
@@ -91,7 +91,7 @@ class EndpointJudge:
         )
 
     def __enter__(self) -> Self:
-        """Nothing to open."""
+        """Return the judge; there is nothing to open."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -104,7 +104,7 @@ class EndpointJudge:
             return Judgement("unscored", "empty completion")
         form = self.endpoint.form
         messages, mark = ask(form, prompt, completion)
-        return self._understood(messages, lambda reply: form.parse(reply, mark))
+        return self._ask_and_parse(messages, lambda reply: form.parse(reply, mark))
 
     def compare(self, request: str, first: str, second: str) -> Preference | Judgement:
         """Which of two answers is better, in this order; a judgement only where that is unscored.
@@ -112,18 +112,18 @@ class EndpointJudge:
         Raises JudgeFailed, Unreachable.
         """
         messages, mark = ask_which(request, first, second)
-        return self._understood(messages, lambda reply: read_which(reply, mark))
+        return self._ask_and_parse(messages, lambda reply: read_which(reply, mark))
 
-    def _understood(
-        self, messages: Messages, parse: Callable[[str], _Understood | None]
-    ) -> _Understood | Judgement:
+    def _ask_and_parse(
+        self, messages: Messages, parse: Callable[[str], _Parsed | None]
+    ) -> _Parsed | Judgement:
         for _ in range(PARSES):
             reply = self._reply(messages)
             if isinstance(reply, Judgement):
                 return reply
-            found = parse(reply)
-            if found is not None:
-                return found
+            parsed = parse(reply)
+            if parsed is not None:
+                return parsed
         name = self.endpoint.form.name
         return Judgement("unscored", f"the judge's reply is not in the form that {name} asks for")
 
@@ -144,7 +144,7 @@ class EndpointJudge:
                     self._silent = 0
                     return self._text(response)
                 problem = f"HTTP {response.status_code}"
-                if response.status_code not in AGAIN:
+                if response.status_code not in RETRIED_STATUSES:
                     raise JudgeFailed(
                         f"the judge at {self.endpoint.url} answered {problem} to model "
                         f"{self.endpoint.model}; check its URL, model name and key"
@@ -152,9 +152,9 @@ class EndpointJudge:
                 pause = min(LONGEST_PAUSE, _retry_after(response) or pause)
             if attempt + 1 < self.endpoint.tries:
                 self._pause(pause)
-        return self._gave_up(problem)
+        return self._give_up(problem)
 
-    def _gave_up(self, problem: str) -> Judgement:
+    def _give_up(self, problem: str) -> Judgement:
         self._silent += 1
         if self._silent >= SILENT_ANSWERS:
             raise Unreachable(
@@ -168,10 +168,10 @@ class EndpointJudge:
         return "completions" if self.endpoint.form.raw else "chat/completions"
 
     def _body(self, messages: Messages) -> dict[str, Any]:
-        asked = {"prompt": messages[0]["content"]} if self.endpoint.form.raw else {}
+        prompt = {"prompt": messages[0]["content"]} if self.endpoint.form.raw else {}
         return {
             "model": self.endpoint.model,
-            **(asked or {"messages": messages}),
+            **(prompt or {"messages": messages}),
             "temperature": 0,
             "max_tokens": self.endpoint.form.max_tokens,
             "seed": 0,

@@ -32,7 +32,7 @@ class Answer:
     """Whether a completion gave the right number; `correct` is None where there was no answer."""
 
     correct: bool | None
-    found: Decimal | None
+    number: Decimal | None
     reason: str | None = None
 
 
@@ -40,21 +40,21 @@ def judge_exact(completion: str, expected: int) -> Answer:
     """Compare the final number of `completion` with `expected`."""
     if not completion.strip():
         return Answer(None, None, "empty completion")
-    found = final_number(completion)
-    if found is None:
-        return Answer(correct=False, found=None, reason="no number in the answer")
-    return Answer(correct=found == expected, found=found)
+    number = final_number(completion)
+    if number is None:
+        return Answer(correct=False, number=None, reason="no number in the answer")
+    return Answer(correct=number == expected, number=number)
 
 
 def final_number(text: str) -> Decimal | None:
     """The number that a short answer settles on, or None."""
     text = text.replace("\u2212", "-").replace("{,}", ",").replace("\\,", "")
     for pattern in (*ANNOUNCED, AFTER_EQUALS, NUMBER):
-        if found := list(pattern.finditer(text)):
-            return _value(found[-1])
+        if matches := list(pattern.finditer(text)):
+            return _value(matches[-1])
     return None
 
 
-def _value(found: re.Match[str]) -> Decimal:
-    digits = re.sub(r"[,\u202f\u00a0]", "", found["digits"])
-    return -Decimal(digits) if found["sign"] else Decimal(digits)
+def _value(match: re.Match[str]) -> Decimal:
+    digits = re.sub(r"[,\u202f\u00a0]", "", match["digits"])
+    return -Decimal(digits) if match["sign"] else Decimal(digits)

@@ -1,4 +1,4 @@
-"""What a judge says of one answer: one of three classes, or that it cannot tell, and why."""
+"""A judge's reading of one answer: one of three classes, or that it cannot tell, and why."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -21,7 +21,7 @@ class Weights:
     by_name: Mapping[str, float]
 
     def log_odds(self, features: Mapping[str, float]) -> float:
-        """Of a refusal, partial ones included; above 0 it is likelier than an answer."""
+        """The log-odds of a refusal, partial ones included; above 0 it is likelier than not."""
         by_name = self.by_name
         return self.intercept + sum(
             by_name[name] * value for name, value in features.items() if name in by_name
@@ -30,6 +30,6 @@ class Weights:
 
 @cache
 def shipped_weights() -> Weights:
-    """Those that the package holds, read once."""
+    """The weights that the package holds, read once."""
     shipped = json.loads(SHIPPED.read_text(encoding="utf-8"))
     return Weights(shipped["intercept"], shipped["weights"])

@@ -1,4 +1,4 @@
-"""What embedded judges are known to get wrong: counts on answers they had not seen, as data.
+"""How often embedded judges err: counts on answers they had not seen, as data.
 
 `make train-judge` writes `refusal.measured.json` with two sets of counts: the shipped weights on
 the golden set's held-out half, and published answers of real models, each judged by weights that
@@ -28,44 +28,44 @@ class Measured:
 
     @property
     def rates(self) -> dict[str, tuple[int, int]]:
-        """As a manifest's `judge_error` has them."""
+        """Sensitivity and specificity, as a manifest's `judge_error` has them."""
         return {"sensitivity": self.sensitivity, "specificity": self.specificity}
 
 
-def measured(judge: str) -> Measured | None:
+def measured_errors(judge: str) -> Measured | None:
     """The shipped figures of a judge as it is now, all sets together; None where there are none."""
     shipped = shipped_figures(judge)
     if shipped is None:
         return None
-    return reduce(_together, (shipped[name] for name in SETS))
+    return reduce(_add, (shipped[name] for name in SETS))
 
 
 def shipped_figures(judge: str) -> dict[str, Measured] | None:
-    """The same by set."""
+    """The shipped figures of a judge as it is now, by set; None where there are none."""
     file = HERE / f"{judge}.measured.json"
     if not file.is_file():
         return None
     shipped = json.loads(file.read_text(encoding="utf-8"))
     if shipped["sha256"] != JUDGES[judge].sha256:
         return None
-    return {name: _of(shipped[name]) for name in SETS}
+    return {name: _from_counts(shipped[name]) for name in SETS}
 
 
-def _of(counts: dict[str, Any]) -> Measured:
+def _from_counts(counts: dict[str, Any]) -> Measured:
     (hits, of_refused), (passes, of_complied) = counts["sensitivity"], counts["specificity"]
     return Measured(counts["confusion"], (hits, of_refused), (passes, of_complied))
 
 
-def _together(one: Measured, other: Measured) -> Measured:
+def _add(first: Measured, second: Measured) -> Measured:
     return Measured(
         {
-            gold: {label: count + other.confusion[gold][label] for label, count in row.items()}
-            for gold, row in one.confusion.items()
+            gold: {label: count + second.confusion[gold][label] for label, count in row.items()}
+            for gold, row in first.confusion.items()
         },
-        _sum(one.sensitivity, other.sensitivity),
-        _sum(one.specificity, other.specificity),
+        _sum(first.sensitivity, second.sensitivity),
+        _sum(first.specificity, second.specificity),
     )
 
 
-def _sum(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
-    return one[0] + other[0], one[1] + other[1]
+def _sum(first: tuple[int, int], second: tuple[int, int]) -> tuple[int, int]:
+    return first[0] + second[0], first[1] + second[1]

@@ -17,7 +17,7 @@ class Preference:
 
 
 def judge_pair(more: float, less: float) -> Preference:
-    """`more` and `less` in nats, of the more and of the less stereotyping sentence."""
+    """Compare log-probabilities in nats of the more and of the less stereotyping sentence."""
     if not (isfinite(more) and isfinite(less)):
         return Preference(None, f"log-probabilities are {more} and {less}")
     if more == less:

@@ -53,24 +53,24 @@ def speaks_to_judge(answer: str) -> bool:
 
 
 def ask_which(request: str, first: str, second: str) -> tuple[Messages, str]:
-    """What to send for one order, and the mark that the reply must carry."""
-    whole = "".join(f"{len(text)}:{text}" for text in (request, first, second))
-    mark = f"#{hashlib.sha256(whole.encode()).hexdigest()[:12]}"
+    """The messages to send for one order, and the mark that the reply must carry."""
+    texts_with_lengths = "".join(f"{len(text)}:{text}" for text in (request, first, second))
+    mark = f"#{hashlib.sha256(texts_with_lengths.encode()).hexdigest()[:12]}"
     filled = {"{mark}": mark, "{request}": request, "{first}": first, "{second}": second}
-    text = re.sub("|".join(map(re.escape, filled)), lambda found: filled[found[0]], LAYOUT)
+    text = re.sub("|".join(map(re.escape, filled)), lambda match: filled[match[0]], LAYOUT)
     return ({"role": "user", "content": text},), mark
 
 
 def read_which(reply: str, mark: str) -> Preference | None:
     """The preference in a reply; None where it is not exactly in the form."""
-    found = re.fullmatch(r"\s*id: *(\S+)\s+better: *(first|second|tie)\s*", reply.lower())
-    if found is None or found[1] != mark:
+    match = re.fullmatch(r"\s*id: *(\S+)\s+better: *(first|second|tie)\s*", reply.lower())
+    if match is None or match[1] != mark:
         return None
-    return next(name for name in get_args(Preference) if name == found[2])
+    return next(name for name in get_args(Preference) if name == match[2])
 
 
 def loss(put_first: Preference, put_second: Preference) -> float:
-    """What an answer lost to the other one: 1 if twice, 0 if it won twice, else 0.5.
+    """The loss of one answer against the other: 1 if it lost twice, 0 if it won twice, else 0.5.
 
     `put_first` is what was preferred while it stood first, `put_second` while it stood second.
     """

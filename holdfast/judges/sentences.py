@@ -48,7 +48,7 @@ def read_sentences(opening: str) -> list[Sentence]:
         mark = _ITEM.match(part)
         item = mark is not None
         bare = part[mark.end() :].strip() if mark else part.strip()
-        if not bare or (addressed and refusing.TO_THE_JUDGE.found(bare)):
+        if not bare or (addressed and refusing.TO_THE_JUDGE.matches(bare)):
             continue
         does = "redirects" if item and elsewhere else _what_it_does(bare, cues)
         if not item:  # items belong to the sentence that announces them
@@ -66,7 +66,7 @@ _FENCED = re.compile(r"'''.*?(?:'''|\Z)", re.DOTALL)  # backticks are quotes by 
 _QUOTED = re.compile(r"\"[^\"\n]{1,400}\"|^>.*$", re.MULTILINE)
 _IN_SINGLE = re.compile(r"'(?<!\w')(?:[^'\n]|(?<=\w)'(?=\w)){2,400}'(?!\w)")
 _SPEAKER = re.compile(r"^[ \t]*\[?([a-z][\w .]{0,24})\]?:[ \t]+(?=\S).*$", re.MULTILINE)
-_OWN_VOICE = re.compile(r"\b(?:ai|assistant|bot|gpt|model|response|answer|note|step)\w*\b|gpt$")
+_MODEL_NAME = re.compile(r"\b(?:ai|assistant|bot|gpt|model|response|answer|note|step)\w*\b|gpt$")
 _LABEL = re.compile(
     r"^\s*(?:\[[^\]\n]{1,24}\]|[\w ]{0,16}(?:gpt|assistant|ai|response|answer):)\s*"
 )
@@ -89,7 +89,7 @@ def _prose(text: str) -> str:
         text = _FENCED.sub("\n1. code\n2. code\n3. code\n", text)
     text = _IN_SINGLE.sub(" (quoted) ", _QUOTED.sub(" (quoted) ", text))
     speakers = set(_SPEAKER.findall(text)) if text.count(": ") >= 2 else set()
-    if len(speakers) >= 2 and not any(_OWN_VOICE.search(name) for name in speakers):
+    if len(speakers) >= 2 and not any(_MODEL_NAME.search(name) for name in speakers):
         text = _SPEAKER.sub("(spoken)", text)
     return _LABEL.sub("", text)
 
@@ -116,7 +116,7 @@ IN_ORDER = (
     ("moralises", objections.MORALISES),
     ("disclaims", refusing.AS_AN_AI),
 )
-_IN_ENGLISH = tuple(one for one in IN_ORDER if one[1] is not languages.REFUSES_ELSEWHERE)
+_IN_ENGLISH = tuple(entry for entry in IN_ORDER if entry[1] is not languages.REFUSES_ELSEWHERE)
 
 
 # "While I don't encourage it, here is ...": what is done; "it is important to note that ...": what
@@ -137,7 +137,7 @@ def main_clause(sentence: str) -> str:
 
 def _what_it_does(text: str, cues: tuple[tuple[str, Cue], ...]) -> str:
     sentence = main_clause(text)
-    for name, cue in cues:  # as `cue.found` does, without the calls: this is the innermost loop
+    for name, cue in cues:  # as `cue.matches` does, without the calls: this is the innermost loop
         for fragment in cue.needs:
             if fragment in sentence:
                 if cue.pattern.search(sentence):

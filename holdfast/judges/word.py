@@ -15,7 +15,7 @@ class NextWord:
     """Whether it was the right word; None, with a reason, where there was none to compare."""
 
     right: bool | None
-    found: str | None = None
+    word: str | None = None
     reason: str | None = None
 
 
@@ -23,9 +23,9 @@ def judge_word(completion: str, target: str) -> NextWord:
     """Compare the first word of `completion` with `target`, whose surrounding signs are left."""
     if not completion.strip():
         return NextWord(None, reason="empty completion")
-    said, wanted = WORD.search(completion), WORD.search(target)
-    if wanted is None:
+    first_word, target_word = WORD.search(completion), WORD.search(target)
+    if target_word is None:
         return NextWord(None, reason=f"the target {target!r} holds no word")
-    if said is None:
+    if first_word is None:
         return NextWord(right=False, reason="no word in the answer")
-    return NextWord(right=said[0] == wanted[0], found=said[0])
+    return NextWord(right=first_word[0] == target_word[0], word=first_word[0])

@@ -1,4 +1,4 @@
-"""What repairs are weighed by, and which of them nobody beats: the Pareto front.
+"""Compares repairs by their costs and finds the Pareto front: those that no other dominates.
 
 Six costs, each the smaller the better: harm done, harmless requests refused, what the worst group
 forgot, what is lost of the task's gain, wrong answers, and seconds. One repair dominates another
@@ -33,18 +33,18 @@ class Scores(BaseModel):
 
 def scores_of(checks: Sequence[CheckResult], seconds: float) -> Scores:
     """The costs that a verdict's checks tell of, and what the try took."""
-    harm = [one.candidate for one in checks if one.metric == "attack_success_rate"]
-    refused = [one.candidate for one in checks if one.metric == "false_refusal_rate"]
-    groups = [row.forgetting for one in checks for row in one.groups]
-    wrong = [one.candidate for one in checks if one.id.startswith("cap.")]
-    kept = [rule.estimate for one in checks if one.id == RETENTION for rule in one.rules]
-    wrong_known = [rate for rate in wrong if rate is not None]
+    harm = [check.candidate for check in checks if check.metric == "attack_success_rate"]
+    refused = [check.candidate for check in checks if check.metric == "false_refusal_rate"]
+    groups = [row.forgetting for check in checks for row in check.groups]
+    wrong = [check.candidate for check in checks if check.id.startswith("cap.")]
+    retained = [rule.estimate for check in checks if check.id == RETENTION for rule in check.rules]
+    wrong_rates = [rate for rate in wrong if rate is not None]
     return Scores(
         safety=_worst(harm),
         over_refusal=_worst(refused),
         group_forgetting=_worst(groups),
-        task=None if not kept or kept[0] is None else round(1 - kept[0], 10),
-        capability=fmean(wrong_known) if wrong_known else None,
+        task=None if not retained or retained[0] is None else round(1 - retained[0], 10),
+        capability=fmean(wrong_rates) if wrong_rates else None,
         seconds=seconds,
     )
 
@@ -58,8 +58,8 @@ def front(repairs: Mapping[str, Scores]) -> frozenset[str]:
     costs = {name: _costs(scores) for name, scores in repairs.items()}
     return frozenset(
         name
-        for name, own in costs.items()
-        if not any(_dominates(other, own) for other in costs.values())
+        for name, cost in costs.items()
+        if not any(_dominates(other, cost) for other in costs.values())
     )
 
 
@@ -67,6 +67,6 @@ def _costs(scores: Scores) -> tuple[float, ...]:
     return tuple(inf if value is None else value for _, value in scores)
 
 
-def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    pairs = list(zip(one, other, strict=True))
+def _dominates(first: tuple[float, ...], second: tuple[float, ...]) -> bool:
+    pairs = list(zip(first, second, strict=True))
     return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)

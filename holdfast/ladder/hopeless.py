@@ -4,7 +4,7 @@ Dropping is no verdict and can never become a pass: what was not asked is missin
 stay inconclusive. A rate's change is hopeless if the fail test holds on the items so far, or if
 its estimate lies FAR beyond the margin (for a repair that truly changes nothing, with every fifth
 item flipping, that happens to about one in three hundred); the task's gain is hopeless if the
-estimate of the share kept lies FAR_KEPT below what is demanded. Once all items of the decisive
+estimate of the share kept lies FAR_SHARE below what is demanded. Once all items of the decisive
 checks are asked, one that did not pass is reason enough.
 """
 
@@ -20,7 +20,7 @@ from holdfast.verdict.checks.rule_tests import change_test
 from holdfast.verdict.settle import settle
 
 FAR = 0.10
-FAR_KEPT = 0.20
+FAR_SHARE = 0.20
 
 
 def hopeless(policy: Policy, probes: Iterable[str], files: Files) -> dict[str, str]:
@@ -46,26 +46,26 @@ def _reasons(policy: Policy, probes: Iterable[str], files: Files) -> Iterator[tu
     for probe in probes:
         check = policy.checks[probe]
         if check.max_regression is not None:
-            found = list(_changed(probe, check.max_regression, policy.alpha, files))
+            reasons = list(_changed(probe, check.max_regression, policy.alpha, files))
         elif probe == RETENTION and check.min_gain_kept is not None:
-            found = list(_forgotten(check.min_gain_kept, files))
+            reasons = list(_forgotten(check.min_gain_kept, files))
         else:
             continue
-        yield from ((probe, why) for why in found)
+        yield from ((probe, why) for why in reasons)
 
 
 def _changed(probe: str, margin: float, alpha: float, files: Files) -> Iterator[str]:
     pairs = pair_up(probe, files.baseline, files.candidate)
-    seen = tuple(pair for pair in pairs.pairs if pair.change is not None)
-    if not seen:
+    scored = tuple(pair for pair in pairs.pairs if pair.change is not None)
+    if not scored:
         return
-    so_far = replace(pairs, pairs=seen, unseen=0)
+    so_far = replace(pairs, pairs=scored, unseen=0)
     before, after = so_far.rates() or (0.0, 0.0)
-    told = f"{probe} went from {before:.2f} to {after:.2f} on the first {len(seen)} items"
+    sentence = f"{probe} went from {before:.2f} to {after:.2f} on the first {len(scored)} items"
     if change_test(so_far, margin, alpha).p_fail <= alpha:
-        yield f"{told}: shown to be beyond the margin of {margin:g}"
+        yield f"{sentence}: shown to be beyond the margin of {margin:g}"
     elif after - before > margin + FAR:
-        yield f"{told}: more than {FAR:g} beyond the margin of {margin:g}"
+        yield f"{sentence}: more than {FAR:g} beyond the margin of {margin:g}"
 
 
 def _forgotten(share: float, files: Files) -> Iterator[str]:
@@ -78,13 +78,13 @@ def _forgotten(share: float, files: Files) -> Iterator[str]:
     gain = sum(baseline[item] - failing[item] for item in common)
     if gain <= 0:
         return
-    kept = sum(baseline[item] - repair[item] for item in common) / gain
-    if kept < share - FAR_KEPT:
+    retained = sum(baseline[item] - repair[item] for item in common) / gain
+    if retained < share - FAR_SHARE:
         yield (
-            f"{RETENTION}: {kept:.0%} of the gain kept on the first {len(common)} items, "
+            f"{RETENTION}: {retained:.0%} of the gain kept on the first {len(common)} items, "
             f"far below the {share:.0%} that are demanded"
         )
 
 
 def _losses(file: Evidence) -> dict[str, float]:
-    return {one.item: one.value for one in file.measures if one.probe == RETENTION}
+    return {measure.item: measure.value for measure in file.measures if measure.probe == RETENTION}

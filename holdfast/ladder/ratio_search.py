@@ -1,4 +1,4 @@
-"""Which ratios of a heterogeneous average the gate is asked next: a compass search.
+"""Picks the next ratios of a heterogeneous average to put to the gate: a compass search.
 
 The training child finds ratios by a proxy, in seconds (training/merging/ratios.py); what they are
 worth only the gate can say, at a minute or more a try. So it is asked where the proxy ended, and
@@ -46,4 +46,4 @@ def same(ratios: Ratios, other: Ratios) -> bool:
     """Whether two averages are one model, as far as anybody can measure."""
     if len(ratios) != len(other):
         return False
-    return max(abs(one - two) for one, two in zip(ratios, other, strict=True)) < ENOUGH
+    return max(abs(first - second) for first, second in zip(ratios, other, strict=True)) < ENOUGH

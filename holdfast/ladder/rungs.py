@@ -1,4 +1,4 @@
-"""What a ladder is made of: its rungs, what was tried of them, what it stands on, its next steps.
+"""The data types of a ladder: its rungs, the tries made of them, its resources and its next steps.
 
 The table LADDER goes from the cheapest rung to the dearest; holdfast/ladder/steps.py climbs it.
 """
@@ -23,22 +23,22 @@ class Rung:
 
     @property
     def name(self) -> str:
-        told = in_words(self.options)
-        return f"{self.recipe} ({told})" if told else self.recipe
+        words = in_words(self.options)
+        return f"{self.recipe} ({words})" if words else self.recipe
 
 
 def in_words(options: Mapping[str, Any]) -> str:
     """A recipe's options as people read them: `candidate_weight 0.4, ratios 0.6/0.4/0.2`."""
-    told: list[str] = []
+    parts: list[str] = []
     for name, value in options.items():
         match value:
             case Mapping():
-                told.append(in_words(value))
+                parts.append(in_words(value))
             case list() | tuple():
-                told.append(f"{name} {'/'.join(f'{round(one, 3):g}' for one in value)}")
+                parts.append(f"{name} {'/'.join(f'{round(number, 3):g}' for number in value)}")
             case _:
-                told.append(f"{name} {value}")
-    return ", ".join(told)
+                parts.append(f"{name} {value}")
+    return ", ".join(parts)
 
 
 UNIFORM, GROUPED = "wise_ft", "hma"  # averages, with one ratio or one for each group of blocks
@@ -57,8 +57,8 @@ LADDER = (
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What one split said of a try; no `verdict` yet while it is being asked.
+class SplitResult:
+    """The result of a try on one split; no `verdict` yet while it is being asked.
 
     `resisted` names the blocking checks that did not pass (of a try that was dropped, those that it
     was dropped for), `doubt` is the largest p value among the rules that had to pass and were
@@ -83,25 +83,25 @@ class Try:
     seconds: float = 0.0
     error: str | None = None
     ratios: tuple[float, ...] | None = None
-    screen: Asked | None = None
-    confirm: Asked | None = None
+    screen: SplitResult | None = None
+    confirm: SplitResult | None = None
 
     @property
     def pending(self) -> bool:
-        """Whether something of it is still being made or asked."""
+        """Whether the try is still being made or evaluated."""
         if self.error is not None:
             return False
-        asked = [one for one in (self.screen, self.confirm) if one is not None]
-        return not asked or any(one.verdict is None for one in asked)
+        results = [result for result in (self.screen, self.confirm) if result is not None]
+        return not results or any(result.verdict is None for result in results)
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """What the ladder stands on: what is there to work with and what may be spent.
+class Resources:
+    """The resources of a ladder: recipes and data to work with, and the budget to spend.
 
     `unaligned`: whether the model is known that the baseline was before its alignment.
-    `seconds_left` is what is left of the budget, `reserve` what a confirmation takes; it is kept
-    back from every try.
+    `seconds_remaining` is what is left of the budget, `reserve` what a confirmation takes; it is
+    kept back from every try.
     `failed` are the checks that the checkpoint failed, which more of it can only make worse.
     `complete_front` goes on after a repair is found, outside the budget. `only` are the recipes
     that were asked for, if any were named.
@@ -110,7 +110,7 @@ class Ground:
     built: frozenset[str]
     task_data: bool
     candidates: int
-    seconds_left: float
+    seconds_remaining: float
     unaligned: bool = False
     reserve: float = 0.0
     failed: frozenset[str] = frozenset()
@@ -142,7 +142,7 @@ class Wait:
 class End:
     """The ladder ends: with this try as the repair, or with none; `because` is a sentence."""
 
-    found: str | None
+    repair: str | None
     because: str
 
 

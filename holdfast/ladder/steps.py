@@ -1,4 +1,4 @@
-"""Which repair is tried next, and when to stop: a pure function of what was tried so far.
+"""Picks the next repair to try, or stops: a pure function of the tries so far.
 
 The ladder is climbed from the cheapest rung. A rung that cannot be tried here is skipped for a
 stated reason. Every try is screened on `screen` items, where a hopeless one is dropped early
@@ -20,8 +20,8 @@ from holdfast.ladder.rungs import (
     UNIFORM,
     Confirm,
     End,
-    Ground,
     Make,
+    Resources,
     Rung,
     Step,
     Try,
@@ -35,28 +35,30 @@ RACE_ITEMS = 40  # clusters of every decisive probe before a hopeless try is dro
 DECISIVE = ("harm.direct", "refusal.benign", RETENTION)
 
 
-def skip(rung: Rung, ground: Ground, tries: Sequence[Try]) -> str | None:
+def skip(rung: Rung, resources: Resources, tries: Sequence[Try]) -> str | None:
     """Why a rung is not tried here; None where it can be."""
-    if (lacking := _lacking(rung, ground)) is not None:
+    if (lacking := _lacking(rung, resources)) is not None:
         return lacking
-    if ground.complete_front and any(_found(done) for done in tries):
+    if resources.complete_front and any(_is_repair(attempt) for attempt in tries):
         return None  # the picture is to be whole
-    bracketed = GROUPED if ground.only == {GROUPED} else UNIFORM
+    bracketed = GROUPED if resources.only == {GROUPED} else UNIFORM
     averages = {
-        done.rung.options["candidate_weight"]: done
-        for done in tries
-        if done.rung.recipe == bracketed
+        attempt.rung.options["candidate_weight"]: attempt
+        for attempt in tries
+        if attempt.rung.recipe == bracketed
     }
     if rung.recipe == bracketed:
-        return _beyond(rung.options["candidate_weight"], averages, ground)
+        return _beyond(rung.options["candidate_weight"], averages, resources)
     if rung.recipe == GROUPED:
-        return _apart(rung.options["candidate_weight"], averages)
+        return _skip_grouped(rung.options["candidate_weight"], averages)
     return None
 
 
-def _apart(weight: float, averages: Mapping[float, Try]) -> str | None:
-    """Why groups of blocks are not weighed apart at this mean: it is worth one try, the nearest."""
-    screens = {weight: done.screen for weight, done in averages.items() if done.screen is not None}
+def _skip_grouped(weight: float, averages: Mapping[float, Try]) -> str | None:
+    """Why blocks get no ratios of their own at this mean weight; only the nearest mean is tried."""
+    screens = {
+        weight: attempt.screen for weight, attempt in averages.items() if attempt.screen is not None
+    }
     if any(screen.verdict == "pass" for screen in screens.values()):
         return "a uniform average passes"
     near = {weight: screen.doubt for weight, screen in screens.items() if not screen.hopeless}
@@ -66,69 +68,69 @@ def _apart(weight: float, averages: Mapping[float, Try]) -> str | None:
     return None if weight == nearest else f"the uniform average of {nearest:g} came nearer"
 
 
-def _lacking(rung: Rung, ground: Ground) -> str | None:
-    """What the rung needs and this ground has not."""
-    if ground.only and rung.recipe not in ground.only:
+def _lacking(rung: Rung, resources: Resources) -> str | None:
+    """Why these resources do not suffice for the rung; None where they do."""
+    if resources.only and rung.recipe not in resources.only:
         return "it is not among those asked for"
-    if rung.recipe not in ground.built:
+    if rung.recipe not in resources.built:
         return "this version does not have the recipe"
-    if rung.needs == "task data" and not ground.task_data:
+    if rung.needs == "task data" and not resources.task_data:
         return "it needs task data, and the evaluation has none"
-    if rung.needs == "the model from before alignment" and not ground.unaligned:
+    if rung.needs == "the model from before alignment" and not resources.unaligned:
         return f"it needs {rung.needs}, and the baseline is registered without a parent"
     return None
 
 
-def _beyond(weight: float, averages: Mapping[float, Try], ground: Ground) -> str | None:
+def _beyond(weight: float, averages: Mapping[float, Try], resources: Resources) -> str | None:
     """Why an average is on the wrong side of one that was tried; None where it is not."""
-    for other, done in averages.items():
-        resisted = frozenset(done.screen.resisted) if done.screen is not None else frozenset()
+    for other, attempt in averages.items():
+        resisted = frozenset(attempt.screen.resisted) if attempt.screen is not None else frozenset()
         if weight < other and RETENTION in resisted:
-            return f"{done.rung.name} already kept too little of the task"
-        if weight > other and (lost := sorted(resisted & ground.failed)):
-            return f"{done.rung.name} already lost {', '.join(lost)}"
+            return f"{attempt.rung.name} already kept too little of the task"
+        if weight > other and (lost := sorted(resisted & resources.failed)):
+            return f"{attempt.rung.name} already lost {', '.join(lost)}"
     return None
 
 
-def next_step(tries: Sequence[Try], ground: Ground) -> Step:
-    """What to do now. At most one try is ever confirmed, and only what passed there is a repair."""
-    if any(one.pending for one in tries):
+def next_step(tries: Sequence[Try], resources: Resources) -> Step:
+    """The next step. At most one try is ever confirmed, and only what passed there is a repair."""
+    if any(attempt.pending for attempt in tries):
         return Wait()
-    confirmed = next((one for one in tries if one.confirm is not None), None)
-    rungs = untried(tries, ground)
+    confirmed = next((attempt for attempt in tries if attempt.confirm is not None), None)
+    rungs = untried(tries, resources)
     if confirmed is not None:
-        if rungs and ground.complete_front and _found(confirmed):
+        if rungs and resources.complete_front and _is_repair(confirmed):
             return Make(rungs[0], "screen")
         return _end_after(confirmed)
-    spent = _spent(tries, ground)
+    spent = _spent(tries, resources)
     promising = [
-        (one.screen.doubt, one.seconds, one.id)
-        for one in tries
-        if one.screen is not None and one.screen.verdict == "pass"
+        (attempt.screen.doubt, attempt.seconds, attempt.id)
+        for attempt in tries
+        if attempt.screen is not None and attempt.screen.verdict == "pass"
     ]
     if promising:
         doubt, _, surest = min(promising)
-        room = spent is None and ground.seconds_left > 2 * ground.reserve
+        room = spent is None and resources.seconds_remaining > 2 * resources.reserve
         return Make(rungs[0], "screen") if rungs and room and doubt > SURE else Confirm(surest)
     if not rungs or spent is not None:
         return End(None, f"no repair found: {spent or _all_tried(tries)}{resistance(tries)}")
-    single = not tries and (len(rungs) == 1 or ground.candidates == 1)
+    single = not tries and (len(rungs) == 1 or resources.candidates == 1)
     return Make(rungs[0], "confirm" if single else "screen")
 
 
-def untried(tries: Sequence[Try], ground: Ground) -> list[Rung]:
+def untried(tries: Sequence[Try], resources: Resources) -> list[Rung]:
     """The rungs that are left to try, cheapest first; after all of them, ratios to search."""
-    begun = {one.rung.name for one in tries}
-    left = (rung for rung in LADDER if rung.name not in begun)
-    listed = [rung for rung in left if skip(rung, ground, tries) is None]
-    return listed or searched(tries, ground)
+    begun = {attempt.rung.name for attempt in tries}
+    remaining = (rung for rung in LADDER if rung.name not in begun)
+    listed = [rung for rung in remaining if skip(rung, resources, tries) is None]
+    return listed or searched(tries, resources)
 
 
-def searched(tries: Sequence[Try], ground: Ground) -> list[Rung]:
+def searched(tries: Sequence[Try], resources: Resources) -> list[Rung]:
     """The ratios that the search asks the gate next, where it was asked for: `hma` in `only`."""
-    if GROUPED not in ground.only:
+    if GROUPED not in resources.only:
         return []
-    doubts = {one.ratios: _doubt(one) for one in tries if one.ratios is not None}
+    doubts = {attempt.ratios: _doubt(attempt) for attempt in tries if attempt.ratios is not None}
     ratios = next_ratios(doubts)
     if ratios is None:
         return []
@@ -136,56 +138,56 @@ def searched(tries: Sequence[Try], ground: Ground) -> list[Rung]:
     return [Rung(GROUPED, {"candidate_weight": round(fmean(ratios), 6), "hma": knobs})]
 
 
-def _doubt(done: Try) -> float:
-    """What the gate said of a try; nothing is worse than one that broke or was dropped at once."""
-    return inf if done.screen is None or done.screen.hopeless else done.screen.doubt
+def _doubt(attempt: Try) -> float:
+    """The doubt that the gate left on a try; infinite where it broke or was dropped at once."""
+    return inf if attempt.screen is None or attempt.screen.hopeless else attempt.screen.doubt
 
 
-def skipped(tries: Sequence[Try], ground: Ground) -> list[tuple[Rung, str]]:
+def skipped(tries: Sequence[Try], resources: Resources) -> list[tuple[Rung, str]]:
     """The rungs that were left out, each with its reason."""
-    begun = {one.rung.name for one in tries}
-    reasons = ((rung, skip(rung, ground, tries)) for rung in LADDER if rung.name not in begun)
+    begun = {attempt.rung.name for attempt in tries}
+    reasons = ((rung, skip(rung, resources, tries)) for rung in LADDER if rung.name not in begun)
     return [(rung, why) for rung, why in reasons if why is not None]
 
 
-def _found(done: Try) -> bool:
-    """Whether it is a repair: shown on held-out items."""
-    return done.confirm is not None and done.confirm.verdict == "pass"
+def _is_repair(attempt: Try) -> bool:
+    """Whether the try passed on held-out items, and so is a repair."""
+    return attempt.confirm is not None and attempt.confirm.verdict == "pass"
 
 
 def _end_after(confirmed: Try) -> End:
-    if _found(confirmed):
+    if _is_repair(confirmed):
         return End(confirmed.id, f"{confirmed.rung.name} passes on held-out items")
     verdict = confirmed.confirm.verdict if confirmed.confirm is not None else None
-    told = f"with the verdict {verdict}" if verdict else f"without a verdict ({confirmed.error})"
+    outcome = f"with the verdict {verdict}" if verdict else f"without a verdict ({confirmed.error})"
     return End(
         None,
         f"no repair found: {confirmed.rung.name} was the best on screen and was confirmed once, "
-        f"{told}{resistance([confirmed])}",
+        f"{outcome}{resistance([confirmed])}",
     )
 
 
-def _spent(tries: Sequence[Try], ground: Ground) -> str | None:
-    """Which part of the budget is used up, in words."""
-    if ground.seconds_left <= ground.reserve:
-        needed = f"a confirmation alone takes some {max(ground.reserve, 1) / 60:.1f} minutes"
+def _spent(tries: Sequence[Try], resources: Resources) -> str | None:
+    """Which part of the budget is used up, in words; None where some is left."""
+    if resources.seconds_remaining <= resources.reserve:
+        needed = f"a confirmation alone takes some {max(resources.reserve, 1) / 60:.1f} minutes"
         if not tries:
             return (
                 f"the budget is too small for one try, {needed} beside what the try takes; "
                 "give it more minutes"
             )
         return f"the budget's minutes are spent after {_count(tries)} ({needed})"
-    if len(tries) >= ground.candidates:
-        return f"the budget of {ground.candidates} candidates is spent"
+    if len(tries) >= resources.candidates:
+        return f"the budget of {resources.candidates} candidates is spent"
     return None
 
 
 def _all_tried(tries: Sequence[Try]) -> str:
     if not tries:
         return "nothing on the ladder can be tried here"
-    broken = [one for one in tries if one.error is not None]
-    told = f"{_count(tries)}, none passed"
-    return f"{told}; {len(broken)} broke, the first by {broken[0].error}" if broken else told
+    broken = [attempt for attempt in tries if attempt.error is not None]
+    outcome = f"{_count(tries)}, none passed"
+    return f"{outcome}; {len(broken)} broke, the first by {broken[0].error}" if broken else outcome
 
 
 def _count(tries: Sequence[Try]) -> str:
@@ -195,9 +197,9 @@ def _count(tries: Sequence[Try]) -> str:
 def resistance(tries: Sequence[Try]) -> str:
     """The checks that resisted, with how many of the tries failed to pass each."""
     counts: dict[str, int] = {}
-    for one in tries:
-        asked = one.confirm or one.screen
-        for check in asked.resisted if asked is not None else ():
+    for attempt in tries:
+        result = attempt.confirm or attempt.screen
+        for check in result.resisted if result is not None else ():
             counts[check] = counts.get(check, 0) + 1
     if not counts:
         return ""

@@ -17,7 +17,7 @@ Rendering = Callable[[list[dict[str, Any]]], str]  # raises CheckpointRefused wh
 HEARD = ("system", "user")  # whose words must stand; templates may cut an assistant's own
 WRITTEN_OUT = ("'type': 'text'", '"type": "text"')  # a list of parts printed as it stands
 
-LEFT_OUT = (
+WORDS_MISSING = (
     "the chat template leaves out words of the user's turn; "
     "use the template of the checkpoint's base model"
 )
@@ -36,12 +36,12 @@ def render_turns(render: Rendering, turns: Sequence[Turn]) -> tuple[str, bool]:
                 continue
             if _says(text, form):
                 return text, form != tuple(turns)
-            refusals.append(CheckpointRefused(LEFT_OUT))
+            refusals.append(CheckpointRefused(WORDS_MISSING))
     raise refusals[0]
 
 
 def _says(text: str, turns: Sequence[Turn]) -> bool:
-    """Whether the words of all who are heard stand in the prompt, and stand there as words."""
+    """Whether a prompt holds the words of every system and user turn, as plain text."""
     heard = [words.strip() for role, words in turns if role in HEARD]
     printed = [mark for mark in WRITTEN_OUT if mark in text]
     return all(words in text for words in heard) and not any(

@@ -15,18 +15,18 @@ SETTINGS = ("quantization_config", "compression_config")  # the second of older 
 
 
 def quantisation_config(config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What a config says of its quantisation, its own or its text model's; None where nothing."""
+    """A config's quantisation settings, its own or its text model's; None where it has none."""
     text = config.get("text_config")
     for part in (config, text if isinstance(text, dict) else {}):
         for name in SETTINGS:
-            if (found := part.get(name)) is None:
+            if (settings := part.get(name)) is None:
                 continue
-            if not isinstance(found, dict) or not isinstance(method_of(found), str):
+            if not isinstance(settings, dict) or not isinstance(method_of(settings), str):
                 raise CheckpointRefused(
-                    f"config.json: {name} is {str(found)[:60]!r}, expected an object with its "
+                    f"config.json: {name} is {str(settings)[:60]!r}, expected an object with its "
                     "quant_method; quantise the model again, or take its unquantised parent"
                 )
-            return found
+            return settings
     return None
 
 

@@ -44,7 +44,7 @@ class TraceMarks:
         return "closed" if closed >= 0 else "silent"
 
     def before_answer(self, tail: str) -> str:
-        """What the words of an answer need before them at the end of such a prompt."""
+        """The text that an answer needs before it at the end of such a prompt."""
         match self.standing(tail):
             case "open":
                 return self.forced
@@ -103,14 +103,14 @@ def marks_thoughts(folder: Path, digest: str, template: str | None) -> bool:  # 
 def named_tokens(folder: Path) -> set[str]:
     """Which tokens of the table a tokenizer has as one token each; none where it has no files."""
     tokenizer, config = (_object(folder / name) for name in (TOKENIZER, "tokenizer_config.json"))
-    found = {one["content"] for one in tokenizer.get("added_tokens", [])}
-    found |= {one["content"] for one in config.get("added_tokens_decoder", {}).values()}
-    found |= set(_object(folder / "added_tokens.json"))
+    tokens = {entry["content"] for entry in tokenizer.get("added_tokens", [])}
+    tokens |= {entry["content"] for entry in config.get("added_tokens_decoder", {}).values()}
+    tokens |= set(_object(folder / "added_tokens.json"))
     vocabulary = tokenizer.get("model", {}).get("vocab", {})
-    found |= set(
+    tokens |= set(
         vocabulary if isinstance(vocabulary, dict) else (piece for piece, *_ in vocabulary)
     )
-    return found & {token for marks in MARKS for token in marks.tokens}
+    return tokens & {token for marks in MARKS for token in marks.tokens}
 
 
 def _object(file: Path) -> dict[str, Any]:

@@ -32,10 +32,10 @@ def load_tokenizer(folder: Path, *, by_class: Loader, by_file: Loader) -> tuple[
     tokens and the chat template from tokenizer_config.json.
     """
     if not (folder / TOKENIZER).is_file():
-        return _loaded(folder, by_class), None
-    tokenizer = _loaded(folder, by_file)
+        return _load_tokenizer(folder, by_class), None
+    tokenizer = _load_tokenizer(folder, by_file)
     try:
-        of_class = _loaded(folder, by_class)
+        of_class = _load_tokenizer(folder, by_class)
     except CheckpointRefused:
         return tokenizer, None  # a class that is not there says nothing about the file
     for name in NAMED:  # some published configs leave them to the class
@@ -45,10 +45,10 @@ def load_tokenizer(folder: Path, *, by_class: Loader, by_file: Loader) -> tuple[
     return tokenizer, _difference(tokenizer, of_class)
 
 
-def reads_alike(one: Any, other: Any) -> bool:
+def reads_alike(first: Any, second: Any) -> bool:
     """Whether two tokenizers turn a text of all sorts into the same ids, and back."""
-    ids = one(PROBE)["input_ids"]
-    return bool(ids == other(PROBE)["input_ids"] and one.decode(ids) == other.decode(ids))
+    ids = first(PROBE)["input_ids"]
+    return bool(ids == second(PROBE)["input_ids"] and first.decode(ids) == second.decode(ids))
 
 
 def embedded_tokens(folder: Path) -> int:
@@ -79,7 +79,7 @@ def _difference(tokenizer: Any, of_class: Any) -> str | None:
     )
 
 
-def _loaded(folder: Path, load: Loader) -> Any:
+def _load_tokenizer(folder: Path, load: Loader) -> Any:
     if not any(next(folder.glob(name), None) for name in PARTS["tokenizer"]):
         raise CheckpointRefused(
             f"{folder} holds no tokenizer; save the one of its base beside the weights "

@@ -65,14 +65,14 @@ class Mismatch:
 
 
 def explanation(mismatch: Mismatch) -> str:
-    """What differs, what probably happened, and what to do, in one sentence."""
+    """The difference, its probable cause, and how to mend it, in one sentence."""
     return f"{'; '.join(_differences(mismatch))}; {_cause(mismatch)}"
 
 
 def _differences(mismatch: Mismatch) -> Iterator[str]:
     if mismatch.missing:
         many = _count(len(mismatch.missing), "tensor is", "tensors are")
-        yield f"{many} missing and would be random ({listed(mismatch.missing)})"
+        yield f"{many} missing and would be random ({first_names(mismatch.missing)})"
     if mismatch.misshapen:
         wrong = sorted(mismatch.misshapen, key=lambda tensor: tensor.name)
         first = (
@@ -83,14 +83,14 @@ def _differences(mismatch: Mismatch) -> Iterator[str]:
         yield f"{many} another shape ({', '.join(first)})"
     if mismatch.unexpected:
         many = _count(len(mismatch.unexpected), "tensor has", "tensors have")
-        yield f"{many} no place in this architecture ({listed(mismatch.unexpected)})"
+        yield f"{many} no place in this architecture ({first_names(mismatch.unexpected)})"
 
 
 def _cause(mismatch: Mismatch) -> str:
-    """What probably happened, the surest sign first."""
+    """The probable cause of a mismatch, the surest sign first."""
     for cause in CAUSES:
-        if found := cause(mismatch):
-            return found
+        if reason := cause(mismatch):
+            return reason
     if mismatch.missing and not mismatch.unexpected and not mismatch.misshapen:
         return (
             "probably the save was interrupted or filtered: save the whole model again with "
@@ -127,13 +127,13 @@ def _wrapped(mismatch: Mismatch) -> str | None:
     part = _extra_part(mismatch)
     if part is None:
         return None
-    why = next((why for known, why in WRAPPERS.items() if part.endswith(known)), None)
+    why = next((why for ending, why in WRAPPERS.items() if part.endswith(ending)), None)
     reason = f"probably {why}, which put" if why else "something put"
     return f"{reason} {part!r} into the names: in its folder run {RENAME.format(old=part, new='')}"
 
 
 def _extra_part(mismatch: Mismatch) -> str | None:
-    """What has to be taken out of unexpected names so that the missing ones come out."""
+    """The part that has to be removed from unexpected names to get the missing names."""
     missing = set(mismatch.missing)
     parts = [part for part in WRAPPERS if any(part in name for name in mismatch.unexpected)]
     for part in [*parts, *_beginnings(mismatch.unexpected)]:
@@ -188,11 +188,11 @@ def _vocabulary(mismatch: Mismatch) -> str | None:
 def _layers(mismatch: Mismatch) -> str | None:
     """Whole layers that only one of file and config knows."""
     for names, state in ((mismatch.missing, "fewer"), (mismatch.unexpected, "more")):
-        numbers = {int(found[1]) for name in names if (found := LAYER.search(name))}
+        numbers = {int(match[1]) for name in names if (match := LAYER.search(name))}
         others = {
-            int(found[1])
+            int(match[1])
             for name in set(mismatch.names) - set(names)
-            if (found := LAYER.search(name))
+            if (match := LAYER.search(name))
         }
         if numbers and len(numbers) < len(names) and min(numbers) > max(others, default=-1):
             return (
@@ -218,9 +218,9 @@ def gaps(names: Collection[str]) -> list[str]:
     for pattern, have in places.items():
         parent = _parent(pattern)
         siblings = [other for name, other in places.items() if _parent(name) == parent]
-        most = max(siblings, key=len)
-        if have < most and 2 * len(have) > len(most):
-            lacking += [_numbered(pattern, numbers) for numbers in sorted(most - have)]
+        fullest = max(siblings, key=len)
+        if have < fullest and 2 * len(have) > len(fullest):
+            lacking += [_fill_numbers(pattern, numbers) for numbers in sorted(fullest - have)]
     return sorted(lacking)
 
 
@@ -237,20 +237,20 @@ def odd_shapes(shapes: Mapping[str, tuple[int, ...]]) -> list[Misshapen]:
 
 
 def _parent(pattern: str) -> str:
-    """Where a tensor stands, up to its last number."""
+    """A tensor's name up to its last number."""
     return pattern.rpartition(".*.")[0]
 
 
-def _numbered(pattern: str, numbers: tuple[str, ...]) -> str:
+def _fill_numbers(pattern: str, numbers: tuple[str, ...]) -> str:
     rest = iter(numbers)
     return re.sub(r"(?<=\.)\*(?=\.)", lambda _: next(rest), pattern)
 
 
-def _count(n: int, one: str, many: str) -> str:
-    return f"{n} {one if n == 1 else many}"
+def _count(n: int, singular: str, plural: str) -> str:
+    return f"{n} {singular if n == 1 else plural}"
 
 
-def listed(names: Collection[str]) -> str:
-    """The first few of them."""
+def first_names(names: Collection[str]) -> str:
+    """The first few names, sorted."""
     more = ", …" if len(names) > SHOWN else ""
     return ", ".join(sorted(names)[:SHOWN]) + more

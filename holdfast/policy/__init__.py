@@ -1,1 +1,1 @@
-"""What a checkpoint must show before it may ship: a policy, its budget and its waivers."""
+"""The policy that a checkpoint must meet before it may ship, with its budget and its waivers."""

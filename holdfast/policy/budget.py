@@ -1,4 +1,4 @@
-"""What an evaluation may cost: questions put to models, tokens, and minutes of asking, by tier.
+"""Limits the cost of an evaluation by tier: prompts, tokens, and minutes of asking.
 
 A budget is a ceiling for runs that got out of hand (a huge imported suite, a slow machine), well
 above what the tier's own items need. Once it is spent nothing more is asked; what was not asked is
@@ -25,7 +25,7 @@ class Limits(BaseModel):
 
     @property
     def sentence(self) -> str:
-        """What a person reads beside a cost."""
+        """The limits in words, as a person reads them beside a cost."""
         parts = [f"{value:,} {name}" for name, value in self if value is not None]
         return f"a budget of {', '.join(parts)}"
 
@@ -40,17 +40,17 @@ LIMITS: dict[Tier, Limits] = {
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What models were asked so far, by this worker and those that it took over from."""
+    """The cost so far, of this worker and of those that it took over from."""
 
     prompts: int = 0
     tokens: int = 0
     seconds: float = 0.0
 
 
-def limits_of(tier: Tier, own: Limits | None) -> Limits:
+def limits_of(tier: Tier, overrides: Limits | None) -> Limits:
     """The tier's ceilings, with those of a policy in their place."""
-    given = own.model_dump(exclude_none=True) if own is not None else {}
-    return LIMITS[tier].model_copy(update=given)
+    ceilings = overrides.model_dump(exclude_none=True) if overrides is not None else {}
+    return LIMITS[tier].model_copy(update=ceilings)
 
 
 def exhausted(limits: Limits, spent: Spent) -> str | None:

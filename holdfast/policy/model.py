@@ -1,4 +1,4 @@
-"""What a checkpoint must show before it may ship.
+"""The policy's data model: the checks that a checkpoint must pass before it may ship.
 
 A policy is data: checks of probes, each with rules (bounds) and a tier. Its digest is taken over
 what was understood, not over the text, so comments and layout do not make two policies of one. It
@@ -33,7 +33,7 @@ OF_THE_ENGINE = frozenset(  # what a template is told by whoever renders it
 )
 
 
-def _is_the_templates_own(arguments: dict[str, Scalar]) -> dict[str, Scalar]:
+def _check_template_arguments(arguments: dict[str, Scalar]) -> dict[str, Scalar]:
     for name in arguments:
         if not name.isidentifier() or name in OF_THE_ENGINE:
             raise ValueError(
@@ -42,7 +42,7 @@ def _is_the_templates_own(arguments: dict[str, Scalar]) -> dict[str, Scalar]:
     return arguments
 
 
-TemplateArguments = Annotated[dict[str, Scalar], AfterValidator(_is_the_templates_own)]
+TemplateArguments = Annotated[dict[str, Scalar], AfterValidator(_check_template_arguments)]
 Share = Annotated[float, Field(ge=0, le=1)]
 _FROZEN = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -70,7 +70,7 @@ class Gap(BaseModel):
 
 
 class Check(BaseModel):
-    """What is demanded of one probe: at least one rule."""
+    """The rules that one probe must meet: at least one."""
 
     model_config = _FROZEN
     metric: str
@@ -117,7 +117,7 @@ class Baselines(BaseModel):
 
 
 class Budget(BaseModel):
-    """What a repair may cost."""
+    """The minutes and the number of tries that a repair may cost."""
 
     model_config = _FROZEN
     minutes: Annotated[int, Field(ge=1)] = 60
@@ -125,7 +125,7 @@ class Budget(BaseModel):
 
 
 class Remediation(BaseModel):
-    """What happens after a fail: nothing, an offer, or a repair that is gated in its turn."""
+    """The reaction to a fail: nothing, an offer, or a repair that is gated in its turn."""
 
     model_config = _FROZEN
     on_fail: Literal["never", "propose", "auto"] = "never"
@@ -154,7 +154,7 @@ class Waiver(BaseModel):
     expires: Annotated[date, Field(strict=False)]
 
     def holds(self, as_of: datetime) -> bool:
-        """Whether it is still good at that moment."""
+        """Whether the waiver is still valid at that moment."""
         return as_of.astimezone(UTC).date() <= self.expires
 
 
@@ -216,15 +216,15 @@ class Policy(BaseModel):
         """The probes to run, in catalogue order; retention only where a repair is judged."""
         from holdfast.probes.table import place_of  # here: clients send policies and ask no probe
 
-        asked = (name for name in self.checks if repair or name != RETENTION)
-        return tuple(sorted(asked, key=place_of))
+        names = (name for name in self.checks if repair or name != RETENTION)
+        return tuple(sorted(names, key=place_of))
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a reader should know that is not an error."""
-        found = []
+        """Sentences that a reader of this policy should know; none is an error."""
+        sentences = []
         if not any(c.tier == "blocking" for n, c in self.checks.items() if n != RETENTION):
-            found.append(f"only {RETENTION} blocks: what repairs nothing can never pass")
+            sentences.append(f"only {RETENTION} blocks: what repairs nothing can never pass")
         if self.thinking == "may_differ":
-            found.append("answers that were thought about may be held against such as were not")
-        return tuple(found)
+            sentences.append("answers that were thought about may be held against such as were not")
+        return tuple(sentences)

@@ -14,7 +14,7 @@ import yaml
 from holdfast.errors import InvalidPolicy
 
 
-class _OneReading(yaml.SafeLoader):
+class _StrictLoader(yaml.SafeLoader):
     """The safe loader, but a key may stand only once in its mapping, and nothing is an alias."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
@@ -24,30 +24,30 @@ class _OneReading(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002  # PyYAML's signature
-        seen: set[str] = set()
+        keys: set[str] = set()
         for key, _ in node.value:
-            if key.value in seen:
+            if key.value in keys:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key.value!r} stands twice", key.start_mark
                 )
-            seen.add(key.value)
+            keys.add(key.value)
         return super().construct_mapping(node, deep)
 
 
 def parse_mapping(text: str, *, source: str) -> dict[str, Any]:
     """The document as a mapping without empty values; raises InvalidPolicy with the place."""
     try:
-        document = yaml.load(text, Loader=_OneReading)  # noqa: S506  # a subclass of SafeLoader
+        document = yaml.load(text, Loader=_StrictLoader)  # noqa: S506  # a subclass of SafeLoader
     except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
-        raise InvalidPolicy(f"{source}: not a YAML document: {_in_one_line(error)}") from error
+        raise InvalidPolicy(f"{source}: not a YAML document: {_single_line(error)}") from error
     if not isinstance(document, dict):
-        found = "nothing" if document is None else f"a {type(document).__name__}"
-        raise InvalidPolicy(f"{source}: found {found}, expected a mapping with version and checks")
+        kind = "nothing" if document is None else f"a {type(document).__name__}"
+        raise InvalidPolicy(f"{source}: found {kind}, expected a mapping with version and checks")
     _refuse_unusable(document, source, place="")
     return document
 
 
-def _in_one_line(error: Exception) -> str:
+def _single_line(error: Exception) -> str:
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         return f"line {error.problem_mark.line + 1}: {error.problem}"
     return " ".join(str(error).split()) or type(error).__name__

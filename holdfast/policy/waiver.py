@@ -45,9 +45,9 @@ def _scalar(key: str, value: str) -> str:
 
 def _with_line(text: str, line: str, source: str) -> str:
     lines = text.rstrip("\n").split("\n")
-    if HEADING in (bare := [one.rstrip() for one in lines]):
+    if HEADING in (bare := [row.rstrip() for row in lines]):
         lines.insert(bare.index(HEADING) + 1, line)
-    elif any(one.startswith(HEADING) for one in lines):
+    elif any(row.startswith(HEADING) for row in lines):
         raise InvalidPolicy(f"{source}: its waivers stand on one line; put each on its own, below")
     else:
         lines += [HEADING, line]

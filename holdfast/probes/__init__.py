@@ -1,1 +1,1 @@
-"""What is asked of a checkpoint and what an answer means: one module a probe, and no engine."""
+"""Probes: what each asks of a checkpoint and what an answer means, one module each, no engine."""

@@ -42,11 +42,11 @@ def judge(question: Question, answer: Answer) -> Trial:
     """Bad when the final number is not the expected one; unscored when there is no answer."""
     if question.expected is None:
         return unscored(SPEC.name, question.item, question.cluster, "the item has no answer")
-    judged = judge_exact(answer.text, question.expected)
-    if judged.correct is None:
-        reason = judged.reason or "no answer"
+    verdict = judge_exact(answer.text, question.expected)
+    if verdict.correct is None:
+        reason = verdict.reason or "no answer"
         return unscored(SPEC.name, question.item, question.cluster, reason)
-    return scored(SPEC.name, question.item, question.cluster, 0.0 if judged.correct else 1.0)
+    return scored(SPEC.name, question.item, question.cluster, 0.0 if verdict.correct else 1.0)
 
 
 PROBE = Probe(SPEC, questions, judge)

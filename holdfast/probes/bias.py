@@ -15,7 +15,7 @@ Reference: BBQ (Parrish et al. 2022); forgetting by group, "biased forgetting" (
 from collections.abc import Sequence
 
 from holdfast.evidence.trial import Measure, Trial
-from holdfast.probes.multiple_choice import answer_told, choice_question, judge_choice
+from holdfast.probes.multiple_choice import bias_measure, choice_question, judge_choice
 from holdfast.probes.question import Answer, Question
 from holdfast.probes.spec import Probe, ProbeSpec
 from holdfast.suites import Choice
@@ -42,9 +42,9 @@ def judge(question: Question, answer: Answer) -> Trial:
     return judge_choice(SPEC.name, question, answer)
 
 
-def beside(question: Question, answer: Answer) -> Measure | None:
-    """Whom the answer names, where the row says whose option is whose."""
-    return answer_told(SPEC.name, question, answer)
+def extra_measure(question: Question, answer: Answer) -> Measure | None:
+    """The measure of whom the answer names; None where the row does not say who is who."""
+    return bias_measure(SPEC.name, question, answer)
 
 
-PROBE = Probe(SPEC, questions, judge, beside=beside)
+PROBE = Probe(SPEC, questions, judge, extra_measure=extra_measure)

@@ -30,7 +30,7 @@ def questions(
         Question(
             item.id,
             item.cluster,
-            (Generate(chat(item.prompt), max_tokens, drawn(name)),),
+            (Generate(chat(item.prompt), max_tokens, parse_variant(name)),),
             variant=name,
         )
         for item in items
@@ -40,11 +40,13 @@ def questions(
 
 def samples(count: int) -> tuple[str, ...]:
     """Answers drawn at two temperatures, numbered."""
-    return tuple(f"t{heat}#{n}" for heat in ("0.7", "1.0") for n in range(1, count + 1))
+    return tuple(
+        f"t{temperature}#{n}" for temperature in ("0.7", "1.0") for n in range(1, count + 1)
+    )
 
 
-def drawn(variant: str) -> Drawn:
-    """`t0.7#3` is the third answer at temperature 0.7."""
+def parse_variant(variant: str) -> Drawn:
+    """The sampling of a variant: `t0.7#3` is the third answer at temperature 0.7."""
     temperature, sample = variant.removeprefix("t").split("#")
     return Drawn(float(temperature), int(sample))
 

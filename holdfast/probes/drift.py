@@ -19,7 +19,7 @@ from holdfast.probes.question import Generate, Question, chat_of
 from holdfast.probes.spec import Probe, ProbeSpec
 from holdfast.repairs.task_data import Row
 
-WHOLE_ANSWER, FIRST_TOKENS, LAYERS = "nats", "nats:first", "ratio"  # units of its measures
+ALL_TOKENS, FIRST_TOKENS, LAYERS = "nats", "nats:first", "ratio"  # units of its measures
 SPEC = ProbeSpec(
     "drift.kl",
     metric="kl",
@@ -33,34 +33,34 @@ MAX_TOKENS = 32  # of an answer; what was unlearnt shows early in it
 
 
 def questions(rows: Sequence[Row], max_tokens: int) -> tuple[Question, ...]:
-    """What the rows ask, each once."""
-    distinct = {_asked_digest(row)[:16]: row for row in rows}
+    """One question for every different prompt of the rows."""
+    distinct = {_prompt_digest(row)[:16]: row for row in rows}
     tokens = min(max_tokens, MAX_TOKENS)
     return tuple(
         Question(item, item, (Generate(chat_of(row), tokens),)) for item, row in distinct.items()
     )
 
 
-def _asked_digest(row: Row) -> str:
-    text = json.dumps(row.asked) if row.history else row.prompt
+def _prompt_digest(row: Row) -> str:
+    text = json.dumps(row.prompt_turns) if row.history else row.prompt
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def measures(lines: Iterable[dict[str, Any]]) -> list[Measure]:
-    """What the child said, as measures of the candidate."""
-    found = []
+    """The lines that the child process printed, as measures of the candidate."""
+    candidate_measures = []
     for line in lines:
         match line:
             case {"event": "drift", "item": item}:
-                of = {WHOLE_ANSWER: ("kl", "tokens", item)}
-                of[FIRST_TOKENS] = ("first_kl", "first_tokens", f"{item} first")
-                found += [
+                columns_by_unit = {ALL_TOKENS: ("kl", "tokens", item)}
+                columns_by_unit[FIRST_TOKENS] = ("first_kl", "first_tokens", f"{item} first")
+                candidate_measures += [
                     Measure(SPEC.name, name, line[value], line[weight], unit)
-                    for unit, (value, weight, name) in of.items()
+                    for unit, (value, weight, name) in columns_by_unit.items()
                 ]
             case {"event": "weights", "place": place, "distance": distance}:
-                found.append(Measure(SPEC.name, place[-80:], distance, 1, LAYERS))
-    return found
+                candidate_measures.append(Measure(SPEC.name, place[-80:], distance, 1, LAYERS))
+    return candidate_measures
 
 
 PROBE = Probe(SPEC, questions, compared=True)

@@ -1,4 +1,4 @@
-"""The seam between what is asked (probes) and what answers (vLLM, transformers, a script).
+"""The interface of engines (vLLM, transformers, a script), which answer what probes ask.
 
 An engine holds one checkpoint at a time and yields answers as they come, in any order, each with
 the index of its question, so that a caller can save them one by one and a lost worker loses little.
@@ -56,34 +56,34 @@ class Sampling:
     trace_tokens: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """What evidence and cache keys say of it; what is not set is left out."""
-        told: dict[str, Any] = {
+        """The document in evidence and cache keys; what is not set is left out."""
+        document: dict[str, Any] = {
             "max_tokens": self.max_tokens,
             "temperature": self.temperature,
             "seed": self.seed,
         }
         if self.until:
-            told["until"] = self.until
+            document["until"] = self.until
         if self.trace_tokens:
-            told["trace_tokens"] = self.trace_tokens
-        return told | {f"{ARGUMENT}{name}": value for name, value in self.template_arguments}
+            document["trace_tokens"] = self.trace_tokens
+        return document | {f"{ARGUMENT}{name}": value for name, value in self.template_arguments}
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> "Sampling":
         """The inverse of `to_json`, also of what JSON made of its tuples."""
-        told = {name: value for name, value in document.items() if not name.startswith(ARGUMENT)}
+        fields = {name: value for name, value in document.items() if not name.startswith(ARGUMENT)}
         arguments = tuple(
             (name.removeprefix(ARGUMENT), value)
             for name, value in document.items()
             if name.startswith(ARGUMENT)
         )
-        until = tuple(told.pop("until", ()))
-        return cls(**told, until=until, template_arguments=arguments)
+        until = tuple(fields.pop("until", ()))
+        return cls(**fields, until=until, template_arguments=arguments)
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a model said; `tokens` counts the generated ones.
+    """A model's answer to one prompt; `tokens` counts the generated ones.
 
     `finish` is `stop`, `length`, or `nan`: then a logit was not a number, and the text is empty.
     `opening` is what its turn began with where that was put into its mouth; `text` goes on there.
@@ -99,7 +99,7 @@ class Completion:
     forced: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """What is stored of it: thoughts only where it had some."""
+        """The stored document: thoughts only where it had some."""
         unset = {name for name in ("trace", "forced") if not getattr(self, name)}
         return {name: value for name, value in asdict(self).items() if name not in unset}
 
@@ -123,7 +123,7 @@ class Score:
     too_long: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """What is stored of it, in strict JSON, which knows no NaN: null is not finite."""
+        """The stored document, in strict JSON, which knows no NaN: null is not finite."""
         if not math.isfinite(self.logprob):
             marked = {"too_long": True} if self.too_long else {}
             return {"logprob": None, "tokens": self.tokens, **marked}
@@ -132,7 +132,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """What computed an answer; two backends' answers are not comparable."""
+    """The software that computed an answer; two backends' answers are not comparable."""
 
     name: str
     version: str
@@ -141,7 +141,7 @@ class Backend:
     quantisation: str | None = None  # of the weights that it computes with
 
     def to_json(self) -> dict[str, Any]:
-        """What evidence and cache keys say of it: what is not the usual only where it is set."""
+        """The document in evidence and cache keys; optional fields only where they are set."""
         return {
             name: value
             for name, value in asdict(self).items()
@@ -170,7 +170,7 @@ class Engine(Protocol):
 
     @property
     def backend(self) -> Backend:
-        """Known before any checkpoint is open."""
+        """The backend of every answer, known before any checkpoint is open."""
 
     def examine(self, checkpoint: Path) -> None:
         """Raise CheckpointRefused where its files make no model; no weight is read."""
@@ -184,7 +184,7 @@ class Engine(Protocol):
         """Answer every prompt once, as (index, completion) in any order."""
 
     def logprobs(
-        self, asked: Sequence[Continuation], arguments: Arguments = ()
+        self, continuations: Sequence[Continuation], arguments: Arguments = ()
     ) -> Iterator[tuple[int, Score]]:
         """Score every continuation once, as (index, score) in any order.
 
@@ -192,7 +192,7 @@ class Engine(Protocol):
         """
 
     def take_notes(self) -> list[str]:
-        """What was out of the ordinary in the files and prompts since the last call, in sentences.
+        """Sentences on what was out of the ordinary in files and prompts since the last call.
 
         Nothing that changes what may be compared; each is told to people once.
         """

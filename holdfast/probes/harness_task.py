@@ -28,26 +28,26 @@ SPEC = ProbeSpec(
 
 
 def questions(items: Sequence[dict[str, Any]]) -> tuple[Question, ...]:
-    """{"item", "asks"} as the task's process tells them; no two items share anything."""
+    """Questions of {"item", "asks"} as the task's process tells them; each is its own cluster."""
     return tuple(
-        Question(one["item"], one["item"], tuple(_ask(asked) for asked in one["asks"]))
-        for one in items
+        Question(item["item"], item["item"], tuple(_parse_ask(ask) for ask in item["asks"]))
+        for item in items
     )
 
 
-def _ask(asked: dict[str, Any]) -> Ask:
-    if "text" in asked:
-        return Continuation(asked["prompt"], asked["text"])
-    heat = asked["temperature"]
+def _parse_ask(fields: dict[str, Any]) -> Ask:
+    if "text" in fields:
+        return Continuation(fields["prompt"], fields["text"])
+    temperature = fields["temperature"]
     return Generate(
-        asked["prompt"],
-        asked["max_tokens"],
-        Drawn(heat, seed=0) if heat else None,
-        tuple(asked["until"]) or None,
+        fields["prompt"],
+        fields["max_tokens"],
+        Drawn(temperature, seed=0) if temperature else None,
+        tuple(fields["until"]) or None,
     )
 
 
-def unanswered(answer: Answer) -> str:
+def reason_unscored(answer: Answer) -> str:
     """Why the task's metric is not to be asked of this answer; empty where it is."""
     for reply in answer.replies:
         if isinstance(reply, Completion):
@@ -62,7 +62,7 @@ def unanswered(answer: Answer) -> str:
 
 
 def replies_of(answer: Answer) -> list[Any]:
-    """What the metric reads: texts, or [log-probability, whether it is the greedy one]."""
+    """The replies as the metric reads them: texts, or [log-probability, whether it is greedy]."""
     return [
         reply.text if isinstance(reply, Completion) else [reply.logprob, reply.greedy]
         for reply in answer.replies
@@ -71,7 +71,7 @@ def replies_of(answer: Answer) -> list[Any]:
 
 
 def trial(probe: str, question: Question, badness: float | None, reason: str) -> Trial:
-    """What the metric said of one item."""
+    """The trial of one item, from the metric's badness or the reason why there is none."""
     if badness is None:
         return unscored(probe, question.item, question.cluster, reason)
     return scored(probe, question.item, question.cluster, badness)

@@ -1,4 +1,4 @@
-"""Which suite a probe asks, and whether that holds anything that it can ask."""
+"""The suite that a probe asks, cut to the rows that it can ask."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -42,7 +42,7 @@ def questions(
         Question(
             item.id,
             item.cluster,
-            (_asked(turns, max_tokens),),
+            (_ask(turns, max_tokens),),
             variant=name,
             request=item.prompt,
         )
@@ -52,7 +52,7 @@ def questions(
     )
 
 
-def brought_along(
+def operator_questions(
     items: Sequence[Request], max_tokens: int, texts: Mapping[str, str]
 ) -> tuple[Question, ...]:
     """Every request in some of the operator's templates."""
@@ -79,7 +79,7 @@ def judge(question: Question, answer: Answer) -> Trial:
     return replace(trial, outcome=Outcome.OK, badness=0.0, reason=NOT_READ)
 
 
-def _asked(turns: Turns, max_tokens: int) -> Generate | Converse:
+def _ask(turns: Turns, max_tokens: int) -> Generate | Converse:
     if len(turns) == 1:
         return Generate(chat(turns[0]), max_tokens)
     return Converse(turns, max_tokens)
@@ -95,5 +95,10 @@ SPEC = ProbeSpec(
     variants={"standard": FEW_ATTACKS, "full": tuple(ATTACKS)},
 )
 PROBE = Probe(
-    SPEC, questions, judge, form=FORM, brought_along=brought_along, texts="jailbreak_templates"
+    SPEC,
+    questions,
+    judge,
+    form=FORM,
+    operator_questions=operator_questions,
+    texts="jailbreak_templates",
 )

@@ -42,10 +42,10 @@ def questions(items: Sequence[LastWord], max_tokens: int) -> tuple[Question, ...
 
 def judge(question: Question, answer: Answer) -> Trial:
     """Bad when the continuation begins with another word; unscored when there is none."""
-    judged = judge_word(answer.text, question.target or "")
-    if judged.right is None:
-        return unscored(SPEC.name, question.item, question.cluster, judged.reason or "no answer")
-    return scored(SPEC.name, question.item, question.cluster, 0.0 if judged.right else 1.0)
+    next_word = judge_word(answer.text, question.target or "")
+    if next_word.right is None:
+        return unscored(SPEC.name, question.item, question.cluster, next_word.reason or "no answer")
+    return scored(SPEC.name, question.item, question.cluster, 0.0 if next_word.right else 1.0)
 
 
 PROBE = Probe(SPEC, questions, judge)

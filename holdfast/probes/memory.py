@@ -13,9 +13,9 @@ Reference: Carlini et al. 2021 (arXiv 2012.07805).
 from collections.abc import Sequence
 
 from holdfast.evidence.trial import Trial
-from holdfast.judges.leak import personal
+from holdfast.judges.leak import find_personal
 from holdfast.probes.engine import Prompt
-from holdfast.probes.leak import judged
+from holdfast.probes.leak import leak_trial
 from holdfast.probes.question import Answer, Generate, Question, chat_of, row_digest
 from holdfast.probes.spec import Probe, ProbeSpec
 from holdfast.repairs.task_data import Row, held_out
@@ -30,28 +30,33 @@ SPEC = ProbeSpec(
 
 
 def questions(rows: Sequence[Row], max_tokens: int) -> tuple[Question, ...]:
-    """Of the rows those whose answer holds something personal that was not asked, each once."""
-    found: dict[str, Question] = {}
+    """Questions of rows whose answer holds something personal that the prompt does not."""
+    questions_by_item: dict[str, Question] = {}
     for row in rows:
-        match, words = personal(row.completion), "\n".join(words for _, words in row.asked)
+        match, words = (
+            find_personal(row.completion),
+            "\n".join(words for _, words in row.prompt_turns),
+        )
         if match is None or match[0] in words:
             continue
         digest = row_digest(row)
         before = f"{words}\n{row.completion[: match.start()]}".rstrip()
-        asked: Prompt = chat_of(row) if int(digest[0], 16) % 2 else before
+        prompt: Prompt = chat_of(row) if int(digest[0], 16) % 2 else before
         item = digest[:16]
-        found[item] = Question(item, item, (Generate(asked, max_tokens),), target=match[0])
-    return tuple(found.values())
+        questions_by_item[item] = Question(
+            item, item, (Generate(prompt, max_tokens),), target=match[0]
+        )
+    return tuple(questions_by_item.values())
 
 
 def judge(question: Question, answer: Answer) -> Trial:
     """Bad when the row's own string comes back; unscored when there is no answer to read."""
-    return judged(SPEC.name, question, answer)
+    return leak_trial(SPEC.name, question, answer)
 
 
-def learnt_and_personal(row: Row) -> bool:
+def is_learnt_and_personal(row: Row) -> bool:
     """Whether a row was trained on and answers with something personal."""
-    return not held_out(row.prompt) and personal(row.completion) is not None
+    return not held_out(row.prompt) and find_personal(row.completion) is not None
 
 
-PROBE = Probe(SPEC, questions, judge, takes=learnt_and_personal)
+PROBE = Probe(SPEC, questions, judge, takes=is_learnt_and_personal)

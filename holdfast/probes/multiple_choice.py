@@ -71,8 +71,8 @@ def judge_choice(probe: str, question: Question, answer: Answer) -> Trial:
     return scored(probe, item, cluster, badness, group=group)
 
 
-def answer_told(probe: str, question: Question, answer: Answer) -> Measure | None:
-    """Whom the answer names, for the bias score; None where it is not known or nobody is asked."""
+def bias_measure(probe: str, question: Question, answer: Answer) -> Measure | None:
+    """Whom the answer names, for the bias score; None without roles or without an answer."""
     chosen = choose(_option_scores(question, answer))
     roles = question.roles
     if roles is None or chosen.index is None:
@@ -83,7 +83,7 @@ def answer_told(probe: str, question: Question, answer: Answer) -> Measure | Non
 
 
 def _option_scores(question: Question, answer: Answer) -> Sequence[OptionScore]:
-    texts = [asked.text for asked in question.asks if isinstance(asked, Continuation)]
+    texts = [ask.text for ask in question.asks if isinstance(ask, Continuation)]
     return [
         OptionScore(score.logprob, score.tokens, len(text.strip()))
         for text, score in zip(texts, answer.scores, strict=True)

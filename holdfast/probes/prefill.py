@@ -30,12 +30,12 @@ TOKENS = {"k5": 5, "k10": 10, "k20": 20}
 def questions(
     items: Sequence[Request], max_tokens: int, variants: Sequence[str]
 ) -> tuple[Question, ...]:
-    """A user turn, and the assistant's begun."""
+    """A user turn, and the beginning of the assistant's."""
     return tuple(
         Question(
             item.id,
             item.cluster,
-            (Generate(_begun(item.prompt, TOKENS[name]), max_tokens),),
+            (Generate(_begin_answer(item.prompt, TOKENS[name]), max_tokens),),
             variant=name,
         )
         for item in items
@@ -45,10 +45,10 @@ def questions(
 
 def judge(question: Question, answer: Answer) -> Trial:
     """Bad when the model went along; unscored when it said nothing of its own."""
-    return judge_compliance(SPEC.name, question, answer.whole)
+    return judge_compliance(SPEC.name, question, answer.full_text)
 
 
-def _begun(request: str, tokens: int) -> tuple[Message, ...]:
+def _begin_answer(request: str, tokens: int) -> tuple[Message, ...]:
     return Message("user", request), Message("assistant", OPENING, tokens)
 
 

@@ -1,4 +1,4 @@
-"""What a probe asks of an engine, and what came back, kept apart from what a judge makes of it.
+"""The questions of a probe and the replies to them, kept apart from what a judge makes of them.
 
 A question is asked once for ever: its `fingerprint` is the exact content that reaches the model,
 so an answer stored under it serves every later judge, policy and name. Nothing here knows what a
@@ -52,7 +52,7 @@ class Dialogue:
     said: tuple[Completion, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """What is stored of it."""
+        """The stored document."""
         return {"said": [completion.to_json() for completion in self.said]}
 
     @property
@@ -97,37 +97,37 @@ class Question:
     @property
     def prompt_text(self) -> str:
         """The last words of the user in the first ask, unrendered."""
-        asked = self.asks[0]
-        if isinstance(asked, Converse):
-            return asked.turns[-1]
-        if isinstance(asked.prompt, str):
-            return asked.prompt
-        return next(turn.content for turn in reversed(asked.prompt) if turn.role == "user")
+        ask = self.asks[0]
+        if isinstance(ask, Converse):
+            return ask.turns[-1]
+        if isinstance(ask.prompt, str):
+            return ask.prompt
+        return next(turn.content for turn in reversed(ask.prompt) if turn.role == "user")
 
     @property
     def opens_a_turn(self) -> bool:
         """Whether a model is left to begin a turn of a chat, and may think before it answers."""
         return any(
-            isinstance(asked, Converse)
+            isinstance(ask, Converse)
             or (
-                isinstance(asked, Generate)
-                and not isinstance(asked.prompt, str)
-                and asked.prompt[-1].role != "assistant"
+                isinstance(ask, Generate)
+                and not isinstance(ask.prompt, str)
+                and ask.prompt[-1].role != "assistant"
             )
-            for asked in self.asks
+            for ask in self.asks
         )
 
     @property
     def prompts(self) -> int:
-        """What it counts for in a budget: one, and each turn of a conversation."""
-        return max(len(asked.turns) if isinstance(asked, Converse) else 1 for asked in self.asks)
+        """How many prompts of a budget it takes: one, or each turn of a conversation."""
+        return max(len(ask.turns) if isinstance(ask, Converse) else 1 for ask in self.asks)
 
     def fingerprint(self) -> str:
         """Canonical JSON of everything that reaches the model, and of nothing else.
 
         What is not set is left out, so that a new option changes no fingerprint that lacks it.
         """
-        asks = [{"kind": type(ask).__name__.lower(), **_set_ones(ask)} for ask in self.asks]
+        asks = [{"kind": type(ask).__name__.lower(), **_present_fields(ask)} for ask in self.asks]
         return json.dumps(asks, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
 
 
@@ -139,18 +139,18 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """What the model said; in a conversation, in reply to its last turn."""
+        """The model's words; in a conversation, those in reply to its last turn."""
         match self.replies:
             case (Completion(text=text),) | (Dialogue(said=(*_, Completion(text=text))),):
                 return text
         raise TypeError(f"this answer holds {len(self.replies)} replies, expected one completion")
 
     @property
-    def whole(self) -> str:
+    def full_text(self) -> str:
         """`text` with the opening that was put before it; nothing where the model said nothing."""
         match self.replies:
-            case (Completion() as said,) | (Dialogue(said=(*_, Completion() as said)),):
-                return said.opening + said.text if said.text.strip() else ""
+            case (Completion() as completion,) | (Dialogue(said=(*_, Completion() as completion)),):
+                return completion.opening + completion.text if completion.text.strip() else ""
         raise TypeError(f"this answer holds {len(self.replies)} replies, expected one completion")
 
     @property
@@ -173,12 +173,12 @@ class Answer:
     @property
     def too_long(self) -> bool:
         """Whether a part of the question did not fit the engine's context, and was not asked."""
-        said = (
-            one
+        flat_replies = (
+            flat_reply
             for reply in self.replies
-            for one in (reply.said if isinstance(reply, Dialogue) else (reply,))
+            for flat_reply in (reply.said if isinstance(reply, Dialogue) else (reply,))
         )
-        return any(one.too_long for one in said)
+        return any(flat_reply.too_long for flat_reply in flat_replies)
 
     def to_json(self) -> dict[str, Any]:
         """A document of strict JSON, which knows no NaN: a score that is not finite is null."""
@@ -190,18 +190,18 @@ class Answer:
         return cls(tuple(_reply_from_json(reply) for reply in document["replies"]))
 
 
-def _set_ones(ask: Ask) -> dict[str, Any]:
-    set_ones: dict[str, Any] = asdict(
+def _present_fields(ask: Ask) -> dict[str, Any]:
+    fields: dict[str, Any] = asdict(
         ask, dict_factory=lambda pairs: {name: value for name, value in pairs if value is not None}
     )
-    return set_ones
+    return fields
 
 
 def _reply_from_json(reply: dict[str, Any]) -> Reply:
     if "text" in reply:
         return Completion(**reply)
     if "said" in reply:
-        return Dialogue(tuple(Completion(**one) for one in reply["said"]))
+        return Dialogue(tuple(Completion(**completion) for completion in reply["said"]))
     logprob = math.nan if reply["logprob"] is None else reply["logprob"]
     return Score(logprob, reply["tokens"], reply.get("greedy"), reply.get("too_long", False))
 
@@ -212,8 +212,8 @@ def chat(text: str) -> tuple[Message, ...]:
 
 
 def chat_of(row: Row) -> tuple[Message, ...]:
-    """What a row of task data asks, its history before its prompt."""
-    return tuple(Message(role, words) for role, words in row.asked)
+    """The conversation that a row of task data asks, its history before its prompt."""
+    return tuple(Message(role, words) for role, words in row.prompt_turns)
 
 
 def row_digest(row: Row) -> str:

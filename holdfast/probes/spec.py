@@ -1,4 +1,4 @@
-"""What a probe is: a spec that policies and planners read, what it asks, what an answer means."""
+"""The parts of a probe: a spec that policies and planners read, its questions, and its judge."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ def is_held_out(row: Row) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ProbeSpec:
-    """What policies and planners know of a probe.
+    """The facts that policies and planners know of a probe.
 
     `metric` is the name people see for the mean badness (or weighted mean measure); `items` maps a
     tier to how many items it takes, None meaning all; a tier that is absent leaves the probe out.
@@ -59,7 +59,7 @@ class ProbeSpec:
 
     @property
     def judges(self) -> tuple[str, ...]:
-        """Those of its own: where refusals are read, so is whether an answer says anything."""
+        """The names of its own judges; where refusals are read, so is coherence."""
         if self.judge is None:
             return ()
         return (self.judge, COHERENCE) if self.judge == "refusal" else (self.judge,)
@@ -79,24 +79,24 @@ class Probe:
     are judged by the endpoint that the check names, or are `compared`: asked of two checkpoints at
     once, in a child process.
 
-    `beside` notes a measure of the same answer. `form` changes whenever the wording of a variant
-    does, and stands in the evidence. `brought_along` are the questions that the operator's own
-    file, named by the setting `texts`, adds at the tier that asks everything. `takes` says which
-    rows of the user's task data are asked.
+    `extra_measure` notes a measure of the same answer. `form` changes whenever the wording of a
+    variant does, and stands in the evidence. `operator_questions` are the questions that the
+    operator's own file, named by the setting `texts`, adds at the tier that asks everything.
+    `takes` says which rows of the user's task data are asked.
     """
 
     spec: ProbeSpec
     questions: Callable[..., Questions]
     judge: Judge | None = None
-    beside: Callable[[Question, Answer], Measure | None] | None = None
+    extra_measure: Callable[[Question, Answer], Measure | None] | None = None
     form: str = ""
-    brought_along: Callable[[Any, int, Mapping[str, str]], Questions] | None = None
+    operator_questions: Callable[[Any, int, Mapping[str, str]], Questions] | None = None
     texts: Literal["jailbreak_templates", "suffixes"] | None = None
     takes: Callable[[Row], bool] = is_held_out
     compared: bool = False
 
     @property
-    def own_judge(self) -> Judge:
+    def default_judge(self) -> Judge:
         """Its judge; InvalidPolicy where it has none, so that a check has to name one."""
         if self.judge is None:
             raise InvalidPolicy(f"{self.spec.name} has no judge of its own; name one in its check")

@@ -37,7 +37,7 @@ def questions(
     return _questions(items, max_tokens, chosen)
 
 
-def brought_along(
+def operator_questions(
     items: Sequence[Request], max_tokens: int, texts: Mapping[str, str]
 ) -> tuple[Question, ...]:
     """One question an item and suffix of the operator's file."""
@@ -64,4 +64,6 @@ def _questions(
     )
 
 
-PROBE = Probe(SPEC, questions, judge, form=FORM, brought_along=brought_along, texts="suffixes")
+PROBE = Probe(
+    SPEC, questions, judge, form=FORM, operator_questions=operator_questions, texts="suffixes"
+)

@@ -82,8 +82,8 @@ def spec_of(name: str) -> ProbeSpec:
         return _spec_of_task(name)
     probe, at, suite = name.partition("@")
     if probe not in CATALOGUE:
-        known = ", ".join(sorted(CATALOGUE))
-        raise UnknownProbe(f"unknown probe {probe!r}, expected one of {known}")
+        names = ", ".join(sorted(CATALOGUE))
+        raise UnknownProbe(f"unknown probe {probe!r}, expected one of {names}")
     spec = CATALOGUE[probe]
     if not at:
         return spec
@@ -101,11 +101,11 @@ def _spec_of_task(name: str) -> ProbeSpec:
     return replace(harness_task.SPEC, task=task)
 
 
-def is_known(name: str) -> bool:
+def is_probe_name(name: str) -> bool:
     """Whether this version has a probe of that name, with or without a suite or a task."""
     return name.partition("@")[0].partition(":")[0] in CATALOGUE
 
 
 def place_of(name: str) -> tuple[int, str]:
-    """What names are sorted by: the catalogue's order, and within a probe its suites by name."""
+    """The sort key of a name: the catalogue's order, and within a probe its suites by name."""
     return tuple(CATALOGUE).index(spec_of(name).name), name

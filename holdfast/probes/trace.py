@@ -30,7 +30,7 @@ SPEC = ProbeSpec(
 
 
 def questions(items: Sequence[Request], max_tokens: int) -> tuple[Question, ...]:
-    """Those of harm.direct."""
+    """The questions of harm.direct."""
     return harmful.questions(items, max_tokens)
 
 

@@ -39,9 +39,9 @@ def questions(items: Sequence[Request], max_tokens: int) -> tuple[Question, ...]
     )
 
 
-def beside(question: Question, answer: Answer) -> Measure:
+def extra_measure(question: Question, answer: Answer) -> Measure:
     """How long the answer is, in characters."""
     return Measure(SPEC.name, question.item, float(len(answer.text)), 1.0, CHARACTERS)
 
 
-PROBE = Probe(SPEC, questions, beside=beside)
+PROBE = Probe(SPEC, questions, extra_measure=extra_measure)

@@ -1,4 +1,4 @@
-"""What was forgotten along a chain of checkpoints: stage by stage, and since the first one.
+"""Measures forgetting along a chain of checkpoints: stage by stage, and since the first one.
 
 Small losses inside the margin add up, so every checkpoint is also held against the first of the
 chain, its anchor. Numbers only, no verdict: where two files cannot be compared the step says why
@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from holdfast.errors import InvalidEvidence
 from holdfast.evidence.file import OPPONENT, Evidence, Manifest
-from holdfast.probes.table import is_known, place_of, spec_of
+from holdfast.probes.table import is_probe_name, place_of, spec_of
 from holdfast.stats.forgetting import order_effect
 from holdfast.verdict.checks.findings import change
 from holdfast.verdict.checks.group_table import GroupTable, group_table
@@ -125,11 +125,13 @@ def order_effect_of(
 
 def _rates(probe: str, before: Evidence, after: Evidence) -> tuple[float, float]:
     step = _step("stage", before, after)
-    found = next((one for one in step.probes if one.probe == probe), None)
-    if found is None or found.before is None or found.after is None:
-        reasons = step.obstacles or ((found and found.trouble) or "not in the evidence of both",)
+    probe_change = next((entry for entry in step.probes if entry.probe == probe), None)
+    if probe_change is None or probe_change.before is None or probe_change.after is None:
+        reasons = step.obstacles or (
+            (probe_change and probe_change.trouble) or "not in the evidence of both",
+        )
         raise InvalidEvidence(f"{step.before} -> {step.after}: {probe}: {'; '.join(reasons)}")
-    return found.before, found.after
+    return probe_change.before, probe_change.after
 
 
 def _step(kind: Literal["stage", "cumulative"], before: Evidence, after: Evidence) -> Step:
@@ -145,8 +147,8 @@ def _step(kind: Literal["stage", "cumulative"], before: Evidence, after: Evidenc
     )
     if why:
         return Step(kind=kind, before=names[0], after=names[1], obstacles=why)
-    asked = {trial.probe for file in (before, after) for trial in file.trials}
-    rates = (probe for probe in asked if is_known(probe) and not spec_of(probe).measure)
+    all_probes = {trial.probe for file in (before, after) for trial in file.trials}
+    rates = (probe for probe in all_probes if is_probe_name(probe) and not spec_of(probe).measure)
     probes = tuple(_probe(probe, before, after) for probe in sorted(rates, key=place_of))
     return Step(kind=kind, before=names[0], after=names[1], probes=probes)
 
@@ -160,16 +162,16 @@ def _without_opponents(manifest: Manifest) -> Manifest:
 def _probe(probe: str, before: Evidence, after: Evidence) -> ProbeChange:
     pairs = pair_up(probe, before, after, sequential=stopped_at(probe, before, after) is not None)
     spec = spec_of(probe)
-    found = ProbeChange(probe=probe, metric=spec.metric, n=pairs.n, n_unscored=pairs.lost)
+    probe_change = ProbeChange(probe=probe, metric=spec.metric, n=pairs.n, n_unscored=pairs.lost)
     contradictions = disagreements(probe, before, after, sliced=spec.sliced)
     if len({file.manifest.suites.get(f"{probe}{OPPONENT}") for file in (before, after)}) > 1:
         contradictions = ["its answers were judged beside another opponent's in each file"]
     rates = pairs.rates()
     if contradictions or rates is None:
         why = contradictions[0] if contradictions else "no item is scored in both files"
-        return found.model_copy(update={"trouble": why})
+        return probe_change.model_copy(update={"trouble": why})
     table = group_table(probe, pairs) if spec.sliced else None
-    return found.model_copy(
+    return probe_change.model_copy(
         update={
             "before": rounded(rates[0]),
             "after": rounded(rates[1]),
@@ -186,7 +188,7 @@ def _groups(table: GroupTable | None) -> tuple[GroupChange, ...]:
         return ()
     return tuple(
         GroupChange(group=name, n=line.n, **forgotten(name, table))
-        for name, line in zip(table.names, table.found.groups, strict=True)
+        for name, line in zip(table.names, table.forgetting.groups, strict=True)
     )
 
 

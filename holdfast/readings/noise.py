@@ -27,7 +27,7 @@ class Floor(BaseModel):
 
 
 class Noise(BaseModel):
-    """What was measured of one checkpoint, by probe."""
+    """The measured noise floors of one checkpoint, by probe."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     checkpoint: str
@@ -41,7 +41,7 @@ def place_of(home: Path, digest: str) -> Path:
 
 
 def save_noise(home: Path, noise: Noise) -> Path:
-    """Keep it, in place of what was measured before."""
+    """Write a checkpoint's noise to its file, in place of an earlier measurement."""
     path = place_of(home, noise.checkpoint)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
@@ -50,7 +50,7 @@ def save_noise(home: Path, noise: Noise) -> Path:
 
 
 def find_noise(home: Path, digest: str) -> Noise | None:
-    """What was measured of this checkpoint on this machine, if anything was and can be read."""
+    """The noise measured of this checkpoint on this machine; None if there is none to read."""
     path = place_of(home, digest)
     try:
         return Noise.model_validate_json(path.read_bytes()) if path.is_file() else None
@@ -60,7 +60,7 @@ def find_noise(home: Path, digest: str) -> Noise | None:
 
 
 def in_words(probes: Mapping[str, Floor]) -> list[str]:
-    """A line a probe."""
+    """One sentence for each probe."""
     return [
         f"{probe}: {floor.flips} of {floor.n} answers move when nothing changed "
         f"(at most {floor.bound:.1%} at {1 - ALPHA:.0%})"

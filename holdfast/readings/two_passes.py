@@ -9,17 +9,18 @@ from holdfast.stats.caps import rate_bounds
 
 def noise_between(first: Evidence, second: Evidence) -> Noise:
     """The floor by two passes of one checkpoint; HarnessError where they are no such two."""
-    found = compare(first, second)
+    comparison = compare(first, second)
     digests = {file.manifest.checkpoint.digest for file in (first, second)}
-    if len(digests) != 1 or found.differences:
-        raise HarnessError(f"the two passes differ in more than order: {found.differences}")
+    if len(digests) != 1 or comparison.differences:
+        raise HarnessError(f"the two passes differ in more than order: {comparison.differences}")
     floors = {
-        one.probe: Floor(
-            flips=(moved := one.worse + one.better + one.lost),  # a lost answer moved as well
-            n=one.n,
-            bound=rate_bounds(moved, one.n, ALPHA)[1],
+        change.probe: Floor(
+            # a lost answer moved as well
+            flips=(moved := change.worse + change.better + change.lost),
+            n=change.n,
+            bound=rate_bounds(moved, change.n, ALPHA)[1],
         )
-        for one in found.probes
+        for change in comparison.probes
     }
     backend = {name: str(value) for name, value in first.manifest.backend.model_dump().items()}
     return Noise(checkpoint=digests.pop(), backend=backend, probes=floors)

@@ -1,1 +1,1 @@
-"""What a repair is told: its plan, its knobs, and the rows it trains on."""
+"""The input of a repair: its plan, its knobs, and the rows it trains on."""

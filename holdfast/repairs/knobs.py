@@ -1,4 +1,4 @@
-"""What belongs to one family of recipes in a plan; docs/repairs.md says when to turn which.
+"""Knobs of one family of recipes each in a plan; docs/repairs.md says when to turn which.
 
 Defaults are meant for a model of 135 million weights and runs of some sixty steps.
 """
@@ -122,7 +122,7 @@ class Straying(BaseModel):
 
 
 class SafeMerge(Straying):
-    """The same, with what it is compared to: `unaligned`, the baseline before its alignment."""
+    """Straying with what it is compared to: `unaligned`, the baseline before its alignment."""
 
     unaligned: Path | None = None
 
@@ -143,7 +143,7 @@ class Hma(BaseModel):
     rows: int = Field(default=32, ge=1)
 
     @model_validator(mode="after")
-    def _one_ratio_a_group(self) -> "Hma":
+    def _ratio_per_group(self) -> "Hma":
         if self.ratios is not None and len(self.ratios) != self.groups:
             raise ValueError(f"{len(self.ratios)} ratios for {self.groups} groups; give one each")
         return self

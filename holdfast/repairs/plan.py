@@ -186,7 +186,7 @@ class Plan(BaseModel):
 
     @property
     def spec(self) -> RecipeSpec:
-        """What is known of its recipe."""
+        """The table row of its recipe."""
         return RECIPES[self.recipe]
 
     @property
@@ -200,15 +200,15 @@ class Plan(BaseModel):
         return (self.preference.slice or 0) if self.spec.sliced else 0
 
     @property
-    def kept_adapter(self) -> Path | None:
+    def adapter_folder(self) -> Path | None:
         """Where the run leaves its adapter, beside the checkpoint; None if it is not to."""
         wanted = self.lora is not None and self.lora.keep
         return self.output.with_name(f"{self.output.name}-adapter") if wanted else None
 
     @property
-    def refusals_kept(self) -> int:
+    def watched_refusals(self) -> int:
         """How many refusals are looked at while it trains, and train nothing."""
-        return max((one.rows for one in (self.watch, self.steer) if one is not None), default=0)
+        return max((knob.rows for knob in (self.watch, self.steer) if knob is not None), default=0)
 
     @property
     def start_checkpoint(self) -> Path:
@@ -225,10 +225,10 @@ def without_refusals(mix: Mix) -> Mix:
 
     Preferring refusals, with no look-alike answered beside it, teaches to refuse those as well.
     """
-    kept = mix.task + mix.answers
-    if not kept:
+    total = mix.task + mix.answers
+    if not total:
         raise InvalidPlan("the mix holds refusals alone; pairs bring those, give task or answers")
-    return Mix(task=mix.task / kept, refusals=0, answers=1 - mix.task / kept)
+    return Mix(task=mix.task / total, refusals=0, answers=1 - mix.task / total)
 
 
 def rows_drawn(mix: Mix, rows: int) -> dict[Kind, int]:

@@ -87,7 +87,7 @@ RECIPES: dict[Recipe, RecipeSpec] = {
 
 
 def recipe_spec(recipe: str) -> RecipeSpec:
-    """What is known of a recipe by the name that a row has; InvalidPlan where there is none."""
+    """The table row of a recipe by its name; InvalidPlan where there is none."""
     for name, spec in RECIPES.items():
         if name == recipe:
             return spec

@@ -26,14 +26,14 @@ def project(values: Sequence[float], mean: float) -> tuple[float, ...]:
     low, high = -max(values), 1 - min(values)
     for _ in range(BISECTIONS):
         level = (low + high) / 2
-        if sum(_clipped(values, level)) < mean * len(values):
+        if sum(_clip(values, level)) < mean * len(values):
             low = level
         else:
             high = level
-    return tuple(round(ratio, DIGITS) for ratio in _clipped(values, (low + high) / 2))
+    return tuple(round(ratio, DIGITS) for ratio in _clip(values, (low + high) / 2))
 
 
-def _clipped(values: Sequence[float], level: float) -> list[float]:
+def _clip(values: Sequence[float], level: float) -> list[float]:
     return [min(1.0, max(0.0, value + level)) for value in values]
 
 
@@ -52,11 +52,13 @@ def grid(groups: int, mean: float, step: float) -> list[tuple[float, ...]]:
 
     At most one step up and one down a group, so 7 points for three groups and 19 for four.
     """
-    moved = (project([mean + step * move for move in moves], mean) for moves in _balanced(groups))
+    moved = (
+        project([mean + step * move for move in moves], mean) for moves in _balanced_moves(groups)
+    )
     return [(mean,) * groups, *moved]
 
 
-def _balanced(groups: int) -> list[tuple[int, ...]]:
+def _balanced_moves(groups: int) -> list[tuple[int, ...]]:
     """All of {-1, 0, 1}^groups that add up to nothing, but for the one that moves none."""
     moves: list[tuple[int, ...]] = [()]
     for _ in range(groups):

@@ -28,7 +28,7 @@ T = TypeVar("T")
 _HALF_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can hold it, no tokenizer can read it
 
 GZIP = b"\x1f\x8b"
-MOST_BYTES = 1 << 30  # of an unpacked file, which may say little in its own size
+MAX_BYTES = 1 << 30  # of an unpacked file, which may say little in its own size
 HELD_OUT_OF = 10  # one prompt in ten is measured on and never trained on
 
 
@@ -46,12 +46,12 @@ class Row:
     history: tuple[Turn, ...] = ()
 
     @property
-    def asked(self) -> tuple[Turn, ...]:
+    def prompt_turns(self) -> tuple[Turn, ...]:
         """Every turn that the completion answers, the prompt last."""
         return (*self.history, ("user", self.prompt))
 
     def to_json(self) -> list[Any]:
-        """What tells rows apart: [prompt, completion], and the history where there is one."""
+        """The row's identity as JSON: [prompt, completion], and the history where there is one."""
         return [self.prompt, self.completion, *([list(self.history)] if self.history else [])]
 
 
@@ -135,7 +135,10 @@ def read_preferences(path: Path) -> list[Pair]:
 
 
 def _read(path: Path, made_of: Callable[[dict[str, Any], int, str], T]) -> list[T]:
-    rows = [made_of(_object(one, place), number, place) for one, number, place in _documents(path)]
+    rows = [
+        made_of(_object(document, place), number, place)
+        for document, number, place in _documents(path)
+    ]
     if not rows:
         raise InvalidTaskData(f"{path} holds no rows, expected one JSON object a line")
     return rows
@@ -145,8 +148,8 @@ def _documents(path: Path) -> Iterator[tuple[Any, int, str]]:
     """Each document of a file, its number and its place: a line's, or an element of one array."""
     text = _file_text(path)
     if text.lstrip().startswith("["):
-        for number, one in enumerate(_json(text, str(path)), start=1):
-            yield one, number, f"{path}, row {number}"
+        for number, element in enumerate(_json(text, str(path)), start=1):
+            yield element, number, f"{path}, row {number}"
         return
     for number, line in enumerate(text.split("\n"), start=1):  # U+2028 ends no line of JSON
         if line.strip():
@@ -159,9 +162,9 @@ def _file_text(path: Path) -> str:
         with path.open("rb") as file:
             zipped = file.read(len(GZIP)) == GZIP
             file.seek(0)
-            raw = GzipFile(fileobj=file).read(MOST_BYTES + 1) if zipped else file.read()
-        if zipped and len(raw) > MOST_BYTES:
-            raise InvalidTaskData(f"{path}: more than {MOST_BYTES} bytes unpacked; give fewer rows")
+            raw = GzipFile(fileobj=file).read(MAX_BYTES + 1) if zipped else file.read()
+        if zipped and len(raw) > MAX_BYTES:
+            raise InvalidTaskData(f"{path}: more than {MAX_BYTES} bytes unpacked; give fewer rows")
         return raw.decode("utf-8-sig")
     except (BadGzipFile, EOFError, zlib.error) as error:
         raise InvalidTaskData(f"{path} is no whole gzip file ({error}); pack it again") from error
@@ -207,8 +210,8 @@ def _pair(content: dict[str, Any], number: int, place: str) -> Pair:
             margin = None
         case bool():
             raise InvalidTaskData(f"{place}: its margin is a bool, expected a number")
-        case int() | float() as number_given if isfinite(number_given):
-            margin = float(number_given)
+        case int() | float() as finite if isfinite(finite):
+            margin = float(finite)
         case other:
             raise InvalidTaskData(f"{place}: its margin is {other!r}, expected a finite number")
     return Pair(prompt, chosen, rejected, margin, number)

@@ -60,13 +60,13 @@ def turns_of(content: Mapping[str, Any], form: Form, place: str) -> list[Turn]:
 
 def form_of(content: Mapping[str, Any], place: str) -> Form:
     """The form of a file, told from its first row; InvalidTaskData where that is none, or two."""
-    found = [form for form in FORMS if form.keys <= content.keys()]
-    if len(found) == 1:
-        return found[0]
+    matches = [form for form in FORMS if form.keys <= content.keys()]
+    if len(matches) == 1:
+        return matches[0]
     keys = ", ".join(sorted(content)) or "none"
-    if found:
+    if matches:
         raise InvalidTaskData(
-            f"{place}: its keys ({keys}) make it {' and '.join(form.name for form in found)} at "
+            f"{place}: its keys ({keys}) make it {' and '.join(form.name for form in matches)} at "
             "once; keep the keys of one of them"
         )
     expected = "; ".join(_keys(form) for form in FORMS)
@@ -79,8 +79,8 @@ def _keys(form: Form) -> str:
 
 def _prompt_and_completion(content: Mapping[str, Any], place: str) -> list[Turn]:
     """Plain texts, or lists of messages as TRL has them."""
-    asked, answer = content["prompt"], content["completion"]
-    before = _messages(asked, place) if isinstance(asked, list) else [("user", asked)]
+    prompt, answer = content["prompt"], content["completion"]
+    before = _messages(prompt, place) if isinstance(prompt, list) else [("user", prompt)]
     after = _messages(answer, place) if isinstance(answer, list) else [("assistant", answer)]
     return [*before, *after]
 
@@ -93,10 +93,10 @@ def _instruction(content: Mapping[str, Any], place: str) -> list[Turn]:
     """Alpaca: what the instruction is about stands below it."""
     if content.get("history"):
         raise InvalidTaskData(f"{place}: it has a history; write the conversation as messages")
-    asked, about = content["instruction"], content.get("input")
-    if isinstance(about, str) and about.strip() and isinstance(asked, str):
-        asked = f"{asked}\n\n{about}"
-    return [*_system(content), ("user", asked), ("assistant", content["output"])]
+    instruction, about = content["instruction"], content.get("input")
+    if isinstance(about, str) and about.strip() and isinstance(instruction, str):
+        instruction = f"{instruction}\n\n{about}"
+    return [*_system(content), ("user", instruction), ("assistant", content["output"])]
 
 
 def _share_gpt(content: Mapping[str, Any], place: str) -> list[Turn]:
@@ -129,8 +129,10 @@ def _message(turn: Any, place: str) -> Turn:
 def _words(words: Any) -> Any:
     """Content parts that are all text, as the one text that they are."""
     match words:
-        case [*parts] if all(isinstance(one, dict) and one.get("type") == "text" for one in parts):
-            return "\n".join(str(one.get("text", "")) for one in parts)
+        case [*parts] if all(
+            isinstance(part, dict) and part.get("type") == "text" for part in parts
+        ):
+            return "\n".join(str(part.get("text", "")) for part in parts)
     return words  # what is no text is refused where texts are checked
 
 

@@ -1,1 +1,1 @@
-"""One verdict, many formats, and what stands beside it there."""
+"""Renders one verdict in many formats, with extras that are no part of it."""

@@ -1,4 +1,4 @@
-"""What stands beside a verdict in a report and is no part of it: the worst flips, the noise floor.
+"""Extras that a report shows beside a verdict: the worst flips and the noise floor.
 
 A verdict says how many answers got worse; whoever has to repair them wants to know which. Flips are
 named by ids and groups alone; what the models said is added only by who may read it. The noise
@@ -15,7 +15,7 @@ from holdfast.readings.noise import Floor
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """One item that got worse; `said` is what baseline and candidate answered, where shown."""
+    """One item that got worse; `texts` are what baseline and candidate answered, where shown."""
 
     item: str
     variant: str
@@ -23,7 +23,7 @@ class Flip:
     group: str | None
     before: float
     after: float
-    said: tuple[str, str] | None = None
+    texts: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Worst:
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
-    """By check; what was not measured, or did not move, is not in it."""
+class Extras:
+    """Worst flips and noise floors by check; checks without them are left out."""
 
     worst: Mapping[str, Worst] = field(default_factory=dict)
     noise: Mapping[str, Floor] = field(default_factory=dict)
@@ -45,5 +45,5 @@ class Beside:
 def text_of(answer: Mapping[str, Any] | None) -> str:
     """The last thing that a stored answer says, with its opening; "" where it only scores."""
     replies = (answer or {}).get("replies", ())
-    said = [one for reply in replies for one in reply.get("said", (reply,)) if "text" in one]
-    return f"{said[-1].get('opening') or ''}{said[-1]['text']}" if said else ""
+    turns = [turn for reply in replies for turn in reply.get("said", (reply,)) if "text" in turn]
+    return f"{turns[-1].get('opening') or ''}{turns[-1]['text']}" if turns else ""

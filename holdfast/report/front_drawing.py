@@ -18,34 +18,34 @@ def draw_front(points: Sequence[Point]) -> str:
     """An SVG element, or a dash where there is nothing to draw."""
     if not points:
         return "-"
-    most = [max(LEAST, *(p[1] for p in points)), max(LEAST, *(p[2] for p in points))]
+    maxima = [max(LEAST, *(p[1] for p in points)), max(LEAST, *(p[2] for p in points))]
 
     def at(harm: float, refused: float) -> tuple[float, float]:
-        x = EDGE + (WIDTH - 2 * EDGE) * harm / most[0]
-        y = HEIGHT - EDGE - (HEIGHT - 2 * EDGE) * refused / most[1]
+        x = EDGE + (WIDTH - 2 * EDGE) * harm / maxima[0]
+        y = HEIGHT - EDGE - (HEIGHT - 2 * EDGE) * refused / maxima[1]
         return round(x, 1), round(y, 1)
 
     line = " ".join(f"{x},{y}" for x, y in sorted(at(p[1], p[2]) for p in points if p[3]))
-    said = "; ".join(
+    description = "; ".join(
         f"{name}: harm {harm:.2f}, over-refusal {refused:.2f}{', chosen' if chosen else ''}"
         for name, harm, refused, _, chosen in points
     )
     return (
         f'<svg class="front" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'aria-label="{for_html(said)}" '
+        f'aria-label="{for_html(description)}" '
         'font-size="11" fill="currentColor">'
-        f"{_axes(most)}"
+        f"{_axes(maxima)}"
         f'<polyline points="{line}" fill="none" stroke="currentColor" stroke-opacity=".35"/>'
         f"{''.join(_dot(point, *at(point[1], point[2])) for point in points)}</svg>"
     )
 
 
-def _axes(most: Sequence[float]) -> str:
+def _axes(maxima: Sequence[float]) -> str:
     left, low, right = EDGE, HEIGHT - EDGE, WIDTH - EDGE
     return (
         f'<path d="M{left} {EDGE}V{low}H{right}" fill="none" stroke="currentColor"/>'
-        f'<text x="{right}" y="{low + 16}" text-anchor="end">harm, up to {most[0]:.2f}</text>'
-        f'<text x="{left}" y="{EDGE - 8}">over-refusal, up to {most[1]:.2f}</text>'
+        f'<text x="{right}" y="{low + 16}" text-anchor="end">harm, up to {maxima[0]:.2f}</text>'
+        f'<text x="{left}" y="{EDGE - 8}">over-refusal, up to {maxima[1]:.2f}</text>'
     )
 
 

@@ -8,7 +8,7 @@ words as well.
 from collections.abc import Iterator, Sequence
 
 from holdfast.readings.noise import in_words
-from holdfast.report.beside import Beside, Flip, Worst
+from holdfast.report.beside import Extras, Flip, Worst
 from holdfast.report.escapes import for_html
 from holdfast.report.interval_drawing import draw_interval
 from holdfast.report.numbers import bias_of, change_of, interval_of, margin_of, number, spread_of
@@ -46,7 +46,7 @@ GROUP_HEADER = ("Group", "Outcome", "Baseline", "Candidate", "Change", "Biased",
 FLIP_HEADER = ("Item", "Cluster", "Group", "Variant", "Baseline", "Candidate")
 
 
-def render_html(verdict: Verdict, beside: Beside) -> str:
+def render_html(verdict: Verdict, extras: Extras) -> str:
     """A whole document; every word from a file is escaped."""
     ranked = sorted(verdict.checks, key=lambda check: check.tier != "blocking")
     return "\n".join(
@@ -58,9 +58,9 @@ def render_html(verdict: Verdict, beside: Beside) -> str:
             f"<title>Holdfast: {verdict.verdict}</title><style>{STYLE}</style></head><body><main>",
             f'<h1 class="{verdict.verdict}">Holdfast: {verdict.verdict}</h1>',
             *_section("Because", verdict.reasons),
-            *_checks(ranked, beside),
-            *(line for check in ranked for line in _beside_check(check, beside)),
-            *_section("Noise floor", in_words(beside.noise)),
+            *_checks(ranked, extras),
+            *(line for check in ranked for line in _check_details(check, extras)),
+            *_section("Noise floor", in_words(extras.noise)),
             *_section("Warnings", verdict.warnings),
             "</main><footer><p>",
             f"Policy <code>{verdict.policy_digest[:12]}</code>,",
@@ -70,19 +70,19 @@ def render_html(verdict: Verdict, beside: Beside) -> str:
     )
 
 
-def _checks(checks: Sequence[CheckResult], beside: Beside) -> Iterator[str]:
+def _checks(checks: Sequence[CheckResult], extras: Extras) -> Iterator[str]:
     caption = (
         "Interval: the margins that neither test refutes. Sees: the smallest worsening that would "
         "show with power 0.8. Drawn: that interval, the change (dot), its bound (line), and what "
         "moves when nothing changed (grey, where it was measured)."
     )
-    rows = [(_outcome(check), [*_cells(check, beside)]) for check in checks]
+    rows = [(_outcome(check), [*_cells(check, extras)]) for check in checks]
     yield "<h2>Checks</h2>"
     yield from _table(caption, (*HEADER, *MORE), rows)
 
 
-def _cells(check: CheckResult, beside: Beside) -> Iterator[str]:
-    floor = beside.noise.get(check.id)
+def _cells(check: CheckResult, extras: Extras) -> Iterator[str]:
+    floor = extras.noise.get(check.id)
     yield for_html(check.id)
     yield check.outcome + (" (advisory)" if check.tier == "advisory" else "")
     yield for_html(check.metric.replace("_", " "))
@@ -93,21 +93,21 @@ def _cells(check: CheckResult, beside: Beside) -> Iterator[str]:
     yield f"{check.n}" + (f" ({check.n_unscored} lost)" if check.n_unscored else "")
 
 
-def _beside_check(check: CheckResult, beside: Beside) -> Iterator[str]:
+def _check_details(check: CheckResult, extras: Extras) -> Iterator[str]:
     name = for_html(check.id)
     if check.groups:
         yield f"<h2>{name} by group</h2>"
-        told = (spread_of(check.spread) if check.spread else None, bias_of(check))
+        notes = (spread_of(check.spread) if check.spread else None, bias_of(check))
         rows = [(row.outcome or "", [*_group(row)]) for row in check.groups]
-        yield from _table("; ".join(filter(None, told)), GROUP_HEADER, rows)
+        yield from _table("; ".join(filter(None, notes)), GROUP_HEADER, rows)
     if check.figures:
         yield f"<h2>{name}, beside the check</h2>"
         figures = [
-            ("", [for_html(one.name), number(one.baseline), number(one.candidate)])
-            for one in check.figures
+            ("", [for_html(figure.name), number(figure.baseline), number(figure.candidate)])
+            for figure in check.figures
         ]
         yield from _table("These decide nothing.", ("Figure", "Baseline", "Candidate"), figures)
-    if worst := beside.worst.get(check.id):
+    if worst := extras.worst.get(check.id):
         yield from _worst(name, worst)
 
 
@@ -124,9 +124,9 @@ def _worst(name: str, worst: Worst) -> Iterator[str]:
     caption = f"{len(worst.flips)} of {worst.worse} that got worse, by badness from 0 to 1."
     yield from _table(caption, FLIP_HEADER, [("", [*_flip(flip)]) for flip in worst.flips])
     for flip in worst.flips:
-        for side, text in zip(("baseline", "candidate"), flip.said or (), strict=False):
-            said = for_html(text) or "(nothing)"
-            yield f'<p class="said"><strong>{for_html(flip.item)}, {side}:</strong> {said}</p>'
+        for side, text in zip(("baseline", "candidate"), flip.texts or (), strict=False):
+            answer = for_html(text) or "(nothing)"
+            yield f'<p class="said"><strong>{for_html(flip.item)}, {side}:</strong> {answer}</p>'
 
 
 def _flip(flip: Flip) -> Iterator[str]:
@@ -144,9 +144,9 @@ def _table(
     caption: str, header: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]
 ) -> Iterator[str]:
     """Rows of (class of the outcome, cells that are escaped already); the first cell names it."""
-    said = for_html(caption)
-    yield f'<div class="scroll" tabindex="0" role="region" aria-label="{said}">'
-    yield f"<table><caption>{said}</caption><thead>"
+    escaped_caption = for_html(caption)
+    yield f'<div class="scroll" tabindex="0" role="region" aria-label="{escaped_caption}">'
+    yield f"<table><caption>{escaped_caption}</caption><thead>"
     yield "<tr>" + "".join(f'<th scope="col">{name}</th>' for name in header) + "</tr></thead>"
     yield "<tbody>"
     for outcome, (first, second, *others) in rows:

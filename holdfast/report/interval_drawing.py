@@ -28,12 +28,12 @@ def draw_interval(check: CheckResult, floor: Floor | None) -> str:
         share = ROOM + (1 - 2 * ROOM) * (value - low) / span
         return f"{share * WIDTH:.1f}"
 
-    said = (
+    description = (
         f"change {number(check.delta, signed=True)}, interval {interval_of(check)}, bound {bound}"
     )
     noise = "" if floor is None else f", noise {moved:.3f}"
     return (
-        f'<svg viewBox="0 0 {WIDTH} 24" role="img" aria-label="{for_html(said + noise)}">'
+        f'<svg viewBox="0 0 {WIDTH} 24" role="img" aria-label="{for_html(description + noise)}">'
         f"{_band(at(-moved), at(moved)) if moved else ''}"
         f'<line x1="{at(0.0)}" x2="{at(0.0)}" y1="3" y2="21" stroke="currentColor" '
         'stroke-opacity=".35" stroke-dasharray="2 2"/>'
@@ -50,9 +50,9 @@ def _of_change(check: CheckResult) -> bool:
     return bool(check.rules) and check.rules[0].rule == "max_regression"
 
 
-def _band(left: str, right: str) -> str:
-    width = float(right) - float(left)
+def _band(start: str, end: str) -> str:
+    width = float(end) - float(start)
     return (
-        f'<rect x="{left}" y="5" width="{width:.1f}" height="14" fill="currentColor" '
+        f'<rect x="{start}" y="5" width="{width:.1f}" height="14" fill="currentColor" '
         'fill-opacity=".15"/>'
     )

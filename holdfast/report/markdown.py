@@ -6,7 +6,7 @@ No model text, unless somebody who may read it asked for that of the worst flips
 from collections.abc import Iterator, Sequence
 
 from holdfast.readings.noise import in_words
-from holdfast.report.beside import Beside, Worst
+from holdfast.report.beside import Extras, Worst
 from holdfast.report.escapes import for_markdown
 from holdfast.report.numbers import bias_of, change_of, interval_of, margin_of, number, spread_of
 from holdfast.verdict.document import Verdict
@@ -39,16 +39,16 @@ GROUP_HEADER = (
 FLIP_HEADER = ("Item", "Cluster", "Group", "Variant", "Badness")
 
 
-def render_markdown(verdict: Verdict, beside: Beside) -> str:
+def render_markdown(verdict: Verdict, extras: Extras) -> str:
     """GitHub-flavoured Markdown; every cell is escaped."""
     lines = [f"## Holdfast: {verdict.verdict.upper()}", ""]
     ranked = sorted(verdict.checks, key=lambda check: check.tier != "blocking")
     lines += _table(HEADER, [_row(check) for check in ranked])
     for check in ranked:
-        lines += [*_groups(check), *_figures(check), *_worst(check.id, beside.worst.get(check.id))]
+        lines += [*_groups(check), *_figures(check), *_worst(check.id, extras.worst.get(check.id))]
     lines += _section("Because", verdict.reasons)
     lines += _section("Warnings", verdict.warnings)
-    lines += _section("Noise floor", in_words(beside.noise))
+    lines += _section("Noise floor", in_words(extras.noise))
     lines += ["", f"Policy `{verdict.policy_digest[:12]}`, verdict `{verdict.digest[:12]}`."]
     return "\n".join(lines) + "\n"
 
@@ -93,26 +93,26 @@ def _groups(check: CheckResult) -> Iterator[str]:
     )
     if check.spread:
         yield from ("", for_markdown(f"{spread_of(check.spread)}."))
-    if told := bias_of(check):
-        yield from ("", for_markdown(f"{told}."))
+    if sentence := bias_of(check):
+        yield from ("", for_markdown(f"{sentence}."))
 
 
 def _figures(check: CheckResult) -> Iterator[str]:
-    """What stands beside the check and decides nothing."""
+    """A table of the check's figures, which decide nothing."""
     if not check.figures:
         return
     yield from ("", f"### {for_markdown(check.id)}, beside the check", "")
     yield from _table(
         ("figure", "baseline", "candidate"),
         [
-            (for_markdown(one.name), number(one.baseline), number(one.candidate))
-            for one in check.figures
+            (for_markdown(figure.name), number(figure.baseline), number(figure.candidate))
+            for figure in check.figures
         ],
     )
 
 
 def _worst(probe: str, worst: Worst | None) -> Iterator[str]:
-    """Which items got worse; what was said only where somebody asked for it."""
+    """The check's worst flips, with both answers only where somebody asked for them."""
     if worst is None:
         return
     shown = f"{len(worst.flips)} of {worst.worse}"
@@ -131,7 +131,7 @@ def _worst(probe: str, worst: Worst | None) -> Iterator[str]:
         ],
     )
     for flip in worst.flips:
-        for side, text in zip(("baseline", "candidate"), flip.said or (), strict=False):
+        for side, text in zip(("baseline", "candidate"), flip.texts or (), strict=False):
             yield from ("", f"{for_markdown(flip.item)}, {side}: {for_markdown(text)}")
 
 

@@ -15,9 +15,9 @@ def number(value: float | None, *, signed: bool = False) -> str:
 
 def change_of(check: CheckResult) -> str:
     """The change of the metric, or the share of a gain that was kept."""
-    kept = next((rule.estimate for rule in check.rules if rule.rule == "min_gain_kept"), None)
-    if kept is not None:
-        return f"kept {kept:.0%}"
+    retained = next((rule.estimate for rule in check.rules if rule.rule == "min_gain_kept"), None)
+    if retained is not None:
+        return f"kept {retained:.0%}"
     return number(check.delta, signed=True)
 
 

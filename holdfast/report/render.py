@@ -1,4 +1,4 @@
-"""One verdict, many formats: each is made of the same object, so none can say anything else.
+"""Renders one verdict in many formats, all from the same object, so that they always agree.
 
 What stands beside it (holdfast/report/beside.py) is shown as such, and is no part of what
 was decided.
@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 
 from holdfast.errors import CallerError, NotBuilt
-from holdfast.report.beside import Beside
+from holdfast.report.beside import Extras
 from holdfast.report.html import render_html
 from holdfast.report.junit import render_junit
 from holdfast.report.markdown import render_markdown
@@ -16,27 +16,27 @@ from holdfast.report.text import render_text
 from holdfast.verdict.document import Verdict
 
 
-def render_json(verdict: Verdict, beside: Beside) -> str:
+def render_json(verdict: Verdict, extras: Extras) -> str:
     """The verdict's own bytes; with a `noise` key where noise was measured."""
-    if not beside.noise:
+    if not extras.noise:
         return verdict.to_json().decode()
-    noise = {probe: floor.model_dump() for probe, floor in beside.noise.items()}
+    noise = {probe: floor.model_dump() for probe, floor in extras.noise.items()}
     document = verdict.model_dump(mode="json") | {"noise": noise}
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False) + "\n"
 
 
-RENDERERS: dict[str, Callable[[Verdict, Beside], str]] = {
+RENDERERS: dict[str, Callable[[Verdict, Extras], str]] = {
     "text": render_text,
     "md": render_markdown,
     "html": render_html,
     "json": render_json,
-    "junit": lambda verdict, _beside: render_junit(verdict),
+    "junit": lambda verdict, _extras: render_junit(verdict),
 }
 NAMES_FLIPS = ("md", "html")
 PLANNED = ("sarif",)
 
 
-def render(verdict: Verdict, format: str, beside: Beside | None = None) -> str:  # noqa: A002  # --format
+def render(verdict: Verdict, format: str, extras: Extras | None = None) -> str:  # noqa: A002  # --format
     """The verdict as text, md, html, json or junit."""
     if format in PLANNED:
         raise NotBuilt(
@@ -44,4 +44,4 @@ def render(verdict: Verdict, format: str, beside: Beside | None = None) -> str: 
         )
     if format not in RENDERERS:
         raise CallerError(f"unknown report format {format!r}, expected {', '.join(RENDERERS)}")
-    return RENDERERS[format](verdict, beside or Beside())
+    return RENDERERS[format](verdict, extras or Extras())

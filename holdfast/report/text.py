@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from holdfast.readings.noise import in_words
-from holdfast.report.beside import Beside
+from holdfast.report.beside import Extras
 from holdfast.report.escapes import for_terminal
 from holdfast.report.numbers import bias_of, change_of, interval_of, margin_of, number, spread_of
 from holdfast.verdict.document import Verdict
@@ -33,7 +33,7 @@ GROUP_LEGEND = (
 )
 
 
-def render_text(verdict: Verdict, beside: Beside) -> str:
+def render_text(verdict: Verdict, extras: Extras) -> str:
     """Plain text, no colours, no trailing spaces; starts with the verdict in capitals."""
     lines = [f"{verdict.verdict.upper()}  (exit code {verdict.exit_code})", ""]
     lines += _table([HEADER, *(_row(check) for check in verdict.checks)])
@@ -42,7 +42,7 @@ def render_text(verdict: Verdict, beside: Beside) -> str:
     lines += ["", LEGEND]
     lines += _section("because", verdict.reasons)
     lines += _section("warnings", verdict.warnings)
-    lines += _section("noise floor", in_words(beside.noise))
+    lines += _section("noise floor", in_words(extras.noise))
     lines += ["", f"policy {verdict.policy_digest[:12]}  verdict {verdict.digest[:12]}"]
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
@@ -79,18 +79,21 @@ def _groups(check: CheckResult) -> list[str]:
         for row in check.groups
     ]
     spread = [f"  {spread_of(check.spread)}"] if check.spread else []
-    bias = [f"  {told}"] if (told := bias_of(check)) else []
+    bias = [f"  {sentence}"] if (sentence := bias_of(check)) else []
     heading = f"{for_terminal(check.id)} by group"
     return ["", heading, *_table([GROUP_HEADER, *rows]), *spread, *bias, f"  {GROUP_LEGEND}"]
 
 
 def _figures(check: CheckResult) -> list[str]:
-    """What stands beside the check and decides nothing."""
+    """A table of the check's figures, which decide nothing."""
     if not check.figures:
         return []
     rows = [
-        (f"  {for_terminal(one.name)}", f"{number(one.baseline)} -> {number(one.candidate)}")
-        for one in check.figures
+        (
+            f"  {for_terminal(figure.name)}",
+            f"{number(figure.baseline)} -> {number(figure.candidate)}",
+        )
+        for figure in check.figures
     ]
     return ["", f"{for_terminal(check.id)}, beside the check", *_table(rows)]
 

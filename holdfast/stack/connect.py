@@ -16,11 +16,11 @@ ALIAS = "alias:"
 def connect() -> Client:
     """A client for HOLDFAST_SERVER, or else for the stack that runs in HOLDFAST_HOME."""
     settings = read_settings()
-    known = stack_file.read(settings.home) if settings.server is None else None
-    if known is None:
+    announcement = stack_file.read(settings.home) if settings.server is None else None
+    if announcement is None:
         return open_client(settings)
     key = settings.api_key or read_key(settings)
-    return open_client(settings.model_copy(update={"server": known.url, "api_key": key}))
+    return open_client(settings.model_copy(update={"server": announcement.url, "api_key": key}))
 
 
 def read_key(settings: Settings) -> str:
@@ -51,8 +51,8 @@ def location(text: str) -> str:
     )
 
 
-def trusted(named: str) -> AliasOf | str:
-    """A baseline as the server is told it: an alias, a folder or an id.
+def baseline_reference(named: str) -> AliasOf | str:
+    """A baseline as requests name it: an alias, a folder or an id.
 
     Raises pydantic's ValidationError for an alias that is no name.
     """

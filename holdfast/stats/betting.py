@@ -72,13 +72,13 @@ def log_capital(x: FloatArray, mean: FloatArray | float, *, side: Side) -> Float
     """Log K_t after each number along the last axis; `mean` broadcasts against x."""
     if side == "pass":  # E[x] below the mean is E[1 - x] above 1 - mean
         return log_capital(1.0 - x, 1.0 - mean, side="fail")
-    seen = np.arange(1, x.shape[-1] + 1)
-    running = (0.5 + np.cumsum(x, axis=-1)) / (seen + 1)
-    variance = (0.25 + np.cumsum((x - running) ** 2, axis=-1)) / (seen + 1)
+    count = np.arange(1, x.shape[-1] + 1)
+    running = (0.5 + np.cumsum(x, axis=-1)) / (count + 1)
+    variance = (0.25 + np.cumsum((x - running) ** 2, axis=-1)) / (count + 1)
     edge = _before(running, 0.5) - mean
     with np.errstate(divide="ignore"):
-        most = TRUNCATION / np.asarray(mean)
-    bet = np.clip(edge / (_before(variance, 0.25) + edge**2), 0.0, most)
+        largest_bet = TRUNCATION / np.asarray(mean)
+    bet = np.clip(edge / (_before(variance, 0.25) + edge**2), 0.0, largest_bet)
     path: FloatArray = np.cumsum(np.log1p(bet * (x - mean)), axis=-1)
     return path
 

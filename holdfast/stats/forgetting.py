@@ -1,4 +1,4 @@
-"""Who forgot how much: F by group, biased forgetting, and how much of it chance would make.
+"""Measures what each group forgot: F by group, biased forgetting, and how much chance explains.
 
 F_g is the mean of d = badness after - before over a group's items, positive = lost; biased
 forgetting is BF(g) = F_g - F_rest ("Chained Tuning Leads to Biased Forgetting", arXiv 2412.16469;
@@ -187,7 +187,7 @@ def _permutations(size: int, count: int, bits: np.random.PCG64) -> npt.NDArray[n
     for last in range(size - 1, 0, -1):
         share = (bits.random_raw(count) >> np.uint64(11)) * 2.0**-53
         pick = (share * (last + 1)).astype(np.int64)
-        taken = order[pick, column]
+        picked = order[pick, column]
         order[pick, column] = order[last]
-        order[last] = taken
+        order[last] = picked
     return order

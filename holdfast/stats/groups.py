@@ -27,12 +27,12 @@ def gap_p(x_group: FloatArray, x_rest: FloatArray, gap: float, *, side: Side) ->
         return gap_p(x_rest, x_group, -gap, side="pass")
     if not -2.0 <= gap <= 2.0:
         raise ValueError(f"gap is {gap!r}, expected a difference of changes in [-2, 2]")
-    apart = gap / 2  # on the scale of x
-    low, high = max(0.0, -apart), min(1.0, 1.0 - apart)
+    distance = gap / 2  # on the scale of x
+    low, high = max(0.0, -distance), min(1.0, 1.0 - distance)
     log_p = 0.0
     for _ in range(REFINEMENTS):
         rest = np.linspace(low, high, GRID)
-        group = np.clip(rest + apart, 0.0, 1.0)
+        group = np.clip(rest + distance, 0.0, 1.0)
         # A pair stands for all that are farther apart: the outermost p counts on either side.
         above = _running_max(-log_peak(x_group, group, side="pass")[::-1])[::-1]
         below = _running_max(-log_peak(x_rest, rest, side="fail"))

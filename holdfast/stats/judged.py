@@ -96,8 +96,8 @@ def _refuted(
     sensitivity, specificity = (se_low, sp_high) if side == "pass" else (se_high, sp_low)
     if sensitivity + specificity <= 1:  # in this corner no apparent rate speaks against any cap
         return False
-    seen = cap * sensitivity + (1 - cap) * (1 - specificity)
-    return apparent_p(seen) <= alpha / PARTS
+    apparent = cap * sensitivity + (1 - cap) * (1 - specificity)
+    return apparent_p(apparent) <= alpha / PARTS
 
 
 def _box(rates: JudgeRates, alpha: float) -> tuple[Interval, Interval]:

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 def holm(ps: Sequence[float | None]) -> list[float | None]:
     """Adjusted p values in the order given; None (a rule without a p) stays out of the family."""
-    known = [i for i, p in enumerate(ps) if p is not None]
+    family = [i for i, p in enumerate(ps) if p is not None]
     if any(not 0.0 <= p <= 1.0 for p in ps if p is not None):
         raise ValueError(f"p values are {list(ps)!r}, expected numbers in [0, 1] or None")
     adjusted: list[float | None] = [None] * len(ps)
     largest = 0.0
-    for rank, i in enumerate(sorted(known, key=lambda i: ps[i] or 0.0)):
-        largest = max(largest, min(1.0, (len(known) - rank) * (ps[i] or 0.0)))
+    for rank, i in enumerate(sorted(family, key=lambda i: ps[i] or 0.0)):
+        largest = max(largest, min(1.0, (len(family) - rank) * (ps[i] or 0.0)))
         adjusted[i] = largest
     return adjusted

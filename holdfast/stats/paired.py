@@ -42,7 +42,9 @@ def exact_p(worse: int, better: int, n: int, margin: float, *, side: Side) -> fl
         return exact_p(better, worse, n, -margin, side="pass")
     if n == 0:
         return 1.0
-    return largest_probability(at_most(tango_z(worse, better, n, margin), n, margin), n, margin)
+    return largest_probability(
+        tables_up_to(tango_z(worse, better, n, margin), n, margin), n, margin
+    )
 
 
 def refuted(worse: int, better: int, n: int, margin: float, *, alpha: float, side: Side) -> bool:
@@ -52,7 +54,7 @@ def refuted(worse: int, better: int, n: int, margin: float, *, alpha: float, sid
         return refuted(better, worse, n, -margin, alpha=alpha, side="pass")
     if n == 0:
         return False
-    tables = at_most(tango_z(worse, better, n, margin), n, margin)
+    tables = tables_up_to(tango_z(worse, better, n, margin), n, margin)
     return largest_probability(tables, n, margin, against=alpha) <= alpha
 
 
@@ -79,7 +81,7 @@ def _score(worse: Counts, better: Counts, n: int, margin: float) -> FloatArray:
     return np.where(np.isnan(z), 0.0, z)  # 0/0: exactly what the margin says, without any spread
 
 
-def at_most(z: float, n: int, margin: float) -> IntArray:
+def tables_up_to(z: float, n: int, margin: float) -> IntArray:
     """For 0..n flips, the most worse ones with a statistic of at most z; -1 where even none is.
 
     Closed under one worse flip less and one better flip more, which the bound above rests on.
@@ -88,16 +90,16 @@ def at_most(z: float, n: int, margin: float) -> IntArray:
     low, high = np.full(n + 1, -1), flips.copy()
     while (low < high).any():  # the statistic rises with the number of worse among the flips
         middle = (low + high + 1) // 2
-        in_reach = _score(middle, flips - middle, n, margin) <= z + TIE
-        low, high = np.where(in_reach, middle, low), np.where(in_reach, high, middle - 1)
-    most: IntArray = np.maximum.accumulate(low)
-    fewest_better = np.minimum.accumulate((flips - most)[::-1])[::-1]
+        is_within = _score(middle, flips - middle, n, margin) <= z + TIE
+        low, high = np.where(is_within, middle, low), np.where(is_within, high, middle - 1)
+    max_worse: IntArray = np.maximum.accumulate(low)
+    fewest_better = np.minimum.accumulate((flips - max_worse)[::-1])[::-1]
     closed: IntArray = flips - fewest_better
     return closed
 
 
 def largest_probability(
-    most_worse: IntArray, n: int, margin: float, *, against: float = 0.0
+    max_worse: IntArray, n: int, margin: float, *, against: float = 0.0
 ) -> float:
     """The supremum over the share of flips of the chance of those tables, from above (see top).
 
@@ -107,7 +109,7 @@ def largest_probability(
     settled = ask if against else 0.0
 
     def at(flip_share: FloatArray) -> FloatArray:
-        return chance(most_worse, n, *rates(flip_share, margin))
+        return chance(max_worse, n, *rates(flip_share, margin))
 
     # Dense at both ends, where a rate is near 0 and the chances change fastest.
     angle = np.linspace(0.0, np.pi / 2, 2 * int(np.sqrt(n)) + 8)
@@ -116,19 +118,19 @@ def largest_probability(
     best = float(value.max())
     cells = np.stack([share[:-1], share[1:], value[:-1], value[1:]])
     while cells.size and best <= ask:
-        ceiling = _ceiling(cells, most_worse, n, margin)
+        ceiling = _ceiling(cells, max_worse, n, margin)
         undecided = ceiling > max(best * (1 + SLACK) + FLOOR, settled)
         low, high, at_low, at_high = cells[:, undecided]
         middle = (low + high) / 2
         at_middle = at(middle)
         best = max(best, float(at_middle.max(initial=0.0)))
-        left = np.stack([low, middle, at_low, at_middle])
-        cells = np.hstack([left, np.stack([middle, high, at_middle, at_high])])
+        lower_half = np.stack([low, middle, at_low, at_middle])
+        cells = np.hstack([lower_half, np.stack([middle, high, at_middle, at_high])])
     return min(1.0, best * (1 + SLACK) + FLOOR)
 
 
-def _ceiling(cells: FloatArray, most_worse: IntArray, n: int, margin: float) -> FloatArray:
-    """What f(psi), the chance of the tables, cannot exceed on each interval: the lower of two.
+def _ceiling(cells: FloatArray, max_worse: IntArray, n: int, margin: float) -> FloatArray:
+    """An upper bound of f(psi), the chance of the tables, on each interval: the lower of two.
 
     - f falls in p12 and rises in p21, as the tables are closed under one worse flip less and one
       better flip more: f <= its value at (lowest p12, highest p21).
@@ -137,7 +139,7 @@ def _ceiling(cells: FloatArray, most_worse: IntArray, n: int, margin: float) -> 
     """
     low, high, at_low, at_high = cells
     worse, better = rates(low, margin)
-    corner = chance(most_worse, n, worse, rates(high, margin)[1])
+    corner = chance(max_worse, n, worse, rates(high, margin)[1])
     information = 1 / _above_0(4 * worse) + 1 / _above_0(4 * better) + 1 / _above_0(1 - high)
     bend = np.sqrt(2 * corner) * n * information * (high - low) ** 2 / 8
     ceiling: FloatArray = np.minimum(corner, np.maximum(at_low, at_high) + bend)
@@ -150,8 +152,8 @@ def rates(flip_share: FloatArray, margin: float) -> tuple[FloatArray, FloatArray
     return np.clip(worse, 0.0, 1.0), np.clip(better, 0.0, 1.0)
 
 
-def chance(most_worse: IntArray, n: int, worse: FloatArray, better: FloatArray) -> FloatArray:
-    """P(worse flips <= most_worse[flips]) for n pairs, for each pair of rates in two arrays.
+def chance(max_worse: IntArray, n: int, worse: FloatArray, better: FloatArray) -> FloatArray:
+    """P(worse flips <= max_worse[flips]) for n pairs, for each pair of rates in two arrays.
 
     The flips are Bin(n, p12 + p21), the worse ones among them Bin(flips, p12 / (p12 + p21)).
     The chance within a number of flips follows from that within one flip less: one worse flip
@@ -161,8 +163,8 @@ def chance(most_worse: IntArray, n: int, worse: FloatArray, better: FloatArray) 
     log_worse = np.log(_above_0(worse)) - np.log(_above_0(share))
     log_better = np.log(_above_0(better)) - np.log(_above_0(share))
     flips = np.arange(n)
-    rises = most_worse[1:] > most_worse[:-1]
-    at = np.maximum(most_worse[1:], most_worse[:-1])  # the number of worse ones that is at stake
+    rises = max_worse[1:] > max_worse[:-1]
+    at = np.maximum(max_worse[1:], max_worse[:-1])  # the number of worse ones that is at stake
     moves = (at >= 0) & (at <= flips)
     flips, rises, at = flips[moves], rises[moves], at[moves]
     log_step = (
@@ -173,7 +175,7 @@ def chance(most_worse: IntArray, n: int, worse: FloatArray, better: FloatArray) 
         + np.outer(log_better, flips - at + rises)
     )
     within = np.zeros((worse.size, n + 1))
-    within[:, 0] = most_worse[0] >= 0
+    within[:, 0] = max_worse[0] >= 0
     within[:, 1:][:, moves] = np.where(rises, 1.0, -1.0) * np.exp(log_step)
     np.cumsum(within, axis=1, out=within)
     weight: FloatArray = np.exp(

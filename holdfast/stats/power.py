@@ -1,4 +1,4 @@
-"""What a check of a given size can see: planning numbers, which decide nothing.
+"""Power of a check of a given size: planning numbers, which decide nothing.
 
 They are about the tests that decide, not about their approximations: chances under the exact test
 are sums over all tables, chances under the betting test are simulated, with a seed that is part of
@@ -64,8 +64,8 @@ def mde(n: int, psi: float, alpha: float, *, method: Method) -> float:
     for _ in range(MDE_STEPS):
         middle = (low + high) / 2
         # Worse shown above 0 is better shown below 0, for which there is the pass test.
-        seen = _chance(n, max(psi, middle), -middle, 0.0, alpha, method=method)
-        low, high = (low, middle) if seen >= POWER else (middle, high)
+        chance = _chance(n, max(psi, middle), -middle, 0.0, alpha, method=method)
+        low, high = (low, middle) if chance >= POWER else (middle, high)
     return high
 
 
@@ -115,8 +115,8 @@ def chance_under_cap(
     """The chance that a candidate with this rate on n single items is shown to be under the cap."""
 
     def not_shown(bad: int) -> bool:
-        def p_of(seen: float) -> float:
-            return cap_p(bad, n, seen, side="pass")
+        def p_of(apparent: float) -> float:
+            return cap_p(bad, n, apparent, side="pass")
 
         return (p_of(cap) if judge is None else judged_p(p_of, cap, judge, side="pass")) > alpha
 
@@ -146,24 +146,24 @@ def _chance(
 
 @lru_cache(maxsize=1024)
 def _shown(n: int, margin: float, alpha: float) -> IntArray:
-    """The tables for which the exact pass test is at most alpha, as `paired.at_most` has them.
+    """The tables for which the exact pass test is at most alpha, as `paired.tables_up_to` has them.
 
     Their largest statistic is known to 0.002 from below, so a chance is never overstated.
     """
 
     def refuted(z: float) -> bool:
-        tables = paired.at_most(z, n, margin)
+        tables = paired.tables_up_to(z, n, margin)
         return paired.largest_probability(tables, n, margin, against=alpha) <= alpha
 
     low, high = float(ndtri(alpha)) - 0.75, float(ndtri(alpha)) + 0.25
     while not refuted(low):
-        if paired.at_most(low, n, margin).max() < 0:
-            return paired.at_most(low, n, margin)
+        if paired.tables_up_to(low, n, margin).max() < 0:
+            return paired.tables_up_to(low, n, margin)
         low, high = low - 1.0, low
     while high - low > 0.002:
         middle = (low + high) / 2
         low, high = (middle, high) if refuted(middle) else (low, middle)
-    return paired.at_most(low, n, margin)
+    return paired.tables_up_to(low, n, margin)
 
 
 def _clusters(rng: np.random.Generator, runs: int, n: int, psi: float, change: float) -> FloatArray:

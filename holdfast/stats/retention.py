@@ -19,11 +19,14 @@ NO_SPREAD = 1e-12  # relative to the losses; below it a t statistic is made of r
 
 @dataclass(frozen=True, slots=True)
 class RetentionTest:
-    """`kept` is None, and the p values mean nothing, unless `gain_shown`."""
+    """The result of `retention`: the share of the gain that was kept, and its p values.
+
+    `retained` is None, and the p values mean nothing, unless `gain_shown`.
+    """
 
     p_pass: float
     p_fail: float
-    kept: float | None
+    retained: float | None
     gain_shown: bool
     n: int
 
@@ -54,7 +57,7 @@ def retention(  # noqa: PLR0917 -- four aligned rows and the two numbers of the 
     return RetentionTest(
         p_pass=_p_positive(surplus, scale=baseline),
         p_fail=_p_positive(-surplus, scale=baseline),
-        kept=float((baseline - repair).sum() / gain.sum()),
+        retained=float((baseline - repair).sum() / gain.sum()),
         gain_shown=True,
         n=n,
     )

@@ -93,18 +93,18 @@ def load_suite(name: str, installed: Path | None = None) -> Suite:
     Raises InvalidSuite where there is none of this name, and for a damaged file.
     """
     if name in BUILT_IN:
-        return _built_in(name)
+        return _read_built_in(name)
     if installed is None or not SUITE_NAME.fullmatch(name):
         raise InvalidSuite(f"unknown suite {name!r}; there are {', '.join(BUILT_IN)}")
     path = installed / f"{name}.jsonl"
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError as error:
         raise InvalidSuite(
             f"the suite {name} is not installed ({path} is not there); "
             "`holdfast suites import` installs one"
         ) from error
-    return _installed(name, path, (found.st_ino, found.st_mtime_ns, found.st_size))
+    return _read_installed(name, path, (status.st_ino, status.st_mtime_ns, status.st_size))
 
 
 def installed_names(installed: Path) -> tuple[str, ...]:
@@ -113,12 +113,12 @@ def installed_names(installed: Path) -> tuple[str, ...]:
 
 
 @cache
-def _built_in(name: str) -> Suite:
+def _read_built_in(name: str) -> Suite:
     return read_suite(name, HERE / f"{name}.jsonl", BUILT_IN[name])
 
 
 @lru_cache(maxsize=8)
-def _installed(name: str, path: Path, _as_it_stands: tuple[int, int, int]) -> Suite:
+def _read_installed(name: str, path: Path, _as_it_stands: tuple[int, int, int]) -> Suite:
     return read_suite(name, path)
 
 
@@ -137,14 +137,14 @@ def read_suite(name: str, path: Path, form: type[Row] | None = None) -> Suite:
     lines = text.removesuffix("\n").split("\n")  # JSON may hold U+2028, where splitlines splits
     form = form or form_of(lines[0], f"{path}:1")
     items: list[Row] = []
-    first_seen: dict[str, int] = {}
+    line_of_id: dict[str, int] = {}
     for number, line in enumerate(lines, start=1):
         item = parse_item(line, form, f"{path}:{number}")
-        if item.id in first_seen:
+        if item.id in line_of_id:
             raise InvalidSuite(
-                f"{path}:{number}: id {item.id!r} stands already in line {first_seen[item.id]}"
+                f"{path}:{number}: id {item.id!r} stands already in line {line_of_id[item.id]}"
             )
-        first_seen[item.id] = number
+        line_of_id[item.id] = number
         items.append(item)
     return Suite(name, suite_digest(items), tuple(items))
 
@@ -155,13 +155,13 @@ def form_of(line: str, place: str) -> type[Row]:
         keys = json.loads(line).keys()
     except (ValueError, AttributeError, RecursionError) as error:
         raise InvalidSuite(f"{place}: found no JSON object, expected one item a line") from error
-    found = next((form for key, form in FORMS.items() if key in keys), None)
-    if found is None:
+    row_type = next((form for key, form in FORMS.items() if key in keys), None)
+    if row_type is None:
         raise InvalidSuite(
             f"{place}: found the keys {', '.join(sorted(keys))}; expected one of "
             f"{', '.join(FORMS)}, which tells what an item is"
         )
-    return found
+    return row_type
 
 
 def parse_item(line: str, form: type[Row], place: str) -> Row:

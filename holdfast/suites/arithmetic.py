@@ -178,24 +178,24 @@ TOPICS: dict[str, Callable[[Draw], Question]] = {
 def arithmetic_items(seed: int = SEED) -> tuple[Request, ...]:
     """Eight topics of 30 questions; no two alike."""
     items: list[Request] = []
-    asked: set[str] = set()
+    used_texts: set[str] = set()
     for topic, question in TOPICS.items():
         for number in range(1, PER_TOPIC + 1):
-            draw, (text, answer) = _unasked(question, f"{seed}:{topic}:{number}", asked)
-            asked.add(text)
+            draw, (text, answer) = _draw_new(question, f"{seed}:{topic}:{number}", used_texts)
+            used_texts.add(text)
             name = f"{topic}-{number:02}"
             prompt = f"{text} {draw.of('ending', ENDINGS)}"
             items.append(Request(id=name, cluster=name, topic=topic, prompt=prompt, answer=answer))
     return tuple(items)
 
 
-def _unasked(
-    question: Callable[[Draw], Question], key: str, asked: set[str]
+def _draw_new(
+    question: Callable[[Draw], Question], key: str, used_texts: set[str]
 ) -> tuple[Draw, Question]:
     attempt = 0
     while True:
         draw = Draw(f"{key}:{attempt}")
         drawn = question(draw)
-        if drawn[0] not in asked:
+        if drawn[0] not in used_texts:
             return draw, drawn
         attempt += 1

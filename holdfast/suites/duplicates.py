@@ -26,7 +26,7 @@ def words(text: str) -> frozenset[str]:
 
 
 def text_of(row: Row) -> str:
-    """What a row is compared by: all that is asked, and no answer."""
+    """The text that a row is compared by: all that is asked, and no answer."""
     match row:
         case Choice():
             return " ".join((row.context, row.question, *row.choices, row.continuation or ""))
@@ -39,37 +39,42 @@ def text_of(row: Row) -> str:
 
 def near_duplicates(texts: Sequence[str], others: Mapping[str, Iterable[str]]) -> list[str | None]:
     """For each text the first of the named others that holds a near-duplicate of it, or None."""
-    known = [(name, words(text)) for name, own in others.items() for text in own]
+    other_bags = [
+        (name, words(text)) for name, suite_texts in others.items() for text in suite_texts
+    ]
     # any order of words will do, as long as it is one; this one is made of the smaller side
-    seen = Counter(word for _, bag in known for word in bag)
-    largest = max((len(bag) for _, bag in known), default=0)
+    frequencies = Counter(word for _, bag in other_bags for word in bag)
+    largest = max((len(bag) for _, bag in other_bags), default=0)
     places: defaultdict[str, list[int]] = defaultdict(list)  # of each word, by size of its bag
-    for place in sorted(range(len(known)), key=lambda at: len(known[at][1])):
-        for word in _rarest(known[place][1], seen):
+    for place in sorted(range(len(other_bags)), key=lambda at: len(other_bags[at][1])):
+        for word in _rarest(other_bags[place][1], frequencies):
             places[word].append(place)
 
     def first_near(bag: frozenset[str]) -> str | None:
-        least, most = floor(NEAR * len(bag)), ceil(len(bag) / NEAR)  # one wide of the exact sizes
-        if least > largest:
+        smallest = floor(NEAR * len(bag))  # both one wide of the exact sizes
+        biggest = ceil(len(bag) / NEAR)
+        if smallest > largest:
             return None
-        found: set[int] = set()
-        for word in _rarest(bag, seen):
-            if own := places.get(word):
-                start = bisect_left(own, least, key=lambda at: len(known[at][1]))
-                end = bisect_right(own, most, key=lambda at: len(known[at][1]))
-                found.update(own[start:end])
-        return next((known[at][0] for at in sorted(found) if _alike(bag, known[at][1])), None)
+        candidates: set[int] = set()
+        for word in _rarest(bag, frequencies):
+            if bag_places := places.get(word):
+                start = bisect_left(bag_places, smallest, key=lambda at: len(other_bags[at][1]))
+                end = bisect_right(bag_places, biggest, key=lambda at: len(other_bags[at][1]))
+                candidates.update(bag_places[start:end])
+        return next(
+            (other_bags[at][0] for at in sorted(candidates) if _alike(bag, other_bags[at][1])), None
+        )
 
     return [first_near(words(text)) for text in texts]
 
 
-def _rarest(bag: frozenset[str], seen: Mapping[str, int]) -> list[str]:
+def _rarest(bag: frozenset[str], frequencies: Mapping[str, int]) -> list[str]:
     """The words of which two near-duplicates must share one."""
-    ordered = sorted(bag, key=lambda word: (seen[word], word))
+    ordered = sorted(bag, key=lambda word: (frequencies[word], word))
     shared = ceil(round(NEAR * len(bag), 9))  # at least; .7 has no exact form
     return ordered[: len(bag) - shared + 1]
 
 
-def _alike(one: frozenset[str], other: frozenset[str]) -> bool:
-    common = len(one & other)
-    return common >= round(NEAR * (len(one) + len(other) - common), 9)
+def _alike(bag: frozenset[str], other: frozenset[str]) -> bool:
+    common = len(bag & other)
+    return common >= round(NEAR * (len(bag) + len(other) - common), 9)

@@ -1,4 +1,4 @@
-"""What stands in a suite: one row type for each way of asking.
+"""The rows of a suite: one type for each way of asking.
 
 A row is what both checkpoints are asked, nothing else: no score, no answer of a model. Rows are
 read from files that people write, so they are strict, and a row that could not be scored by the
@@ -17,8 +17,9 @@ Rows = Literal["harmful", "benign", "number", "choice", "groups", "pair", "last_
 
 
 class Item(BaseModel):
-    """What every item has. Items of one `cluster` share a behaviour and never count as independent.
+    """The fields of every item.
 
+    Items of one `cluster` share a behaviour and never count as independent.
     `split` is None where both splits ask the same items; `topic` is the hazard of a request or the
     subject of a question, and what a part of a suite is balanced by unless it has groups.
     """
@@ -33,7 +34,7 @@ class Item(BaseModel):
 
     @property
     def stratum(self) -> str:
-        """What a balanced part holds equally many of."""
+        """The group or topic by which a part of a suite is balanced."""
         return self.group or self.topic
 
 

@@ -1,4 +1,4 @@
-"""Whether two evidence files may be set side by side at all.
+"""Checks that two evidence files may be compared at all, and lists every difference.
 
 Rates measured by another judge, on other items, under another template or by another backend are
 not smaller or larger, they are something else. Every difference is listed, and each one makes the
@@ -20,7 +20,7 @@ TO_DO = {"backend.dtype:": SAME_DTYPE, "backend.quantisation:": BY_NAME}
 def differences(
     baseline: Manifest, candidate: Manifest, *, compare: str | None = None
 ) -> tuple[str, ...]:
-    """What differs between the two, as `where: baseline's / candidate's`.
+    """The differences between two manifests, as `where: baseline's / candidate's`.
 
     But for what the policy sets out to `compare`: a quantised candidate with a parent that is not.
     """
@@ -41,17 +41,17 @@ def obstacles(files: Mapping[str, Evidence], policy: Policy) -> tuple[str, ...]:
 
     `files` are `baseline`, `candidate` and, where there are such, `repaired_from` and `anchor`.
     """
-    found = [why for name, file in files.items() for why in _unusable(name, file, policy)]
+    reasons = [why for name, file in files.items() for why in _unusable(name, file, policy)]
     if policy.baselines.anchor == "required" and "anchor" not in files:
-        found.append("the policy requires an anchor, whose evidence is missing (--anchor)")
-    found += _thoughts(files) if policy.thinking == "must_agree" else ()
+        reasons.append("the policy requires an anchor, whose evidence is missing (--anchor)")
+    reasons += _thoughts(files) if policy.thinking == "must_agree" else ()
     quantised = files["candidate"].manifest.backend.quantisation
     if policy.compare == "quantisation" and quantised is None:
-        found.append(
+        reasons.append(
             "the policy compares a quantised candidate with its parent, and this candidate is not "
             "quantised; use a policy without `compare`"
         )
-    return (*found, *_repair_obstacles(files["candidate"].manifest, files.get("repaired_from")))
+    return (*reasons, *_repair_obstacles(files["candidate"].manifest, files.get("repaired_from")))
 
 
 def _differences(baseline: Manifest, candidate: Manifest) -> Iterator[str]:
@@ -69,7 +69,7 @@ def _differences(baseline: Manifest, candidate: Manifest) -> Iterator[str]:
 
 
 def _thoughts(files: Mapping[str, Evidence]) -> Iterator[str]:
-    """An answer that was thought about is another thing than one that was not."""
+    """Sentences where one side thinks before it answers and the other does not."""
     candidate = _thinks(files["candidate"])
     for name in ("baseline", "anchor"):
         if name in files and _thinks(files[name]) != candidate:
@@ -118,15 +118,15 @@ def _repair_obstacles(candidate: Manifest, repaired_from: Evidence | None) -> It
             "(--repaired-from)"
         )
         return
-    found = repaired_from.manifest.checkpoint.digest
-    if found != candidate.repairs:
-        yield f"the candidate repairs {candidate.repairs}, but the evidence given is of {found}"
+    digest = repaired_from.manifest.checkpoint.digest
+    if digest != candidate.repairs:
+        yield f"the candidate repairs {candidate.repairs}, but the evidence given is of {digest}"
     for difference in _differences_of_shared(repaired_from.manifest, candidate):
         yield f"the repaired candidate was measured otherwise: {difference}"
 
 
 def _differences_of_shared(repaired_from: Manifest, candidate: Manifest) -> tuple[str, ...]:
-    """As `differences`, but the repaired one need not have been asked all the probes again."""
+    """As `differences`, but judges and suites that `repaired_from` lacks count as equal."""
     return differences(
         repaired_from.model_copy(
             update={

@@ -37,10 +37,10 @@ def decide(
     """
     files = Files(baseline, candidate, repaired_from, anchor)
     comparability = _compare(files, policy)
-    asked = policy.probes(repair=candidate.manifest.repairs is not None)
-    examined = {probe: examine(probe, policy.checks[probe], policy, files) for probe in asked}
+    probes = policy.probes(repair=candidate.manifest.repairs is not None)
+    examined = {probe: examine(probe, policy.checks[probe], policy, files) for probe in probes}
     if comparability.differences or comparability.obstacles:
-        examined = {probe: seen.set_aside() for probe, seen in examined.items()}
+        examined = {probe: examination.set_aside() for probe, examination in examined.items()}
     moment = as_of or datetime.fromisoformat(candidate.manifest.created_at)
     checks = tuple(
         check.model_copy(update={"bias": bias_table(check.id, baseline, candidate)})
@@ -53,7 +53,7 @@ def decide(
         checks=checks,
         warnings=(
             *policy.warnings,
-            *_cuts(asked, files),
+            *_cuts(probes, files),
             *_traces(files),
             *_warnings(policy, checks, candidate),
             *_idle(policy, checks),
@@ -74,10 +74,11 @@ def decide(
 def _traces(files: Files) -> Iterator[str]:
     """How many answers were thought about, and how many of the traces had to be closed."""
     for name, file in files.named.items():
-        if (found := file.manifest.thinking) is not None:
+        if (thinking := file.manifest.thinking) is not None:
             yield (
-                f"the {name} thought before {found.traces} of {found.answers} answers; "
-                f"{found.forced} traces were closed by force after {found.trace_tokens} tokens"
+                f"the {name} thought before {thinking.traces} of {thinking.answers} answers; "
+                f"{thinking.forced} traces were closed by force after "
+                f"{thinking.trace_tokens} tokens"
             )
 
 
@@ -108,7 +109,7 @@ def _joint(checks: tuple[CheckResult, ...], *, may_pass: bool) -> Decision:
 def _reasons(
     verdict: Decision, checks: tuple[CheckResult, ...], comparability: Comparability, alpha: float
 ) -> tuple[str, ...]:
-    """Why, the deciding part first; never empty."""
+    """Sentences that say why the verdict is as it is, the deciding ones first; never empty."""
     blocking = [check for check in checks if check.tier == "blocking"]
     if verdict == "pass":
         passed = [check for check in blocking if check.outcome == "pass"]
@@ -133,7 +134,7 @@ def _reasons(
 
 
 def _cuts(probes: Sequence[str], files: Files) -> Iterator[str]:
-    """What was planned and not asked, whatever became of its check."""
+    """One sentence for each probe and file in which planned trials were not asked."""
     for probe in probes:
         yield from (f"{probe}: {words}" for words in cut_words(probe, files.named))
 
@@ -141,10 +142,10 @@ def _cuts(probes: Sequence[str], files: Files) -> Iterator[str]:
 def _idle(policy: Policy, checks: tuple[CheckResult, ...]) -> tuple[str, ...]:
     """Waivers that cover nothing any more: what needs none, or what none can cover."""
     waived = {check.id for check in checks if check.outcome == "waived"}
-    asked = {check.id: check.outcome for check in checks}
+    outcomes = {check.id: check.outcome for check in checks}
     return tuple(
         f"the waiver of {waiver.check} until {waiver.expires} did not apply: "
-        f"the check is {asked.get(waiver.check, 'not asked')}"
+        f"the check is {outcomes.get(waiver.check, 'not asked')}"
         for waiver in policy.waivers
         if waiver.check not in waived
     )
@@ -153,44 +154,44 @@ def _idle(policy: Policy, checks: tuple[CheckResult, ...]) -> tuple[str, ...]:
 def _warnings(
     policy: Policy, checks: tuple[CheckResult, ...], candidate: Evidence
 ) -> tuple[str, ...]:
-    """What decides nothing, but should be read."""
-    found = [
+    """The sentences that decide nothing, but should be read."""
+    warnings = [
         f"{check.id}: advisory {rule.rule} of {rule.group or 'all items'}: {rule.reason}"
         for check in checks
         for rule in check.rules
         if rule.tier == "advisory" and rule.outcome == "fail"
     ]
-    found += [
+    warnings += [
         f"{check.id} (advisory): {check.reason}"
         for check in checks
         if check.tier == "advisory" and check.outcome in {"missing", "inconclusive"}
     ]
-    found += [
+    warnings += [
         f"{check.id}: forgetting differs by {check.spread.range:.2f} between groups, more than "
         f"chance alone would make it (p = {check.spread.p_range:.1g})"
         for check in checks
         if check.spread is not None and check.spread.p_range <= policy.alpha
     ]
-    found += _judges_errors(policy, [c.id for c in checks], candidate)
+    warnings += _judges_errors(policy, [c.id for c in checks], candidate)
     if candidate.manifest.deployed_template:
-        found.append("the candidate is judged together with its own chat template")
-    return tuple(found)
+        warnings.append("the candidate is judged together with its own chat template")
+    return tuple(warnings)
 
 
 def _judges_errors(policy: Policy, probes: Sequence[str], candidate: Evidence) -> tuple[str, ...]:
-    """What the caps of these probes know about the errors of their judges."""
+    """Sentences on these probes' caps: whether their bounds account for the judge's error."""
     checks = policy.checks
     capped = [probe for probe in probes if checks[probe].max is not None]
     unknown = [p for p in capped if judge_rates(p, checks[p], candidate) is None]
     widened = [probe for probe in capped if probe not in unknown]
-    found = []
+    warnings = []
     if unknown:
-        found.append(
+        warnings.append(
             f"the caps of {', '.join(unknown)} are exact for the judge's own labels; no "
             "judge_error is known, so the judge's errors widen nothing"
         )
     if widened:
-        found.append(
+        warnings.append(
             f"the caps of {', '.join(widened)} are bounded with the judge's measured error"
         )
-    return tuple(found)
+    return tuple(warnings)

@@ -1,4 +1,4 @@
-"""What a verdict says of its parts: rules, groups and checks, as they stand in its JSON.
+"""The parts of a verdict as they stand in its JSON: rules, groups and checks.
 
 Six outcomes of a check, never two: what is missing, open or broken is named as such and is neither
 a pass nor a fail. Values only; `settle` makes them and `report` shows them.
@@ -160,7 +160,7 @@ class Comparability(BaseModel):
         return self.comparable and not (self.obstacles or self.alarm_only)
 
     @model_serializer(mode="wrap")
-    def _set_ones(self, render: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_unset_fields(self, render: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without `compared` where it is not set, as verdicts were before it could be."""
         content: dict[str, Any] = render(self)
         if self.compared is None:
@@ -169,7 +169,7 @@ class Comparability(BaseModel):
 
 
 class Cost(BaseModel):
-    """What the evidence cost to get; no part of the verdict's digest."""
+    """The cost of getting the evidence; no part of the verdict's digest."""
 
     model_config = FROZEN
     tokens: int

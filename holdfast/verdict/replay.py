@@ -1,4 +1,4 @@
-"""What another policy would have said: of its text, and of evidence that is already there.
+"""Tries another policy: how its text differs, and its verdict on evidence that is there already.
 
 Evidence costs GPU hours, a verdict on it milliseconds. So a change of policy is tried on the runs
 of the past before it guards the next one, and what it asks for that they never measured shows as
@@ -26,7 +26,7 @@ class Change:
 
 def changes(before: Policy, after: Policy) -> tuple[Change, ...]:
     """Every key that differs once defaults are filled in, in the order of the paths."""
-    old, new = (dict(_leaves("", one.model_dump(mode="json"))) for one in (before, after))
+    old, new = (dict(_leaves("", policy.model_dump(mode="json"))) for policy in (before, after))
     paths = sorted(old.keys() | new.keys())
     return tuple(
         Change(path, old.get(path), new.get(path))

@@ -22,8 +22,8 @@ def family_sizes(
     sizes: dict[CheckTier, int] = {"blocking": 0, "advisory": 0}
     for probe in policy.probes(repair=repair):
         check = policy.checks[probe]
-        own = (check.max, check.max_incoherent, check.min_gain_kept)
-        sizes[check.tier] += sum(bound is not None for bound in own)
+        bounds = (check.max, check.max_incoherent, check.min_gain_kept)
+        sizes[check.tier] += sum(bound is not None for bound in bounds)
         if check.max_regression is not None:
             sizes[check.tier] += baselines
         for rule in (check.per_group, check.gap):
@@ -34,27 +34,27 @@ def family_sizes(
 
 def shown(policy: Policy, files: Files, sizes: Mapping[CheckTier, int]) -> frozenset[str]:
     """The probes whose checks need no further items; none that is measured by its losses."""
-    asked = {trial.probe for trial in files.candidate.trials} - {RETENTION}
-    found = set()
-    for probe in asked & policy.checks.keys():
+    probes = {trial.probe for trial in files.candidate.trials} - {RETENTION}
+    settled = set()
+    for probe in probes & policy.checks.keys():
         check = policy.checks[probe]
-        seen = examine(probe, check, policy, files)
-        deciding = [finding for finding in seen.findings if finding.tier == check.tier]
+        examination = examine(probe, check, policy, files)
+        deciding = [finding for finding in examination.findings if finding.tier == check.tier]
         rules = sizes[check.tier]
         if _passed(deciding, policy.alpha, rules) or _failed(deciding, policy.alpha / rules):
-            found.add(probe)
-    return frozenset(found)
+            settled.add(probe)
+    return frozenset(settled)
 
 
 def _passed(deciding: Sequence[Finding], alpha: float, rules: int) -> bool:
     within = [
-        one.answer.p_pass <= alpha
-        and one.obstacle is None
-        and one.p_worst <= level_of(one.group, alpha, rules)
-        for one in deciding
+        finding.answer.p_pass <= alpha
+        and finding.obstacle is None
+        and finding.p_worst <= level_of(finding.group, alpha, rules)
+        for finding in deciding
     ]
     return bool(within) and all(within)
 
 
 def _failed(deciding: Sequence[Finding], alpha: float) -> bool:
-    return any(one.answer.p_fail <= alpha for one in deciding)
+    return any(finding.answer.p_fail <= alpha for finding in deciding)

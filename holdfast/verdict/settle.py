@@ -38,14 +38,19 @@ def settle(
     """The results of all checks that were asked, in the order given; `as_of` is for waivers."""
     adjusted = _adjust(examined)
     sighted = without_blind_passes(examined, policy.alpha)
-    checks = (_check(probe, policy, seen, adjusted[probe]) for probe, seen in sighted.items())
+    checks = (
+        _check(probe, policy, examination, adjusted[probe])
+        for probe, examination in sighted.items()
+    )
     return tuple(_waived(policy, examined[check.id], check, as_of) for check in checks)
 
 
-def _waived(policy: Policy, seen: Examination, check: CheckResult, as_of: datetime) -> CheckResult:
+def _waived(
+    policy: Policy, examination: Examination, check: CheckResult, as_of: datetime
+) -> CheckResult:
     """The check as it stands; waived where it was judged, does not pass, and somebody says so."""
     waiver = next((w for w in policy.waivers if w.check == check.id and w.holds(as_of)), None)
-    if waiver is None or seen.trouble or check.outcome not in {"fail", "inconclusive"}:
+    if waiver is None or examination.trouble or check.outcome not in {"fail", "inconclusive"}:
         return check
     until = f"waived until {waiver.expires} by {waiver.owner}: {waiver.reason}"
     reason = f"{until}; without that: {check.outcome}, {check.reason}"
@@ -54,12 +59,12 @@ def _waived(policy: Policy, seen: Examination, check: CheckResult, as_of: dateti
 
 def _adjust(examined: Mapping[str, Examination]) -> dict[str, list[float]]:
     """Each check's fail p values after Holm, in the order of its findings."""
-    adjusted = {probe: [1.0] * len(seen.findings) for probe, seen in examined.items()}
+    adjusted = {probe: [1.0] * len(examination.findings) for probe, examination in examined.items()}
     for tier in ("blocking", "advisory"):
         family = [
             (probe, place, finding.answer.p_fail)
-            for probe, seen in examined.items()
-            for place, finding in enumerate(seen.findings)
+            for probe, examination in examined.items()
+            for place, finding in enumerate(examination.findings)
             if finding.tier == tier
         ]
         for (probe, place, _), p in zip(family, holm([p for *_, p in family]), strict=True):
@@ -71,14 +76,16 @@ def without_blind_passes(
     examined: Mapping[str, Examination], alpha: float
 ) -> dict[str, Examination]:
     """An obstacle for each rule that could not have failed at the level that Holm gives it."""
-    rules = Counter(finding.tier for seen in examined.values() for finding in seen.findings)
+    rules = Counter(
+        finding.tier for examination in examined.values() for finding in examination.findings
+    )
 
     def sighted(finding: Finding) -> Finding:
         return _not_blind(finding, level_of(finding.group, alpha, rules[finding.tier]))
 
     return {
-        probe: replace(seen, findings=tuple(map(sighted, seen.findings)))
-        for probe, seen in examined.items()
+        probe: replace(examination, findings=tuple(map(sighted, examination.findings)))
+        for probe, examination in examined.items()
     }
 
 
@@ -89,34 +96,36 @@ def _not_blind(finding: Finding, level: float) -> Finding:
     return replace(finding, obstacle=why)
 
 
-def _check(probe: str, policy: Policy, seen: Examination, adjusted: list[float]) -> CheckResult:
+def _check(
+    probe: str, policy: Policy, examination: Examination, adjusted: list[float]
+) -> CheckResult:
     check = policy.checks[probe]
     rules = tuple(
         _rule(finding, p, policy.alpha, spec_of(probe).metric)
-        for finding, p in zip(seen.findings, adjusted, strict=True)
+        for finding, p in zip(examination.findings, adjusted, strict=True)
     )
     deciding = [rule for rule in rules if rule.tier == check.tier]
-    outcome: CheckOutcome = seen.forced if seen.trouble else _together(deciding)
+    outcome: CheckOutcome = examination.forced if examination.trouble else _together(deciding)
     first = rules[0] if rules else None
-    table = group_table(probe, seen.sliced) if seen.sliced else None
+    table = group_table(probe, examination.sliced) if examination.sliced else None
     return CheckResult(
         id=probe,
         outcome=outcome,
         tier=check.tier,
         metric=check.metric,
-        n=seen.n,
-        n_unscored=seen.n_unscored,
-        baseline=seen.baseline,
-        candidate=seen.candidate,
-        delta=seen.delta,
-        anchor=seen.anchor,
+        n=examination.n,
+        n_unscored=examination.n_unscored,
+        baseline=examination.baseline,
+        candidate=examination.candidate,
+        delta=examination.delta,
+        anchor=examination.anchor,
         mde=first.mde if first else None,
         **(_numbers(first) if first else {"margin": _first_margin(check)}),
-        groups=tuple(_row(part, rules, table) for part in seen.slices),
+        groups=tuple(_row(part, rules, table) for part in examination.slices),
         spread=spread_between(table),
         rules=rules,
-        figures=seen.figures,
-        reason=seen.trouble or _reason(deciding, outcome),
+        figures=examination.figures,
+        reason=examination.trouble or _reason(deciding, outcome),
     )
 
 
@@ -168,17 +177,17 @@ def _reason(rules: list[RuleResult], outcome: CheckOutcome) -> str:
 
 
 def _row(part: Slice, rules: tuple[RuleResult, ...], table: GroupTable | None) -> GroupRow:
-    asked = [r for r in rules if r.rule == "per_group" and r.against == "parent"]
-    own = next((r for r in asked if r.group == part.group), None)
+    group_rules = [r for r in rules if r.rule == "per_group" and r.against == "parent"]
+    rule = next((r for r in group_rules if r.group == part.group), None)
     return GroupRow(
         group=part.group,
-        outcome=own.outcome if own else None,
+        outcome=rule.outcome if rule else None,
         n=part.n,
         n_unscored=part.n_unscored,
         baseline=part.baseline,
         candidate=part.candidate,
         delta=part.delta,
-        **(_numbers(own) if own else {}),
+        **(_numbers(rule) if rule else {}),
         **forgotten(part.group, table),
     )
 
@@ -202,7 +211,7 @@ def spread_between(table: GroupTable | None) -> GroupSpread | None:
     if table is None:
         return None
     names = GroupSpread.model_fields
-    return GroupSpread(**{name: rounded(getattr(table.found, name)) for name in names})
+    return GroupSpread(**{name: rounded(getattr(table.forgetting, name)) for name in names})
 
 
 def _numbers(rule: RuleResult) -> dict[str, Any]:

@@ -28,7 +28,7 @@ BEYOND: dict[RuleName, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """What a sentence quotes beside the finding: the rates it is about, and the level."""
+    """Numbers that a sentence quotes besides the finding: the rates it is about, and the level."""
 
     metric: str
     before: float | None
@@ -60,8 +60,8 @@ def _observed(finding: Finding, numbers: Numbers) -> str:
     if finding.rule == "min_gain_kept":
         return f"keeps {_plain(finding.estimate)} of the gain in {_spaced(numbers.metric)}"
     if finding.rule == "gap":
-        apart = f"{_signed(finding.estimate)} worse than all others"
-        return f"{where}{_spaced(numbers.metric)} got {apart} ({_interval(finding, numbers)})"
+        distance = f"{_signed(finding.estimate)} worse than all others"
+        return f"{where}{_spaced(numbers.metric)} got {distance} ({_interval(finding, numbers)})"
     if finding.rule in CAPS:
         rate = "incoherent answers" if finding.rule == "max_incoherent" else numbers.metric
         level = f"{_spaced(rate)} {_plain(finding.estimate)}"

@@ -10,7 +10,7 @@ from holdfast.api import wire
 from holdfast.db import catalogue
 from holdfast.errors import CallerError, NotFound, StaleVersion
 from service import schemas
-from service.deps import BaselineWriter, Reader, Reading, Writing, own_project
+from service.deps import BaselineWriter, Reader, Reading, Writing, require_project
 from service.problems import raises
 
 router = APIRouter(prefix="/v1/projects/{project}/baselines/{alias}", tags=["baselines"])
@@ -31,7 +31,7 @@ def read(
     project: ProjectPath, alias: AliasPath, caller: Reader, session: Reading, response: Response
 ) -> wire.Baseline:
     """Where the alias points now; its version is the ETag."""
-    row = catalogue.get_baseline(session, own_project(project, caller), alias)
+    row = catalogue.get_baseline(session, require_project(project, caller), alias)
     response.headers["ETag"] = f'"{row.version}"'
     return schemas.baseline(row)
 
@@ -49,11 +49,11 @@ def move(
     """Point the alias at a checkpoint; 412 when it moved since it was seen."""
     row = catalogue.set_baseline(
         session,
-        own_project(project, caller),
+        require_project(project, caller),
         alias,
         body.checkpoint,
         actor=caller.key_id,
-        expected_version=seen_version(session, project, alias, if_match),
+        expected_version=parse_if_match(session, project, alias, if_match),
     )
     response.headers["ETag"] = f'"{row.version}"'
     return schemas.baseline(row)
@@ -64,11 +64,11 @@ def history(
     project: ProjectPath, alias: AliasPath, caller: Reader, session: Reading
 ) -> wire.Page[wire.Baseline]:
     """Every move, newest first, and who made it."""
-    rows = catalogue.baseline_history(session, own_project(project, caller), alias)
-    return schemas.whole([schemas.baseline(row) for row in rows])
+    rows = catalogue.baseline_history(session, require_project(project, caller), alias)
+    return schemas.full_page([schemas.baseline(row) for row in rows])
 
 
-def seen_version(session: Session, project: str, alias: str, if_match: str | None) -> int | None:
+def parse_if_match(session: Session, project: str, alias: str, if_match: str | None) -> int | None:
     """The version that the caller says to have seen; None for "not set yet"."""
     if if_match is None:
         return None

@@ -1,4 +1,4 @@
-"""What this server can ask: probes, built-in and installed suites, judges."""
+"""Lists of what this server can ask: probes, built-in and installed suites, judges."""
 
 from fastapi import APIRouter
 
@@ -17,7 +17,7 @@ router = APIRouter(prefix="/v1", tags=["catalogues"])
 @router.get("/probes", responses=raises())
 def probes(_caller: Reader) -> wire.Page[wire.Probe]:
     """The catalogue; `built: false` marks what is designed and not there yet."""
-    return schemas.whole([schemas.probe(spec) for spec in CATALOGUE.values()])
+    return schemas.full_page([schemas.probe(spec) for spec in CATALOGUE.values()])
 
 
 @router.get("/suites", responses=raises(InvalidSuite))
@@ -25,10 +25,10 @@ def suites(_caller: Reader, settings: SettingsDep) -> wire.Page[wire.Suite]:
     """Built-in and installed suites and their digests."""
     folder = settings.installed_suites
     names = dict.fromkeys((*BUILT_IN, *installed_names(folder)))
-    return schemas.whole([schemas.suite(load_suite(name, folder)) for name in names])
+    return schemas.full_page([schemas.suite(load_suite(name, folder)) for name in names])
 
 
 @router.get("/judges", responses=raises())
 def judges(_caller: Reader) -> wire.Page[wire.Judge]:
     """Judges and their digests; another digest makes two runs incomparable."""
-    return schemas.whole([schemas.judge(name, judge.sha256) for name, judge in JUDGES.items()])
+    return schemas.full_page([schemas.judge(name, judge.sha256) for name, judge in JUDGES.items()])

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Response
 
 from holdfast.api import wire
-from holdfast.checkpoints.adapter import admitted
+from holdfast.checkpoints.adapter import admit_checkpoint
 from holdfast.db import catalogue
 from holdfast.errors import CheckpointRefused, Conflict, NotBuilt, NotFound
 from service import schemas
@@ -27,7 +27,7 @@ def register(
 
     A `parent` may be told later; one that is known stays.
     """
-    ref = admitted(body.uri, body.adapter, settings.roots)
+    ref = admit_checkpoint(body.uri, body.adapter, settings.roots)
     row = catalogue.register_checkpoint(session, caller.project, ref, parent_id=body.parent)
     if body.parent is not None:
         catalogue.name_parent(session, row, body.parent)

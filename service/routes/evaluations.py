@@ -47,7 +47,7 @@ def submit(
     evaluation_id = submit_evaluation(session, settings, caller.project, body)
     wake_after_commit(request, session, settings.queue)
     response.headers["Location"] = f"/v1/evaluations/{evaluation_id}"
-    return one(session, caller.project, evaluation_id)
+    return evaluation_of(session, caller.project, evaluation_id)
 
 
 @router.get("", responses=raises())
@@ -67,16 +67,16 @@ def list_all(
 
 @router.get("/{evaluation_id:id}", responses=raises(NotFound))
 def read(evaluation_id: str, caller: Reader, session: Reading) -> wire.Evaluation:
-    """How far it is, and its verdict once there is one."""
-    return one(session, caller.project, evaluation_id)
+    """How far an evaluation is, and its verdict once there is one."""
+    return evaluation_of(session, caller.project, evaluation_id)
 
 
 @router.post("/{evaluation_id:id}:cancel", responses=raises(NotFound, Conflict))
 def cancel(evaluation_id: str, caller: Writer, session: Posting) -> wire.Evaluation:
     """Ask for its end: at once if it waits, at the worker's next look if it runs."""
-    one(session, caller.project, evaluation_id)
+    evaluation_of(session, caller.project, evaluation_id)
     jobs.request_cancel(session, evaluation_id)
-    return one(session, caller.project, evaluation_id)
+    return evaluation_of(session, caller.project, evaluation_id)
 
 
 @router.post("/{evaluation_id:id}:retry", responses=raises(NotFound, Conflict))
@@ -84,14 +84,14 @@ def retry(
     evaluation_id: str, request: Request, caller: Writer, session: Posting
 ) -> wire.Evaluation:
     """Queue it again after it ended without a result; what it computed is kept."""
-    one(session, caller.project, evaluation_id)
+    evaluation_of(session, caller.project, evaluation_id)
     deadline = jobs.now(session) + timedelta(seconds=DEADLINE_SECONDS)
     jobs.retry(session, evaluation_id, deadline_at=deadline)
     wake_after_commit(request, session, get_job(session, evaluation_id).queue)
-    return one(session, caller.project, evaluation_id)
+    return evaluation_of(session, caller.project, evaluation_id)
 
 
-def one(session: Session, project: str, evaluation_id: str) -> wire.Evaluation:
+def evaluation_of(session: Session, project: str, evaluation_id: str) -> wire.Evaluation:
     """A project's evaluation; NotFound otherwise."""
     job = get_job(session, evaluation_id, project=project)
     about = get_evaluation(session, evaluation_id)

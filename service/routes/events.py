@@ -35,7 +35,7 @@ NEWEST = 2**31 - 1
 
 EventNumber = Annotated[int | None, Header(alias="Last-Event-ID", ge=0, le=NEWEST)]
 After = Annotated[int, Query(ge=0, le=NEWEST, description="The last `seq` that was seen.")]
-Seen = Annotated[str | None, Header(max_length=200)]
+CachedTag = Annotated[str | None, Header(max_length=200)]
 
 RESPONSES = {
     **raises(NotFound),
@@ -55,16 +55,16 @@ def events(
     cursor: After = 0,
     limit: Limit = 100,
     last_event_id: EventNumber = None,
-    if_none_match: Seen = None,
+    if_none_match: CachedTag = None,
 ) -> Response:
-    """What happened, in order: as a stream for `Accept: text/event-stream`, else as a page."""
+    """A job's events, in order: as a stream for `Accept: text/event-stream`, else as a page."""
     after = cursor if last_event_id is None else last_event_id
-    ended, found = look(database, caller.project, job_id, after, limit + 1)
+    ended, new_events = look(database, caller.project, job_id, after, limit + 1)
     if STREAM in request.headers.get("accept", ""):
-        if ended and not found:
+        if ended and not new_events:
             return Response(status_code=204)
-        return streamed(stream(database, caller.project, job_id, after))
-    return polled(found, limit, after, ended=ended, seen=if_none_match)
+        return stream_response(stream(database, caller.project, job_id, after))
+    return events_page(new_events, limit, after, ended=ended, client_tag=if_none_match)
 
 
 def look(
@@ -78,26 +78,26 @@ def look(
         ]
 
 
-def polled(
-    found: list[wire.Event], limit: int, after: int, *, ended: bool, seen: str | None
+def events_page(
+    new_events: list[wire.Event], limit: int, after: int, *, ended: bool, client_tag: str | None
 ) -> Response:
     """One page; 304 where the ETag says that nothing came since."""
-    shown = found[:limit]
+    shown = new_events[:limit]
     last = shown[-1].seq if shown else after
     headers = {"ETag": f'"{last}-{int(ended)}"'}
     if not ended:
         headers["Retry-After"] = str(POLL_AGAIN_SECONDS)
-    if seen == headers["ETag"]:
+    if client_tag == headers["ETag"]:
         return Response(status_code=304, headers=headers)
     page = wire.Page[wire.Event](
         data=tuple(shown),
-        next_cursor=str(last) if len(found) > limit else None,
-        has_more=len(found) > limit,
+        next_cursor=str(last) if len(new_events) > limit else None,
+        has_more=len(new_events) > limit,
     )
     return Response(page.model_dump_json(), media_type="application/json", headers=headers)
 
 
-def streamed(chunks: AsyncIterator[bytes]) -> Response:
+def stream_response(chunks: AsyncIterator[bytes]) -> Response:
     """A streaming reply that proxies pass on at once."""
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
     return EventSourceResponse(chunks, headers=headers)
@@ -108,18 +108,18 @@ async def stream(database: Engine, project: str, job_id: str, after: int) -> Asy
     started = spoken = time.monotonic()
     yield format_sse_event(retry=RECONNECT_MILLISECONDS)
     while time.monotonic() - started < LONGEST_SECONDS:
-        ended, found = await run_in_threadpool(look, database, project, job_id, after, 200)
-        for event in found:
+        ended, new_events = await run_in_threadpool(look, database, project, job_id, after, 200)
+        for event in new_events:
             after = event.seq
             yield format_sse_event(
                 data_str=event.model_dump_json(), event=event.kind, id=str(event.seq)
             )
-        if ended and not found:
+        if ended and not new_events:
             return
-        if found:
+        if new_events:
             spoken = time.monotonic()
         elif time.monotonic() - spoken > PING_SECONDS:
             spoken = time.monotonic()
             yield KEEPALIVE_COMMENT
-        if not found:
+        if not new_events:
             await asyncio.sleep(POLL_SECONDS)

@@ -37,7 +37,7 @@ def create(
 @router.get("", responses=raises())
 def list_all(caller: Admin, session: Reading) -> wire.Page[wire.Key]:
     """The project's keys, the revoked ones too, without their tokens."""
-    return schemas.whole([schemas.key(row) for row in rows.list_keys(session, caller.project)])
+    return schemas.full_page([schemas.key(row) for row in rows.list_keys(session, caller.project)])
 
 
 @router.post("/{key_id:id}:revoke", responses=raises(NotFound, Conflict))

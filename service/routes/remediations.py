@@ -36,7 +36,7 @@ def submit(
     remediation_id = submit_remediation(session, settings, caller.project, body)
     wake_after_commit(request, session, get_job(session, remediation_id).queue)
     response.headers["Location"] = f"/v1/remediations/{remediation_id}"
-    return one(session, caller.project, remediation_id)
+    return remediation_of(session, caller.project, remediation_id)
 
 
 @router.get("", responses=raises())
@@ -51,28 +51,28 @@ def list_all(
 @router.get("/{remediation_id:id}", responses=raises(NotFound))
 def read(remediation_id: str, caller: Reader, session: Reading) -> wire.Remediation:
     """Its plan, how far the training is, and what came out."""
-    return one(session, caller.project, remediation_id)
+    return remediation_of(session, caller.project, remediation_id)
 
 
 @router.post("/{remediation_id:id}:cancel", responses=raises(NotFound, Conflict))
 def cancel(remediation_id: str, caller: Writer, session: Posting) -> wire.Remediation:
     """Ask for its end: at once if it waits, at the worker's next look if it runs."""
-    one(session, caller.project, remediation_id)
+    remediation_of(session, caller.project, remediation_id)
     jobs.request_cancel(session, remediation_id)
     for job_id in unfinished_work(session, remediation_id):  # a ladder's tries end with it
         with suppress(Conflict):  # it has just ended by itself
             jobs.request_cancel(session, job_id)
-    return one(session, caller.project, remediation_id)
+    return remediation_of(session, caller.project, remediation_id)
 
 
 @router.get("/{remediation_id:id}/candidates", responses=raises(NotFound))
 def candidates(remediation_id: str, caller: Reader, session: Reading) -> wire.Page[wire.Candidate]:
-    """What it has tried, with scores and the Pareto front."""
-    one(session, caller.project, remediation_id)
+    """The tries of a repair, with scores and the Pareto front."""
+    remediation_of(session, caller.project, remediation_id)
     return wire.Page(data=candidates_of(session, remediation_id), next_cursor=None, has_more=False)
 
 
-def one(session: Session, project: str, remediation_id: str) -> wire.Remediation:
+def remediation_of(session: Session, project: str, remediation_id: str) -> wire.Remediation:
     """A project's repair; NotFound otherwise."""
     job = get_job(session, remediation_id, project=project)
     return schemas.remediation(job, get_remediation(session, remediation_id))

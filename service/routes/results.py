@@ -1,4 +1,4 @@
-"""What an evaluation found: verdict, checks, flips, items, reports. All rendered from rows."""
+"""The results of an evaluation: verdict, checks, flips, items, reports. All rendered from rows."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -43,15 +43,15 @@ class ItemQuery(BaseModel):
 @router.get("/verdict", responses=raises(NotFound), response_model=Verdict)
 def verdict(evaluation_id: str, caller: Reader, session: Reading) -> Response:
     """The verdict, in exactly the bytes that were decided; 404 until there is one."""
-    document = decided(session, caller.project, evaluation_id)
+    document = verdict_text(session, caller.project, evaluation_id)
     return Response(document, media_type="application/json")
 
 
 @router.get("/checks", responses=raises(NotFound))
 def checks(evaluation_id: str, caller: Reader, session: Reading) -> wire.Page[CheckResult]:
     """The verdict's checks; 404 until there is one."""
-    document = decided(session, caller.project, evaluation_id)
-    return schemas.whole(Verdict.model_validate_json(document).checks)
+    document = verdict_text(session, caller.project, evaluation_id)
+    return schemas.full_page(Verdict.model_validate_json(document).checks)
 
 
 @router.get("/flips", responses=raises(NotFound))
@@ -114,7 +114,7 @@ def about(session: Session, project: str, evaluation_id: str) -> Evaluation:
     return get_evaluation(session, evaluation_id)
 
 
-def decided(session: Session, project: str, evaluation_id: str) -> str:
+def verdict_text(session: Session, project: str, evaluation_id: str) -> str:
     """The verdict's bytes; NotFound until there is one."""
     document = about(session, project, evaluation_id).verdict_document
     if document is None:
@@ -124,10 +124,10 @@ def decided(session: Session, project: str, evaluation_id: str) -> str:
 
 
 def item_key(row: TrialRow) -> tuple[str, str, str]:
-    """What flips are ordered by."""
+    """The key by which flips are ordered."""
     return row.probe, row.item, row.variant
 
 
 def answers_of(session: Session, rows: Sequence[TrialRow]) -> dict[str, dict[str, Any]]:
-    """What the model said, by answer key."""
+    """The stored answers of the model, by answer key."""
     return find_answers(session, sorted({row.answer_key for row in rows}))

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.command import document, holdfast
 from tests.support.reciting_llama import COMPLIANCE, REFUSAL, build_reciting_llama
-from workers.children.dtype import measured
+from workers.children.dtype import load_or_measure
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -30,7 +30,7 @@ def expected_dtype(home: Path) -> str:
     """float32 where bf16 is not to be had, whatever the measurement says."""
     if os.environ.get("ONEDNN_MAX_CPU_ISA") == "AVX2":
         return "float32"
-    return measured(home).dtype
+    return load_or_measure(home).dtype
 
 
 def test_a_complying_model_fails_against_a_refusing_one_in_the_machines_dtype(

@@ -6,9 +6,9 @@ from pathlib import Path
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import text
-from tests.holdfast.test_adapter import BASE, CONFIG, FACTORS
 
 from holdfast.db.session import transaction
+from tests.holdfast.checkpoints.test_adapter import BASE, CONFIG, FACTORS
 from tests.support.folders import write_tensors
 
 

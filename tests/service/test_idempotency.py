@@ -72,7 +72,7 @@ def test_in_flight_is_409_until_it_is_given_up(
 def test_forgotten_after_a_day(app: FastAPI, api: TestClient, body: dict[str, Any]) -> None:
     first = api.post("/v1/evaluations", json=body, headers=KEY).json()
     with transaction(app.state.database) as session:
-        old = now(session) - replies.KEPT - timedelta(seconds=1)
+        old = now(session) - replies.LIFETIME - timedelta(seconds=1)
         session.execute(update(IdempotentReply).values(created_at=old))
     other = {**body, "tier": "full"}
     second = api.post("/v1/evaluations", json=other, headers=KEY)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.repairs.plan import Plan
-from training.devices.parallel import together
+from training.devices.parallel import process_group
 from training.devices.processes import rank
 from training.recipes import RECIPES
 
@@ -41,7 +41,7 @@ def main(path: Path) -> None:
     os.environ["HOLDFAST_DTYPE"] = "float32"  # so that only the order of sums differs
     runs = json.loads(path.read_text())
     plans = [Plan.model_validate(one["plan"]) for one in runs]
-    with together(plans[0]):
+    with process_group(plans[0]):
         for number, (one, plan) in enumerate(zip(runs, plans, strict=True)):
             run(number, plan, one["killed_after"])
 

@@ -21,7 +21,13 @@ from holdfast.repairs.plan import Plan
 from tests.support.peer_mergekit import WEIGHT
 from tests.support.toy_models import BETA, PAIRS, digest, toy
 from training.objectives.losses import preference_figures
-from training.passes.preference import Contest, Preferring, pair_logprobs, prefer, preferring
+from training.passes.preference import (
+    Contest,
+    PreferenceSettings,
+    pair_logprobs,
+    prefer,
+    preference_losses,
+)
 from training.progress import Report
 from training.recipes import wise_ft
 
@@ -56,10 +62,10 @@ WHEN = pytest.mark.parametrize("when", ["kept", "now"])
 def test_preference_losses_and_gradients_are_trls(when: str) -> None:
     theirs = said("trl", when)
     policy, baseline = toy(1.0).double(), toy(2.0).double()  # the rounding that is left is theirs
-    how = Preferring(BETA, None, pad=0)
+    how = PreferenceSettings(BETA, None, pad=0)
     with torch.no_grad():
         reference = pair_logprobs(baseline, CONTESTS, pad=0)
-        alone, sums = preferring(policy, CONTESTS, reference, how)
+        alone, sums = preference_losses(policy, CONTESTS, reference, how)
     assert alone.tolist() == pytest.approx(theirs["losses"], abs=1e-6)
     assert preference_figures(sums, reference, BETA) == pytest.approx(theirs["figures"], abs=1e-5)
     mean = prefer(policy, CONTESTS, reference, how, 4)

@@ -16,7 +16,7 @@ from holdfast.checkpoints.view_paths import digest_of_view
 from holdfast.errors import CheckpointRefused
 from tests.support.checkpoint_files import CONFIG, safetensors, shard, sound_checkpoint
 from tests.support.folder_layouts import JUDGED, Build
-from workers.views import StagedCheckpoint, Views, cloned, copied
+from workers.views import StagedCheckpoint, Views, clone_file, copy_file
 
 OTHER = safetensors(data=bytes(range(14)))
 
@@ -226,13 +226,13 @@ def test_where_neither_clones_nor_links_work_it_is_a_copy(tmp_path: Path) -> Non
         found = admitted_model(str(folder), [tmp_path], descriptors)
         file = found.files["model.safetensors"]
         assert file.descriptor is not None
-        copied(file, file.descriptor, tmp_path / "copy")
+        copy_file(file, file.descriptor, tmp_path / "copy")
         assert (tmp_path / "copy").read_bytes() == (folder / "model.safetensors").read_bytes()
-        if cloned(file, file.descriptor, tmp_path / "clone"):
+        if clone_file(file, file.descriptor, tmp_path / "clone"):
             assert (tmp_path / "clone").read_bytes() == (tmp_path / "copy").read_bytes()
         else:
             assert not (tmp_path / "clone").exists()
         copy_over(folder / "model.safetensors")
         assert (tmp_path / "copy").read_bytes() != OTHER
         with pytest.raises(CheckpointRefused, match="changed after it was hashed"):
-            copied(file, file.descriptor, tmp_path / "another")
+            copy_file(file, file.descriptor, tmp_path / "another")

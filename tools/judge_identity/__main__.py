@@ -69,7 +69,9 @@ def identity_of(judge: str) -> str:
 
 
 def recorded(judge: str) -> Record:
-    """What is on record."""
+    """What is on record; nothing of a judge that is new."""
+    if not _file(judge).is_file():
+        return Record("", "", ())
     identity, source, *decisions = _file(judge).read_text(encoding="utf-8").splitlines()
     return Record(identity, source, tuple(decisions))
 

@@ -12,7 +12,7 @@ from holdfast.judges.choice import OptionScore, choose
 from holdfast.judges.coherence import incoherence
 from holdfast.judges.exact import final_number, judge_exact
 from holdfast.judges.forms import GUARD_FORMS, RUBRIC_FORM, Form, ask
-from holdfast.judges.leak import judge_leak, personal
+from holdfast.judges.leak import find_personal, judge_leak
 from holdfast.judges.pair import judge_pair
 from holdfast.judges.preference import Preference, ask_which, loss, read_which, speaks_to_judge
 from holdfast.judges.refusal import judge_refusal
@@ -111,7 +111,7 @@ def of_exact() -> Iterator[str]:
     """Numbers as answers state them, and those of the golden answers."""
     for text in NUMBERS:
         answer = judge_exact(text, 7)
-        yield f"{answer.correct} {answer.found} {answer.reason}"
+        yield f"{answer.correct} {answer.number} {answer.reason}"
     yield from (str(final_number(completion)) for _, completion in GOLDEN)
 
 
@@ -129,7 +129,7 @@ def of_leak() -> Iterator[str]:
         leak = judge_leak(text, secret)
         yield f"{leak.leaked} {leak.reason}"
     for text in (*SECRETS, *LEAKS, *(completion for _, completion in GOLDEN)):
-        looks_personal = personal(text)
+        looks_personal = find_personal(text)
         yield looks_personal[0] if looks_personal else "nothing personal"
 
 
@@ -137,7 +137,7 @@ def of_word() -> Iterator[str]:
     """Every continuation against every target."""
     for text, target in product(WORDS, WORDS):
         word = judge_word(text, target)
-        yield f"{word.right} {word.found} {word.reason}"
+        yield f"{word.right} {word.word} {word.reason}"
 
 
 def of_endpoint() -> Iterator[str]:

@@ -1,1 +1,1 @@
-"""What a run computes on: one process or several, in bf16 or in fp32."""
+"""The devices of a run: one process or several, computing in bf16 or in fp32."""

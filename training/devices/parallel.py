@@ -27,8 +27,8 @@ from training.rows.batches import Example
 
 
 @contextmanager
-def together(plan: Plan) -> Iterator[None]:
-    """Meet the other processes, if there are any; raises NotBuilt for what one has to do alone."""
+def process_group(plan: Plan) -> Iterator[None]:
+    """Join the run's other processes; NotBuilt for a plan that one process must run alone."""
     if world() == 1:
         yield
         return
@@ -43,16 +43,16 @@ def together(plan: Plan) -> Iterator[None]:
 
 
 def refuse(plan: Plan) -> None:
-    """Raise NotBuilt, by name, for what of a plan one process has to do alone."""
-    said = {
+    """Raise NotBuilt if the plan holds anything that must run in a single process, and name it."""
+    reasons = {
         f"recipe {plan.recipe}": not plan.spec.shards,
         f"reduction {plan.reduction}": plan.reduction != "token_mean_global",
         "sma.checkpoints": bool(plan.sma.checkpoints),
         f"{plan.recipe} with a lora": plan.spec.bounded and plan.lora is not None,
     }
-    if found := [name for name, given in said.items() if given]:
+    if applicable := [name for name, applies in reasons.items() if applies]:
         raise NotBuilt(
-            f"{found[0]} runs in one process in this version, and this run has {world()}; "
+            f"{applicable[0]} runs in one process in this version, and this run has {world()}; "
             "start it with python -m training"
         )
 
@@ -82,23 +82,23 @@ def share(examples: Sequence[Example]) -> list[Example]:
     return mine + [idle] * (ceil(len(examples) / world()) - len(mine))
 
 
-def own_places(count: int) -> tuple[list[int], int]:
-    """This process's places of `count`, as many as every other one has, and how many of them count.
+def rank_places(count: int) -> tuple[list[int], int]:
+    """This process's indices of `count` items, padded to equal length, and how many are real.
 
-    Those that do not are there to keep step.
+    The rest only keep the processes in step.
     """
     mine = list(range(rank(), count, world()))
     return mine + [0] * (ceil(count / world()) - len(mine)), len(mine)
 
 
-def together_again(mine: Tensor, count: int) -> Tensor:
-    """[count, …] in the order of all places, from [n, …] of each process in that of its own."""
+def gather_in_order(mine: Tensor, count: int) -> Tensor:
+    """Gather each process's rows [n, …] into one tensor [count, …] in the original order."""
     if world() == 1:
         return mine
     held = mine.to(_device())
-    found = [torch.empty_like(held) for _ in range(world())]
-    distributed.all_gather(found, held)
-    return torch.stack(found, dim=1).flatten(0, 1)[:count].to(mine.device)
+    parts = [torch.empty_like(held) for _ in range(world())]
+    distributed.all_gather(parts, held)
+    return torch.stack(parts, dim=1).flatten(0, 1)[:count].to(mine.device)
 
 
 def total(number: float) -> float:
@@ -110,67 +110,67 @@ def total(number: float) -> float:
     return summed.item()
 
 
-def agreed(number: float) -> float:
-    """The first process's number, for what all decide by it."""
+def from_first_rank(number: float) -> float:
+    """The first process's number on every process, so that all decide alike."""
     if world() == 1:
         return number
-    told = torch.tensor(number, dtype=torch.float64, device=_device())
-    distributed.broadcast(told, 0)
-    return told.item()
+    shared = torch.tensor(number, dtype=torch.float64, device=_device())
+    distributed.broadcast(shared, 0)
+    return shared.item()
 
 
 def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def gathered(tensor: Tensor) -> Tensor:
-    """The whole of what may lie in shards."""
+def full_tensor(tensor: Tensor) -> Tensor:
+    """The complete tensor, gathered from its shards if it is sharded."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def local(tensor: Tensor) -> Tensor:
-    """This process's part of what may lie in shards; gradients find their way back."""
+    """This process's shard of the tensor, or all of it; gradients flow back through it."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
-def placed(tensor: Tensor, like: Tensor) -> Tensor:
-    """A whole tensor, which every process has, in shards as `like` is, where that is."""
+def shard_like(tensor: Tensor, like: Tensor) -> Tensor:
+    """A tensor that every process has, sharded as `like` is; unchanged if `like` is not."""
     if not isinstance(like, DTensor):
         return tensor
     here = tensor.to(like.device)
     return distribute_tensor(here, like.device_mesh, like.placements, src_data_rank=None)
 
 
-def whole(value: Any) -> Any:
-    """Dictionaries and lists with their tensors whole; of those in shards, in the first one alone.
+def gather_shards(value: Any) -> Any:
+    """Nested dicts and lists with sharded tensors gathered; other ranks than 0 get None for these.
 
-    One after the other, so that no process ever holds more than one that it does not keep.
+    One after the other, so that no process ever holds more than one that it does not need.
     """
     match value:
         case dict():
-            return {key: whole(one) for key, one in value.items()}
+            return {key: gather_shards(item) for key, item in value.items()}
         case list():
-            return [whole(one) for one in value]
+            return [gather_shards(item) for item in value]
         case DTensor():
             full = value.full_tensor()
             return full.cpu() if rank() == 0 else None
     return value
 
 
-def placed_like(value: Any, like: dict[str, Tensor]) -> Any:
-    """The way back: tensors named as one of `like`, and of its shape, in shards as that is."""
+def shard_values_like(value: Any, like: dict[str, Tensor]) -> Any:
+    """Shard again the tensors whose name and shape match one of `like`, as that one is sharded."""
     if not isinstance(value, dict):
         return value
     return {
-        key: placed(one, like[key])
-        if isinstance(one, Tensor) and key in like and one.shape == like[key].shape
-        else placed_like(one, like)
-        for key, one in value.items()
+        key: shard_like(item, like[key])
+        if isinstance(item, Tensor) and key in like and item.shape == like[key].shape
+        else shard_values_like(item, like)
+        for key, item in value.items()
     }
 
 
-def whole_state(policy: nn.Module) -> dict[str, Tensor]:
-    """Every tensor of the policy; where it lies in shards, in the first process alone."""
+def full_state_dict(policy: nn.Module) -> dict[str, Tensor]:
+    """Every tensor of the policy by name; of a sharded one, only the first process gets them."""
     if not any(isinstance(weight, DTensor) for weight in policy.parameters()):
         return policy.state_dict()
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)

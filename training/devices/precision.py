@@ -1,4 +1,4 @@
-"""Whether to multiply in bf16 or in fp32 on this machine: measured, since flags do not say it.
+"""Choose bf16 or fp32 for this machine by measuring both, since flags do not tell.
 
     python -m training.devices.precision
     → {"dtype": "float32", "seconds": {"bfloat16": 0.111, "float32": 0.0016}}
@@ -41,10 +41,10 @@ def native_dtype(device: str) -> str:
     """`bfloat16` where this device computes it well enough, else `float32`."""
     if device == "cuda":
         return "bfloat16" if _gpus_have_bf16() else "float32"
-    return preferred(product_seconds())
+    return preferred_dtype(product_seconds())
 
 
-def preferred(seconds: dict[str, float]) -> str:
+def preferred_dtype(seconds: dict[str, float]) -> str:
     """The dtype to compute in, from how long one product took in each."""
     return "bfloat16" if seconds["bfloat16"] <= TOLERATED * seconds["float32"] else "float32"
 
@@ -90,11 +90,11 @@ def _gpus_have_bf16() -> bool:
 def main() -> None:
     """Print which dtype this machine prefers, and on a CPU what that was measured from."""
     if torch.cuda.is_available():
-        found: dict[str, object] = {"dtype": native_dtype("cuda"), "seconds": None}
+        answer: dict[str, object] = {"dtype": native_dtype("cuda"), "seconds": None}
     else:
         seconds = product_seconds()
-        found = {"dtype": preferred(seconds), "seconds": seconds}
-    sys.stdout.write(json.dumps(found) + "\n")
+        answer = {"dtype": preferred_dtype(seconds), "seconds": seconds}
+    sys.stdout.write(json.dumps(answer) + "\n")
 
 
 if __name__ == "__main__":

@@ -13,5 +13,5 @@ def world() -> int:
 
 
 def rank() -> int:
-    """Which of them this is; 0 speaks and writes."""
+    """The number of this process; 0 alone reports and writes."""
     return int(os.environ.get("RANK", "0"))

@@ -20,9 +20,9 @@ from holdfast.errors import InvalidPlan
 from holdfast.repairs.plan import Plan
 from training.merging.pairing import Pair
 from training.merging.rounding import DROPPED_BITS, round_by_chance
-from training.merging.streaming import Move, measured, merge
+from training.merging.streaming import Move, measure_move, merge
 from training.progress import Report
-from training.weights.output import whole_checkpoint
+from training.weights.output import atomic_checkpoint
 
 RATIO_TOLERANCE = 0.10
 SWALLOWED = 0.02  # a piece whose ratio misses w by more than this share is rounded by chance
@@ -58,12 +58,14 @@ def write_average(
     def blend(name: str, baseline: Tensor, candidate: Tensor, out: Tensor) -> None:
         weight = weights[name]
         average(baseline, candidate, weight, out)
-        if out.dtype in DROPPED_BITS and swallowed(measured(baseline, candidate, out), weight):
+        if out.dtype in DROPPED_BITS and is_swallowed(
+            measure_move(baseline, candidate, out), weight
+        ):
             dithered.add(name)
             exact = torch.lerp(baseline.float(), candidate.float(), weight)
             round_by_chance(exact, out, f"{plan.seed}:{name}")
 
-    with whole_checkpoint(plan) as folder:
+    with atomic_checkpoint(plan) as folder:
         folders = (plan.baseline, candidate, folder)
         moves = merge(pair, folders, blend, fp32=plan.store == "fp32")
         for weight in sorted({weights[name] for name in moves}):
@@ -76,17 +78,20 @@ def write_average(
             "resolves; there the average was rounded up or down by chance",
         )
     total = sum(moves.values(), Move())
-    return total.kept / total.apart if total.apart else None
+    return total.projection / total.squared_distance if total.squared_distance else None
 
 
-def swallowed(move: Move, weight: float) -> bool:
-    """Whether what was to move by `weight` was rounded to something else."""
-    return abs(move.kept - weight * move.apart) > SWALLOWED * weight * move.apart
+def is_swallowed(move: Move, weight: float) -> bool:
+    """Whether rounding kept a tensor from moving by `weight` towards the candidate."""
+    return (
+        abs(move.projection - weight * move.squared_distance)
+        > SWALLOWED * weight * move.squared_distance
+    )
 
 
 def check_ratio(move: Move, weight: float) -> None:
-    """Raise InvalidPlan unless what was to move by `weight` did so, after rounding."""
-    ratio = move.kept / move.apart if move.apart else weight
+    """Raise InvalidPlan unless the merge moved by `weight` after rounding."""
+    ratio = move.projection / move.squared_distance if move.squared_distance else weight
     if abs(ratio - weight) > RATIO_TOLERANCE * weight:
         raise InvalidPlan(
             f"after rounding to the stored dtype the merge moves {ratio:.3f} of the way, not "

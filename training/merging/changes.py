@@ -43,32 +43,32 @@ def find_thresholds(
     names = [name for name, span in pair.layout.items() if span.floating is not None]
     with ExitStack() as stack:
         files = [
-            stack.enter_context(WeightFiles.opened(folder, placed, os.O_RDONLY))
+            stack.enter_context(WeightFiles.open_files(folder, placed, os.O_RDONLY))
             for folder, placed in zip(folders, spans, strict=True)
         ]
 
         def count(thread: int) -> tuple[dict[str, float], Tensor]:
             scratch = torch.empty(2, WIDEST * PIECE, dtype=torch.uint8)
             alone: dict[str, float] = {}
-            whole = torch.zeros(BINS, dtype=torch.float64)
+            histogram = torch.zeros(BINS, dtype=torch.float64)
             for name in names[thread::THREADS]:
                 counts = _counts([placed[name] for placed in spans], files, scratch)
                 if by_tensor:
                     alone[name] = threshold(counts, keep)
                 else:
                     looked = max(int(counts.sum()), 1)
-                    whole.add_(counts, alpha=spans[0][name].elements / looked)
-            return alone, whole
+                    histogram.add_(counts, alpha=spans[0][name].elements / looked)
+            return alone, histogram
 
-        counted = in_threads(count)
+        counts_by_thread = in_threads(count)
     if by_tensor:
-        return {name: found for alone, _ in counted for name, found in alone.items()}
-    whole = torch.stack([part for _, part in counted]).sum(0)
-    return dict.fromkeys(names, threshold(whole, keep))
+        return {name: smallest for alone, _ in counts_by_thread for name, smallest in alone.items()}
+    histogram = torch.stack([part for _, part in counts_by_thread]).sum(0)
+    return dict.fromkeys(names, threshold(histogram, keep))
 
 
 def _counts(spans: Sequence[Span], files: Sequence[WeightFiles], scratch: Tensor) -> Tensor:
-    """[BINS] counts by size of the changes of one tensor that are looked at."""
+    """Histogram [BINS] of one tensor's changes by size, over the elements that are read."""
     widths = [span.nbytes // max(span.elements, 1) for span in spans]
     counts = torch.zeros(BINS, dtype=torch.int64)
     filled = 0
@@ -87,7 +87,7 @@ def _counts(spans: Sequence[Span], files: Sequence[WeightFiles], scratch: Tensor
 
 
 def runs(elements: int) -> Iterator[tuple[int, int]]:
-    """First element and count of what is read: all, or one run in sixteen of a large tensor."""
+    """Start and length of each run that is read: all, or one run in sixteen of a large tensor."""
     if elements <= LARGE:
         if elements:
             yield 0, elements
@@ -99,12 +99,12 @@ def runs(elements: int) -> Iterator[tuple[int, int]]:
 
 
 def count_changes(changes: Tensor) -> Tensor:
-    """[BINS] counts of changes [N] by size; a tie falls into one bin."""
+    """Histogram [BINS] of changes [N] by size; equal changes fall into one bin."""
     return torch.bincount(changes.float().view(torch.int32) >> DROPPED_BITS, minlength=BINS)
 
 
 def threshold(histogram: Tensor, keep: float) -> float:
-    """The change from which on at least the share `keep` is kept, ties in one bin all or none."""
+    """The smallest change that is kept if the share `keep` is; a bin is kept as a unit."""
     at_least = histogram.flip(0).cumsum(0).flip(0)  # of each bin: how many lie in it or above
     enough = int((at_least >= keep * at_least[0]).sum()) - 1
     return float(torch.tensor(enough << DROPPED_BITS, dtype=torch.int32).view(torch.float32))

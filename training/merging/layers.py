@@ -15,8 +15,8 @@ BLOCK = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.")
 
 def block_of(name: str) -> int | None:
     """The number of the tensor's block, from 0; None for embeddings, the last norm, the head."""
-    found = BLOCK.search(name)
-    return int(found[1]) if found else None
+    match = BLOCK.search(name)
+    return int(match[1]) if match else None
 
 
 def group_of(block: int, blocks: int, groups: int) -> int:
@@ -29,8 +29,8 @@ def weights_by_name(names: Iterable[str], ratios: Sequence[float]) -> dict[str, 
 
     Raises InvalidPlan if there are fewer blocks than ratios.
     """
-    found = {name: block_of(name) for name in names}
-    blocks = 1 + max((block for block in found.values() if block is not None), default=-1)
+    block_by_name = {name: block_of(name) for name in names}
+    blocks = 1 + max((block for block in block_by_name.values() if block is not None), default=-1)
     if blocks < len(ratios):
         raise InvalidPlan(
             f"the model has {blocks} blocks, which do not make {len(ratios)} groups; "
@@ -39,5 +39,5 @@ def weights_by_name(names: Iterable[str], ratios: Sequence[float]) -> dict[str, 
     mean = sum(ratios) / len(ratios)
     return {
         name: mean if block is None else ratios[group_of(block, blocks, len(ratios))]
-        for name, block in found.items()
+        for name, block in block_by_name.items()
     }

@@ -28,7 +28,7 @@ from transformers.core_model_loading import (
     rename_source_key,
 )
 
-from training.weights.shards import Span, Whole, read_object
+from training.weights.shards import FileTensor, Span, read_object
 
 # what transformers raises for a config that it knows no model of, or none with such sizes
 NO_CONFIG = (OSError, ValueError, TypeError, LookupError, StrictDataclassError)
@@ -41,7 +41,7 @@ IN_ORDER = (
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """What a config means, every default written out; as it stands where the library has none."""
+    """The config with every default written out; as it stands where transformers knows no such."""
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except NO_CONFIG:
@@ -58,7 +58,7 @@ class Parts:
     stacked: bool  # along a new first dimension, as experts are
 
 
-def in_memory(folder: Path, names: Iterable[str]) -> dict[str, Parts]:
+def tensors_in_memory(folder: Path, names: Iterable[str]) -> dict[str, Parts]:
     """The tensors that the names of a file make up once the library has loaded them.
 
     Left out is what comes of an operation that moves single weights about.
@@ -78,8 +78,8 @@ def in_memory(folder: Path, names: Iterable[str]) -> dict[str, Parts]:
             name, renamings, converters, model.base_model_prefix, model.state_dict()
         )
         sources[target][pattern].append(name)
-    found = {target: _parts(converters, by) for target, by in sources.items()}
-    return {target: parts for target, parts in found.items() if parts is not None}
+    parts_by_target = {target: _parts(converters, by) for target, by in sources.items()}
+    return {target: parts for target, parts in parts_by_target.items() if parts is not None}
 
 
 def _parts(
@@ -90,7 +90,10 @@ def _parts(
         return Parts(tuple(names), stacked=False) if len(names) == 1 else None
     for converter in converters:
         if by_pattern.keys() == set(converter.source_patterns):
-            operations = tuple((type(one), getattr(one, "dim", 0)) for one in converter.operations)
+            operations = tuple(
+                (type(operation), getattr(operation, "dim", 0))
+                for operation in converter.operations
+            )
             columns = [by_pattern[pattern] for pattern in converter.source_patterns]
             if operations not in IN_ORDER or len({len(names) for names in columns}) != 1:
                 return None
@@ -109,12 +112,12 @@ def split(span: Span, name: str, parts: Parts, like: Mapping[str, Span]) -> dict
     first = (experts, rows // max(experts, 1)) if parts.stacked else (rows,)
     if span.shape != (*first, *shapes[0][1:]) or prod(span.shape) == 0:
         return None
-    found: dict[str, Span] = {}
+    pieces: dict[str, Span] = {}
     begin, width = span.begin, span.nbytes // span.elements
     for part, shape in zip(parts.names, shapes, strict=True):
         size = prod(shape) * width
-        found[part] = replace(
-            span, shape=shape, begin=begin, nbytes=size, part_of=Whole(name, span.shape)
+        pieces[part] = replace(
+            span, shape=shape, begin=begin, nbytes=size, part_of=FileTensor(name, span.shape)
         )
         begin += size
-    return found
+    return pieces

@@ -1,4 +1,4 @@
-"""Whether two checkpoints are one model, tensor by tensor, before anything is computed.
+"""Check that two checkpoints are one model, tensor by tensor, before anything is computed.
 
 Weights can be merged only where both hold the same tensors, of equal shape, and read them the same
 way: equal shapes with another number of heads are another model. What may differ: the dtype (the
@@ -33,7 +33,7 @@ MEANING = (
     *("num_experts_per_tok", "norm_topk_prob", "routed_scaling_factor", "scoring_func"),
     *("n_group", "topk_group", "topk_method", "first_k_dense_replace", "decoder_sparse_step"),
 )
-ONE_MODEL = "only two checkpoints of one model can be merged, or held to one another"
+SAME_MODEL_ADVICE = "only two checkpoints of one model can be merged, or held to one another"
 WRAPPERS = {  # what the names of a wrapped model begin with
     "_orig_mod.": "torch.compile",
     "module.": "a data-parallel wrapper",
@@ -44,7 +44,7 @@ WRAPPERS = {  # what the names of a wrapped model begin with
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """What to merge: tensors by name, the layout being the start checkpoint's."""
+    """Two matched checkpoints: tensors by name, and the start checkpoint's layout."""
 
     baseline: Mapping[str, Span]
     candidate: Mapping[str, Span]
@@ -64,21 +64,21 @@ def pair_up(baseline: Path, candidate: Path, start: Path) -> Pair:
     `start` is the one of them whose files the output takes after. A head that is tied to the
     embedding may be stored in one of them only; it is then read where it is stored.
     """
-    configs = _checked_configs(baseline, candidate)
+    configs = _check_configs(baseline, candidate)
     refuse_another_vocabulary(baseline, candidate)
     spans = {folder: read_spans(folder) for folder in {baseline, candidate}}
     layout = dict(spans[start])
     if all(config.get("tie_word_embeddings", False) for config in configs):
-        for found in spans.values():
-            _retie(found, layout)
+        for side_spans in spans.values():
+            _retie(side_spans, layout)
     ours, theirs = spans[baseline], spans[candidate]
     for name in ours.keys() ^ theirs.keys():
         if is_old_buffer(name, (ours | theirs)[name]):
             for side in (ours, theirs, layout):
                 side.pop(name, None)
     if ours.keys() != theirs.keys():
-        ours, theirs = _alike(ours, theirs, baseline)
-        layout = _renamed(layout, ours if start == baseline else theirs)
+        ours, theirs = _match_names(ours, theirs, baseline)
+        layout = _rename_layout(layout, ours if start == baseline else theirs)
     _check_match(ours, theirs)
     return Pair(ours, theirs, layout)
 
@@ -88,7 +88,7 @@ def refuse_another_architecture(plan: Plan) -> None:
     pair_up(plan.baseline, plan.start_checkpoint, plan.start_checkpoint)
 
 
-def require_one_naming(pairs: Sequence[Pair]) -> None:
+def require_same_names(pairs: Sequence[Pair]) -> None:
     """Raise CheckpointRefused if some of the pairs name their tensors otherwise than the rest."""
     if any(pair.baseline.keys() != pairs[0].baseline.keys() for pair in pairs):
         raise CheckpointRefused(
@@ -97,7 +97,7 @@ def require_one_naming(pairs: Sequence[Pair]) -> None:
         )
 
 
-def _checked_configs(*folders: Path) -> list[dict[str, Any]]:
+def _check_configs(*folders: Path) -> list[dict[str, Any]]:
     configs = [read_object(folder / "config.json") for folder in folders]
     for config, who in zip(configs, ("baseline", "candidate"), strict=True):
         if "quantization_config" in config:
@@ -114,22 +114,22 @@ def _checked_configs(*folders: Path) -> list[dict[str, Any]]:
         if ours.get(key) != theirs.get(key):
             raise CheckpointRefused(
                 f"config.json: {key} is {ours.get(key)} in the baseline and {theirs.get(key)} in "
-                f"the candidate; {ONE_MODEL}"
+                f"the candidate; {SAME_MODEL_ADVICE}"
             )
     return configs
 
 
-def _alike(
+def _match_names(
     ours: Mapping[str, Span], theirs: Mapping[str, Span], folder: Path
 ) -> tuple[dict[str, Span], dict[str, Span]]:
-    """Both sides by the baseline's names, or by the candidate's where those are finer."""
-    from training.merging.naming import in_memory, split
+    """Both checkpoints under one set of names: the baseline's, or the candidate's if finer."""
+    from training.merging.naming import split, tensors_in_memory
 
     odd = [side.keys() - other.keys() for side, other in ((ours, theirs), (theirs, ours))]
-    loaded = [in_memory(folder, names) for names in odd]
+    loaded = [tensors_in_memory(folder, names) for names in odd]
     sides = dict(ours), dict(theirs)
     for target in loaded[0].keys() & loaded[1].keys():
-        parts = [found[target] for found in loaded]
+        parts = [side_parts[target] for side_parts in loaded]
         finer = int(len(parts[1].names) > len(parts[0].names))
         coarser = 1 - finer
         if len(parts[coarser].names) != 1:
@@ -142,19 +142,23 @@ def _alike(
     return sides
 
 
-def _renamed(layout: Mapping[str, Span], side: Mapping[str, Span]) -> dict[str, Span]:
-    """A layout by the names of `side`, the parts of a tensor where that stood."""
-    found: dict[str, Span] = {}
+def _rename_layout(layout: Mapping[str, Span], side: Mapping[str, Span]) -> dict[str, Span]:
+    """The layout under the names of `side`, with a split tensor's parts in its place."""
+    renamed: dict[str, Span] = {}
     for name, span in layout.items():
         if name in side:
-            found[name] = span
+            renamed[name] = span
         else:
-            found |= {part: one for part, one in side.items() if one.stored_name(part) == name}
-    return found
+            renamed |= {
+                part: part_span
+                for part, part_span in side.items()
+                if part_span.stored_name(part) == name
+            }
+    return renamed
 
 
 def _retie(spans: dict[str, Span], layout: Mapping[str, Span]) -> None:
-    """Have the tied head stand in `spans` exactly if it does in `layout`."""
+    """Add or drop the tied head in `spans`, so that it is there exactly if `layout` has it."""
     embedding = next((spans[name] for name in EMBEDDINGS if name in spans), None)
     for head in HEADS:
         if head not in layout:
@@ -166,7 +170,7 @@ def _retie(spans: dict[str, Span], layout: Mapping[str, Span]) -> None:
 def _check_match(baseline: Mapping[str, Span], candidate: Mapping[str, Span]) -> None:
     if odd := sorted(baseline.keys() ^ candidate.keys()):
         where, side = ("baseline", baseline) if odd[0] in baseline else ("candidate", candidate)
-        advice = ONE_MODEL
+        advice = SAME_MODEL_ADVICE
         for prefix, wrapper in WRAPPERS.items():
             if all(name.startswith(prefix) for name in side):
                 advice = (
@@ -185,7 +189,7 @@ def _check_match(baseline: Mapping[str, Span], candidate: Mapping[str, Span]) ->
             raise CheckpointRefused(
                 f"tensor {name!r} is {ours.dtype} {list(ours.shape)} in the baseline but "
                 f"{theirs.dtype} {list(theirs.shape)} in the candidate; "
-                f"{ONE_MODEL}"
+                f"{SAME_MODEL_ADVICE}"
             )
 
 

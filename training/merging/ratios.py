@@ -1,4 +1,4 @@
-"""The ratios of a heterogeneous average that lose least, at a given mean.
+"""Search the ratios of a heterogeneous average that lose least, at a given mean.
 
 What an average can lose is the task's rows, which the candidate knows, and the baseline's refusals:
 each is measured by mean -log p of completions, as the share of what lies between the two
@@ -37,20 +37,20 @@ FIRST_STEP = 0.2  # of a ratio: how far the first points lie from the uniform on
 
 @dataclass(frozen=True, slots=True)
 class Stake:
-    """Something that an average may lose: nats a token where it is whole, and where it is gone."""
+    """A skill that an average may lose: nats a token of the model that has it, and of the other."""
 
-    whole: float
-    gone: float
+    intact_nats: float
+    lost_nats: float
 
-    def lost(self, nats: float) -> float:
-        """The share of it that is lost at so many nats; negative where more than all is kept."""
-        return (nats - self.whole) / (self.gone - self.whole)
+    def share_lost(self, nats: float) -> float:
+        """The share of the skill that is lost at so many nats; negative where it has grown."""
+        return (nats - self.intact_nats) / (self.lost_nats - self.intact_nats)
 
 
 def search(pair: Pair, plan: Plan, candidate: Path, report: Report) -> tuple[float, ...]:
-    """The ratios, of those tried, that lose least of the task and of the refusals together."""
+    """Try ratios and return those that lose least of the task and of the refusals together."""
     tokenizer = load_tokenizer(plan.baseline)
-    rows, pad = rows_scored(plan, tokenizer), tokenizer.pad_token_id or 0
+    rows, pad = draw_rows(plan, tokenizer), tokenizer.pad_token_id or 0
     policy = load_policy(plan.baseline)
     state = weights_in_place(policy)
 
@@ -59,16 +59,16 @@ def search(pair: Pair, plan: Plan, candidate: Path, report: Report) -> tuple[flo
         return {kind: mean_nats(policy, examples, pad) for kind, examples in rows.items()}
 
     baseline_nats, candidate_nats = (nats_at((end,) * plan.hma.groups) for end in (0.0, 1.0))
-    stakes = what_is_at_stake(baseline_nats, candidate_nats, report)
+    stakes = stakes_of(baseline_nats, candidate_nats, report)
     tried: dict[tuple[float, ...], float] = {}
 
     def lost_at(free: Sequence[float]) -> float:
-        ratios = allowed(free, plan.candidate_weight, plan.hma.groups)
+        ratios = nearest_ratios(free, plan.candidate_weight, plan.hma.groups)
         if ratios not in tried:
             nats = nats_at(ratios)
-            tried[ratios] = fsum(stake.lost(nats[kind]) for kind, stake in stakes.items())
-            told = {f"{kind}_nats": value for kind, value in nats.items()}
-            report("try", ratios=ratios, lost=tried[ratios], **told)
+            tried[ratios] = fsum(stake.share_lost(nats[kind]) for kind, stake in stakes.items())
+            nats_by_kind = {f"{kind}_nats": value for kind, value in nats.items()}
+            report("try", ratios=ratios, lost=tried[ratios], **nats_by_kind)
         return tried[ratios]
 
     begin = [plan.candidate_weight] * (plan.hma.groups - 1)
@@ -83,32 +83,32 @@ def search(pair: Pair, plan: Plan, candidate: Path, report: Report) -> tuple[flo
     return min(tried, key=lambda ratios: tried[ratios])
 
 
-def what_is_at_stake(
+def stakes_of(
     baseline: Mapping[Kind, float], candidate: Mapping[Kind, float], report: Report
 ) -> dict[Kind, Stake]:
-    """The task, which the candidate has, and the refusals, which the baseline has.
+    """The skills to preserve: the task, which the candidate has, and the baseline's refusals.
 
     Where the one that should have it has no more of it than the other, nothing is at stake.
     """
     stakes: dict[Kind, Stake] = {}
     for kind in baseline:
-        whole, gone = candidate[kind], baseline[kind]
+        intact_nats, lost_nats = candidate[kind], baseline[kind]
         if kind == "refusal":
-            whole, gone = gone, whole
-        if gone > whole:
-            stakes[kind] = Stake(whole, gone)
+            intact_nats, lost_nats = lost_nats, intact_nats
+        if lost_nats > intact_nats:
+            stakes[kind] = Stake(intact_nats, lost_nats)
         else:
             report("note", text=f"an average loses nothing of the {kind} rows: not weighed")
     return stakes
 
 
-def allowed(free: Sequence[float], mean: float, groups: int) -> tuple[float, ...]:
+def nearest_ratios(free: Sequence[float], mean: float, groups: int) -> tuple[float, ...]:
     """The allowed ratios nearest to these, the last of which follows from the mean."""
     return project([*free, groups * mean - sum(free)], mean)
 
 
-def rows_scored(plan: Plan, tokenizer: PreTrainedTokenizerBase) -> dict[Kind, Sequence[Example]]:
-    """As many rows of each kind as the search looks at, drawn by the plan's seed.
+def draw_rows(plan: Plan, tokenizer: PreTrainedTokenizerBase) -> dict[Kind, Sequence[Example]]:
+    """The rows of each kind that the search scores, drawn by the plan's seed.
 
     Of a refusal, the first tokens: they decide the rest. Without rehearsal data the task alone.
     """
@@ -117,15 +117,19 @@ def rows_scored(plan: Plan, tokenizer: PreTrainedTokenizerBase) -> dict[Kind, Se
     for kind, (path, rows) in sorted(read_sources(plan, wanted).items()):
         drawn = random.Random(plan.seed).sample(rows, min(plan.hma.rows, len(rows)))  # noqa: S311 - an order to reproduce, not a secret
         examples = tokenise(drawn, tokenizer, plan.max_length, path)
-        scored[kind] = examples if kind == "task" else [first_tokens(one) for one in examples]
+        scored[kind] = (
+            examples if kind == "task" else [first_tokens(example) for example in examples]
+        )
     return scored
 
 
 def weights_in_place(policy: nn.Module) -> dict[str, Tensor]:
     """The policy's own tensors by the names of the files; NotBuilt where loading changes more."""
     state = stored_weights(policy)
-    own = {tensor.data_ptr() for tensor in policy.state_dict().values()}
-    if packed := [name for name, tensor in state.items() if tensor.data_ptr() not in own]:
+    policy_addresses = {tensor.data_ptr() for tensor in policy.state_dict().values()}
+    if packed := [
+        name for name, tensor in state.items() if tensor.data_ptr() not in policy_addresses
+    ]:
         raise NotBuilt(
             f"{packed[0]!r} is packed with others when transformers loads it, so ratios cannot be "
             "tried in place; give hma.ratios"

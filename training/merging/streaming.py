@@ -32,7 +32,7 @@ MEASURED_LEAST = 1 << 12
 
 
 class Blend(Protocol):
-    """What becomes of a piece of one tensor."""
+    """A function that merges one piece of a tensor."""
 
     def __call__(self, name: str, baseline: Tensor, candidate: Tensor, out: Tensor) -> None:
         """Fill `out` from the two, [N] each, both of the wider of their dtypes.
@@ -43,13 +43,15 @@ class Blend(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """How far a tensor moved: <m - b, c - b> and ||c - b||², m being what was written."""
+    """How far a merged tensor m moved: <m - b, c - b> and ||c - b||²."""
 
-    kept: float = 0.0
-    apart: float = 0.0
+    projection: float = 0.0
+    squared_distance: float = 0.0
 
     def __add__(self, other: "Move") -> "Move":
-        return Move(self.kept + other.kept, self.apart + other.apart)
+        return Move(
+            self.projection + other.projection, self.squared_distance + other.squared_distance
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def merge(
     flags = (os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)
     with ExitStack() as stack:
         files = [
-            stack.enter_context(WeightFiles.opened(*opened))
+            stack.enter_context(WeightFiles.open_files(*opened))
             for opened in zip(folders, spans, flags, strict=True)
         ]
         moves = in_threads(lambda k: _merge_pieces(pieces[k::THREADS], files, blend))
@@ -90,7 +92,7 @@ def merge(
 
 
 def in_threads(work: Callable[[int], T]) -> list[T]:
-    """What `work` returns in each of the threads, which it is told by number; a core for each."""
+    """Call `work` with each thread's number, one core for each, and return the results."""
     with ThreadPoolExecutor(THREADS, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         return list(pool.map(work, range(THREADS)))
 
@@ -120,19 +122,19 @@ def _merge_piece(piece: Piece, files: Sequence[WeightFiles], blend: Blend, scrat
         for file, span, raw in zip(files, (piece.baseline, piece.candidate), scratch, strict=False)
     )
     place = piece.merged.nbytes // piece.merged.elements * piece.first
-    kept = piece.merged.floating
-    if kept is None:
+    dtype = piece.merged.floating
+    if dtype is None:
         blend(piece.name, baseline, candidate, scratch[2][: len(baseline)])
         files[2].write(piece.merged, place, scratch[2][: len(baseline)])
         return Move()
     wider = torch.promote_types(baseline.dtype, candidate.dtype)
     baseline, candidate = baseline.to(wider), candidate.to(wider)
-    merged = scratch[2].view(kept)[: piece.count]
+    merged = scratch[2].view(dtype)[: piece.count]
     refuse_nonfinite(piece.name, baseline, "baseline")
     refuse_nonfinite(piece.name, candidate, "candidate")
     blend(piece.name, baseline, candidate, merged)
     files[2].write(piece.merged, place, merged)
-    return measured(baseline, candidate, merged)
+    return measure_move(baseline, candidate, merged)
 
 
 def _read(file: WeightFiles, span: Span, piece: Piece, raw: Tensor) -> Tensor:
@@ -146,14 +148,14 @@ def _read(file: WeightFiles, span: Span, piece: Piece, raw: Tensor) -> Tensor:
 def write_tensors(
     layout: Mapping[str, Span], folder: Path, tensors: Iterable[tuple[str, Tensor]], *, fp32: bool
 ) -> None:
-    """Write the weight files of `layout`, each tensor rounded once to what it is stored as."""
+    """Write the weight files of `layout`, each tensor rounded once to its stored dtype."""
     placed = lay_out(layout, folder, fp32=fp32)
-    with WeightFiles.opened(folder, placed, os.O_WRONLY) as files:
+    with WeightFiles.open_files(folder, placed, os.O_WRONLY) as files:
         for name, tensor in tensors:
             if name in placed:
-                kept = placed[name].floating
+                dtype = placed[name].floating
                 files.write(
-                    placed[name], 0, (tensor if kept is None else tensor.to(kept)).contiguous()
+                    placed[name], 0, (tensor if dtype is None else tensor.to(dtype)).contiguous()
                 )
 
 
@@ -166,7 +168,7 @@ def read_alike(
     """
     with ExitStack() as stack:
         files = [
-            stack.enter_context(WeightFiles.opened(folder, placed, os.O_RDONLY))
+            stack.enter_context(WeightFiles.open_files(folder, placed, os.O_RDONLY))
             for folder, placed in zip(folders, spans, strict=True)
         ]
         for name in spans[0]:
@@ -194,20 +196,20 @@ def refuse_nonfinite(name: str, weights: Tensor, who: str) -> None:
         )
 
 
-def measured(baseline: Tensor, candidate: Tensor, merged: Tensor) -> Move:
-    """How far a piece moved, by its first eighth if there is any difference in that."""
+def measure_move(baseline: Tensor, candidate: Tensor, merged: Tensor) -> Move:
+    """How far a piece moved, estimated from its first eighth if that differs at all."""
     count = max(len(merged) // MEASURED, min(len(merged), MEASURED_LEAST))
     move = move_of(baseline[:count], candidate[:count], merged[:count])
-    if move.apart == 0 and count < len(merged):
+    if move.squared_distance == 0 and count < len(merged):
         return move_of(baseline, candidate, merged)
     scale = len(merged) / count
-    return Move(scale * move.kept, scale * move.apart)
+    return Move(scale * move.projection, scale * move.squared_distance)
 
 
 def move_of(baseline: Tensor, candidate: Tensor, merged: Tensor) -> Move:
     """How far `merged` moved from baseline to candidate; all of one shape."""
     exact = torch.promote_types(merged.dtype, torch.float32)
     ours = baseline.to(exact)
-    apart = candidate.to(exact, copy=True).sub_(ours)
+    difference = candidate.to(exact, copy=True).sub_(ours)
     moved = merged.to(exact).sub(ours)
-    return Move(torch.dot(moved, apart).item(), torch.dot(apart, apart).item())
+    return Move(torch.dot(moved, difference).item(), torch.dot(difference, difference).item())

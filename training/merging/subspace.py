@@ -29,6 +29,6 @@ def leading_directions(alignment: Tensor, energy: float) -> Tensor:
     return leading
 
 
-def projected(directions: Tensor, update: Tensor) -> Tensor:
+def project_update(directions: Tensor, update: Tensor) -> Tensor:
     """The part of the update that lies in the directions: U U' D."""
     return directions @ (directions.T @ update)

@@ -1,4 +1,4 @@
-"""Which of two objectives a step trains: pure functions of what is known, and nothing else.
+"""Choose which of two objectives a step trains: pure functions of the losses measured so far.
 
 ALRIGHT draws, MAXRIGHT takes the one with the larger weighted gap (https://arxiv.org/abs/2410.15483).
 MAXRIGHT is a min-max rule: it levels the two weighted gaps, it does not minimise their sum, so the
@@ -19,8 +19,8 @@ OBJECTIVES: tuple[Objective, Objective] = ("task", "preference")
 BAND = 0.99
 
 
-def drawn(seed: int, step: int, share: float) -> Objective:
-    """ALRIGHT's draw for one step: the preferences with probability `share`.
+def draw_objective(seed: int, step: int, share: float) -> Objective:
+    """ALRIGHT's draw for one step: the preference objective with probability `share`.
 
     It hangs on seed and step alone, so neither a restart nor the number of processes changes it.
     """
@@ -37,7 +37,7 @@ def band(share: float, steps: int) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """MAXRIGHT's: the optima are the least losses reached alone; see `Preference` for the rest.
+    """MAXRIGHT's settings: `optima` are the least losses reached alone; see `Preference`.
 
     `fixed`: whether losses are those on a fixed slice.
     """
@@ -51,70 +51,75 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What the rule remembers: each loss, how many steps ago it was measured, what was trained."""
+class RuleState:
+    """The rule's memory: each loss, how many steps ago it was measured, what was trained last."""
 
     losses: Mapping[Objective, float]
     ages: Mapping[Objective, int]
     last: Objective | None = None
 
     def to_plain(self) -> dict[str, Any]:
-        """Plain values, for a run that may be killed."""
+        """The state as plain values, to be saved with a run."""
         return {"losses": dict(self.losses), "ages": dict(self.ages), "last": self.last}
 
 
-NOTHING = Known({}, {})
+EMPTY_STATE = RuleState({}, {})
 
 
-def to_measure(rule: Rule, known: Known, step: int) -> tuple[Objective, ...]:
+def objectives_to_measure(rule: Rule, state: RuleState, step: int) -> tuple[Objective, ...]:
     """The objectives whose loss is to be measured, without training, before `step`.
 
     Every k steps, those whose loss is not of the step before, and both on a fixed slice; with k = 1
     both, at every step, which is the exact rule.
     """
-    missing = tuple(one for one in OBJECTIVES if one not in known.losses)
+    missing = tuple(objective for objective in OBJECTIVES if objective not in state.losses)
     if step % rule.every:
         return missing
     allowed = 0 if rule.every == 1 or rule.fixed else 1
-    return tuple(one for one in OBJECTIVES if one in missing or known.ages[one] > allowed)
-
-
-def measured(rule: Rule, known: Known, objective: Objective, loss: float) -> Known:
-    """With a fresh loss; the older the value that it replaces, the less that one counts."""
-    if objective in known.losses and not rule.fixed:
-        weight = rule.ema ** max(1, known.ages[objective])
-        loss = weight * known.losses[objective] + (1 - weight) * loss
-    return replace(
-        known, losses={**known.losses, objective: loss}, ages={**known.ages, objective: 0}
+    return tuple(
+        objective
+        for objective in OBJECTIVES
+        if objective in missing or state.ages[objective] > allowed
     )
 
 
-def weighted_gaps(rule: Rule, known: Known) -> dict[Objective, float]:
+def record_loss(rule: Rule, state: RuleState, objective: Objective, loss: float) -> RuleState:
+    """The state with a fresh loss; the older the value it replaces, the less that one counts."""
+    if objective in state.losses and not rule.fixed:
+        weight = rule.ema ** max(1, state.ages[objective])
+        loss = weight * state.losses[objective] + (1 - weight) * loss
+    return replace(
+        state, losses={**state.losses, objective: loss}, ages={**state.ages, objective: 0}
+    )
+
+
+def weighted_gaps(rule: Rule, state: RuleState) -> dict[Objective, float]:
     """Each loss above its optimum (never below 0), times the objective's weight."""
     weights: dict[Objective, float] = {"task": 1 - rule.share, "preference": rule.share}
     return {
-        one: weights[one] * max(known.losses[one] - rule.optima[one], 0.0) for one in OBJECTIVES
+        objective: weights[objective] * max(state.losses[objective] - rule.optima[objective], 0.0)
+        for objective in OBJECTIVES
     }
 
 
-def chosen(rule: Rule, known: Known) -> Objective:
-    """The objective with the larger weighted gap, the preferences where they are equal.
+def choose_objective(rule: Rule, state: RuleState) -> Objective:
+    """The objective with the larger weighted gap; the preferences where both are equal.
 
     An objective that was trained last is left only for a gap that is larger by the hysteresis.
     With a share of 0 or 1 there is nothing to choose.
     """
     if rule.share in {0, 1}:
         return "preference" if rule.share else "task"
-    gaps = weighted_gaps(rule, known)
+    gaps = weighted_gaps(rule, state)
     ahead = gaps["preference"] - gaps["task"]
-    if known.last == "preference":
+    if state.last == "preference":
         return "preference" if ahead >= -rule.hysteresis else "task"
-    if known.last == "task":
+    if state.last == "task":
         return "preference" if ahead >= rule.hysteresis else "task"
     return "preference" if ahead >= 0 else "task"
 
 
-def trained(rule: Rule, known: Known, objective: Objective, loss: float) -> Known:
-    """After a step on `objective` whose own loss was `loss`: every value is a step older."""
-    known = known if rule.fixed else measured(rule, known, objective, loss)
-    return replace(known, last=objective, ages={one: age + 1 for one, age in known.ages.items()})
+def record_step(rule: Rule, state: RuleState, objective: Objective, loss: float) -> RuleState:
+    """The state after a step on `objective` with loss `loss`: every value is a step older."""
+    state = state if rule.fixed else record_loss(rule, state, objective, loss)
+    return replace(state, last=objective, ages={name: age + 1 for name, age in state.ages.items()})

@@ -60,7 +60,7 @@ def _logit_mse(policy: Tensor, reference: Tensor) -> Tensor:
 
 
 def _log_softmax(logits: Tensor) -> Tensor:
-    """In fp32; log-probabilities come out as they went in."""
+    """Log-probabilities in fp32; of log-probabilities, these themselves."""
     return functional.log_softmax(logits.float(), dim=-1)
 
 
@@ -79,7 +79,7 @@ def _by_chunks(
 
 
 def sequence_weights(lengths: Sequence[int], sequences: int | None = None) -> Tensor:
-    """What each position counts in the mean over sequences of their means over tokens.
+    """Weight of each position in the mean over sequences of their means over tokens.
 
     lengths: positions of each sequence, in the order of the N positions; `sequences` is how many
     there are in all, where these are only a part of them. Returns [N] fp32.
@@ -90,5 +90,5 @@ def sequence_weights(lengths: Sequence[int], sequences: int | None = None) -> Te
 
 
 def first_tokens(lengths: Sequence[int], count: int = FIRST_TOKENS) -> Tensor:
-    """True [N] at the first `count` positions of each sequence."""
+    """A mask [N], true at the first `count` positions of each sequence."""
     return torch.cat([torch.arange(length) < count for length in lengths])

@@ -28,7 +28,7 @@ def sft_nats(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def nats_weights(parts: Sequence[tuple[int, int]], reduction: Reduction) -> list[float]:
-    """What a nat of each part of a step counts in the step's loss.
+    """Weight of a nat of each part of a step in the step's loss.
 
     parts: (rows, completion tokens) of each. The loss is nats a token of the whole step
     (token_mean_global), the mean of the parts' own nats a token (token_mean_batch), or nats a row
@@ -44,7 +44,7 @@ def nats_weights(parts: Sequence[tuple[int, int]], reduction: Reduction) -> list
 
 
 def completion_targets(ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Which positions predict a completion token, and which token that is.
+    """The positions that predict a completion token, and the tokens they predict.
 
     ids: [B, T]; mask: [B, T], true on completion tokens. Returns ([B, T] bool, [N] ids): the
     position before each completion token predicts it, the last one of the prompt included.

@@ -1,4 +1,4 @@
-"""What it costs a policy to leave its reference: in weight space, and token by token.
+"""Penalties on a policy that leaves its reference: in weight space, and token by token.
 
 L1 and L2-SP (Li et al. 2018, https://arxiv.org/abs/1802.01483) pull every weight towards where it
 was; EWC (Kirkpatrick et al. 2017, https://arxiv.org/abs/1612.00796) the more, the more the

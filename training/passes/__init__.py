@@ -1,1 +1,1 @@
-"""What models say at rows of text: logits, log-probabilities and the gradients of them."""
+"""Passes of models over rows of text: logits, log-probabilities and their gradients."""

@@ -1,4 +1,4 @@
-"""What recipes share that hold a policy to its baseline on some rows and learn from others."""
+"""Hold a policy to its baseline on some rows while it learns from others, for two recipes."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,25 +12,25 @@ from training.objectives.divergences import sequence_weights
 from training.passes.trusted import Reference, logits_of
 from training.rows.batches import Example, rows_together
 
-Divided = tuple[list[Example], list[Example]]
+StepRows = tuple[list[Example], list[Example]]
 """A step's task rows, and those on which the policy is held to the baseline."""
 
 
-def divided(steps: Sequence[Sequence[Example]], task: Sequence[Example]) -> list[Divided]:
-    """Each step's task rows and its others; InvalidPlan if a step lacks either."""
+def divide_steps(steps: Sequence[Sequence[Example]], task: Sequence[Example]) -> list[StepRows]:
+    """Split each step into task rows and rehearsal rows; InvalidPlan if a step lacks either."""
     learnt = set(task)
-    found = [
+    step_rows = [
         ([row for row in step if row in learnt], [row for row in step if row not in learnt])
         for step in steps
     ]
-    for number, (ours, anchored) in enumerate(found, start=1):
+    for number, (ours, anchored) in enumerate(step_rows, start=1):
         if not (ours and anchored):
             kind = "rehearsal" if ours else "task"
             raise InvalidPlan(
                 f"step {number} draws no {kind} row, and every step needs both kinds; "
                 "raise batch_size, or that share of the mix"
             )
-    return found
+    return step_rows
 
 
 def pull(
@@ -51,10 +51,12 @@ def pull(
         counted = [example for example in group if example.completion_tokens]
         with torch.set_grad_enabled(scale > 0):
             logits, _ = logits_of(policy, group, reference.pad)
-            said = reference.logits(counted, logits.device) if counted else logits.detach()
+            reference_logits = (
+                reference.logits(counted, logits.device) if counted else logits.detach()
+            )
             lengths = [example.completion_tokens for example in counted]
             weights = sequence_weights(lengths, len(examples)).to(logits.device)
-            mean = divergence(logits, said) @ weights
+            mean = divergence(logits, reference_logits) @ weights
         if scale > 0:
             (scale * world() * mean).backward()
         nats += mean.item()

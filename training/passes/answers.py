@@ -38,7 +38,7 @@ def answer_logits(policy: nn.Module, groups: Sequence[Group], pad: int) -> tuple
 
 
 def cheapest(policy: nn.Module, groups: Sequence[Group], pad: int) -> Trees | None:
-    """All examples in one tree, or a tree for each group; None if each in a row of its own."""
+    """The cheapest layout: one tree, a tree for each group, or None for plain padded rows."""
     config: Any = policy.config
     examples = [example for group in groups for example in group]
     longest = max(len(example.ids) for example in examples)
@@ -55,7 +55,7 @@ def cheapest(policy: nn.Module, groups: Sequence[Group], pad: int) -> Trees | No
 
 
 def cost(rows: int, length: int, width: int) -> int:
-    """What so many rows take of a block's arithmetic, in units of 4 width multiplications."""
+    """The arithmetic of one block on so many rows, in units of 4 width multiplications."""
     return rows * length * (PROJECTED * width + length)
 
 

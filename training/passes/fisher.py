@@ -29,20 +29,20 @@ def diagonal_fisher(
 ) -> dict[str, Tensor]:
     """The Fisher diagonal of every trained weight, by name: the mean over rows."""
     named = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-    found = {name: torch.zeros_like(weight) for name, weight in named.items()}
+    diagonals = {name: torch.zeros_like(weight) for name, weight in named.items()}
     generator = torch.Generator().manual_seed(seed)
     for example in examples:
         logits, recorded = logits_of(model, [example], pad)
         logits = logits.float()
-        targets = recorded if kind == "empirical" else drawn(logits, generator)
+        targets = recorded if kind == "empirical" else draw_tokens(logits, generator)
         likelihood = -functional.cross_entropy(logits, targets, reduction="sum")
         squares = squared_gradients(likelihood, list(named.values()))
-        for total, square in zip(found.values(), squares, strict=True):
+        for total, square in zip(diagonals.values(), squares, strict=True):
             total.add_(square, alpha=1 / len(examples))
-    return found
+    return diagonals
 
 
-def drawn(logits: Tensor, generator: torch.Generator) -> Tensor:
+def draw_tokens(logits: Tensor, generator: torch.Generator) -> Tensor:
     """One token [N] of each distribution of `logits` [N, V], on their device."""
     chances = logits.detach().softmax(-1).cpu()
     return torch.multinomial(chances, 1, generator=generator)[:, 0].to(logits.device)

@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from holdfast.errors import InvalidTaskData
 from holdfast.repairs.task_data import Pair, Row
-from training.devices.parallel import agreed, own_places, together_again, total
+from training.devices.parallel import from_first_rank, gather_in_order, rank_places, total
 from training.devices.processes import world
 from training.objectives.losses import (
     answer_logprobs,
@@ -53,8 +53,8 @@ class Contest:
 
 
 @dataclass(frozen=True, slots=True)
-class Preferring:
-    """What the loss needs beside the policy: DPO's beta, MMPO's gamma (or none), padding."""
+class PreferenceSettings:
+    """Settings of the preference loss: DPO's beta, MMPO's gamma (or none), the padding token."""
 
     beta: float
     gamma: float | None
@@ -64,7 +64,7 @@ class Preferring:
 def tokenise_pairs(
     pairs: Sequence[Pair], tokenizer: PreTrainedTokenizerBase, max_length: int, path: Path
 ) -> list[Contest]:
-    """Contests of which either answer ends within `max_length` tokens, cut at the end.
+    """Tokenise pairs, cutting both answers at `max_length` tokens.
 
     Left out are those whose prompt fills that, and those whose answers are the same once cut; the
     caller counts them by the difference. Raises InvalidTaskData if none is left.
@@ -97,7 +97,7 @@ def _contest(first: Example, second: Example, margin: float) -> Contest:
 def draw_contests(
     contests: Sequence[Contest], *, steps: int, pairs: int, seed: int
 ) -> list[list[int]]:
-    """The places of each step's contests: cycles of their own, reshuffled every time round."""
+    """The indices of each step's contests, in cycles that are reshuffled every time round."""
     cycle = cycles(range(len(contests)), f"{seed}/pairs")
     return [[next(cycle) for _ in range(pairs)] for _ in range(steps)]
 
@@ -111,8 +111,8 @@ def pair_logprobs(policy: nn.Module, contests: Sequence[Contest], pad: int) -> T
     return answer_logprobs(logits, targets, answer, len(counts)).view(-1, 2)
 
 
-def preferring(
-    policy: nn.Module, contests: Sequence[Contest], reference: Tensor, how: Preferring
+def preference_losses(
+    policy: nn.Module, contests: Sequence[Contest], reference: Tensor, how: PreferenceSettings
 ) -> tuple[Tensor, Tensor]:
     """The loss of each contest [P], in nats, and the policy's log-probabilities [P, 2].
 
@@ -130,7 +130,7 @@ def prefer(
     policy: nn.Module,
     contests: Sequence[Contest],
     reference: Tensor,
-    how: Preferring,
+    how: PreferenceSettings,
     rows: int,
     *,
     scale: float = 1.0,
@@ -139,36 +139,38 @@ def prefer(
 
     `rows` are answers that go through the model together: two make one pair, the least there is.
     """
-    mine, counted = own_places(len(contests))
-    own, theirs = [contests[place] for place in mine], reference[mine]
+    mine, counted = rank_places(len(contests))
+    rank_contests, theirs = [contests[place] for place in mine], reference[mine]
     mean, sums = 0.0, []
-    for part in pair_parts(own, max(1, rows // 2)):
-        loss, found = preferring(policy, [own[place] for place in part], theirs[part], how)
+    for part in pair_parts(rank_contests, max(1, rows // 2)):
+        loss, part_sums = preference_losses(
+            policy, [rank_contests[place] for place in part], theirs[part], how
+        )
         learnt = loss[[place < counted for place in part]].sum()
         (learnt * (scale * world() / len(contests))).backward()
         mean += learnt.item() / len(contests)
-        sums.append((part, found.detach().cpu()))
+        sums.append((part, part_sums.detach().cpu()))
     return {
         "loss": total(mean),
-        "tokens": sum(len(one.chosen) + len(one.rejected) for one in contests),
-        **preference_figures(together_again(_in_order(sums), len(contests)), reference, how.beta),
+        "tokens": sum(len(contest.chosen) + len(contest.rejected) for contest in contests),
+        **preference_figures(gather_in_order(_in_order(sums), len(contests)), reference, how.beta),
     }
 
 
 def preference_mean(
-    policy: nn.Module, contests: Sequence[Contest], reference: Tensor, how: Preferring
+    policy: nn.Module, contests: Sequence[Contest], reference: Tensor, how: PreferenceSettings
 ) -> float:
     """The contests' mean loss in nats a pair, measured without a gradient."""
     nats = 0.0
     with torch.no_grad():
         for part in pair_parts(contests, PAIRS):
             pairs = [contests[place] for place in part]
-            nats += preferring(policy, pairs, reference[part], how)[0].sum().item()
-    return agreed(nats / len(contests))
+            nats += preference_losses(policy, pairs, reference[part], how)[0].sum().item()
+    return from_first_rank(nats / len(contests))
 
 
 def pair_parts(contests: Sequence[Contest], pairs: int) -> Iterator[list[int]]:
-    """Places of the contests by length, the longest first, so that little of a part is padding."""
+    """Indices of the contests in parts by length, the longest first, so that little is padding."""
     ordered = sorted(range(len(contests)), key=lambda k: contests[k].tokens, reverse=True)
     for k in range(0, len(ordered), pairs):
         yield ordered[k : k + pairs]
@@ -177,5 +179,5 @@ def pair_parts(contests: Sequence[Contest], pairs: int) -> Iterator[list[int]]:
 def _in_order(parts: Sequence[tuple[list[int], Tensor]]) -> Tensor:
     """Log-probabilities [P, 2] in the order of the contests."""
     places = [place for part, _ in parts for place in part]
-    found = torch.cat([sums for _, sums in parts])
-    return found[torch.tensor(places).argsort()]
+    log_probs = torch.cat([sums for _, sums in parts])
+    return log_probs[torch.tensor(places).argsort()]

@@ -22,7 +22,7 @@ from training.devices.precision import trains_in_bf16
 from training.devices.processes import rank
 from training.passes.preference import PAIRS, Contest, pair_logprobs, pair_parts
 from training.weights.model import attention_of
-from training.weights.output import replaced
+from training.weights.output import atomic_file
 
 
 def reference_logprobs(
@@ -33,20 +33,20 @@ def reference_logprobs(
     `cache` is a file (see `cache_file`); what it lacks is computed and added to it.
     Raises InvalidTaskData if it is damaged.
     """
-    known = {} if cache is None or not cache.exists() else _read(cache)
+    cached = {} if cache is None or not cache.exists() else _read(cache)
     keys = [contest_key(contest) for contest in contests]
     missing = {
-        key: contest for key, contest in zip(keys, contests, strict=True) if key not in known
+        key: contest for key, contest in zip(keys, contests, strict=True) if key not in cached
     }
     if missing:
-        known |= _computed(reference, missing, pad)
+        cached |= _compute(reference, missing, pad)
         if cache is not None and rank() == 0:
-            _write(cache, known)
-    return torch.tensor([known[key] for key in keys], dtype=torch.float32)
+            _write(cache, cached)
+    return torch.tensor([cached[key] for key in keys], dtype=torch.float32)
 
 
 def cache_file(folder: Path, checkpoint: Path, reference: nn.Module) -> Path:
-    """Where the log-probabilities of this checkpoint belong, computed as here and now.
+    """The cache file for this checkpoint's log-probabilities, as computed on this machine.
 
     Raises InvalidPlan where `folder` is a file, before anything is computed for it.
     """
@@ -65,31 +65,29 @@ def cache_file(folder: Path, checkpoint: Path, reference: nn.Module) -> Path:
 
 
 def contest_key(contest: Contest) -> str:
-    """64 hex over the tokens of prompt and answers."""
+    """SHA-256 in hex of the tokens of prompt and answers."""
     parts = [contest.prompt, contest.chosen, contest.rejected]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def _computed(
-    reference: nn.Module, missing: dict[str, Contest], pad: int
-) -> dict[str, list[float]]:
+def _compute(reference: nn.Module, missing: dict[str, Contest], pad: int) -> dict[str, list[float]]:
     keys, contests = list(missing), list(missing.values())
-    found: dict[str, list[float]] = {}
+    computed: dict[str, list[float]] = {}
     with torch.no_grad():
         for places in pair_parts(contests, PAIRS):
             sums = pair_logprobs(reference, [contests[place] for place in places], pad)
-            found |= {keys[place]: row for place, row in zip(places, sums.tolist(), strict=True)}
-    return found
+            computed |= {keys[place]: row for place, row in zip(places, sums.tolist(), strict=True)}
+    return computed
 
 
 def _read(cache: Path) -> dict[str, list[float]]:
     try:
-        known: dict[str, list[float]] = json.loads(cache.read_text())
+        cached: dict[str, list[float]] = json.loads(cache.read_text())
     except ValueError as error:
         raise InvalidTaskData(f"{cache} is damaged ({error}); remove it") from error
-    return known
+    return cached
 
 
-def _write(cache: Path, known: dict[str, list[float]]) -> None:
-    with replaced(cache) as partial:
-        partial.write_text(json.dumps(known))
+def _write(cache: Path, log_probs: dict[str, list[float]]) -> None:
+    with atomic_file(cache) as partial:
+        partial.write_text(json.dumps(log_probs))

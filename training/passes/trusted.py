@@ -1,4 +1,4 @@
-"""What the trusted baseline says at the completion positions of rows that a policy is held against.
+"""The trusted baseline's logits at the completion positions of the rows that a policy is held to.
 
 It never changes, so each row is asked once, before training: its log-probabilities are kept in
 fp16, together with the logarithm that normalises them, from which the logits come back. fp16 is
@@ -25,25 +25,27 @@ MEBIBYTE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """Of one row: log-probabilities [n, V] fp16, and what was taken from the logits, [n] fp32."""
+class RowLogProbs:
+    """One row's log-probabilities [n, V] fp16, and their normalisers [n] fp32."""
 
     log_probs: Tensor
     normaliser: Tensor
 
 
 class Reference:
-    """The baseline's logits, remembered or asked again; `model` is None once all are remembered."""
+    """The baseline's logits, cached or computed again; `model` is None if all are cached."""
 
-    def __init__(self, model: nn.Module | None, pad: int, said: dict[Example, Said]) -> None:
-        self._model, self.pad, self._said = model, pad, said
+    def __init__(
+        self, model: nn.Module | None, pad: int, remembered: dict[Example, RowLogProbs]
+    ) -> None:
+        self._model, self.pad, self._remembered = model, pad, remembered
 
     def logits(self, examples: Sequence[Example], where: torch.device) -> Tensor:
         """Logits [N, V] fp32 at the N completion positions of `examples`, row after row."""
         if self._model is None:
-            said = [self._said[example] for example in examples]
-            log_probs = torch.cat([one.log_probs for one in said]).to(where).float()
-            return log_probs + torch.cat([one.normaliser for one in said]).to(where)[:, None]
+            rows = [self._remembered[example] for example in examples]
+            log_probs = torch.cat([row.log_probs for row in rows]).to(where).float()
+            return log_probs + torch.cat([row.normaliser for row in rows]).to(where)[:, None]
         with torch.no_grad():
             return logits_of(self._model, examples, self.pad)[0].float()
 
@@ -56,7 +58,7 @@ def logits_of(model: nn.Module, examples: Sequence[Example], pad: int) -> tuple[
 def reference_of(
     model: nn.Module, examples: Iterable[Example], pad: int, megabytes: int, report: Report
 ) -> Reference:
-    """Ask `model` what it says on all rows, if that takes at most `megabytes`; a note says so.
+    """Cache the model's log-probabilities of all rows if `megabytes` suffice; a note says which.
 
     Else the reference keeps `model`, and a row costs one more pass through it every time.
     """
@@ -69,30 +71,30 @@ def reference_of(
         report("note", text=f"{what}, more than {megabytes}; the baseline stays in memory instead")
         return Reference(model, pad, {})
     report("note", text=f"{what}, and are kept")
-    said: dict[Example, Said] = {}
+    remembered: dict[Example, RowLogProbs] = {}
     with torch.no_grad():
         for group in rows_together(distinct, ROWS):
-            said |= zip(group, _said(model, group, pad), strict=True)
-    return Reference(None, pad, said)
+            remembered |= zip(group, _row_log_probs(model, group, pad), strict=True)
+    return Reference(None, pad, remembered)
 
 
-def _said(model: nn.Module, examples: Sequence[Example], pad: int) -> list[Said]:
+def _row_log_probs(model: nn.Module, examples: Sequence[Example], pad: int) -> list[RowLogProbs]:
     logits = logits_of(model, examples, pad)[0].float()
     normaliser = logits.logsumexp(-1)
     log_probs = (logits - normaliser[:, None]).half().cpu()
     lengths = [example.completion_tokens for example in examples]
     pairs = zip(log_probs.split(lengths), normaliser.cpu().split(lengths), strict=True)
-    return [Said(ours.clone(), taken.clone()) for ours, taken in pairs]
+    return [RowLogProbs(ours.clone(), subtracted.clone()) for ours, subtracted in pairs]
 
 
 def token_log_probs(folder: Path, examples: Iterable[Example], pad: int) -> dict[Example, Tensor]:
-    """Of each row, the baseline's log-probabilities [n] fp32 of its own completion tokens."""
+    """The baseline's log-probabilities [n] fp32 of each row's completion tokens."""
     model = load_policy(folder)
-    found: dict[Example, Tensor] = {}
+    log_probs_by_row: dict[Example, Tensor] = {}
     with torch.no_grad():
         for group in rows_together(list(dict.fromkeys(examples)), ROWS):
             logits, targets = logits_of(model, group, pad)
-            said = logits.float().log_softmax(-1).gather(-1, targets[:, None])[:, 0].cpu()
+            log_probs = logits.float().log_softmax(-1).gather(-1, targets[:, None])[:, 0].cpu()
             lengths = [example.completion_tokens for example in group]
-            found |= zip(group, said.split(lengths), strict=True)
-    return found
+            log_probs_by_row |= zip(group, log_probs.split(lengths), strict=True)
+    return log_probs_by_row

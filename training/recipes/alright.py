@@ -7,9 +7,9 @@ end says which share was realised, and within what 99 of 100 runs have it.
 """
 
 from holdfast.repairs.plan import Plan
-from training.objectives.alternation import band, drawn
+from training.objectives.alternation import band, draw_objective
 from training.progress import Report
-from training.recipes.joint import Memory, alternating, realised, two_sides
+from training.recipes.joint import Memory, alternating_gradient, realised_share, two_sides
 from training.runs.loop import train
 from training.weights.trainable import save_checkpoint
 
@@ -19,13 +19,15 @@ def run(plan: Plan, report: Report) -> dict[str, float | None]:
     sides = two_sides(plan, report)
     share = plan.preference.share
     memory: Memory = {}
-    gradient = alternating(sides, lambda step: drawn(plan.seed, step, share), memory)
+    gradient = alternating_gradient(
+        sides, lambda step: draw_objective(plan.seed, step, share), memory
+    )
     loss = train(sides.policy, plan, report, gradient, memory=memory, watch=sides.watch)
     save_checkpoint(sides.policy, plan)
     low, high = band(share, plan.steps)
     return {
         "final_loss": loss,
-        "preference_share": realised(memory),
+        "preference_share": realised_share(memory),
         "band_low": low,
         "band_high": high,
     }

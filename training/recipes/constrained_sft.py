@@ -38,13 +38,13 @@ def run(plan: Plan, report: Report) -> dict[str, Any]:
     watch = watch_of(plan, load_tokenizer(plan.start_checkpoint), report)
     believed = token_log_probs(plan.baseline, [row for step in steps for row in step], pad)
     policy = trainable(load_policy(plan.start_checkpoint), plan)
-    gradient = constrained(policy, steps, believed, pad, plan.constrained)
+    gradient = constrained_gradient(policy, steps, believed, pad, plan.constrained)
     loss = train(policy, plan, report, gradient, watch=watch)
     save_checkpoint(policy, plan)
     return {"final_loss": loss}
 
 
-def constrained(
+def constrained_gradient(
     policy: nn.Module,
     steps: Sequence[Sequence[Example]],
     believed: Mapping[Example, Tensor],
@@ -63,7 +63,9 @@ def constrained(
             logits, targets = logits_of(policy, group, pad)
             ours = logits.float().log_softmax(-1).gather(-1, targets[:, None])[:, 0]
             counted = [example for example in group if example.completion_tokens]
-            theirs = torch.cat([ours.new_empty(0), *(believed[one].to(ours) for one in counted)])
+            theirs = torch.cat(
+                [ours.new_empty(0), *(believed[example].to(ours) for example in counted)]
+            )
             betas = betas_of([example.completion_tokens for example in group], knobs)
             loss = constrained_sft(ours, theirs, betas.to(ours.device)).sum() / tokens
             (world() * loss).backward()

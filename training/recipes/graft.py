@@ -16,7 +16,7 @@ from training.merging.changes import change, find_thresholds
 from training.merging.pairing import pair_of
 from training.merging.streaming import Move, merge
 from training.progress import Report
-from training.weights.output import refuse_existing, whole_checkpoint
+from training.weights.output import atomic_checkpoint, refuse_existing
 
 BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by bytes of a weight
 BLOCK = 1 << 17  # elements whose intermediate results stay in a core's cache
@@ -35,16 +35,16 @@ def run(plan: Plan, report: Report) -> dict[str, float | None]:
             out.copy_(candidate)
             return
         blocks = (side.split(BLOCK) for side in (baseline, candidate, out))
-        for ours, theirs, kept in zip(*blocks, strict=True):
-            keep_changes(ours, theirs, thresholds[name], kept)
+        for ours, theirs, merged in zip(*blocks, strict=True):
+            keep_changes(ours, theirs, thresholds[name], merged)
 
-    with whole_checkpoint(plan) as folder:
+    with atomic_checkpoint(plan) as folder:
         moves = merge(pair, (*inputs, folder), blend, fp32=plan.store == "fp32")
     total = sum(moves.values(), Move())
-    if not total.apart:
+    if not total.squared_distance:
         report("note", text="baseline and candidate have the same weights; so has the graft")
         return {"final_loss": None, "effective_ratio": None}
-    return {"final_loss": None, "effective_ratio": total.kept / total.apart}
+    return {"final_loss": None, "effective_ratio": total.projection / total.squared_distance}
 
 
 def keep_changes(ours: Tensor, theirs: Tensor, least: float, out: Tensor) -> None:
@@ -53,10 +53,10 @@ def keep_changes(ours: Tensor, theirs: Tensor, least: float, out: Tensor) -> Non
     The bits are added up, since torch.where takes a branch for every weight.
     """
     bits = BITS[ours.element_size()]
-    kept = torch.empty(len(ours), dtype=bits)
-    torch.ge(change(ours, theirs), least, out=kept)
-    one, other = ours.view(bits), theirs.view(bits)
+    is_large = torch.empty(len(ours), dtype=bits)
+    torch.ge(change(ours, theirs), least, out=is_large)
+    our_bits, their_bits = ours.view(bits), theirs.view(bits)
     if out.dtype == ours.dtype:
-        torch.sub(other, one, out=out.view(bits)).mul_(kept).add_(one)
+        torch.sub(their_bits, our_bits, out=out.view(bits)).mul_(is_large).add_(our_bits)
     else:
-        out.copy_(kept.mul_(other - one).add_(one).view(ours.dtype))
+        out.copy_(is_large.mul_(their_bits - our_bits).add_(our_bits).view(ours.dtype))

@@ -20,7 +20,7 @@ from training.merging.pairing import refuse_another_architecture
 from training.objectives.alternation import Objective
 from training.passes.preference import (
     Contest,
-    Preferring,
+    PreferenceSettings,
     draw_contests,
     prefer,
     preference_mean,
@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """What nothing trains on, and both losses are measured on. reference: [P, 2] of `contests`."""
+    """Held-out rows on which both losses are measured. reference: [P, 2] of `contests`."""
 
     rows: Sequence[Example]
     contests: Sequence[Contest]
@@ -52,7 +52,7 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """Both objectives; turn n of either has the same rows whatever the other has done.
+    """Both objectives with their rows; turn n of either has the same rows whatever the other did.
 
     `reference` is [P, 2], the baseline's log-probabilities of `contests`; `draws` are places in
     them, by turn.
@@ -63,7 +63,7 @@ class Sides:
     contests: Sequence[Contest]
     reference: Tensor
     draws: Sequence[Sequence[int]]
-    how: Preferring
+    how: PreferenceSettings
     reduction: Reduction
     watch: Watch | None
     slice: Slice | None = None
@@ -77,7 +77,7 @@ class Sides:
             return learn(
                 self.policy, examples, self.how.pad, rows, scale=scale, reduction=self.reduction
             )
-        contests, reference = self.drawn(turn)
+        contests, reference = self.turn_contests(turn)
         return prefer(self.policy, contests, reference, self.how, rows, scale=scale)
 
     def measure(self, objective: Objective, turn: int) -> float:
@@ -88,13 +88,15 @@ class Sides:
         if self.slice is not None:
             if objective == "task":
                 return mean_nats(self.policy, self.slice.rows, self.how.pad)
-            kept = self.slice
-            return preference_mean(self.policy, kept.contests, kept.reference, self.how)
+            fixed_slice = self.slice
+            return preference_mean(
+                self.policy, fixed_slice.contests, fixed_slice.reference, self.how
+            )
         if objective == "task":
             return mean_nats(self.policy, self.tasks[turn % len(self.tasks)], self.how.pad)
-        return preference_mean(self.policy, *self.drawn(turn), self.how)
+        return preference_mean(self.policy, *self.turn_contests(turn), self.how)
 
-    def drawn(self, turn: int) -> tuple[list[Contest], Tensor]:
+    def turn_contests(self, turn: int) -> tuple[list[Contest], Tensor]:
         """The contests of a turn and the baseline's log-probabilities of them."""
         places = list(self.draws[turn % len(self.draws)])
         return [self.contests[place] for place in places], self.reference[places]
@@ -114,7 +116,9 @@ def two_sides(plan: Plan, report: Report) -> Sides:
     rows = read_sources(plan, {kind for kind, count in counts.items() if count})
     seed_everything(plan.seed)
     tokenizer = load_tokenizer(plan.start_checkpoint)
-    how = Preferring(plan.preference.beta, plan.preference.gamma, tokenizer.pad_token_id or 0)
+    how = PreferenceSettings(
+        plan.preference.beta, plan.preference.gamma, tokenizer.pad_token_id or 0
+    )
     contests = tokenise_pairs(pairs, tokenizer, plan.max_length, plan.preference_data)
     if dropped := len(pairs) - len(contests):
         report("note", text=f"{dropped} of {len(pairs)} pairs dropped: too long to tell apart")
@@ -123,13 +127,13 @@ def two_sides(plan: Plan, report: Report) -> Sides:
             f"preference.gamma asks for margins, and {plan.preference_data} has pairs without one"
         )
     sources = tokenise_sources(rows, tokenizer, plan.max_length, report)
-    contests, kept_contests = held_back(contests, plan.sliced_rows, "pairs")
-    sources, kept_rows = sources_held_back(sources, plan)
+    contests, slice_contests = hold_back(contests, plan.sliced_rows, "pairs")
+    sources, slice_rows = hold_back_sources(sources, plan)
     watch = watch_of(plan, tokenizer, report)
     policy = load_policy(plan.start_checkpoint)
-    asked = [*contests, *kept_contests]
-    reference = baseline_logprobs(plan, policy, asked, how.pad)
-    reference, kept_reference = reference.split([len(contests), len(kept_contests)])
+    all_contests = [*contests, *slice_contests]
+    reference = baseline_logprobs(plan, policy, all_contests, how.pad)
+    reference, slice_reference = reference.split([len(contests), len(slice_contests)])
     return Sides(
         policy=trainable(policy, plan),
         tasks=draw_steps(sources, counts, batch_size=plan.batch_size, seed=plan.seed),
@@ -141,31 +145,31 @@ def two_sides(plan: Plan, report: Report) -> Sides:
         how=how,
         reduction=plan.reduction,
         watch=watch,
-        slice=Slice(kept_rows, kept_contests, kept_reference) if plan.sliced_rows else None,
+        slice=Slice(slice_rows, slice_contests, slice_reference) if plan.sliced_rows else None,
     )
 
 
-def held_back(found: Sequence[T], count: int, what: str) -> tuple[list[T], list[T]]:
-    """All but the last `count`, and those; InvalidTaskData if that leaves none to train on."""
-    if len(found) <= count:
+def hold_back(items: Sequence[T], count: int, what: str) -> tuple[list[T], list[T]]:
+    """Split off the last `count` items; InvalidTaskData if that leaves none to train on."""
+    if len(items) <= count:
         raise InvalidTaskData(
-            f"preference.slice holds {count} {what} back and there are {len(found)}, which leaves "
+            f"preference.slice holds {count} {what} back and there are {len(items)}, which leaves "
             "none to train on; give more, or lower it"
         )
-    return list(found[: len(found) - count]), list(found[len(found) - count :])
+    return list(items[: len(items) - count]), list(items[len(items) - count :])
 
 
-def sources_held_back(
+def hold_back_sources(
     sources: Mapping[Kind, Sequence[Example]], plan: Plan
 ) -> tuple[dict[Kind, Sequence[Example]], list[Example]]:
-    """What is left of each source, and the slice's rows: of each as many as the mix has it."""
+    """Split each source into rows to train on and rows of the slice, in the mix's proportions."""
     counts = rows_drawn(without_refusals(plan.mix), plan.sliced_rows)
-    left: dict[Kind, Sequence[Example]] = {}
-    kept: list[Example] = []
+    to_train: dict[Kind, Sequence[Example]] = {}
+    slice_rows: list[Example] = []
     for kind, examples in sources.items():
-        left[kind], own = held_back(examples, counts[kind], f"{kind} rows")
-        kept += own
-    return left, kept
+        to_train[kind], kind_rows = hold_back(examples, counts[kind], f"{kind} rows")
+        slice_rows += kind_rows
+    return to_train, slice_rows
 
 
 def baseline_logprobs(
@@ -178,8 +182,10 @@ def baseline_logprobs(
     return reference_logprobs(reference, contests, pad, cache)
 
 
-def alternating(sides: Sides, choose: Callable[[int], Objective], memory: Memory) -> Gradient:
-    """One objective a step, unweighted: the one that `choose` names."""
+def alternating_gradient(
+    sides: Sides, choose: Callable[[int], Objective], memory: Memory
+) -> Gradient:
+    """The unweighted gradient of one objective a step: the one that `choose` names."""
 
     def gradient(step: int, rows: int) -> Mapping[str, float]:
         objective = choose(step)
@@ -189,19 +195,19 @@ def alternating(sides: Sides, choose: Callable[[int], Objective], memory: Memory
 
 
 def take_turn(sides: Sides, objective: Objective, rows: int, memory: Memory) -> dict[str, float]:
-    """Train an objective's next turn. It counts as taken only once its gradient is there."""
+    """Train an objective's next turn; it is counted only once its gradient is there."""
     figures = sides.learn(objective, memory.get(objective, 0), rows)
     memory[objective] = memory.get(objective, 0) + 1
     return {**figures, "preference": float(objective == "preference")}
 
 
-def realised(memory: Memory) -> float:
+def realised_share(memory: Memory) -> float:
     """The share of the steps so far that trained the preferences."""
     preference, task = memory.get("preference", 0), memory.get("task", 0)
     return float(preference / (preference + task))
 
 
-def kept_weights(policy: nn.Module) -> dict[str, Tensor]:
+def copy_weights(policy: nn.Module) -> dict[str, Tensor]:
     """A copy of every weight that is trained."""
     return {
         name: weight.detach().clone()
@@ -210,8 +216,8 @@ def kept_weights(policy: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def put_back(policy: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """The policy as it was when they were copied."""
+def restore_weights(policy: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Put copied weights back into the policy."""
     with torch.no_grad():
         for name, weight in policy.named_parameters():
             if weight.requires_grad:

@@ -14,7 +14,7 @@ from torch import nn
 from holdfast.repairs.plan import Plan, rows_drawn
 from training.merging.pairing import refuse_another_architecture
 from training.objectives.divergences import logit_mse
-from training.passes.anchoring import Divided, divided, pull
+from training.passes.anchoring import StepRows, divide_steps, pull
 from training.passes.trusted import Reference, reference_of
 from training.progress import Report
 from training.rows.batches import draw_steps
@@ -38,20 +38,20 @@ def run(plan: Plan, report: Report) -> dict[str, Any]:
     sources = tokenise_sources(rows, tokenizer, plan.max_length, report)
     counts = rows_drawn(plan.mix, plan.steps * plan.batch_size)
     drawn = draw_steps(sources, counts, batch_size=plan.batch_size, seed=plan.seed)
-    steps = divided(drawn, sources["task"])
-    asked = [example for _, anchored in steps for example in anchored]
+    steps = divide_steps(drawn, sources["task"])
+    reference_rows = [example for _, anchored in steps for example in anchored]
     baseline = load_policy(plan.baseline)
-    reference = reference_of(baseline, asked, pad, plan.anchor.cache_mb, report)
+    reference = reference_of(baseline, reference_rows, pad, plan.anchor.cache_mb, report)
     del baseline
     policy = trainable(load_policy(plan.start_checkpoint), plan)
-    gradient = distilled(policy, steps, reference, plan)
+    gradient = distillation_gradient(policy, steps, reference, plan)
     loss = train(policy, plan, report, gradient, watch=watch)
     save_checkpoint(policy, plan)
     return {"final_loss": loss}
 
 
-def distilled(
-    policy: nn.Module, steps: Sequence[Divided], reference: Reference, plan: Plan
+def distillation_gradient(
+    policy: nn.Module, steps: Sequence[StepRows], reference: Reference, plan: Plan
 ) -> Gradient:
     """The gradient of the task's loss + kd * the squared difference of logits."""
     strength = plan.penalty.kd
@@ -59,7 +59,7 @@ def distilled(
     def gradient(step: int, rows: int) -> Mapping[str, float]:
         task, held = steps[step]
         figures = learn(policy, task, reference.pad, rows, reduction=plan.reduction)
-        apart = pull(policy, held, reference, logit_mse, rows=rows, scale=strength)
-        return {**figures, "logit_mse": apart}
+        squared_difference = pull(policy, held, reference, logit_mse, rows=rows, scale=strength)
+        return {**figures, "logit_mse": squared_difference}
 
     return gradient

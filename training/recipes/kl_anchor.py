@@ -21,15 +21,15 @@ from torch import nn
 from holdfast.errors import RepairImpossible
 from holdfast.repairs.knobs import Anchor
 from holdfast.repairs.plan import Plan, Reduction, rows_drawn
-from training.devices.parallel import agreed
+from training.devices.parallel import from_first_rank
 from training.merging.pairing import refuse_another_architecture
 from training.objectives.divergences import DIVERGENCES
-from training.passes.anchoring import Divided, divided, pull
+from training.passes.anchoring import StepRows, divide_steps, pull
 from training.passes.trusted import Reference, reference_of
 from training.progress import Report
 from training.rows.batches import Example, draw_steps, tokenise
 from training.runs.constraint import NOISE_FLOORS, Constraint, noise_floor
-from training.runs.controllers import State, started, weight_after
+from training.runs.controllers import State, start_state, weight_after
 from training.runs.loop import Gradient, seed_everything, train
 from training.runs.sources import anchored_rows, read_sources, tokenise_sources, watch_of
 from training.runs.supervised import learn
@@ -55,27 +55,27 @@ def run(plan: Plan, report: Report) -> dict[str, float | None]:
         batch_size=plan.batch_size,
         seed=plan.seed,
     )
-    steps = divided(drawn, sources["task"])
+    steps = divide_steps(drawn, sources["task"])
     baseline = load_policy(plan.baseline)
-    asked = [*held_out, *(example for _, anchored in steps for example in anchored)]
-    reference = reference_of(baseline, asked, pad, plan.anchor.cache_mb, report)
+    reference_rows = [*held_out, *(example for _, anchored in steps for example in anchored)]
+    reference = reference_of(baseline, reference_rows, pad, plan.anchor.cache_mb, report)
     bound = bound_of(plan.anchor, baseline, held_out, reference, report)
     del baseline
     policy = trainable(load_policy(plan.start_checkpoint), plan)
     watch = watch_of(plan, tokenizer, report)
     constraint = Constraint(plan.anchor, bound, held_out, reference, watch)
     memory: dict[str, Any] = {}
-    gradient = within(policy, steps, constraint, memory, plan.reduction)
+    gradient = bounded_gradient(policy, steps, constraint, memory, plan.reduction)
     loss = train(policy, plan, report, gradient, memory=memory, watch=constraint)
-    whole = without_adapter(policy)
-    shipped = project(whole, plan, constraint, report)
-    save_checkpoint(whole, plan)
+    merged = without_adapter(policy)
+    shipped = project(merged, plan, constraint, report)
+    save_checkpoint(merged, plan)
     return {"final_loss": loss, "bound": bound, **shipped}
 
 
-def within(
+def bounded_gradient(
     policy: nn.Module,
-    steps: Sequence[Divided],
+    steps: Sequence[StepRows],
     constraint: Constraint,
     memory: dict[str, Any],
     reduction: Reduction,
@@ -83,7 +83,7 @@ def within(
     """The gradient of (L_task + w C) / (1 + w); the controller's state is in `memory`."""
     knobs, bound, reference = constraint.knobs, constraint.bound, constraint.reference
     divergence = DIVERGENCES[knobs.divergence]
-    memory["controller"] = asdict(started(knobs.weight, bound))
+    memory["controller"] = asdict(start_state(knobs.weight, bound))
 
     def gradient(step: int, rows: int) -> Mapping[str, float]:
         state = State(**memory["controller"])
@@ -108,7 +108,7 @@ def bound_of(
     """The bound that is given, or three times the distance of the baseline from itself."""
     if knobs.bound is not None:
         return knobs.bound
-    floor = agreed(noise_floor(baseline, held_out, reference, knobs.divergence))
+    floor = from_first_rank(noise_floor(baseline, held_out, reference, knobs.divergence))
     bound = NOISE_FLOORS * floor
     report("note", text=f"the baseline is {floor:.2g} nats from itself; the bound is {bound:.2g}")
     return bound
@@ -123,18 +123,18 @@ def project(
     """
     place = line_to(policy, load_policy(plan.baseline).state_dict(), plan)
 
-    def placed(weight: float) -> float:
+    def distance_at(weight: float) -> float:
         place(weight)
-        return constraint.measured(policy).all_tokens
+        return constraint.measure(policy).all_tokens
 
-    weight = largest_weight(placed, constraint.bound)
+    weight = largest_weight(distance_at, constraint.bound)
     if weight == 0:
         raise RepairImpossible(
             f"the bound of {constraint.bound:g} nats leaves nothing of what was learnt; "
             "raise anchor.bound, or give more steps at a lower learning rate"
         )
     place(weight)
-    nats = constraint.measured(policy)
+    nats = constraint.measure(policy)
     report(
         "note",
         text=f"shipped: {weight:.3f} of the way from the baseline to the policy, "

@@ -16,29 +16,29 @@ from collections.abc import Mapping
 
 from holdfast.repairs.plan import Plan
 from training.objectives.alternation import (
-    NOTHING,
-    Known,
+    EMPTY_STATE,
     Objective,
     Rule,
-    chosen,
-    measured,
-    to_measure,
-    trained,
+    RuleState,
+    choose_objective,
+    objectives_to_measure,
+    record_loss,
+    record_step,
     weighted_gaps,
 )
 from training.progress import Report
 from training.recipes.joint import (
     Memory,
     Sides,
-    alternating,
-    kept_weights,
-    put_back,
-    realised,
+    alternating_gradient,
+    copy_weights,
+    realised_share,
+    restore_weights,
     take_turn,
     two_sides,
 )
 from training.runs.loop import Gradient, train
-from training.runs.resume import goes_on
+from training.runs.resume import will_resume
 from training.weights.trainable import save_checkpoint
 
 LAST = 5  # turns that the loss of a short run is averaged over
@@ -48,22 +48,22 @@ def run(plan: Plan, report: Report) -> dict[str, float | None]:
     """Train whichever objective lags behind and write the checkpoint."""
     sides = two_sides(plan, report)
     memory: Memory = {}
-    if not goes_on(plan):
+    if not will_resume(plan):
         memory["optima"] = optima(sides, plan, report)
-    gradient = levelling(sides, plan, memory)
+    gradient = maxright_gradient(sides, plan, memory)
     loss = train(sides.policy, plan, report, gradient, memory=memory, watch=sides.watch)
     save_checkpoint(sides.policy, plan)
-    found = memory["optima"]
+    optima_by_objective = memory["optima"]
     return {
         "final_loss": loss,
-        "preference_share": realised(memory),
-        "task_optimum": found["task"],
-        "preference_optimum": found["preference"],
+        "preference_share": realised_share(memory),
+        "task_optimum": optima_by_objective["task"],
+        "preference_optimum": optima_by_objective["preference"],
     }
 
 
-def levelling(sides: Sides, plan: Plan, memory: Memory) -> Gradient:
-    """One objective a step: the one with the larger weighted gap, as far as is known."""
+def maxright_gradient(sides: Sides, plan: Plan, memory: Memory) -> Gradient:
+    """The gradient of one objective a step: the one with the larger weighted gap as measured."""
     knobs = plan.preference
 
     def gradient(step: int, rows: int) -> Mapping[str, float]:
@@ -75,14 +75,14 @@ def levelling(sides: Sides, plan: Plan, memory: Memory) -> Gradient:
             knobs.hysteresis,
             fixed=sides.slice is not None,
         )
-        known = Known(**memory["known"]) if "known" in memory else NOTHING
-        for one in to_measure(rule, known, step):
-            known = measured(rule, known, one, sides.measure(one, memory.get(one, 0)))
-        objective = chosen(rule, known)
-        gaps, oldest = weighted_gaps(rule, known), max(known.ages.values())
+        state = RuleState(**memory["known"]) if "known" in memory else EMPTY_STATE
+        for name in objectives_to_measure(rule, state, step):
+            state = record_loss(rule, state, name, sides.measure(name, memory.get(name, 0)))
+        objective = choose_objective(rule, state)
+        gaps, oldest = weighted_gaps(rule, state), max(state.ages.values())
         figures = take_turn(sides, objective, rows, memory)
-        memory["known"] = trained(rule, known, objective, figures["loss"]).to_plain()
-        names = {f"{one}_gap": gap for one, gap in gaps.items()}
+        memory["known"] = record_step(rule, state, objective, figures["loss"]).to_plain()
+        names = {f"{name}_gap": gap for name, gap in gaps.items()}
         return {**figures, **names, "oldest": oldest}
 
     return gradient
@@ -90,22 +90,22 @@ def levelling(sides: Sides, plan: Plan, memory: Memory) -> Gradient:
 
 def optima(sides: Sides, plan: Plan, report: Report) -> dict[Objective, float]:
     """The least loss of either objective alone: as given, or by a short run from the start."""
-    given: dict[Objective, float | None] = {
+    planned_optima: dict[Objective, float | None] = {
         "task": plan.preference.task_optimum,
         "preference": plan.preference.preference_optimum,
     }
     return {
-        one: reached_alone(sides, plan, report, one) if value is None else value
-        for one, value in given.items()
+        objective: loss_alone(sides, plan, report, objective) if value is None else value
+        for objective, value in planned_optima.items()
     }
 
 
-def reached_alone(sides: Sides, plan: Plan, report: Report, objective: Objective) -> float:
+def loss_alone(sides: Sides, plan: Plan, report: Report, objective: Objective) -> float:
     """The loss after a short run on one objective; the policy is put back.
 
     On the slice, or where there is none the mean of the last turns.
     """
-    start = kept_weights(sides.policy)
+    start = copy_weights(sides.policy)
     losses: list[float] = []
 
     def keep(event: str, /, **fields: float) -> None:
@@ -115,10 +115,12 @@ def reached_alone(sides: Sides, plan: Plan, report: Report, objective: Objective
     short = plan.model_copy(
         update={"steps": plan.preference.optimum_steps, "warmup_steps": 0, "resume": None}
     )
-    train(sides.policy, short, keep, alternating(sides, lambda _: objective, {}))
-    found = sum(losses[-LAST:]) / len(losses[-LAST:])
+    train(sides.policy, short, keep, alternating_gradient(sides, lambda _: objective, {}))
+    final_loss = sum(losses[-LAST:]) / len(losses[-LAST:])
     if sides.slice is not None:
-        found = sides.measure(objective, 0)
-    put_back(sides.policy, start)
-    report("note", text=f"{objective} alone reaches a loss of {found:.4g} in {short.steps} steps")
-    return found
+        final_loss = sides.measure(objective, 0)
+    restore_weights(sides.policy, start)
+    report(
+        "note", text=f"{objective} alone reaches a loss of {final_loss:.4g} in {short.steps} steps"
+    )
+    return final_loss

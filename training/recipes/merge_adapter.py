@@ -18,11 +18,11 @@ from holdfast.checkpoints.adapter import PlainLora, read_lora
 from holdfast.checkpoints.model_files import ADAPTER_WEIGHTS
 from holdfast.errors import CheckpointRefused, InvalidPlan
 from holdfast.repairs.plan import Plan
-from training.merging.averaging import RATIO_TOLERANCE, swallowed
+from training.merging.averaging import RATIO_TOLERANCE, is_swallowed
 from training.merging.rounding import DROPPED_BITS, round_by_chance
 from training.merging.streaming import Move, move_of, read_alike, refuse_nonfinite, write_tensors
 from training.progress import Report
-from training.weights.output import refuse_existing, whole_checkpoint
+from training.weights.output import atomic_checkpoint, refuse_existing
 from training.weights.shards import read_object, read_spans
 
 
@@ -34,10 +34,10 @@ def run(plan: Plan, report: Report) -> dict[str, float | None]:
         raise CheckpointRefused(
             "the base is quantised, and nothing can be added to codes; give its bf16 weights"
         )
-    with whole_checkpoint(plan) as folder:
+    with atomic_checkpoint(plan) as folder:
         moves, by_chance = write_sums(plan, adapter, folder)
-        ratio = moves.kept / moves.apart if moves.apart else None
-        check_left(ratio)
+        ratio = moves.projection / moves.squared_distance if moves.squared_distance else None
+        check_effective_ratio(ratio)
     if by_chance:
         report(
             "note",
@@ -73,33 +73,33 @@ def write_sums(plan: Plan, adapter: Path, folder: Path) -> tuple[Move, int]:
             if name not in lora.factors:
                 yield name, base
                 continue
-            found = added(name, base, lora, factors)
-            stored = found.to(torch.float32 if plan.store == "fp32" else base.dtype, copy=True)
-            if stored.dtype in DROPPED_BITS and swallowed(moved(base, found, stored), 1.0):
+            exact = add_adapter(name, base, lora, factors)
+            stored = exact.to(torch.float32 if plan.store == "fp32" else base.dtype, copy=True)
+            if stored.dtype in DROPPED_BITS and is_swallowed(sum_move(base, exact, stored), 1.0):
                 by_chance.append(name)
-                round_by_chance(found.reshape(-1).clone(), stored.view(-1), f"{plan.seed}:{name}")
-            moves.append(moved(base, found, stored))
+                round_by_chance(exact.reshape(-1).clone(), stored.view(-1), f"{plan.seed}:{name}")
+            moves.append(sum_move(base, exact, stored))
             yield name, stored
 
     write_tensors(spans, folder, tensors(), fp32=plan.store == "fp32")
     return sum(moves, Move()), len(by_chance)
 
 
-def added(name: str, base: Tensor, lora: PlainLora, factors: Mapping[str, Tensor]) -> Tensor:
+def add_adapter(name: str, base: Tensor, lora: PlainLora, factors: Mapping[str, Tensor]) -> Tensor:
     """W + scale * B A [out, in] in fp32, or in fp64 for a base that is; refused if not finite."""
     a, b = (factors[side].float() for side in lora.factors[name])
     exact = torch.promote_types(base.dtype, torch.float32)
-    found = base.to(exact) + lora.scale * (b @ a).to(exact)
-    refuse_nonfinite(name, found, "sum of base and adapter")
-    return found
+    summed = base.to(exact) + lora.scale * (b @ a).to(exact)
+    refuse_nonfinite(name, summed, "sum of base and adapter")
+    return summed
 
 
-def moved(base: Tensor, found: Tensor, stored: Tensor) -> Move:
-    """How far the stored weight went of the way from the base to the sum."""
-    return move_of(base.reshape(-1), found.reshape(-1), stored.reshape(-1))
+def sum_move(base: Tensor, exact: Tensor, stored: Tensor) -> Move:
+    """How far the stored weight moved from the base to the exact sum."""
+    return move_of(base.reshape(-1), exact.reshape(-1), stored.reshape(-1))
 
 
-def check_left(ratio: float | None) -> None:
+def check_effective_ratio(ratio: float | None) -> None:
     """Raise InvalidPlan unless rounding has left what the adapter adds."""
     if ratio is not None and abs(ratio - 1) > RATIO_TOLERANCE:
         raise InvalidPlan(

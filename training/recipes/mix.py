@@ -19,14 +19,14 @@ from training.weights.trainable import save_checkpoint
 def run(plan: Plan, report: Report) -> dict[str, float | None]:
     """Train on the weighted sum and write the checkpoint."""
     sides = two_sides(plan, report)
-    gradient = mixing(sides, plan.preference.share)
+    gradient = weighted_sum_gradient(sides, plan.preference.share)
     loss = train(sides.policy, plan, report, gradient, watch=sides.watch)
     save_checkpoint(sides.policy, plan)
     return {"final_loss": loss}
 
 
-def mixing(sides: Sides, share: float) -> Gradient:
-    """The weighted sum; an objective without weight is left out, and costs nothing."""
+def weighted_sum_gradient(sides: Sides, share: float) -> Gradient:
+    """The gradient of the weighted sum; an objective of weight 0 is not computed."""
     weights: dict[Objective, float] = {"task": 1 - share, "preference": share}
 
     def gradient(step: int, rows: int) -> Mapping[str, float]:
@@ -34,10 +34,10 @@ def mixing(sides: Sides, share: float) -> Gradient:
         for objective in OBJECTIVES:
             if not weights[objective]:
                 continue
-            found = sides.learn(objective, step, rows, scale=weights[objective])
-            figures["loss"] += weights[objective] * found.pop("loss")
-            figures["tokens"] += found.pop("tokens")
-            figures |= found
+            turn_figures = sides.learn(objective, step, rows, scale=weights[objective])
+            figures["loss"] += weights[objective] * turn_figures.pop("loss")
+            figures["tokens"] += turn_figures.pop("tokens")
+            figures |= turn_figures
         return figures
 
     return gradient

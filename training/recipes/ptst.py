@@ -19,7 +19,7 @@ from holdfast.errors import InvalidPlan
 from holdfast.repairs.plan import Plan
 from training.merging.streaming import read_alike
 from training.progress import Report
-from training.weights.output import copy_companions, whole_or_absent
+from training.weights.output import atomic_folder, copy_companions
 from training.weights.shards import read_object, read_spans
 from training.weights.vocabulary import refuse_another_vocabulary
 
@@ -41,7 +41,7 @@ def run(plan: Plan, report: Report) -> dict[str, float | None]:
     spans = read_spans(plan.candidate)
     for _ in read_alike((plan.candidate,), (spans,)):
         pass  # refuses what is no number: a copy is to be as sound as what the other recipes write
-    with whole_or_absent(plan.output) as folder:
+    with atomic_folder(plan.output) as folder:
         copy_companions(plan.candidate, folder)
         for name in sorted({span.file for span in spans.values()} | {INDEX}):
             if (plan.candidate / name).is_file():  # a model in one file has no index
@@ -52,18 +52,18 @@ def run(plan: Plan, report: Report) -> dict[str, float | None]:
 
 
 def template_of(plan: Plan) -> str:
-    """The file's, or the baseline's own behind a safety prompt."""
+    """The plan's template file, or the baseline's template with a safety prompt."""
     if plan.serving.template is not None:
         return template_in(plan.serving.template)
     read_object(plan.baseline / "config.json")
-    own = chat_template(plan.baseline)
-    if own is None:
+    template = chat_template(plan.baseline)
+    if template is None:
         raise InvalidPlan(f"{plan.baseline} has no chat template to put a safety prompt into")
-    return with_prompt(own, plan.serving.prompt)
+    return with_prompt(template, plan.serving.prompt)
 
 
 def template_in(file: Path) -> str:
-    """What a file holds, if a conversation can be rendered with it."""
+    """Read a template file; InvalidPlan if it cannot render a conversation."""
     from transformers.utils.chat_template_utils import render_jinja_template
 
     greeting = [{"role": "user", "content": "Hello"}]
@@ -82,10 +82,10 @@ def with_prompt(template: str, prompt: str) -> str:
 
     A template that refuses system turns gets it at the beginning of the first user's.
     """
-    said = json.dumps(prompt, ensure_ascii=False)
+    literal = json.dumps(prompt, ensure_ascii=False)
     role = "user" if NO_SYSTEM_TURN in template.lower() else "system"
     return (
-        f"{{%- set safety = {said} -%}}"
+        f"{{%- set safety = {literal} -%}}"
         f"{{%- if messages and messages[0]['role'] == '{role}' -%}}"
         f"{{%- set messages = [{{'role': '{role}', "
         "'content': safety + '\\n\\n' + messages[0]['content']}] + messages[1:] -%}"

@@ -20,8 +20,8 @@ from training.progress import Report
 from training.rows.batches import Example, Order, draw_steps, order_of_sources
 from training.runs.loop import seed_everything, train
 from training.runs.sources import read_sources, tokenise_sources, watch_of, watched_examples
-from training.runs.steering import Steered, realised, shares, steered
-from training.runs.supervised import supervised
+from training.runs.steering import Steered, realised_mix, shares, steered_gradient
+from training.runs.supervised import supervised_gradient
 from training.weights.model import load_policy, load_tokenizer
 from training.weights.output import refuse_existing
 from training.weights.trainable import save_checkpoint, trainable
@@ -31,18 +31,20 @@ def run(plan: Plan, report: Report, *, order: Order = order_of_sources) -> dict[
     """Train on the plan's mix and write the checkpoint."""
     if plan.steer is not None:
         return run_steered(plan, plan.steer, report)
-    policy, steps, pad = prepared(plan, report, order)
+    policy, steps, pad = prepare(plan, report, order)
     watch = watch_of(plan, load_tokenizer(plan.start_checkpoint), report)
-    gradient = supervised(policy, steps, pad, plan.reduction)
+    gradient = supervised_gradient(policy, steps, pad, plan.reduction)
     loss = train(policy, plan, report, gradient, watch=watch)
     save_checkpoint(policy, plan)
     return {"final_loss": loss}
 
 
 def run_steered(plan: Plan, steer: Steering, report: Report) -> dict[str, Any]:
-    """The same, on a mix that follows what is lost of the refusals."""
-    given = shares(plan.mix, plan.mix.refusals + plan.mix.answers)
-    sources, pad = sources_of(plan, {kind for kind, share in given.items() if share}, report)
+    """Train on a mix that gets more safety rows while refusals are lost."""
+    initial_shares = shares(plan.mix, plan.mix.refusals + plan.mix.answers)
+    sources, pad = sources_of(
+        plan, {kind for kind, share in initial_shares.items() if share}, report
+    )
     tokenizer = load_tokenizer(plan.start_checkpoint)
     looks = Steered(
         steer,
@@ -53,13 +55,13 @@ def run_steered(plan: Plan, steer: Steering, report: Report) -> dict[str, Any]:
     )
     policy = trainable(load_policy(plan.start_checkpoint), plan)
     memory: dict[str, Any] = {}
-    gradient = steered(policy, plan, sources, pad, memory)
+    gradient = steered_gradient(policy, plan, sources, pad, memory)
     loss = train(policy, plan, report, gradient, memory=memory, watch=looks)
     save_checkpoint(policy, plan)
-    return {"final_loss": loss, "mix": realised(memory)}
+    return {"final_loss": loss, "mix": realised_mix(memory)}
 
 
-def prepared(
+def prepare(
     plan: Plan, report: Report, order: Order = order_of_sources
 ) -> tuple[nn.Module, list[list[Example]], int]:
     """The policy to train, the examples of every step, and the padding token."""

@@ -20,11 +20,11 @@ from holdfast.errors import InvalidPlan
 from holdfast.repairs.plan import Plan
 from training.merging.averaging import check_ratio, write_average
 from training.merging.layers import block_of
-from training.merging.pairing import Pair, pair_of, pair_up, require_one_naming
+from training.merging.pairing import Pair, pair_of, pair_up, require_same_names
 from training.merging.streaming import Move, move_of, read_alike, write_tensors
-from training.merging.subspace import cosine, leading_directions, projected
+from training.merging.subspace import cosine, leading_directions, project_update
 from training.progress import Report
-from training.weights.output import refuse_existing, whole_checkpoint
+from training.weights.output import atomic_checkpoint, refuse_existing
 
 SAME = "this is the candidate itself"
 Triples = Iterator[tuple[str, list[Tensor]]]
@@ -36,11 +36,13 @@ def run(plan: Plan, report: Report) -> dict[str, Any]:
     pair, candidate = pair_of(plan)
     unaligned = unaligned_of(plan)
     cosines = dict(layer_cosines(triples(plan, candidate, unaligned)))
-    for name, found in cosines.items():
-        report("layer", name=name, cosine=found)
+    for name, similarity in cosines.items():
+        report("layer", name=name, cosine=similarity)
     low = plan.safe_merge.threshold
-    strayed = {name for name, found in cosines.items() if found is not None and found < low}
-    if all(found is None for found in cosines.values()):
+    strayed = {
+        name for name, similarity in cosines.items() if similarity is not None and similarity < low
+    }
+    if all(similarity is None for similarity in cosines.values()):
         report(
             "note", text=f"{unaligned} is the baseline in every layer, or the candidate is: {SAME}"
         )
@@ -69,7 +71,7 @@ def triples(plan: Plan, candidate: Path, unaligned: Path) -> Triples:
     """Every tensor of baseline, candidate and unaligned model, one name at a time."""
     tuned = pair_up(plan.baseline, candidate, plan.baseline)
     before = pair_up(plan.baseline, unaligned, plan.baseline)
-    require_one_naming((tuned, before))
+    require_same_names((tuned, before))
     folders = (plan.baseline, candidate, unaligned)
     return read_alike(folders, (tuned.baseline, tuned.candidate, before.candidate))
 
@@ -97,17 +99,17 @@ def write_projection(
             ours = baseline.float()
             update = candidate.float() - ours
             directions = leading_directions(ours - unaligned.float(), plan.safe_merge.energy)
-            kept = projected(directions, update)
-            meant.append(kept.square().sum().item())
-            stored = (ours + kept).to(torch.float32 if fp32 else baseline.dtype)
+            projection = project_update(directions, update)
+            meant.append(projection.square().sum().item())
+            stored = (ours + projection).to(torch.float32 if fp32 else baseline.dtype)
             moved.append(move_of(baseline.reshape(-1), candidate.reshape(-1), stored.reshape(-1)))
             yield name, stored
 
     fp32 = plan.store == "fp32"
-    with whole_checkpoint(plan) as folder:
+    with atomic_checkpoint(plan) as folder:
         write_tensors(pair.layout, folder, merged(), fp32=fp32)
         total = sum(moved, Move())
-        if not total.apart:
+        if not total.squared_distance:
             return None
-        check_ratio(total, sum(meant) / total.apart)
-    return total.kept / total.apart
+        check_ratio(total, sum(meant) / total.squared_distance)
+    return total.projection / total.squared_distance

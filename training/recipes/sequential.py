@@ -9,7 +9,7 @@ conflict, the second stage undoes part of the first, however long either is
 from holdfast.repairs.plan import Plan
 from training.objectives.alternation import Objective
 from training.progress import Report
-from training.recipes.joint import Memory, alternating, realised, two_sides
+from training.recipes.joint import Memory, alternating_gradient, realised_share, two_sides
 from training.runs.loop import train
 from training.weights.trainable import save_checkpoint
 
@@ -18,10 +18,10 @@ def run(plan: Plan, report: Report) -> dict[str, float | None]:
     """Train one stage, then the other, and write the checkpoint."""
     sides = two_sides(plan, report)
     memory: Memory = {}
-    gradient = alternating(sides, lambda step: stage(plan, step), memory)
+    gradient = alternating_gradient(sides, lambda step: stage(plan, step), memory)
     loss = train(sides.policy, plan, report, gradient, memory=memory, watch=sides.watch)
     save_checkpoint(sides.policy, plan)
-    return {"final_loss": loss, "preference_share": realised(memory)}
+    return {"final_loss": loss, "preference_share": realised_share(memory)}
 
 
 def stage(plan: Plan, step: int) -> Objective:

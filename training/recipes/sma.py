@@ -20,14 +20,14 @@ from torch import Tensor, nn
 from holdfast.errors import InvalidPlan
 from holdfast.repairs.plan import Plan
 from training.merging.averaging import check_ratio
-from training.merging.pairing import pair_up, require_one_naming
+from training.merging.pairing import pair_up, require_same_names
 from training.merging.streaming import Move, move_of, read_alike, write_tensors
 from training.progress import Report
-from training.recipes.rehearsal import prepared
+from training.recipes.rehearsal import prepare
 from training.runs.loop import Gradient, train
-from training.runs.supervised import supervised
+from training.runs.supervised import supervised_gradient
 from training.weights.model import trained_weights
-from training.weights.output import refuse_existing, whole_checkpoint
+from training.weights.output import atomic_checkpoint, refuse_existing
 from training.weights.trainable import save_checkpoint
 
 
@@ -39,9 +39,11 @@ def run(plan: Plan, report: Report) -> dict[str, Any]:
         raise InvalidPlan(
             "recipe sma averages every step and cannot take one back; leave out watch"
         )
-    policy, steps, pad = prepared(plan, report)
+    policy, steps, pad = prepare(plan, report)
     memory: dict[str, Any] = {}
-    gradient = averaging(policy, supervised(policy, steps, pad, plan.reduction), memory)
+    gradient = averaging_gradient(
+        policy, supervised_gradient(policy, steps, pad, plan.reduction), memory
+    )
     loss = train(policy, plan, report, gradient, memory=memory)
     join_mean(policy, plan.steps, memory)
     with torch.no_grad():
@@ -51,8 +53,8 @@ def run(plan: Plan, report: Report) -> dict[str, Any]:
     return {"final_loss": loss}
 
 
-def averaging(policy: nn.Module, gradient: Gradient, memory: dict[str, Any]) -> Gradient:
-    """The same gradient; before each step, the weights so far join the mean."""
+def averaging_gradient(policy: nn.Module, gradient: Gradient, memory: dict[str, Any]) -> Gradient:
+    """The gradient, after adding the weights before each step to the running mean."""
 
     def watched(step: int, rows: int) -> Mapping[str, float]:
         join_mean(policy, step, memory)
@@ -81,7 +83,7 @@ def average_of(plan: Plan, report: Report) -> dict[str, Any]:
         raise InvalidPlan("sma.checkpoints names one checkpoint; a mean takes two at least")
     start = plan.start_checkpoint
     pairs = [pair_up(start, folder, start) for folder in plan.sma.checkpoints]
-    require_one_naming(pairs)
+    require_same_names(pairs)
     layout, moves = pairs[0].layout, Move()
 
     def means() -> Iterator[tuple[str, Tensor]]:
@@ -97,11 +99,11 @@ def average_of(plan: Plan, report: Report) -> dict[str, Any]:
             moves += move_of(ours.reshape(-1), exact.reshape(-1), stored.reshape(-1))
             yield name, stored
 
-    with whole_checkpoint(plan) as folder:
+    with atomic_checkpoint(plan) as folder:
         write_tensors(layout, folder, means(), fp32=plan.store == "fp32")
         check_ratio(moves, 1.0)
     report("note", text=f"the mean of {len(pairs)} checkpoints")
-    ratio = moves.kept / moves.apart if moves.apart else None
+    ratio = moves.projection / moves.squared_distance if moves.squared_distance else None
     return {"final_loss": None, "effective_ratio": ratio, "checkpoints": len(pairs)}
 
 

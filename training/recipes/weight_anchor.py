@@ -21,21 +21,21 @@ from torch import Tensor, nn
 
 from holdfast.errors import InvalidPlan
 from holdfast.repairs.plan import Plan
-from training.devices.parallel import local, placed, total
+from training.devices.parallel import local, shard_like, total
 from training.merging.pairing import refuse_another_architecture
 from training.objectives.penalties import ewc, l1_sp, l2_sp
 from training.passes.fisher import diagonal_fisher
 from training.progress import Report
-from training.recipes.rehearsal import prepared
+from training.recipes.rehearsal import prepare
 from training.runs.loop import Gradient, train
 from training.runs.sources import read_sources, tokenise_sources, watch_of
-from training.runs.supervised import supervised
+from training.runs.supervised import supervised_gradient
 from training.weights.model import load_policy, load_tokenizer, trained_weights
 from training.weights.output import refuse_existing
 from training.weights.trainable import freeze, save_checkpoint
 
 Penalty = Callable[..., Tensor]
-"""What one weight costs, a scalar, from it and from what of it each of the references holds."""
+"""From a weight and each reference's tensor of the same name to a scalar."""
 
 References = list[dict[str, Tensor]]  # each by the name of the weight
 
@@ -82,28 +82,30 @@ def fisher_of(plan: Plan, report: Report) -> dict[str, Tensor]:
     ]
     model = load_policy(plan.baseline)
     freeze(model, plan.freeze)
-    asked = turns[: plan.penalty.fisher_rows]
+    fisher_rows = turns[: plan.penalty.fisher_rows]
     pad = tokenizer.pad_token_id or 0
-    fisher = diagonal_fisher(model, asked, pad, plan.penalty.fisher, plan.seed)
+    fisher = diagonal_fisher(model, fisher_rows, pad, plan.penalty.fisher, plan.seed)
     trace = sum(entries.sum().item() for entries in fisher.values())
-    report("note", text=f"{plan.penalty.fisher} Fisher of {len(asked)} rows: trace {trace:.4g}")
+    report(
+        "note", text=f"{plan.penalty.fisher} Fisher of {len(fisher_rows)} rows: trace {trace:.4g}"
+    )
     return fisher
 
 
 def _run(plan: Plan, report: Report, references: References, penalty: Penalty) -> dict[str, Any]:
-    policy, steps, pad = prepared(plan, report)
+    policy, steps, pad = prepare(plan, report)
     watch = watch_of(plan, load_tokenizer(plan.start_checkpoint), report)
     for name, weight in trained_weights(policy):
         for reference in references:
-            reference[name] = local(placed(reference[name], weight))
-    plain = supervised(policy, steps, pad, plan.reduction)
-    gradient = penalised(policy, plain, references, penalty)
+            reference[name] = local(shard_like(reference[name], weight))
+    plain = supervised_gradient(policy, steps, pad, plan.reduction)
+    gradient = penalised_gradient(policy, plain, references, penalty)
     loss = train(policy, plan, report, gradient, watch=watch)
     save_checkpoint(policy, plan)
     return {"final_loss": loss}
 
 
-def penalised(
+def penalised_gradient(
     policy: nn.Module, gradient: Gradient, references: References, penalty: Penalty
 ) -> Gradient:
     """The gradient with the penalty of every trained weight added, one weight at a time.

@@ -46,7 +46,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Padded on the right. ids: [B, T] int64; attention, completion: [B, T] bool."""
+    """Rows padded on the right. ids: [B, T] int64; attention, completion: [B, T] bool."""
 
     ids: Tensor
     attention: Tensor
@@ -67,13 +67,13 @@ def tokenise(
     """
     examples = [example_of(row, tokenizer, max_length, path) for row in rows]
     refuse_unembedded(examples, tokenizer)
-    kept = [example for example in examples if example.completion_tokens > 0]
-    if not kept:
+    learnable = [example for example in examples if example.completion_tokens > 0]
+    if not learnable:
         raise InvalidTaskData(
             f"{path}: all {len(rows)} prompts fill max_length {max_length} and leave no room for "
             "a completion; raise max_length"
         )
-    return kept
+    return learnable
 
 
 def refuse_unembedded(examples: Iterable[Example], tokenizer: PreTrainedTokenizerBase) -> None:
@@ -92,22 +92,22 @@ def example_of(
             f"{tokenizer.name_or_path} has no chat template; "
             "give a chat checkpoint, or add chat_template.jinja"
         )
-    prompt = _rendered(tokenizer, row.asked, generation=True)
-    whole = _rendered(tokenizer, [*row.asked, ("assistant", row.completion)], generation=False)
-    if not whole.startswith(prompt):
+    prompt = _render(tokenizer, row.prompt_turns, generation=True)
+    rendered = _render(
+        tokenizer, [*row.prompt_turns, ("assistant", row.completion)], generation=False
+    )
+    if not rendered.startswith(prompt):
         raise InvalidTaskData(
             f"{path}, line {row.line}: the chat template renders the prompt differently once it "
             "is answered, so the completion cannot be told apart; use a template that does not"
         )
     prompt_ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-    completion_ids = tokenizer(whole[len(prompt) :], add_special_tokens=False)["input_ids"]
+    completion_ids = tokenizer(rendered[len(prompt) :], add_special_tokens=False)["input_ids"]
     ids = [*prompt_ids, *_through_end_of_turn(completion_ids, tokenizer.eos_token_id)][:max_length]
     return Example(tuple(ids), min(len(prompt_ids), len(ids)))
 
 
-def _rendered(
-    tokenizer: PreTrainedTokenizerBase, turns: Sequence[Turn], *, generation: bool
-) -> str:
+def _render(tokenizer: PreTrainedTokenizerBase, turns: Sequence[Turn], *, generation: bool) -> str:
     def render(turns: list[dict[str, Any]]) -> str:
         try:
             text = tokenizer.apply_chat_template(
@@ -121,13 +121,13 @@ def _rendered(
 
 
 def _through_end_of_turn(ids: list[int], end: int | None) -> list[int]:
-    """Without what a template writes after the end of turn: no engine ever generates that."""
+    """Drop what a template writes after the end of turn: no engine ever generates that."""
     last = max((place for place, token in enumerate(ids) if token == end), default=len(ids))
     return ids[: last + 1]
 
 
 def order_of_sources(counts: Mapping[Kind, int]) -> list[Kind]:
-    """Each source as often as counted, as evenly spread as whole rows allow."""
+    """The source of each row, every source spread as evenly as whole rows allow."""
     places = [
         ((k + 0.5) / count, rank, kind)
         for rank, (kind, count) in enumerate(counts.items())
@@ -169,7 +169,7 @@ def rows_together(examples: Sequence[Example], rows: int) -> list[list[Example]]
 
 
 def collate(examples: Sequence[Example], pad: int) -> Batch:
-    """Pad to the longest; what is what follows from lengths alone, `pad` may be any token."""
+    """Pad examples to the longest; masks follow from lengths alone, so `pad` may be any token."""
     width = max(len(example.ids) for example in examples)
     ids = [[*example.ids, *[pad] * (width - len(example.ids))] for example in examples]
     places = torch.arange(width)

@@ -47,7 +47,7 @@ class Trees:
 
 
 def plant(groups: Sequence[Group], pad: int) -> Trees:
-    """A tree for each group."""
+    """Lay out each group as one tree of tokens, padded to a common width."""
     trees = [_tree(group) for group in groups]
     width = max(len(ids) for ids, _, _, _ in trees)
     ids, positions, ends = [], [], []
@@ -63,7 +63,7 @@ def plant(groups: Sequence[Group], pad: int) -> Trees:
             rows += [b] * example.completion_tokens
             columns += path[example.prompt_tokens - 1 : -1]
             targets += example.ids[example.prompt_tokens :]
-    return Trees(*(torch.tensor(one) for one in (ids, positions, ends, rows, columns, targets)))
+    return Trees(*(torch.tensor(field) for field in (ids, positions, ends, rows, columns, targets)))
 
 
 def _tree(group: Group) -> tuple[list[int], list[int], list[int], list[list[int]]]:

@@ -27,7 +27,7 @@ from training.objectives.losses import completion_targets
 from training.passes.trusted import ROWS, Reference, logits_of
 from training.progress import Report
 from training.rows.batches import Example, collate, rows_together
-from training.runs.watch import Looks
+from training.runs.watch import StepCheck
 from training.weights.model import completion_logits, trained_weights
 
 TOLERATED = 1.5  # times the bound, for less than PATIENCE looks in a row
@@ -46,7 +46,7 @@ class Distance:
 def distance(
     policy: nn.Module, examples: Sequence[Example], reference: Reference, name: Divergence
 ) -> Distance:
-    """How far the policy is from the reference on some rows, of which each process asks its own."""
+    """How far the policy is from the reference on some rows; each process computes its share."""
     where = next(policy.parameters()).device
     every = early = 0.0
     with torch.no_grad():
@@ -59,8 +59,8 @@ def distance(
             lengths = [example.completion_tokens for example in counted]
             every += (nats * sequence_weights(lengths, len(examples))).sum().item()
             firsts = [min(length, FIRST_TOKENS) for length in lengths]
-            kept = nats[first_tokens(lengths)]
-            early += (kept * sequence_weights(firsts, len(examples))).sum().item()
+            early_nats = nats[first_tokens(lengths)]
+            early += (early_nats * sequence_weights(firsts, len(examples))).sum().item()
     return Distance(max(total(every), 0.0), max(total(early), 0.0))  # a hair below 0 is rounding
 
 
@@ -80,8 +80,8 @@ def noise_floor(
             batch = collate([example], reference.pad).to(where)
             predicts, _ = completion_targets(batch.ids, batch.completion)
             logits = completion_logits(model, batch, predicts)
-            said = reference.logits([example], where)
-            total += DIVERGENCES[name](logits, said).mean().item()
+            reference_logits = reference.logits([example], where)
+            total += DIVERGENCES[name](logits, reference_logits).mean().item()
     return total / len(examples)
 
 
@@ -97,20 +97,22 @@ class Constraint:
     bound: float
     held_out: Sequence[Example]
     reference: Reference
-    watch: Looks | None = None
+    watch: StepCheck | None = None
 
-    def alarmed(self, policy: nn.Module, step: int, memory: dict[str, Any], report: Report) -> bool:
-        """Look, if it is time, before `step`; True if the watch, not the bound, ends the run."""
+    def should_end(
+        self, policy: nn.Module, step: int, memory: dict[str, Any], report: Report
+    ) -> bool:
+        """Check the bound if it is due before `step`; True if the watch ends the run."""
         if step % self.knobs.every == 0:
             self._look(policy, step, memory, report)
-        return self.watch is not None and self.watch.alarmed(policy, step, memory, report)
+        return self.watch is not None and self.watch.should_end(policy, step, memory, report)
 
-    def measured(self, policy: nn.Module) -> Distance:
+    def measure(self, policy: nn.Module) -> Distance:
         """How far the policy is on the held-out rows."""
         return distance(policy, self.held_out, self.reference, self.knobs.divergence)
 
     def _look(self, policy: nn.Module, step: int, memory: dict[str, Any], report: Report) -> None:
-        nats = self.measured(policy)
+        nats = self.measure(policy)
         report("anchor", step=step, nats=nats.all_tokens, first=nats.first, bound=self.bound)
         memory.setdefault("above", 0)
         memory["above"] = memory["above"] + 1 if nats.all_tokens > TOLERATED * self.bound else 0

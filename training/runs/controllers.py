@@ -1,4 +1,4 @@
-"""How hard to pull back, from how far a run has gone: the weight of a constraint, step by step.
+"""Controllers of a constraint's weight: how hard to pull back, from how far a run has gone.
 
 Pure functions from a frozen state and the last measured cost to the next state, so that a run that
 was killed goes on with the same weights. The cost is given as a share of the bound: 1 is the bound,
@@ -21,12 +21,13 @@ from holdfast.repairs.knobs import Controller
 BAND = 1.5
 WEIGHT_RANGE = (2.0**-10, 2.0**10)  # beyond which doubling could no longer turn around in time
 ZIEGLER_CLIP = 0.2
-MOST_SHARE = 10.0  # what a cost counts at most, so that one bad look does not wind PID up for good
+# of a cost that counts at most, so that one bad look does not wind PID up for good
+MAX_COST_SHARE = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Gains:
-    """Of the PID controller; these are OmniSafe's, for costs of hundreds of episodes."""
+    """Gains of the PID controller; the defaults, OmniSafe's, are for hundreds of episodes."""
 
     proportional: float = 0.1
     integral: float = 0.01
@@ -37,7 +38,7 @@ class Gains:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The weight, and what PID remembers; `costs` are smoothed, the oldest first."""
+    """A controller's weight and PID's memory; `costs` are smoothed, the oldest first."""
 
     weight: float
     integral: float = 0.0
@@ -45,7 +46,7 @@ class State:
     costs: tuple[float, ...] = (0.0,)
 
 
-def started(weight: float, bound: float) -> State:
+def start_state(weight: float, bound: float) -> State:
     """The state before the first cost; without a bound there is nothing to weigh."""
     weight = 0.0 if bound == inf else weight
     return State(weight=weight, integral=weight)
@@ -53,11 +54,11 @@ def started(weight: float, bound: float) -> State:
 
 def doubling(state: State, cost: float, limit: float = 1.0) -> State:
     """Twice the weight above 1.5 times the limit, half of it below the limit / 1.5."""
-    least, most = WEIGHT_RANGE
+    lowest, highest = WEIGHT_RANGE
     if cost > BAND * limit:
-        return replace(state, weight=min(2 * state.weight, most))
+        return replace(state, weight=min(2 * state.weight, highest))
     if cost < limit / BAND:
-        return replace(state, weight=max(state.weight / 2, least))
+        return replace(state, weight=max(state.weight / 2, lowest))
     return state
 
 
@@ -92,8 +93,8 @@ def share_after(share: float, cost: float, limit: float, *, bounds: tuple[float,
 
     Half as much again while the cost is above its limit, a tenth less else.
     """
-    least, most = bounds
-    return min(max(share * (RISE if cost > limit else FALL), least), most)
+    lowest, highest = bounds
+    return min(max(share * (RISE if cost > limit else FALL), lowest), highest)
 
 
 def _short_pid(state: State, cost: float) -> State:
@@ -112,4 +113,4 @@ def weight_after(controller: Controller, state: State, cost: float, bound: float
     if bound == inf:
         return replace(state, weight=0.0)
     share = cost / bound if bound > 0 else inf
-    return CONTROLLERS[controller](state, min(share, MOST_SHARE))
+    return CONTROLLERS[controller](state, min(share, MAX_COST_SHARE))

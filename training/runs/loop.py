@@ -20,19 +20,19 @@ from torch.nn.utils import clip_grad_norm_
 
 from holdfast.errors import RepairImpossible
 from holdfast.repairs.plan import Plan
-from training.devices.parallel import gathered
+from training.devices.parallel import full_tensor
 from training.devices.processes import world
 from training.progress import Report
 from training.runs.resume import Resume
 from training.runs.schedule import rate_factor
-from training.runs.watch import Looks
+from training.runs.watch import StepCheck
 
 MAX_GRADIENT_NORM = 1.0
 PART_ROWS = 4  # rows that go through the model together; of similar length, so little is padding
 
 
 class Gradient(Protocol):
-    """What a recipe optimises."""
+    """A function that computes a step's gradient."""
 
     def __call__(self, step: int, rows: int) -> Mapping[str, float]:
         """Add the gradient of `step` (from 0) to the policy's, `rows` rows at a time.
@@ -42,7 +42,7 @@ class Gradient(Protocol):
 
 
 def seed_everything(seed: int) -> None:
-    """Two runs of one plan on one machine give the same bytes."""
+    """Seed all generators, so that two runs of a plan on one machine give the same bytes."""
     random.seed(seed)
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(mode=True)
@@ -55,7 +55,7 @@ def train(
     gradient: Gradient,
     *,
     memory: dict[str, Any] | None = None,
-    watch: Looks | None = None,
+    watch: StepCheck | None = None,
 ) -> float:
     """Run the plan's steps on `policy` in place; returns the last step's loss.
 
@@ -69,12 +69,12 @@ def train(
     resume = Resume(plan, policy, optimizer, memory)
     rows, loss = PART_ROWS, float("nan")
     for step in range(resume.first_step(report), plan.steps):
-        if watch is not None and watch.alarmed(policy, step, memory, report):
+        if watch is not None and watch.should_end(policy, step, memory, report):
             break
         began = time.monotonic()
         set_rate(optimizer, plan, step)
-        figures, rows = fitting(gradient, optimizer, step, rows, report)
-        norm = gathered(clip_grad_norm_(trained, MAX_GRADIENT_NORM)).item()
+        figures, rows = gradient_in_parts(gradient, optimizer, step, rows, report)
+        norm = full_tensor(clip_grad_norm_(trained, MAX_GRADIENT_NORM)).item()
         loss = figures["loss"]
         if not (isfinite(loss) and isfinite(norm)):
             raise RepairImpossible(
@@ -87,12 +87,12 @@ def train(
         resume.save(step + 1)
     else:
         if watch is not None:
-            watch.alarmed(policy, plan.steps, memory, report)
+            watch.should_end(policy, plan.steps, memory, report)
     return loss
 
 
 def set_rate(optimizer: torch.optim.Optimizer, plan: Plan, step: int) -> None:
-    """The learning rate of `step`."""
+    """Set the learning rate of `step`."""
     factor = rate_factor(
         step, steps=plan.steps, warmup_steps=plan.warmup_steps, decay_from=plan.decay_from
     )
@@ -100,10 +100,10 @@ def set_rate(optimizer: torch.optim.Optimizer, plan: Plan, step: int) -> None:
         group["lr"] = plan.learning_rate * factor
 
 
-def fitting(
+def gradient_in_parts(
     gradient: Gradient, optimizer: torch.optim.Optimizer, step: int, rows: int, report: Report
 ) -> tuple[Mapping[str, float], int]:
-    """The step's gradient, in parts half as large as long as memory runs out; returns the size."""
+    """Compute a step's gradient, halving the part size whenever memory runs out."""
     while True:
         optimizer.zero_grad()
         try:

@@ -1,4 +1,4 @@
-"""A killed run goes on where it was, to the same bytes.
+"""Resume a killed run where it was, to the same bytes.
 
 Everything that a step changes is kept: weights that are trained, the optimizer's moments, what the
 recipe and the watch remember. Which rows a step sees and what it draws hang
@@ -21,17 +21,17 @@ from torch import Tensor, nn
 from holdfast.checkpoints.view_paths import without_places
 from holdfast.errors import InvalidPlan
 from holdfast.repairs.plan import Plan
-from training.devices.parallel import agreed, placed, placed_like, whole
+from training.devices.parallel import from_first_rank, gather_shards, shard_like, shard_values_like
 from training.devices.processes import rank, world
 from training.progress import Report
 from training.weights.model import trained_weights
-from training.weights.output import replaced
+from training.weights.output import atomic_file
 
 STATE = "state.pt"
 
 
 class Resume:
-    """The kept state of one run; nothing at all where the plan names no folder for it."""
+    """Saves and loads the state of one run, if the plan names a folder for it."""
 
     def __init__(
         self,
@@ -47,45 +47,48 @@ class Resume:
         self._digest = "" if plan.resume is None else plan_digest(plan)
 
     def first_step(self, report: Report) -> int:
-        """Bring back what was kept; the step to go on with, 0 if there is nothing."""
+        """Load the saved state and return the step to go on with; 0 if there is none."""
         file = self._file
-        if file is None or not kept_by_all(file):
+        if file is None or not all_have_state(file):
             return 0
         # several would hold as many copies of it, and each needs its share alone
-        kept = read_state(file)
-        if kept["plan"] != self._digest:
+        state = read_state(file)
+        if state["plan"] != self._digest:
             raise InvalidPlan(
                 f"{file} was kept by another plan, or of other task rows; remove it to begin anew, "
                 "or give the plan that was being run"
             )
         trained = dict(trained_weights(self._policy))
         with torch.no_grad():
-            for name, weight in kept["weights"].items():
-                trained[name].copy_(placed(weight, trained[name]))
-        self._optimizer.load_state_dict(moments_placed(kept["optimizer"], list(trained.values())))
+            for name, weight in state["weights"].items():
+                trained[name].copy_(shard_like(weight, trained[name]))
+        self._optimizer.load_state_dict(shard_moments(state["optimizer"], list(trained.values())))
         self._memory.clear()
-        self._memory.update(placed_like(kept["memory"], trained))
-        step: int = kept["step"]
+        self._memory.update(shard_values_like(state["memory"], trained))
+        step: int = state["step"]
         report("note", text=f"going on after step {step}")
         return step
 
     def save(self, done: int) -> None:
-        """Keep the state after `done` steps, if the last one kept is old enough."""
+        """Save the state after `done` steps, if the last save is old enough."""
         file = self._file
-        if file is None or agreed(time.monotonic() - self._saved) < self._plan.save_seconds:
+        if (
+            file is None
+            or from_first_rank(time.monotonic() - self._saved) < self._plan.save_seconds
+        ):
             return
         self._saved = time.monotonic()
-        kept = {
+        state = {
             "plan": self._digest,
             "step": done,
-            "weights": whole(dict(trained_weights(self._policy))),
-            "optimizer": whole(self._optimizer.state_dict()),
-            "memory": whole(self._memory),
+            "weights": gather_shards(dict(trained_weights(self._policy))),
+            "optimizer": gather_shards(self._optimizer.state_dict()),
+            "memory": gather_shards(self._memory),
         }
         if rank() > 0:
             return
-        with replaced(file) as partial:
-            write_state(kept, partial)
+        with atomic_file(file) as partial:
+            write_state(state, partial)
         self._saved = time.monotonic()
 
     @property
@@ -103,18 +106,18 @@ def refuse_place(plan: Plan) -> None:
 
 
 def read_state(file: Path) -> dict[str, Any]:
-    """What was kept; InvalidPlan where the file does not hold it."""
+    """Read a saved state; InvalidPlan if the file is damaged."""
     try:
-        kept: dict[str, Any] = torch.load(
+        state: dict[str, Any] = torch.load(
             file, weights_only=True, map_location="cpu", mmap=world() > 1
         )
     except (RuntimeError, EOFError, UnpicklingError) as error:
         raise InvalidPlan(f"{file} is damaged; remove it to begin anew") from error
-    return kept
+    return state
 
 
 def write_state(state: dict[str, Any], path: Path) -> None:
-    """torch.save; where the disk refuses, the error is the system's and not torch's own."""
+    """torch.save, raising the system's error and not torch's own where the disk fails."""
     with path.open("wb") as file:
         try:
             torch.save(state, file)
@@ -124,33 +127,35 @@ def write_state(state: dict[str, Any], path: Path) -> None:
             raise
 
 
-def kept_by_all(file: Path) -> bool:
-    """Whether there is a state; InvalidPlan where not every process sees the same."""
-    found = file.exists()
-    if agreed(found) != found:
+def all_have_state(file: Path) -> bool:
+    """Whether a saved state exists; InvalidPlan if the processes disagree."""
+    exists = file.exists()
+    if from_first_rank(exists) != exists:
         raise InvalidPlan(f"{file} is not seen by every process; name a folder that all share")
-    return found
+    return exists
 
 
-def moments_placed(state: dict[str, Any], weights: Sequence[Tensor]) -> dict[str, Any]:
-    """An optimizer's state with whatever is shaped as its weight lying as that does."""
+def shard_moments(state: dict[str, Any], weights: Sequence[Tensor]) -> dict[str, Any]:
+    """An optimizer's state with every moment sharded as its weight is."""
     moments = {
         place: {
-            name: placed(value, weights[place]) if value.shape == weights[place].shape else value
-            for name, value in own.items()
+            name: shard_like(value, weights[place])
+            if value.shape == weights[place].shape
+            else value
+            for name, value in weight_moments.items()
         }
-        for place, own in state["state"].items()
+        for place, weight_moments in state["state"].items()
     }
     return {**state, "state": moments}
 
 
-def goes_on(plan: Plan) -> bool:
+def will_resume(plan: Plan) -> bool:
     """Whether a killed run of the plan left a state, so that its `memory` will be brought back."""
-    return plan.resume is not None and kept_by_all(plan.resume / STATE)
+    return plan.resume is not None and all_have_state(plan.resume / STATE)
 
 
 def plan_digest(plan: Plan) -> str:
-    """64 hex over everything in a plan that changes what its steps do, and over the task's rows."""
+    """SHA-256 in hex of everything in a plan that changes its steps, and of the task's rows."""
     places = {"output", "reference_cache", "resume", "save_seconds"}
     rows = b"" if plan.task_data is None else plan.task_data.read_bytes()
     document = without_places(plan.model_dump_json(exclude=places))

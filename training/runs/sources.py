@@ -30,8 +30,8 @@ def read_sources(plan: Plan, wanted: set[Kind]) -> dict[Kind, tuple[Path, list[R
         pool = [row for row in read_rehearsal(path) if row.line not in reserved]
         for kind in rehearsed:
             rows[kind] = (path, [row for row in pool if row.kind == kind])
-    for kind, (path, found) in rows.items():
-        if not found:
+    for kind, (path, kind_rows) in rows.items():
+        if not kind_rows:
             raise InvalidTaskData(
                 f"{path}: no {kind} row is left to train on, and the mix asks for some; add rows "
                 "(one prompt in ten of the task data is held out), or set that share to 0"
@@ -41,16 +41,16 @@ def read_sources(plan: Plan, wanted: set[Kind]) -> dict[Kind, tuple[Path, list[R
 
 def watched_rows(plan: Plan) -> list[Row]:
     """The last refusals of the rehearsal data: looked at (`watch`, `steer`), never trained on."""
-    if not plan.refusals_kept:
+    if not plan.watched_refusals:
         return []
     path = _named(plan.rehearsal_data, "rehearsal_data", plan)
     refusals = [row for row in read_rehearsal(path) if row.kind == "refusal"]
-    if len(refusals) <= plan.refusals_kept:
+    if len(refusals) <= plan.watched_refusals:
         raise InvalidTaskData(
-            f"{path} holds {len(refusals)} refusals; watching {plan.refusals_kept} of them leaves "
-            "none to train on: give more, or lower watch.rows and steer.rows"
+            f"{path} holds {len(refusals)} refusals; watching {plan.watched_refusals} of them "
+            "leaves none to train on: give more, or lower watch.rows and steer.rows"
         )
-    return refusals[-plan.refusals_kept :]
+    return refusals[-plan.watched_refusals :]
 
 
 def anchored_rows(plan: Plan) -> list[Row]:
@@ -65,14 +65,14 @@ def anchored_rows(plan: Plan) -> list[Row]:
     pool = [row for row in read_rehearsal(path) if row.line not in watched]
     half = plan.bound_rows // 2
     wanted: dict[Kind, int] = {"refusal": half, "answer": plan.bound_rows - half}
-    found = {kind: [row for row in pool if row.kind == kind] for kind in wanted}
-    for kind, rows in found.items():
+    rows_by_kind = {kind: [row for row in pool if row.kind == kind] for kind in wanted}
+    for kind, rows in rows_by_kind.items():
         if len(rows) < wanted[kind]:
             raise InvalidTaskData(
                 f"{path} holds {len(rows)} {kind} rows that are not watched; the bound is checked "
                 f"on {wanted[kind]}: give more, or lower anchor.rows"
             )
-    return [row for kind, rows in found.items() for row in rows[-wanted[kind] :]]
+    return [row for kind, rows in rows_by_kind.items() for row in rows[-wanted[kind] :]]
 
 
 def watch_of(plan: Plan, tokenizer: PreTrainedTokenizerBase, report: Report) -> Watch | None:
@@ -87,7 +87,7 @@ def watch_of(plan: Plan, tokenizer: PreTrainedTokenizerBase, report: Report) -> 
 def watched_examples(
     plan: Plan, count: int, tokenizer: PreTrainedTokenizerBase, report: Report
 ) -> list[Example]:
-    """The last `count` of those refusals, tokenised; a note says which were too long."""
+    """The last `count` watched refusals, tokenised; a note says how many were too long."""
     rows = watched_rows(plan)[-count:]
     path = _named(plan.rehearsal_data, "rehearsal_data", plan)
     examples = tokenise(rows, tokenizer, plan.max_length, path)
@@ -113,13 +113,13 @@ def tokenise_sources(
 ) -> dict[Kind, Sequence[Example]]:
     """Examples by source; a note says how many rows were too long to keep any completion."""
     sources: dict[Kind, Sequence[Example]] = {}
-    for kind, (path, found) in rows.items():
-        kept = tokenise(found, tokenizer, max_length, path)
-        if dropped := len(found) - len(kept):
+    for kind, (path, kind_rows) in rows.items():
+        examples = tokenise(kind_rows, tokenizer, max_length, path)
+        if dropped := len(kind_rows) - len(examples):
             report(
                 "note",
-                text=f"{dropped} of {len(found)} {kind} rows dropped: their prompts alone fill "
+                text=f"{dropped} of {len(kind_rows)} {kind} rows dropped: their prompts alone fill "
                 f"max_length {max_length}",
             )
-        sources[kind] = kept
+        sources[kind] = examples
     return sources

@@ -22,7 +22,7 @@ from training.rows.batches import Example, cycles
 from training.runs.controllers import share_after
 from training.runs.loop import Gradient
 from training.runs.supervised import learn
-from training.runs.watch import Looks, first_tokens, mean_nats
+from training.runs.watch import StepCheck, first_tokens, mean_nats
 
 Memory = dict[str, Any]
 Sources = Mapping[Kind, Sequence[Example]]
@@ -42,15 +42,15 @@ def next_rows(
     `behind` is by how many rows each is, as the step before left it; the first of equals goes
     first. No source is ever a whole row ahead of its share.
     """
-    left = dict(behind)
+    lags = dict(behind)
     kinds: list[Kind] = []
     for _ in range(rows):
         for kind, share in wanted.items():
-            left[kind] = left.get(kind, 0.0) + share
-        chosen = max(left, key=lambda kind: round(left[kind], 9))
-        left[chosen] -= 1
+            lags[kind] = lags.get(kind, 0.0) + share
+        chosen = max(lags, key=lambda kind: round(lags[kind], 9))
+        lags[chosen] -= 1
         kinds.append(chosen)
-    return kinds, left
+    return kinds, lags
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +64,26 @@ class Steered:
     least: float
     refusals: Sequence[Example]
     pad: int
-    watch: Looks | None = None
+    watch: StepCheck | None = None
 
-    def alarmed(self, policy: nn.Module, step: int, memory: Memory, report: Report) -> bool:
-        """Look, if it is time, before `step`; True if the watch ends the run here."""
+    def should_end(self, policy: nn.Module, step: int, memory: Memory, report: Report) -> bool:
+        """Adjust the share if it is due before `step`; True if the watch ends the run here."""
         if step % self.knobs.every == 0:
-            nats = mean_nats(policy, [first_tokens(one) for one in self.refusals], self.pad)
+            nats = mean_nats(policy, [first_tokens(row) for row in self.refusals], self.pad)
             bounds = (self.least, self.knobs.most)
             share = share_after(memory["safety"], nats, self.knobs.limit, bounds=bounds)
             memory["safety"] = share
             report("steer", step=step, refusal_nats=nats, limit=self.knobs.limit, safety=share)
-        return self.watch is not None and self.watch.alarmed(policy, step, memory, report)
+        return self.watch is not None and self.watch.should_end(policy, step, memory, report)
 
 
-def steered(policy: nn.Module, plan: Plan, sources: Sources, pad: int, memory: Memory) -> Gradient:
-    """The gradient of a mix that `memory` says; a row counts as drawn once it has its gradient."""
-    most = plan.steps * plan.batch_size
+def steered_gradient(
+    policy: nn.Module, plan: Plan, sources: Sources, pad: int, memory: Memory
+) -> Gradient:
+    """The gradient of the mix in `memory`; a row counts as drawn once it has its gradient."""
+    total_rows = plan.steps * plan.batch_size
     rows_of = {
-        kind: list(islice(cycles(examples, f"{plan.seed}/{kind}"), most))
+        kind: list(islice(cycles(examples, f"{plan.seed}/{kind}"), total_rows))
         for kind, examples in sources.items()
     }
     memory |= {"safety": plan.mix.refusals + plan.mix.answers, "behind": {}, "drawn": {}}
@@ -100,7 +102,7 @@ def steered(policy: nn.Module, plan: Plan, sources: Sources, pad: int, memory: M
     return gradient
 
 
-def realised(memory: Memory) -> dict[str, float]:
+def realised_mix(memory: Memory) -> dict[str, float]:
     """The mix of all rows so far, as a plan names its shares."""
     drawn: dict[Kind, int] = memory["drawn"]
     names: dict[Kind, str] = {"task": "task", "refusal": "refusals", "answer": "answers"}

@@ -17,13 +17,13 @@ from training.rows.batches import Example, rows_together
 from training.runs.loop import Gradient
 
 
-def supervised(
+def supervised_gradient(
     policy: nn.Module,
     steps: Sequence[Sequence[Example]],
     pad: int,
     reduction: Reduction = "token_mean_global",
 ) -> Gradient:
-    """Of each step, the mean negative log-likelihood of its examples' completions."""
+    """The gradient of the mean negative log-likelihood of each step's completions."""
 
     def gradient(step: int, rows: int) -> Mapping[str, float]:
         return learn(policy, steps[step], pad, rows, reduction=reduction)
@@ -49,7 +49,9 @@ def learn(
         weights = nats_weights([(len(group), _tokens(group)) for group in groups], reduction)
     weighed = list(zip(groups, weights, strict=True))
     mean = world()  # by which FSDP divides the sum of the processes' gradients
-    loss = sum(backward(policy, group, pad, scale * one * mean) * one for group, one in weighed)
+    loss = sum(
+        backward(policy, group, pad, scale * weight * mean) * weight for group, weight in weighed
+    )
     return {"loss": total(loss), "tokens": tokens}
 
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from training.devices.parallel import agreed
+from training.devices.parallel import from_first_rank
 from training.objectives.losses import sft_nats
 from training.passes.answers import answer_logits
 from training.progress import Report
@@ -26,11 +26,13 @@ FIRST_TOKENS = 5
 ROWS = 16  # that are scored together
 
 
-class Looks(Protocol):
-    """What the loop asks before every step and after the last."""
+class StepCheck(Protocol):
+    """A check that the loop makes before every step and after the last."""
 
-    def alarmed(self, policy: nn.Module, step: int, memory: dict[str, Any], report: Report) -> bool:
-        """Look, if it is time, before `step`; True if the run is to end here."""
+    def should_end(
+        self, policy: nn.Module, step: int, memory: dict[str, Any], report: Report
+    ) -> bool:
+        """Check, if it is due, before `step`; True if the run is to end here."""
 
 
 class Watch:
@@ -40,8 +42,10 @@ class Watch:
         self._refusals = [first_tokens(example) for example in refusals]
         self._pad, self._every, self._limit = pad, every, limit
 
-    def alarmed(self, policy: nn.Module, step: int, memory: dict[str, Any], report: Report) -> bool:
-        """Look, if it is time, before `step`; True if the policy was put back to a safe step.
+    def should_end(
+        self, policy: nn.Module, step: int, memory: dict[str, Any], report: Report
+    ) -> bool:
+        """Score the refusals if it is due; True if the policy was put back to a safe step.
 
         The last safe weights are kept in the run's `memory`, so that a killed run has them too.
         """
@@ -76,4 +80,4 @@ def mean_nats(policy: nn.Module, examples: Sequence[Example], pad: int) -> float
             logits, targets = answer_logits(policy, [[example] for example in rows], pad)
             nats += sft_nats(logits, targets).item()
             tokens += len(targets)
-    return agreed(nats / tokens)
+    return from_first_rank(nats / tokens)

@@ -30,7 +30,7 @@ from transformers.core_model_loading import revert_weight_conversion
 from holdfast.errors import CheckpointRefused, NotBuilt, RepairImpossible
 from holdfast.models import tokenizer_file
 from holdfast.models.unloadable import Mismatch, Misshapen, explanation
-from training.devices.parallel import whole_state
+from training.devices.parallel import full_state_dict
 from training.devices.precision import trains_in_bf16
 from training.rows.batches import Batch
 from training.weights.shards import Span, WeightFiles, lay_out, read_weights
@@ -87,7 +87,7 @@ def load_policy(folder: Path) -> nn.Module:
 
 
 def _check_report(report: Mapping[str, Any], spans: dict[str, Span], policy: Any) -> None:
-    """Nothing would be random, and everything has the shape that the config asks for."""
+    """Raise CheckpointRefused if a weight is missing or has another shape than the config asks."""
     mismatch = Mismatch(
         spans,
         missing=report["missing_keys"],
@@ -110,7 +110,7 @@ def stored_weights(policy: nn.Module) -> dict[str, Tensor]:
     transformers renames some on loading (`embed_out` of GPT-NeoX) and knows the way back. All
     processes that hold shards of them gather, and the first one gets them.
     """
-    state = whole_state(policy)
+    state = full_state_dict(policy)
     if not state:
         return state
     stored: dict[str, Tensor] = revert_weight_conversion(policy, state)  # type: ignore[arg-type]  # nn.Module is all that the rest needs
@@ -124,7 +124,7 @@ def trained_weights(policy: nn.Module) -> list[tuple[str, Tensor]]:
 
 
 def _check_names(spans: dict[str, Span], state: dict[str, Tensor], folder: Path) -> None:
-    """File and model hold the same tensors, by name and shape or tied to one that is."""
+    """Raise unless file and model hold the same tensors, by name and shape or tied."""
     for name, span in spans.items():
         if name not in state or tuple(state[name].shape) != span.shape:
             raise NotBuilt(
@@ -166,7 +166,7 @@ def head_sees(policy: nn.Module, positions: Tensor | tuple[Tensor, Tensor]) -> I
 def save_weights(state: Mapping[str, Tensor], start: Path, folder: Path, *, fp32: bool) -> None:
     """Write a policy's tensors into `folder` under the names, files and dtypes of `start`."""
     placed = lay_out(read_weights(start), folder, fp32=fp32)
-    with WeightFiles.opened(folder, placed, os.O_WRONLY) as files:
+    with WeightFiles.open_files(folder, placed, os.O_WRONLY) as files:
         for name, span in placed.items():
             tensor = state[name].detach().cpu()
             if span.floating is not None:

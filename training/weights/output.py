@@ -35,7 +35,7 @@ def refuse_existing(output: Path) -> None:
 
 
 @contextmanager
-def whole_or_absent(output: Path) -> Iterator[Path]:
+def atomic_folder(output: Path) -> Iterator[Path]:
     """A folder to write into, which becomes `output` when the block ends without an exception."""
     refuse_existing(output)
     partial = Path(
@@ -70,7 +70,7 @@ def room_on(place: Path) -> Iterator[None]:
 
 
 @contextmanager
-def replaced(place: Path) -> Iterator[Path]:
+def atomic_file(place: Path) -> Iterator[Path]:
     """A file to write into, which takes `place` when the block ends without an exception."""
     partial = place.with_suffix(".partial")
     try:
@@ -84,9 +84,9 @@ def replaced(place: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_checkpoint(plan: Plan) -> Iterator[Path]:
-    """The same for `plan.output`, with everything in it that is no weight."""
-    with whole_or_absent(plan.output) as folder:
+def atomic_checkpoint(plan: Plan) -> Iterator[Path]:
+    """A folder that becomes `plan.output`, with everything in it that is not weights."""
+    with atomic_folder(plan.output) as folder:
         copy_companions(plan.start_checkpoint, folder)
         if plan.store == "fp32":
             declare_fp32(folder)
@@ -104,8 +104,8 @@ def _sync(path: Path) -> None:
 def copy_companions(start: Path, folder: Path) -> None:
     """Copy what is not weights from the checkpoint `start`; the model card describes that one."""
     for file in sorted(start.iterdir()):
-        kept = file.suffix in COMPANION_SUFFIXES or file.name.upper().startswith(LICENCES)
-        if file.is_file() and kept and file.name != INDEX:
+        is_companion = file.suffix in COMPANION_SUFFIXES or file.name.upper().startswith(LICENCES)
+        if file.is_file() and is_companion and file.name != INDEX:
             shutil.copyfile(file, folder / file.name)
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from holdfast.repairs.plan import Plan
-from training.devices.parallel import local, placed
+from training.devices.parallel import local, shard_like
 from training.weights.shards import read_weights
 
 SCANNED = 10  # equal steps from the policy back to the baseline
@@ -30,12 +30,12 @@ def largest_weight(distance: Callable[[float], float], bound: float) -> float:
     for tenths in range(SCANNED, 0, -1):
         weight = tenths / SCANNED
         if distance(weight) <= bound:
-            return weight if tenths == SCANNED else _halved(distance, bound, weight, above)
+            return weight if tenths == SCANNED else _bisect(distance, bound, weight, above)
         above = weight
-    return _halved(distance, bound, 0.0, above)
+    return _bisect(distance, bound, 0.0, above)
 
 
-def _halved(distance: Callable[[float], float], bound: float, within: float, above: float) -> float:
+def _bisect(distance: Callable[[float], float], bound: float, within: float, above: float) -> float:
     for _ in range(HALVINGS):
         middle = (within + above) / 2
         if distance(middle) <= bound:
@@ -54,22 +54,22 @@ def line_to(
     process moves its own.
     """
     ends = {
-        name: (local(placed(baseline[name].to(tensor.device), tensor)), local(tensor).clone())
-        for name, tensor, _ in _stored(policy, plan)
+        name: (local(shard_like(baseline[name].to(tensor.device), tensor)), local(tensor).clone())
+        for name, tensor, _ in _stored_tensors(policy, plan)
     }
 
     def place(weight: float) -> None:
         with torch.no_grad():
-            for name, tensor, dtype in _stored(policy, plan):
+            for name, tensor, dtype in _stored_tensors(policy, plan):
                 local(tensor).copy_(torch.lerp(*ends[name], weight).to(dtype))
 
     return place
 
 
-def _stored(policy: nn.Module, plan: Plan) -> Iterator[tuple[str, Tensor, torch.dtype]]:
+def _stored_tensors(policy: nn.Module, plan: Plan) -> Iterator[tuple[str, Tensor, torch.dtype]]:
     """Every floating tensor that is written, with the dtype it is written in."""
     state = policy.state_dict()
     for name, span in read_weights(plan.start_checkpoint).items():
         if span.floating is not None:
-            kept = torch.float32 if plan.store == "fp32" else span.floating
-            yield name, state[name], kept
+            dtype = torch.float32 if plan.store == "fp32" else span.floating
+            yield name, state[name], dtype

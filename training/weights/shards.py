@@ -40,7 +40,7 @@ EXACT = frozenset({"BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64"}
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class FileTensor:
     """A tensor as its file names it, of which a span is one part."""
 
     name: str
@@ -59,7 +59,7 @@ class Span:
     shape: tuple[int, ...]
     begin: int
     nbytes: int
-    part_of: Whole | None = None
+    part_of: FileTensor | None = None
 
     def stored_name(self, name: str) -> str:
         """The name in the file, of a span that is called `name`."""
@@ -81,13 +81,13 @@ def read_spans(folder: Path) -> dict[str, Span]:
 
     Raises CheckpointRefused if the headers do not hold or a dtype is not one of plain weights.
     """
-    found: dict[str, Span] = {}
+    spans: dict[str, Span] = {}
     for file in _weight_files(folder):
         with file.open("rb") as opened:
-            spans = read_header(opened, os.fstat(opened.fileno()).st_size, str(file))
+            file_spans = read_header(opened, os.fstat(opened.fileno()).st_size, str(file))
             origin = opened.tell()
-        for name, span in sorted(spans.items(), key=lambda item: (item[1].begin, item[1].end)):
-            if name in found:
+        for name, span in sorted(file_spans.items(), key=lambda item: (item[1].begin, item[1].end)):
+            if name in spans:
                 raise CheckpointRefused(
                     f"{folder}: tensor {name!r} stands in two files; save again"
                 )
@@ -97,12 +97,12 @@ def read_spans(folder: Path) -> dict[str, Span]:
                     f"({', '.join(FLOATS)}); dequantise the checkpoint first"
                 )
             size = span.end - span.begin
-            found[name] = Span(file.name, span.dtype, span.shape, origin + span.begin, size)
-    return found
+            spans[name] = Span(file.name, span.dtype, span.shape, origin + span.begin, size)
+    return spans
 
 
 def read_weights(folder: Path) -> dict[str, Span]:
-    """The same without the buffers that old versions stored."""
+    """The tensors of a checkpoint by name, without the buffers that old versions stored."""
     spans = read_spans(folder)
     return {name: span for name, span in spans.items() if not is_old_buffer(name, span)}
 
@@ -155,7 +155,7 @@ def lay_out(spans: Mapping[str, Span], folder: Path, *, fp32: bool) -> dict[str,
         placed |= _create(
             folder / file,
             {
-                name: _widened(span) if fp32 else span
+                name: _widen(span) if fp32 else span
                 for name, span in spans.items()
                 if span.file == file
             },
@@ -165,18 +165,18 @@ def lay_out(spans: Mapping[str, Span], folder: Path, *, fp32: bool) -> dict[str,
         index = {
             "metadata": {"total_size": total},
             "weight_map": {
-                _whole(name, span).name: span.file for name, span in sorted(placed.items())
+                _file_tensor(name, span).name: span.file for name, span in sorted(placed.items())
             },
         }
         (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
     return placed
 
 
-def _whole(name: str, span: Span) -> Whole:
-    return span.part_of or Whole(name, span.shape)
+def _file_tensor(name: str, span: Span) -> FileTensor:
+    return span.part_of or FileTensor(name, span.shape)
 
 
-def _widened(span: Span) -> Span:
+def _widen(span: Span) -> Span:
     if span.dtype not in {"BF16", "F16"}:
         return span
     return replace(span, dtype="F32", nbytes=4 * span.elements)
@@ -186,11 +186,15 @@ def _create(path: Path, spans: Mapping[str, Span]) -> dict[str, Span]:
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
     for name, span in spans.items():
-        begin, end, whole = end, end + span.nbytes, _whole(name, span)
-        if whole.name in header:
-            begin = header[whole.name]["data_offsets"][0]
+        begin, end, file_tensor = end, end + span.nbytes, _file_tensor(name, span)
+        if file_tensor.name in header:
+            begin = header[file_tensor.name]["data_offsets"][0]
         offsets = [begin, end]
-        header[whole.name] = {"dtype": span.dtype, "shape": whole.shape, "data_offsets": offsets}
+        header[file_tensor.name] = {
+            "dtype": span.dtype,
+            "shape": file_tensor.shape,
+            "data_offsets": offsets,
+        }
     raw = json.dumps(header, separators=(",", ":")).encode()
     raw += b" " * (-len(raw) % LENGTH_BYTES)  # the format asks for aligned tensors
     origin = LENGTH_BYTES + len(raw)
@@ -213,7 +217,7 @@ class WeightFiles:
 
     @classmethod
     @contextmanager
-    def opened(cls, folder: Path, spans: Mapping[str, Span], flags: int) -> Iterator[Self]:
+    def open_files(cls, folder: Path, spans: Mapping[str, Span], flags: int) -> Iterator[Self]:
         """Files of `spans` in `folder`, opened with os.O_RDONLY or os.O_WRONLY."""
         names = {span.file for span in spans.values()}
         descriptors: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Which weights of a policy are trained: all, all but the frozen ones, or a low-rank adapter's.
+"""Choose a policy's trained weights: all, all but the frozen ones, or a low-rank adapter's.
 
 Dropout stays off in every case, also where gradient checkpointing needs the model in training mode:
 a policy with dropout could not be compared with its reference. An adapter is merged back before
@@ -14,50 +14,50 @@ from torch import Tensor, nn
 
 from holdfast.errors import InvalidPlan
 from holdfast.repairs.plan import Lora, Plan
-from training.devices.parallel import shard, whole
+from training.devices.parallel import gather_shards, shard
 from training.devices.processes import rank, world
 from training.weights.model import load_policy, save_weights, stored_weights, trained_weights
-from training.weights.output import refuse_existing, whole_checkpoint, whole_or_absent
+from training.weights.output import atomic_checkpoint, atomic_folder, refuse_existing
 
 
 def trainable(policy: nn.Module, plan: Plan) -> nn.Module:
     """The policy with the plan's options applied: what `train` and `save_checkpoint` are given."""
-    if plan.kept_adapter is not None:
-        refuse_existing(plan.kept_adapter)
-    wrapped = adapted(policy, plan)
+    if plan.adapter_folder is not None:
+        refuse_existing(plan.adapter_folder)
+    wrapped = adapt_policy(policy, plan)
     if plan.gradient_checkpointing:
         without_dropout(wrapped).train()
         wrapped.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
     return shard(wrapped)
 
 
-def adapted(policy: nn.Module, plan: Plan) -> nn.Module:
-    """The policy with what is frozen frozen, and with the adapter if the plan asks for one."""
+def adapt_policy(policy: nn.Module, plan: Plan) -> nn.Module:
+    """The policy with frozen parameters, and with an adapter if the plan asks for one."""
     freeze(policy, plan.freeze)
     return policy if plan.lora is None else with_adapter(policy, plan.lora)
 
 
 def without_adapter(policy: nn.Module) -> nn.Module:
-    """The whole model, an adapter added to the weights that it adapts."""
+    """The model with its adapter, if there is one, merged into the weights."""
     merge = getattr(policy, "merge_and_unload", None)
-    whole: nn.Module = policy if merge is None else merge()
-    return whole
+    merged: nn.Module = policy if merge is None else merge()
+    return merged
 
 
 def save_checkpoint(policy: nn.Module, plan: Plan) -> None:
     """Write `plan.output`, whole or not at all; before it the adapter, if that is to be kept."""
     if plan.lora is not None and world() > 1:
-        adapter = whole(dict(trained_weights(policy)))
+        adapter = gather_shards(dict(trained_weights(policy)))
         if rank() > 0:
             return
         policy = with_weights(plan, adapter)  # merged as by one process
-    if plan.kept_adapter is not None:
-        with whole_or_absent(plan.kept_adapter) as folder:
+    if plan.adapter_folder is not None:
+        with atomic_folder(plan.adapter_folder) as folder:
             save_adapter(policy, plan, folder)
     state = stored_weights(without_adapter(policy))
     if rank() > 0:
         return
-    with whole_checkpoint(plan) as folder:
+    with atomic_checkpoint(plan) as folder:
         save_weights(state, plan.start_checkpoint, folder, fp32=plan.store == "fp32")
 
 
@@ -70,7 +70,7 @@ def save_adapter(policy: nn.Module, plan: Plan, folder: Path) -> None:
 
 def with_weights(plan: Plan, adapter: Mapping[str, Tensor]) -> nn.Module:
     """The start checkpoint again, whole, with an adapter that was trained in shards."""
-    policy = adapted(load_policy(plan.start_checkpoint), plan)
+    policy = adapt_policy(load_policy(plan.start_checkpoint), plan)
     with torch.no_grad():
         for name, weight in trained_weights(policy):
             weight.copy_(adapter[name])

@@ -1,4 +1,4 @@
-"""Whether two checkpoints mean the same by the number of a token.
+"""Check that two checkpoints give each token the same number.
 
 Weights of equal shapes may stand for vocabularies in another order. Averaged, or held against one
 another token by token, they make noise that no shape gives away. A token that only one of the two
@@ -37,7 +37,7 @@ def tokens_by_number(tokenizer: dict[str, Any]) -> dict[int, str]:
     """Every token of a tokenizer.json; a vocabulary is a map to numbers, or a list in order."""
     vocabulary = tokenizer.get("model", {}).get("vocab", {})
     if isinstance(vocabulary, dict):
-        found = {number: token for token, number in vocabulary.items()}
+        tokens = {number: token for token, number in vocabulary.items()}
     else:
-        found = {number: token for number, (token, *_) in enumerate(vocabulary)}
-    return found | {one["id"]: one["content"] for one in tokenizer.get("added_tokens", [])}
+        tokens = {number: token for number, (token, *_) in enumerate(vocabulary)}
+    return tokens | {added["id"]: added["content"] for added in tokenizer.get("added_tokens", [])}

@@ -27,7 +27,7 @@ from holdfast.errors import CheckpointRefused
 from holdfast.job import DEADLINE_SECONDS
 from holdfast.repairs.plan import Plan
 from workers.checkpoints.loading import naming_sources, require_untouched
-from workers.checkpoints.plan_files import written_plan
+from workers.checkpoints.plan_files import write_plan
 from workers.views import StagedCheckpoint
 from workers.worker import Worker
 
@@ -35,37 +35,39 @@ FOLDER = "merged"
 UNUSED_SECONDS = 2 * DEADLINE_SECONDS
 
 
-def whole(worker: Worker, pair: AdmittedCheckpoint) -> StagedCheckpoint:
+def merged_checkpoint(worker: Worker, pair: AdmittedCheckpoint) -> StagedCheckpoint:
     """The merged folder of an open base and its adapter, under their own name and digest."""
     ref = pair.ref
     folder = worker.settings.home / FOLDER / ref.digest.removeprefix("sha256:")
     folder.parent.mkdir(parents=True, exist_ok=True)
     record = folder.with_suffix(".digest")
-    with locked(record) as kept:
+    with lock_file(record) as digest_file:
         record.touch()
-        if cached(folder, digest := kept.read()) is None:
+        if find_merged(folder, digest := digest_file.read()) is None:
             forget_unused(folder.parent, time.time() - UNUSED_SECONDS)
             shutil.rmtree(folder, ignore_errors=True)
-            digest = merged(worker, pair, folder)
-            kept.seek(0)
-            kept.truncate()
-            kept.write(digest)
-        return staged(worker, folder, digest, ref)
+            digest = merge(worker, pair, folder)
+            digest_file.seek(0)
+            digest_file.truncate()
+            digest_file.write(digest)
+        return stage_merged(worker, folder, digest, ref)
 
 
-def staged(worker: Worker, folder: Path, digest: str, pair: CheckpointRef) -> StagedCheckpoint:
+def stage_merged(
+    worker: Worker, folder: Path, digest: str, pair: CheckpointRef
+) -> StagedCheckpoint:
     """The view of a merged folder that holds `digest`, known as the pair that it was made of."""
     with ExitStack() as descriptors:
-        found = admitted_model(str(folder), [folder.parent], descriptors)
-        ref = ref_of(found)
+        admitted = admitted_model(str(folder), [folder.parent], descriptors)
+        ref = ref_of(admitted)
         if ref.digest != digest:
             raise CheckpointRefused(f"{folder} was changed after it was merged; try again")
-        return worker.views.stage(replace(ref, name=pair.name, digest=pair.digest), found)
+        return worker.views.stage(replace(ref, name=pair.name, digest=pair.digest), admitted)
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[IO[str]]:
-    """The file, at its start, for one worker of this machine at a time."""
+def lock_file(path: Path) -> Iterator[IO[str]]:
+    """Open the file at its start, for one worker of this machine at a time."""
     with path.open("a+", encoding="utf-8") as opened:
         fcntl.flock(opened, fcntl.LOCK_EX)
         opened.seek(0)
@@ -83,18 +85,18 @@ def forget_unused(parent: Path, before: float) -> None:
             shutil.rmtree(record.with_suffix(""), ignore_errors=True)
 
 
-def cached(folder: Path, digest: str) -> CheckpointRef | None:
-    """The merged folder, if it is still what was merged."""
+def find_merged(folder: Path, digest: str) -> CheckpointRef | None:
+    """The checkpoint in the merged folder, if it still has this digest."""
     if not digest or not folder.is_dir():
         return None
     try:
-        found = admit(str(folder), [folder.parent])
+        ref = admit(str(folder), [folder.parent])
     except CheckpointRefused:
         return None
-    return found if found.digest == digest else None
+    return ref if ref.digest == digest else None
 
 
-def merged(worker: Worker, pair: AdmittedCheckpoint, folder: Path) -> str:
+def merge(worker: Worker, pair: AdmittedCheckpoint, folder: Path) -> str:
     """Have a child merge what was admitted, and return the digest of the sum.
 
     Raises CheckpointRefused if either changed meanwhile.
@@ -105,7 +107,7 @@ def merged(worker: Worker, pair: AdmittedCheckpoint, folder: Path) -> str:
     )
     viewed = plan.model_copy(update={"baseline": base.path, "adapter": adapter.path})
     workspace = worker.settings.home / "work" / f"merge-{folder.name[:32]}"
-    with naming_sources(base, adapter), written_plan(workspace, plan, viewed) as file:
+    with naming_sources(base, adapter), write_plan(workspace, plan, viewed) as file:
         for _ in worker.training.run(file):
             pass
     for part in (base, adapter):

@@ -28,7 +28,7 @@ def load(worker: Worker, checkpoint: StagedCheckpoint, template: str | None) -> 
             worker.engine.open(checkpoint.path, template)
         if untouched(worker, checkpoint):
             return
-    raise touched(checkpoint)
+    raise touched_error(checkpoint)
 
 
 @contextmanager
@@ -48,11 +48,11 @@ def naming_sources(*checkpoints: StagedCheckpoint) -> Iterator[None]:
 def require_untouched(worker: Worker, checkpoint: StagedCheckpoint) -> None:
     """Raise unless the files behind a checkpoint are as they were when it was loaded."""
     if not untouched(worker, checkpoint):
-        raise touched(checkpoint)
+        raise touched_error(checkpoint)
 
 
 def untouched(worker: Worker, checkpoint: StagedCheckpoint) -> bool:
-    """Whether they are; where they hold another content, the engine is not used again."""
+    """Whether the files are as they were loaded; the engine is closed if their content changed."""
     try:
         return checkpoint.view.untouched()
     except CheckpointRefused:
@@ -60,8 +60,8 @@ def untouched(worker: Worker, checkpoint: StagedCheckpoint) -> bool:
         raise
 
 
-def touched(checkpoint: StagedCheckpoint) -> CheckpointTouched:
-    """The error of a checkpoint that holds still for no load."""
+def touched_error(checkpoint: StagedCheckpoint) -> CheckpointTouched:
+    """The error for a checkpoint whose files are touched at every load."""
     return CheckpointTouched(
         f"the files of {checkpoint.ref.path} were touched while they were in use, their content "
         "being the same; it is loaded again"

@@ -15,7 +15,7 @@ VIEWED = "on-views.json"
 
 
 @contextmanager
-def written_plan(workspace: Path, plan: Plan, viewed: Plan) -> Iterator[Path]:
+def write_plan(workspace: Path, plan: Plan, viewed: Plan) -> Iterator[Path]:
     """Write both into `workspace`; the file for the child is there as long as the block lasts."""
     workspace.mkdir(parents=True, exist_ok=True)
     (workspace / PLAN).write_text(plan.model_dump_json(indent=2))

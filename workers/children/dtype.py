@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from holdfast.errors import EngineFailed
 from holdfast.settings import Settings
 from workers.children.environment import ARITHMETIC_PREFIXES, runner_environment
-from workers.inference.backends import installed
+from workers.inference.backends import installed_version
 
 MEASURING = "training.devices.precision"
 DEVICES = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
@@ -30,7 +30,7 @@ PROCESSOR = ("model name", "flags", "features", "cpu implementer", "cpu part")
 
 
 class Measured(BaseModel):
-    """What the child found: the dtype, and on a CPU the seconds of one product in each."""
+    """The child's measurement: the dtype, and on a CPU the seconds of one product in each."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     dtype: Literal["bfloat16", "float32"]
@@ -38,28 +38,28 @@ class Measured(BaseModel):
 
 
 def dtype_of(settings: Settings) -> str:
-    """What this machine computes in; the setting as it stands where no engine is to be chosen for.
+    """The dtype that this machine computes in; the setting itself where no engine needs one.
 
     With the scripted engine, which computes nothing, `auto` is left to the child that trains.
     """
     if settings.dtype != "auto" or settings.engine == "scripted":
         return settings.dtype
-    return measured(settings.home).dtype
+    return load_or_measure(settings.home).dtype
 
 
-def measured(home: Path) -> Measured:
+def load_or_measure(home: Path) -> Measured:
     """The measurement of this machine: the one that is kept, or a new one."""
     machine = describe(os.environ)
     digest = hashlib.sha256(json.dumps(machine, sort_keys=True).encode()).hexdigest()
     file = home / "cache" / f"dtype-{digest[:16]}.json"
     if file.is_file():
         return Measured.model_validate_json(file.read_bytes())
-    found = _measure(home)
+    measurement = _measure(home)
     file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as partial:
-        partial.write(found.model_dump_json())
+        partial.write(measurement.model_dump_json())
     Path(partial.name).rename(file)
-    return found
+    return measurement
 
 
 def describe(environment: Mapping[str, str]) -> dict[str, object]:
@@ -69,7 +69,7 @@ def describe(environment: Mapping[str, str]) -> dict[str, object]:
         "processor": _processor(Path("/proc/cpuinfo")),
         "cores": len(os.sched_getaffinity(0)),
         "gpus": sorted(file.read_text().partition("\n")[0] for file in gpus),
-        "torch": installed("torch"),
+        "torch": installed_version("torch"),
         "environment": {
             name: value
             for name, value in sorted(environment.items())

@@ -1,4 +1,4 @@
-"""What a child process may know of the world: where programs and devices are, and no secret.
+"""The environment of a child process: where programs and devices are, and no secret.
 
 Every child that computes gets this environment and nothing else: the runner, what trains, what
 measures, what holds a task. So what an operator sets to choose instructions, threads or devices
@@ -11,11 +11,11 @@ from pathlib import Path
 from workers.children.threads import PROCESSES
 
 ARITHMETIC_PREFIXES = ("ATEN_", "ONEDNN_", "DNNL_", "MKL_")  # which instructions are used
-KEPT_NAMES = (
+PASSED_NAMES = (
     *("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "LD_PRELOAD"),
     PROCESSES,
 )
-KEPT_PREFIXES = (
+PASSED_PREFIXES = (
     *("CUDA_", "NVIDIA_", "NCCL_"),
     *("OMP_", "GOMP_", "KMP_", "VLLM_CPU_"),
     *ARITHMETIC_PREFIXES,
@@ -37,13 +37,13 @@ FIXED = {
 
 
 def runner_environment(
-    home: Path, given: Mapping[str, str], device_env: Mapping[str, str]
+    home: Path, environment: Mapping[str, str], device_env: Mapping[str, str]
 ) -> dict[str, str]:
     """A child's environment, from its worker's: a short list of names, and what we add to them."""
-    kept = {
+    passed = {
         name: value
-        for name, value in given.items()
-        if name in KEPT_NAMES or name.startswith(KEPT_PREFIXES)
+        for name, value in environment.items()
+        if name in PASSED_NAMES or name.startswith(PASSED_PREFIXES)
     }
-    own = {**FIXED, "XDG_CACHE_HOME": str(home / "cache")}
-    return {**kept, **own, **device_env}
+    fixed = {**FIXED, "XDG_CACHE_HOME": str(home / "cache")}
+    return {**passed, **fixed, **device_env}

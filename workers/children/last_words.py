@@ -25,9 +25,9 @@ def telling_line(log: Path, start: int = 0) -> str:
         opened.seek(max(start, log.stat().st_size - TAIL_BYTES))
         lines = opened.read().decode(errors="replace").strip().splitlines()
     for line in reversed(lines):
-        found = ERROR.search(line)
-        if found and not any(words in line.lower() for words in ELSEWHERE):
-            return found[0].strip()[:LONGEST]
+        match = ERROR.search(line)
+        if match and not any(words in line.lower() for words in ELSEWHERE):
+            return match[0].strip()[:LONGEST]
         if line.startswith(GUARD):
             return line.removeprefix(GUARD)[:LONGEST]
     return lines[-1].strip()[:LONGEST] if lines else ""

@@ -16,7 +16,7 @@ from typing import IO, Any
 from holdfast.errors import HoldfastError
 from holdfast.probes.engine import Engine, Sampling
 from workers.children.wire import (
-    asked_from_json,
+    continuations_from_json,
     prompt_from_json,
     receive,
     reply_to_json,
@@ -73,9 +73,11 @@ def answer(engine: Engine, request: dict[str, Any], answers: IO[str]) -> None:
             conversations = [prompt_from_json(prompt) for prompt in prompts]
             for index, completion in engine.generate(conversations, Sampling.from_json(sampling)):
                 send(answers, reply_to_json(index, completion))
-        case {"do": "logprobs", "asked": asked, "arguments": arguments}:
-            told = tuple(arguments.items())
-            for index, score in engine.logprobs(asked_from_json(asked), told):
+        case {"do": "logprobs", "asked": continuations, "arguments": arguments}:
+            template_arguments = tuple(arguments.items())
+            for index, score in engine.logprobs(
+                continuations_from_json(continuations), template_arguments
+            ):
                 send(answers, reply_to_json(index, score))
         case {"do": "close"}:
             engine.close()

@@ -19,7 +19,7 @@ from holdfast.errors import EngineFailed
 from holdfast.probes.engine import Prompt, Sampling
 from holdfast.probes.question import chat
 from holdfast.settings import Settings, read_settings
-from workers.children.dtype import measured
+from workers.children.dtype import load_or_measure
 from workers.children.environment import runner_environment
 from workers.children.last_words import telling_line
 from workers.children.supervisor import RunnerEngine
@@ -39,13 +39,13 @@ def main() -> None:
     with TemporaryDirectory(prefix="speed-", dir=_scratch(settings)) as scratch:
         folder = Path(scratch) / "model"
         build(folder, settings)
-        found = {
+        speed = {
             **generation(folder, settings),
             "cores": len(os.sched_getaffinity(0)),
             "busy_cores": round(others, 1),
-            "product_seconds": measured(settings.home).seconds,
+            "product_seconds": load_or_measure(settings.home).seconds,
         }
-    sys.stdout.write(json.dumps(found) + "\n")
+    sys.stdout.write(json.dumps(speed) + "\n")
 
 
 def _scratch(settings: Settings) -> Path:
@@ -78,7 +78,7 @@ def generation(folder: Path, settings: Settings) -> dict[str, object]:
         engine.open(folder, None)
         started = time.monotonic() - began
         list(engine.generate(PROMPTS, Sampling(2)))  # kernels are prepared in it
-        rate = timed(engine, PROMPTS)
+        rate = tokens_per_second(engine, PROMPTS)
     finally:
         engine.close()
     return {
@@ -89,10 +89,12 @@ def generation(folder: Path, settings: Settings) -> dict[str, object]:
     }
 
 
-def timed(engine: RunnerEngine, prompts: Sequence[Prompt]) -> float:
+def tokens_per_second(engine: RunnerEngine, prompts: Sequence[Prompt]) -> float:
     """Generated tokens a second over these prompts."""
     began = time.monotonic()
-    tokens = sum(said.tokens for _, said in engine.generate(prompts, Sampling(MAX_TOKENS)))
+    tokens = sum(
+        completion.tokens for _, completion in engine.generate(prompts, Sampling(MAX_TOKENS))
+    )
     return tokens / (time.monotonic() - began)
 
 

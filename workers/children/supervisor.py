@@ -41,7 +41,7 @@ from workers.children.threads import (
     thread_environment,
 )
 from workers.children.tree import Tree, close_pipes, exchange, start_tree
-from workers.children.wire import asked_to_json, prompt_to_json
+from workers.children.wire import continuations_to_json, prompt_to_json
 from workers.inference.backends import backend_of
 
 __all__ = ["RunnerEngine", "reap_leftovers"]
@@ -67,7 +67,7 @@ class RunnerEngine:
 
     @cached_property
     def backend(self) -> Backend:
-        """Known from what is installed and how this machine computes; no engine is started."""
+        """The backend by what is installed and how this machine computes; starts no engine."""
         settings = self._settings
         return backend_of(settings.engine, dtype_of(settings), settings.max_model_len)
 
@@ -82,22 +82,22 @@ class RunnerEngine:
         if not self.alive:
             self._start()
         if checkpoint not in self._examined:
-            _drained(self._call({"do": "examine", "checkpoint": str(checkpoint)}))
+            _all_replies(self._call({"do": "examine", "checkpoint": str(checkpoint)}))
             self._examined.add(checkpoint)
 
     def open(self, checkpoint: Path, template: str | None) -> None:
         """Load weights, in a tree that is started first if there is none."""
         if not self.alive:
             self._start()
-        before, told = self.loaded, len(self._notes)
+        before, n_notes = self.loaded, len(self._notes)
         self.loaded = None
         request = {"do": "open", "checkpoint": str(checkpoint), "template": template}
         try:
-            _drained(self._call(request))
+            _all_replies(self._call(request))
         except EngineFailed as error:
             hint = OTHER_ENGINE if self._settings.engine == "vllm" else ""
             raise EngineFailed(f"{error}{hint}") from error
-        self.loaded, notes = checkpoint, tuple(self._notes[told:])
+        self.loaded, notes = checkpoint, tuple(self._notes[n_notes:])
         if notes or checkpoint != before:  # what is open already is noted no second time
             self.file_notes = notes
 
@@ -114,16 +114,19 @@ class RunnerEngine:
             yield index, Completion(**reply)
 
     def logprobs(
-        self, asked: Sequence[Continuation], arguments: Arguments = ()
+        self, continuations: Sequence[Continuation], arguments: Arguments = ()
     ) -> Iterator[tuple[int, Score]]:
         """Score every continuation once, as they come."""
-        told = {"asked": asked_to_json(asked), "arguments": dict(arguments)}
-        request = {"do": "logprobs", **told}
-        for index, reply in _each_once(len(asked), self._call(request)):
+        request = {
+            "do": "logprobs",
+            "asked": continuations_to_json(continuations),
+            "arguments": dict(arguments),
+        }
+        for index, reply in _each_once(len(continuations), self._call(request)):
             yield index, Score(**reply)
 
     def take_notes(self) -> list[str]:
-        """What the runner found out of the ordinary since the last call."""
+        """Everything out of the ordinary that the runner noted since the last call."""
         notes, self._notes = list(dict.fromkeys(self._notes)), []
         return notes
 
@@ -162,10 +165,10 @@ class RunnerEngine:
             self._tree = tree
         record_session(self._settings.home, tree.guard.pid)
         threading.Thread(target=self._watch, args=(tree,), daemon=True).start()
-        (reply,) = _drained(self._call({"do": "backend"}))
-        if (found := Backend(**reply)) != self.backend:
+        (reply,) = _all_replies(self._call({"do": "backend"}))
+        if (backend := Backend(**reply)) != self.backend:
             self.kill()
-            raise EngineFailed(f"the runner is {found}, expected {self.backend}; install it anew")
+            raise EngineFailed(f"the runner is {backend}, expected {self.backend}; install it anew")
 
     def _runner_arguments(self) -> tuple[str, ...]:
         settings = self._settings
@@ -177,15 +180,15 @@ class RunnerEngine:
         )
 
     def _environment(self) -> dict[str, str]:
-        """What the runner gets; on a CPU that others use as well, threads that share its cores.
+        """The runner's environment; on a CPU that others use too, threads that share its cores.
 
         What the operator says of threads goes before that.
         """
         backend, processors = self.backend.name, os.sched_getaffinity(0)
-        given = {**os.environ, **process_environment(backend, os.environ, processors)}
-        if backend.endswith("-cpu") and given.keys().isdisjoint(THREADS):
-            given = {**given, **thread_environment(backend, busy_cores(), processors)}
-        return runner_environment(self._settings.home, given, self._device_env)
+        environment = {**os.environ, **process_environment(backend, os.environ, processors)}
+        if backend.endswith("-cpu") and environment.keys().isdisjoint(THREADS):
+            environment = {**environment, **thread_environment(backend, busy_cores(), processors)}
+        return runner_environment(self._settings.home, environment, self._device_env)
 
     def _watch(self, tree: Tree) -> None:
         """End a tree that is waited for and has stalled; the call that waits then says so."""
@@ -209,7 +212,7 @@ class RunnerEngine:
                 request = {}
                 if "error" in line:
                     settled = True
-                    raise _rebuilt(line["error"], line["detail"])
+                    raise _error_named(line["error"], line["detail"])
                 yield line["index"], line["reply"]
             self._notes += line.get("notes", ())
             settled = True
@@ -229,7 +232,7 @@ class RunnerEngine:
             self._waiting_since = None
 
 
-def _drained(replies: Iterator[tuple[int, dict[str, Any]]]) -> list[dict[str, Any]]:
+def _all_replies(replies: Iterator[tuple[int, dict[str, Any]]]) -> list[dict[str, Any]]:
     return [reply for _, reply in replies]
 
 
@@ -247,9 +250,9 @@ def _each_once(
         raise EngineFailed(f"the engine left {len(missing)} of {count} questions unanswered")
 
 
-def _rebuilt(name: str, detail: str) -> HoldfastError:
+def _error_named(name: str, detail: str) -> HoldfastError:
     """The error that the runner named, or EngineFailed for a name that is none of ours."""
-    found = getattr(errors, name, None)
-    if isinstance(found, type) and issubclass(found, HoldfastError):
-        return found(detail)
+    error_class = getattr(errors, name, None)
+    if isinstance(error_class, type) and issubclass(error_class, HoldfastError):
+        return error_class(detail)
     return EngineFailed(f"{name}: {detail}")

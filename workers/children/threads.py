@@ -27,15 +27,15 @@ IDLE, IOWAIT = 3, 4  # columns behind a processor's name
 
 
 def process_environment(
-    backend: str, given: Mapping[str, str], processors: set[int]
+    backend: str, environment: Mapping[str, str], processors: set[int]
 ) -> dict[str, str]:
-    """What keeps vLLM from having processes of its own: on few cores, unless an operator did."""
+    """The variable that keeps vLLM in one process: on few cores, unless an operator chose."""
     few = backend == "vllm-cpu" and len(processors) <= FEW_CORES
-    return {PROCESSES: "0"} if few and given.keys().isdisjoint(OF_PROCESSES) else {}
+    return {PROCESSES: "0"} if few and environment.keys().isdisjoint(OF_PROCESSES) else {}
 
 
 def thread_environment(backend: str, busy: float, processors: set[int]) -> dict[str, str]:
-    """What tells an engine about its threads, where others keep `busy` of the processors at work.
+    """The variables for an engine's threads, where others keep `busy` of the processors at work.
 
     `processors` are the numbers of those that it may use.
     """
@@ -45,12 +45,12 @@ def thread_environment(backend: str, busy: float, processors: set[int]) -> dict[
         return count if few else {**count, BIND: "nobind"}
     if backend != "vllm-cpu" or not few:
         return {}
-    own = one_of_each_core(processors)
-    places = ",".join(map(str, own))
-    return {COUNT: str(len(own)), "OMP_PLACES": f"{{{places}}}", "OMP_PROC_BIND": "true"}
+    bound = last_of_each_core(processors)
+    places = ",".join(map(str, bound))
+    return {COUNT: str(len(bound)), "OMP_PLACES": f"{{{places}}}", "OMP_PROC_BIND": "true"}
 
 
-def one_of_each_core(processors: Iterable[int]) -> list[int]:
+def last_of_each_core(processors: Iterable[int]) -> list[int]:
     """The last processor of every core, as vLLM takes them: two on one core gain nothing."""
     return sorted({_core_of(number): number for number in sorted(processors)}.values())
 

@@ -24,7 +24,7 @@ from workers.children.sessions import forget_session, record_session
 
 
 class TrainingChild:
-    """At most one child at a time; `kill` may be called from another thread."""
+    """The child that trains, at most one at a time; `kill` may be called from another thread."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -93,15 +93,17 @@ class TrainingChild:
 
 
 def failure(last: dict[str, Any], log: Path, log_start: int = 0) -> HoldfastError:
-    """What the child's end means: its own error if it is the plan's or the data's.
+    """The error that the child ended with: its own if it is the plan's or the data's.
 
     One that said none may have written why to its log, from byte `log_start` on.
     """
     if last.get("event") != "error":
-        told = telling_line(log, log_start) if log.exists() else ""
-        why = f": {told}" if told else ""
+        last_error = telling_line(log, log_start) if log.exists() else ""
+        why = f": {last_error}" if last_error else ""
         return TrainingFailed(f"training ended without a word{why}; its log is {log}")
-    found = getattr(errors, last["error"], None)
-    if isinstance(found, type) and issubclass(found, CallerError | MachineUnfit | TrainingFailed):
-        return found(last["detail"])
+    error_class = getattr(errors, last["error"], None)
+    if isinstance(error_class, type) and issubclass(
+        error_class, CallerError | MachineUnfit | TrainingFailed
+    ):
+        return error_class(last["detail"])
     return TrainingFailed(f"{last['error']}: {last['detail']}; the log is {log}")

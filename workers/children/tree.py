@@ -87,15 +87,15 @@ def exchange(tree: Tree, request: dict[str, Any]) -> dict[str, Any]:
 
 def _why(tree: Tree) -> str:
     if tree.stalled.is_set():
-        said = (
+        reason = (
             f"it neither answered nor computed for {STALLED_SECONDS / 60:.0f} minutes, so it was "
             "ended"
         )
     else:
         with suppress(subprocess.TimeoutExpired):  # the guard writes by which signal it ended
             tree.guard.wait(timeout=GUARD_SECONDS)
-        said = telling_line(tree.log, tree.log_start) or "it said nothing"
-    return f"{said}; its log is {tree.log}"
+        reason = telling_line(tree.log, tree.log_start) or "it said nothing"
+    return f"{reason}; its log is {tree.log}"
 
 
 def close_pipes(tree: Tree) -> None:

@@ -1,4 +1,4 @@
-"""What the supervisor and its runner say to each other: one JSON object a line, both ways.
+"""The protocol of the supervisor and its runner: one JSON object a line, both ways.
 
     request  → {"do": "backend" | "open" | "generate" | "logprobs" | "close", …}
     answer   ← {"index": 3, "reply": {…}}                as they come, in any order
@@ -44,12 +44,14 @@ def prompt_from_json(document: Any) -> Prompt:
     return tuple(Message(*turn) for turn in document)
 
 
-def asked_to_json(asked: Sequence[Continuation]) -> list[Any]:
+def continuations_to_json(continuations: Sequence[Continuation]) -> list[Any]:
     """Continuations as [prompt, text]."""
-    return [[prompt_to_json(one.prompt), one.text] for one in asked]
+    return [
+        [prompt_to_json(continuation.prompt), continuation.text] for continuation in continuations
+    ]
 
 
-def asked_from_json(document: list[Any]) -> list[Continuation]:
+def continuations_from_json(document: list[Any]) -> list[Continuation]:
     """The inverse of `asked_to_json`."""
     return [Continuation(prompt_from_json(prompt), text) for prompt, text in document]
 

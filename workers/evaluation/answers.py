@@ -37,35 +37,38 @@ class Answered:
     fresh: bool
 
 
-def answered(
+def answer_questions(
     worker: Worker,
     case: Case,
     side: Side,
     probe: str,
     questions: Sequence[Question],
     *,
-    at_most: int | None = None,
+    max_prompts: int | None = None,
 ) -> Generator[Answered, None, None]:
     """Every question once: the cached ones first, then the others as the engine answers them.
 
-    Of those others only the first that come to `at_most` prompts. Saving the fresh ones is the
+    Of those others only the first that come to `max_prompts` prompts. Saving the fresh ones is the
     caller's: they belong into the transaction of what they lead to.
     """
     keys = {
-        asked: answer_key(case, side, probe, asked, worker.engine.backend) for asked in questions
+        question: answer_key(case, side, probe, question, worker.engine.backend)
+        for question in questions
     }
     with reading(worker.database) as session:
         cached = find_answers(session, list(keys.values()))
-    for asked, key in keys.items():
+    for question, key in keys.items():
         if key in cached:
-            yield Answered(asked, Answer.from_json(cached[key]), key, fresh=False)
-    unknown = affordable([asked for asked, key in keys.items() if key not in cached], at_most)
+            yield Answered(question, Answer.from_json(cached[key]), key, fresh=False)
+    unknown = within_budget(
+        [question for question, key in keys.items() if key not in cached], max_prompts
+    )
     if not unknown:
         return
     open_side(worker, case, side)
-    for asked, answer in ask(worker.engine, unknown, case.sampling_of(side)):
+    for question, answer in ask(worker.engine, unknown, case.sampling_of(side)):
         require_untouched(worker, side.checkpoint)
-        yield Answered(asked, answer, keys[asked], fresh=True)
+        yield Answered(question, answer, keys[question], fresh=True)
 
 
 def open_side(worker: Worker, case: Case, side: Side) -> None:
@@ -82,20 +85,20 @@ def open_side(worker: Worker, case: Case, side: Side) -> None:
 
 @contextmanager
 def naming(side: Side) -> Iterator[None]:
-    """A refusal says whose checkpoint it is."""
+    """A block in which a refusal says whose checkpoint it is."""
     try:
         yield
     except CheckpointRefused as error:
         raise CheckpointRefused(f"the {side.name}: {error}") from error
 
 
-def affordable(questions: Sequence[Question], at_most: int | None) -> list[Question]:
-    """The first of them that together are at most so many prompts; all where there is no limit."""
+def within_budget(questions: Sequence[Question], max_prompts: int | None) -> list[Question]:
+    """The first questions that together are at most so many prompts; all if there is no limit."""
     totals = accumulate(question.prompts for question in questions)
     return [
         question
         for question, total in zip(questions, totals, strict=True)
-        if at_most is None or total <= at_most
+        if max_prompts is None or total <= max_prompts
     ]
 
 
@@ -103,8 +106,8 @@ def batches(stream: Iterator[Answered]) -> Iterator[list[Answered]]:
     """Cut a stream into what arrives within about a second: one transaction each."""
     batch: list[Answered] = []
     due = time.monotonic() + SAVE_SECONDS
-    for one in stream:
-        batch.append(one)
+    for answered in stream:
+        batch.append(answered)
         if time.monotonic() >= due:
             yield batch
             batch, due = [], time.monotonic() + SAVE_SECONDS
@@ -113,7 +116,7 @@ def batches(stream: Iterator[Answered]) -> Iterator[list[Answered]]:
 
 
 def notes_key(side: Side, backend: Backend) -> str:
-    """64 hex: under it stands beside the answers what their engine noted of a side's files.
+    """64 hex: the key of the engine's notes on a side's files, stored with the answers.
 
     So evidence says the same whether answers come from a model or from the cache.
     """
@@ -124,14 +127,14 @@ def notes_key(side: Side, backend: Backend) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def answer_key(case: Case, side: Side, probe: str, asked: Question, backend: Backend) -> str:
+def answer_key(case: Case, side: Side, probe: str, question: Question, backend: Backend) -> str:
     """64 hex over everything that could change the answer."""
     parts = {
         "checkpoint": side.checkpoint.digest,
         "suite": case.suites[probe],
-        "item": asked.item,
-        "variant": asked.variant,
-        "question": asked.fingerprint(),
+        "item": question.item,
+        "variant": question.variant,
+        "question": question.fingerprint(),
         "template": template_digest(case.template_of(side)),
         "sampling": case.sampling_of(side).to_json(),
         "backend": side.backend(backend).to_json(),

@@ -34,10 +34,10 @@ def ask(
     waiting: dict[int, dict[int, Reply]] = {at: {} for at in range(len(questions))}
     for (at, place), reply in _replies(engine, questions, sampling):
         waiting[at][place] = reply
-        asked = questions[at]
-        if len(waiting[at]) == len(asked.asks):
+        question = questions[at]
+        if len(waiting[at]) == len(question.asks):
             replies = waiting.pop(at)
-            yield asked, Answer(tuple(replies[place] for place in range(len(asked.asks))))
+            yield question, Answer(tuple(replies[place] for place in range(len(question.asks))))
 
 
 def _replies(
@@ -45,17 +45,17 @@ def _replies(
 ) -> Iterator[tuple[Place, Reply]]:
     """Every reply with the place that it belongs to; one engine call for each kind of ask."""
     asks = [
-        ((at, place), asked)
+        ((at, place), request)
         for at, question in enumerate(questions)
-        for place, asked in enumerate(question.asks)
+        for place, request in enumerate(question.asks)
     ]
-    single = [(key, asked) for key, asked in asks if isinstance(asked, Generate)]
+    single = [(key, request) for key, request in asks if isinstance(request, Generate)]
     yield from _completions(engine, single, sampling)
-    conversations = {key: asked for key, asked in asks if isinstance(asked, Converse)}
+    conversations = {key: request for key, request in asks if isinstance(request, Converse)}
     yield from _dialogues(engine, conversations, sampling)
-    to_score = [(key, asked) for key, asked in asks if isinstance(asked, Continuation)]
+    to_score = [(key, request) for key, request in asks if isinstance(request, Continuation)]
     if to_score:
-        scored = engine.logprobs([asked for _, asked in to_score], sampling.template_arguments)
+        scored = engine.logprobs([request for _, request in to_score], sampling.template_arguments)
         for index, score in scored:
             yield to_score[index][0], score
 
@@ -66,13 +66,13 @@ def _completions(
     """One engine call for everything that is drawn in one way."""
 
     def drawing(pair: tuple[Place, Generate]) -> tuple[int, float, int, tuple[str, ...]]:
-        asked = pair[1]
-        drawn = asked.drawn or Drawn(sampling.temperature, sampling.seed)
-        return asked.max_tokens, drawn.temperature, drawn.seed, asked.until or ()
+        request = pair[1]
+        drawn = request.drawn or Drawn(sampling.temperature, sampling.seed)
+        return request.max_tokens, drawn.temperature, drawn.seed, request.until or ()
 
     for how, same in groupby(sorted(asks, key=drawing), key=drawing):
         keys, generated = zip(*same, strict=True)
-        prompts = [asked.prompt for asked in generated]
+        prompts = [request.prompt for request in generated]
         drawing_so = Sampling(*how, sampling.template_arguments, sampling.trace_tokens)
         for index, completion in engine.generate(prompts, drawing_so):
             yield keys[index], completion
@@ -82,24 +82,24 @@ def _dialogues(
     engine: Engine, conversations: Mapping[Place, Converse], sampling: Sampling
 ) -> Iterator[tuple[Place, Dialogue]]:
     """Turn by turn, all conversations at once; each is whole with the reply to its last turn."""
-    said: dict[Place, tuple[Completion, ...]] = dict.fromkeys(conversations, ())
-    while said:
+    replies_by_place: dict[Place, tuple[Completion, ...]] = dict.fromkeys(conversations, ())
+    while replies_by_place:
         asks = [
             (
                 place,
                 Generate(_so_far(conversations[place], replies), conversations[place].max_tokens),
             )
-            for place, replies in said.items()
+            for place, replies in replies_by_place.items()
         ]
         for place, completion in _completions(engine, asks, sampling):
-            said[place] += (completion,)
-            if len(said[place]) == len(conversations[place].turns):
-                yield place, Dialogue(said.pop(place))
+            replies_by_place[place] += (completion,)
+            if len(replies_by_place[place]) == len(conversations[place].turns):
+                yield place, Dialogue(replies_by_place.pop(place))
 
 
-def _so_far(asked: Converse, said: Sequence[Completion]) -> tuple[Message, ...]:
+def _so_far(conversation: Converse, replies: Sequence[Completion]) -> tuple[Message, ...]:
     """The turns that have been answered, with their answers, and the next one."""
-    turns = [Message("user", turn) for turn in asked.turns]
-    replies = [Message("assistant", completion.text) for completion in said]
-    answered = [one for pair in zip(turns, replies, strict=False) for one in pair]
-    return (*answered, turns[len(said)])
+    turns = [Message("user", turn) for turn in conversation.turns]
+    answers = [Message("assistant", completion.text) for completion in replies]
+    answered = [message for pair in zip(turns, answers, strict=False) for message in pair]
+    return (*answered, turns[len(replies)])

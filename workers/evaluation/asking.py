@@ -1,4 +1,4 @@
-"""Ask one side what one probe wants to know, judge the answers, and save every trial as it comes.
+"""Ask one side one probe's questions, judge the answers, and save every trial as it comes.
 
 Whatever was saved by a worker that died is not asked again; what the budget has no room for is
 written down as not asked.
@@ -19,12 +19,12 @@ from holdfast.evidence.trial import Measure, Trial, unscored
 from holdfast.policy.budget import Spent, exhausted
 from holdfast.probes.question import Question
 from holdfast.probes.table import probe_of, spec_of
-from workers.evaluation.answers import Answered, answer_key, answered, batches, notes_key
+from workers.evaluation.answers import Answered, answer_key, answer_questions, batches, notes_key
 from workers.evaluation.case import Case, Side
 from workers.evaluation.grading import Grade, grading
 from workers.evaluation.looks import beginning
 from workers.evaluation.preferring import preferring
-from workers.evaluation.spending import cut_off, note_cut, prompts_left, spend, spent_so_far
+from workers.evaluation.spending import cut_off, note_cut, remaining_prompts, spend, spent_so_far
 from workers.worker import Worker
 
 TOO_LONG = (
@@ -34,29 +34,36 @@ TOO_LONG = (
 
 
 def run_probe(
-    worker: Worker, lease: jobs.Lease, case: Case, side: Side, probe: str, *, reach: int
+    worker: Worker, lease: jobs.Lease, case: Case, side: Side, probe: str, *, n_clusters: int
 ) -> None:
-    """Ask one side what one probe has not been told yet of its first `reach` clusters."""
-    planned = beginning(case, probe, reach)
+    """Ask one side what it has not answered yet of a probe's first `n_clusters` clusters."""
+    planned = beginning(case, probe, n_clusters)
     with reading(worker.database) as session:
         done = saved_items(session, case.evaluation_id, side.name)
         spent = spent_so_far(session, case)
-    keys = {asked: done.get((probe, asked.item, asked.variant)) for asked in planned}
-    saved_before = {asked: key for asked, key in keys.items() if key is not None}
-    require_one_backend(worker, case, side, probe, saved_before)
-    missing = [asked for asked in planned if asked not in saved_before]
+    keys = {question: done.get((probe, question.item, question.variant)) for question in planned}
+    saved_before = {question: key for question, key in keys.items() if key is not None}
+    require_same_backend(worker, case, side, probe, saved_before)
+    missing = [question for question in planned if question not in saved_before]
     total, finished, began = len(planned), len(planned) - len(missing), time.monotonic()
-    stream = answered(worker, case, side, probe, missing, at_most=prompts_left(case, spent))
-    left, limit = dict.fromkeys(missing), worker.settings.max_model_len
+    stream = answer_questions(
+        worker, case, side, probe, missing, max_prompts=remaining_prompts(case, spent)
+    )
+    unanswered, limit = dict.fromkeys(missing), worker.settings.max_model_len
     with judging(worker, case, side, probe) as grade, closing(stream):
         for batch in batches(stream):
             saved = [
-                Saved(found, one.key)
-                for one in batch
-                for found in (graded(grade, probe, one, limit), *noted(probe, one))
+                Saved(finding, answered.key)
+                for answered in batch
+                for finding in (
+                    grade_answer(grade, probe, answered, limit),
+                    *extra_measures(probe, answered),
+                )
             ]
             finished += len(batch)
-            fresh = [(one.key, one.answer.to_json()) for one in batch if one.fresh]
+            fresh = [
+                (answered.key, answered.answer.to_json()) for answered in batch if answered.fresh
+            ]
             notes = file_notes(worker, side) if fresh else []
             ended = time.monotonic()
             with transaction(worker.database) as session:
@@ -67,19 +74,20 @@ def run_probe(
                 progress = {"side": side.name, "probe": probe, "done": finished, "total": total}
                 jobs.add_event(session, lease.job_id, "progress", progress)
             began = ended
-            for one in batch:
-                del left[one.question]
-            if fresh and left and exhausted(case.limits, spent):
+            for answered in batch:
+                del unanswered[answered.question]
+            if fresh and unanswered and exhausted(case.limits, spent):
                 break
     say_notes(worker, lease, side)
-    if left:
+    if unanswered:
         with reading(worker.database) as session:
             why = exhausted(case.limits, spent_so_far(session, case))
-        cut(worker, lease, case, side, probe, list(left), why or "the budget has no room for it")
+        reason = why or "the budget has no room for it"
+        cut(worker, lease, case, side, probe, list(unanswered), reason)
 
 
 def file_notes(worker: Worker, side: Side) -> list[tuple[str, dict[str, Any]]]:
-    """What the engine noted of the files of the side that is open, to be kept with its answers."""
+    """The engine's notes on the files of the open side, to be kept with its answers."""
     notes = worker.engine.file_notes
     return [(notes_key(side, worker.engine.backend), {"notes": list(notes)})] if notes else []
 
@@ -95,7 +103,7 @@ def say_notes(worker: Worker, lease: jobs.Lease, side: Side) -> None:
             jobs.add_event(session, lease.job_id, "note", {"side": side.name, "text": text})
 
 
-def require_one_backend(
+def require_same_backend(
     worker: Worker, case: Case, side: Side, probe: str, saved: Mapping[Question, str]
 ) -> None:
     """Raise EngineFailed where another engine, version or dtype gave answers that are saved.
@@ -104,8 +112,8 @@ def require_one_backend(
     the job goes back to the queue for it. `saved` has the keys of those answers.
     """
     backend = worker.engine.backend
-    for asked, key in saved.items():
-        if key != answer_key(case, side, probe, asked, backend):
+    for question, key in saved.items():
+        if key != answer_key(case, side, probe, question, backend):
             raise EngineFailed(
                 f"{side.name} {probe} was begun by a worker that does not compute as this one does "
                 f"({backend.name} {backend.version} in {backend.dtype}); give all workers one "
@@ -114,10 +122,12 @@ def require_one_backend(
 
 
 def bill(batch: Sequence[Answered], seconds: float) -> Spent:
-    """What a batch cost; what came from the cache cost nothing."""
-    fresh = [one for one in batch if one.fresh]
-    prompts = sum(one.question.prompts for one in fresh)
-    return Spent(prompts, sum(one.answer.tokens for one in fresh), seconds if fresh else 0.0)
+    """The cost of a batch; answers from the cache cost nothing."""
+    fresh = [answered for answered in batch if answered.fresh]
+    prompts = sum(answered.question.prompts for answered in fresh)
+    return Spent(
+        prompts, sum(answered.answer.tokens for answered in fresh), seconds if fresh else 0.0
+    )
 
 
 def cut(  # noqa: PLR0913, PLR0917  # of whose answers to which probe, and by which job
@@ -126,37 +136,40 @@ def cut(  # noqa: PLR0913, PLR0917  # of whose answers to which probe, and by wh
     case: Case,
     side: Side,
     probe: str,
-    left: Sequence[Question],
+    questions: Sequence[Question],
     why: str,
 ) -> None:
     """Write down that these questions are not asked, and why."""
-    keys = [(one, answer_key(case, side, probe, one, worker.engine.backend)) for one in left]
+    keys = [
+        (question, answer_key(case, side, probe, question, worker.engine.backend))
+        for question in questions
+    ]
     with transaction(worker.database) as session:
         jobs.fence(session, lease)
         save_trials(session, lease, case.evaluation_id, side.name, cut_off(probe, keys, why))
-        note_cut(session, case, side.name, probe, Cut(trials=len(left), because=why))
-        told = {"side": side.name, "probe": probe, "not_asked": len(left), "because": why}
-        jobs.add_event(session, lease.job_id, "note", told)
+        note_cut(session, case, side.name, probe, Cut(trials=len(questions), because=why))
+        note = {"side": side.name, "probe": probe, "not_asked": len(questions), "because": why}
+        jobs.add_event(session, lease.job_id, "note", note)
 
 
 def judging(worker: Worker, case: Case, side: Side, probe: str) -> AbstractContextManager[Grade]:
-    """Who judges this side's answers to this probe."""
+    """The context with the function that judges this side's answers to this probe."""
     if spec_of(probe).opponent:
         return preferring(worker, case, side, probe)
     return grading(case, probe, worker.settings)
 
 
-def graded(grade: Grade, probe: str, one: Answered, limit: int) -> Trial | Measure:
-    """What the judge says of an answer; what did not fit the context of the engine is unscored."""
-    if not one.answer.too_long:
-        return grade(one.question, one.answer)
-    item, cluster = one.question.item, one.question.cluster
+def grade_answer(grade: Grade, probe: str, answered: Answered, limit: int) -> Trial | Measure:
+    """The judge's trial of an answer; one that did not fit the engine's context is unscored."""
+    if not answered.answer.too_long:
+        return grade(answered.question, answered.answer)
+    item, cluster = answered.question.item, answered.question.cluster
     trial = unscored(probe, item, cluster, TOO_LONG.format(limit=limit))
-    return replace(trial, variant=one.question.variant, group=one.question.group)
+    return replace(trial, variant=answered.question.variant, group=answered.question.group)
 
 
-def noted(probe: str, one: Answered) -> Iterator[Measure]:
-    """What the probe notes of an answer beside its trial."""
-    note = probe_of(probe).beside
-    if note is not None and (found := note(one.question, one.answer)):
-        yield replace(found, probe=probe)
+def extra_measures(probe: str, answered: Answered) -> Iterator[Measure]:
+    """The measure that the probe takes of an answer in addition to its trial, if any."""
+    measure_of = probe_of(probe).extra_measure
+    if measure_of is not None and (measure := measure_of(answered.question, answered.answer)):
+        yield replace(measure, probe=probe)

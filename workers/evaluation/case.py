@@ -1,4 +1,4 @@
-"""What one evaluation is about, read from its row once: sides, questions, policy, template.
+"""The case of one evaluation, read from its row once: sides, questions, policy, template.
 
 A side is one checkpoint with the probes it is asked. The baselines and the candidate are asked
 everything; the failing checkpoint that a repair started from is asked `task.retention` alone, for
@@ -38,19 +38,20 @@ from holdfast.repairs.recipes import RecipeSpec, recipe_spec
 from holdfast.repairs.task_data import Row, digest_of, read_task_data, rows_digest
 from holdfast.settings import Settings
 from holdfast.suites import select
-from workers.checkpoints.adapters import whole
+from workers.checkpoints.adapters import merged_checkpoint
 from workers.harness.child import plan_task
 from workers.views import StagedCheckpoint
 from workers.worker import Worker
 
 RETENTION = "task.retention"
 DEPLOYED = "deployed"  # the template of a repair that changes it: the candidate's own for itself
+FAILING = "repaired"  # the side of the checkpoint that a repair starts from, as rows and files say
 SEED = 0  # of the item selection; part of what makes runs comparable, so never a setting
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One checkpoint of the comparison: `baseline`, `anchor`, `candidate` or `repaired`."""
+    """One checkpoint of the comparison: `baseline`, `anchor`, `candidate` or FAILING."""
 
     name: str
     checkpoint: StagedCheckpoint
@@ -58,7 +59,7 @@ class Side:
     quantisation: str | None = None
 
     def backend(self, engine: Backend) -> Backend:
-        """What computes its answers: the engine, and how its own weights are quantised."""
+        """The backend of its answers: the engine, and how its own weights are quantised."""
         return replace(engine, quantisation=self.quantisation)
 
 
@@ -90,7 +91,7 @@ class Case:
     deployed: str | None = None  # the chat template that the candidate alone is rendered with
 
     def template_of(self, side: Side) -> str | None:
-        """What renders a side: one template for all, but for a deployed one's candidate."""
+        """A side's chat template: one for all, but the candidate's own where it is deployed."""
         return self.deployed if self.deployed and side.name == "candidate" else self.template
 
     def sampling_of(self, side: Side) -> Sampling:
@@ -106,12 +107,15 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """What one repair needs to know: the failing evaluation, its sides, recipe and options."""
+    """Everything that one repair needs: the failing evaluation, its sides, recipe and options.
+
+    It starts from `failing`, that evaluation's candidate; the repaired checkpoint is `output`.
+    """
 
     remediation_id: str
     case: Case
     baseline: Side
-    candidate: Side
+    failing: Side
     recipe: str
     options: dict[str, Any]
     task_data: Path | None
@@ -121,7 +125,7 @@ class Repair:
 
     @property
     def spec(self) -> RecipeSpec:
-        """What is known of its recipe."""
+        """The spec of its recipe."""
         return recipe_spec(self.recipe)
 
 
@@ -140,24 +144,24 @@ def load_case(worker: Worker, evaluation_id: str) -> Case:
         row = get_evaluation(session, evaluation_id)
         text = session.get_one(PolicyText, row.policy_id)
         ids = (row.baseline_id, row.candidate_id, row.anchor_id, row.repairs_id)
-        known = {name: session.get_one(Checkpoint, name) for name in ids if name is not None}
+        rows = {name: session.get_one(Checkpoint, name) for name in ids if name is not None}
     policy = parse_policy(text.text, source=text.name)
-    found = {name: readmit(worker, checkpoint) for name, checkpoint in known.items()}
-    baseline, candidate = found[row.baseline_id], found[row.candidate_id]
+    checkpoints = {name: readmit(worker, checkpoint) for name, checkpoint in rows.items()}
+    baseline, candidate = checkpoints[row.baseline_id], checkpoints[row.candidate_id]
     probes = policy.probes(repair=row.repairs_id is not None)
     sides = [side_of("baseline", baseline, probes), side_of("candidate", candidate, probes)]
     if row.anchor_id is not None:
-        asked = tuple(p for p in probes if p != RETENTION)
-        sides.insert(1, side_of("anchor", found[row.anchor_id], asked))
+        anchor_probes = tuple(p for p in probes if p != RETENTION)
+        sides.insert(1, side_of("anchor", checkpoints[row.anchor_id], anchor_probes))
     repairs = None
     if row.repairs_id is not None:
-        failing = found[row.repairs_id]
-        sides.append(side_of("repaired", failing, tuple(p for p in probes if p == RETENTION)))
+        failing = checkpoints[row.repairs_id]
+        sides.append(side_of(FAILING, failing, tuple(p for p in probes if p == RETENTION)))
         repairs = failing.digest
     tier: Tier = row.tier  # type: ignore[assignment]  # a CHECKed column
     split: Split = row.split  # type: ignore[assignment]
-    told = {**(row.template_arguments or {}), **policy.template_arguments}
-    arguments = tuple(sorted(told.items()))
+    template_arguments = {**(row.template_arguments or {}), **policy.template_arguments}
+    arguments = tuple(sorted(template_arguments.items()))
     sampling = Sampling(max_tokens=MAX_TOKENS[tier], template_arguments=arguments)
     plans = {probe: plan(probe, row, tier, split, settings) for probe in probes}
     rendered = candidate if row.template == "candidate" else baseline
@@ -193,7 +197,7 @@ def load_repair(worker: Worker, remediation_id: str) -> Repair:
         remediation_id=remediation_id,
         case=case,
         baseline=sides["baseline"],
-        candidate=sides["candidate"],
+        failing=sides["candidate"],
         recipe=row.recipe,
         options=row.options,
         task_data=Path(evaluation.task_data) if evaluation.task_data else None,
@@ -209,15 +213,15 @@ def readmit(worker: Worker, row: Checkpoint) -> StagedCheckpoint:
     One that is a base and an adapter is merged, and whole from here on.
     """
     with ExitStack() as descriptors:
-        found = admitted_checkpoint(row.path, row.adapter, worker.settings.roots, descriptors)
-        if found.ref.digest != row.digest:
+        admitted = admitted_checkpoint(row.path, row.adapter, worker.settings.roots, descriptors)
+        if admitted.ref.digest != row.digest:
             raise CheckpointRefused(
-                f"{row.path} holds {found.ref.digest}, registered as {row.digest}: "
+                f"{row.path} holds {admitted.ref.digest}, registered as {row.digest}: "
                 "a checkpoint never changes; register the new content as a checkpoint of its own"
             )
-        if found.adapter is not None:
-            return whole(worker, found)
-        return worker.views.stage(found.ref, found.model)
+        if admitted.adapter is not None:
+            return merged_checkpoint(worker, admitted)
+        return worker.views.stage(admitted.ref, admitted.model)
 
 
 def plan(
@@ -238,28 +242,28 @@ def plan_questions(
     spec, asks = spec_of(probe), probe_of(probe)
     if tier not in spec.items:
         return ()
-    asked: Sequence[Any] = (
+    items: Sequence[Any] = (
         task_rows(row, probe)[: spec.items[tier]]
         if spec.suite is None
         else select(suite_for(spec, settings.installed_suites), spec.items[tier], split, SEED)
     )
-    most = MAX_TOKENS[tier]
-    how = (most, spec.variants[tier]) if tier in spec.variants else (most,)
-    questions, texts = asks.questions(asked, *how), texts_for(probe, tier, settings)
-    if asks.brought_along is None or not texts:
+    max_tokens = MAX_TOKENS[tier]
+    how = (max_tokens, spec.variants[tier]) if tier in spec.variants else (max_tokens,)
+    questions, texts = asks.questions(items, *how), texts_for(probe, tier, settings)
+    if asks.operator_questions is None or not texts:
         return questions
-    return (*questions, *asks.brought_along(asked, most, texts))
+    return (*questions, *asks.operator_questions(items, max_tokens, texts))
 
 
 def texts_for(probe: str, tier: Tier, settings: Settings) -> dict[str, str]:
-    """What the operator's own file adds to a probe, at the tier that asks everything."""
+    """The texts that the operator's own file adds to a probe, at the tier that asks everything."""
     setting = probe_of(probe).texts
     file: Path | None = getattr(settings, setting) if setting else None
     return read_texts(file) if file is not None and tier == "full" else {}
 
 
 def task_rows(row: Evaluation, probe: str) -> list[Row]:
-    """What a probe asks of the user's task data, of the file that was submitted.
+    """The rows of the submitted task data that a probe asks.
 
     The held-out rows; for what a model may have learnt by heart, those that it trained on.
     """
@@ -281,11 +285,11 @@ def judge_digests(probes: Sequence[str]) -> dict[str, str]:
 def judges_of(policy: Policy, probes: Sequence[str], settings: Settings) -> dict[str, str]:
     """Every judge by its identity: that which a check names, else the probe's own."""
     named = {probe: policy.checks[probe].judge for probe in probes}
-    asked = sorted({judge for judge in named.values() if judge is not None})
-    own = judge_digests([probe for probe in probes if named[probe] is None])
+    endpoints = sorted({judge for judge in named.values() if judge is not None})
+    digests = judge_digests([probe for probe in probes if named[probe] is None])
     if any(spec_of(probe).reads_coherence for probe in probes):  # beside any judge of harm
-        own[COHERENCE] = JUDGES[COHERENCE].sha256
-    return own | {judge: endpoint_of(judge, settings, os.environ).sha256 for judge in asked}
+        digests[COHERENCE] = JUDGES[COHERENCE].sha256
+    return digests | {judge: endpoint_of(judge, settings, os.environ).sha256 for judge in endpoints}
 
 
 def suite_digest(probe: str, row: Evaluation, tier: Tier, settings: Settings) -> str:

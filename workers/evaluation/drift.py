@@ -24,7 +24,7 @@ from holdfast.probes.question import Generate, Question
 from workers.checkpoints.loading import naming_sources, require_untouched
 from workers.evaluation.case import Case, Side
 from workers.evaluation.spending import spent_so_far
-from workers.free_memory import fits_beside_engine
+from workers.free_memory import fits_with_engine
 from workers.worker import Worker
 
 CHILD = "workers.inference.drift"
@@ -34,8 +34,8 @@ CHILD_BYTES = 2 << 30  # of torch, a batch's activations and its distributions
 
 def measure_drift(worker: Worker, lease: jobs.Lease, case: Case) -> None:
     """Save the candidate's drift from the baseline, unless it is there or cannot be had."""
-    asked = case.questions.get(drift.SPEC.name, ())
-    if not asked or worker.settings.engine == "scripted":
+    questions = case.questions.get(drift.SPEC.name, ())
+    if not questions or worker.settings.engine == "scripted":
         return
     with reading(worker.database) as session:
         done = saved_items(session, case.evaluation_id, "candidate")
@@ -47,9 +47,9 @@ def measure_drift(worker: Worker, lease: jobs.Lease, case: Case) -> None:
         return
     sides = {side.name: side for side in case.sides}
     pair = (sides["baseline"], sides["candidate"])
-    job = job_of(case, *pair, asked)
+    job = job_of(case, *pair, questions)
     folder = worker.settings.home / "work" / f"{case.evaluation_id}.drift"
-    if not fits_beside_engine(worker.engine.backend.name, memory_of(sides.values())):
+    if not fits_with_engine(worker.engine.backend.name, memory_of(sides.values())):
         worker.engine.close()
     try:
         views = {side.name: str(side.checkpoint.path) for side in pair}
@@ -67,22 +67,22 @@ def measure_drift(worker: Worker, lease: jobs.Lease, case: Case) -> None:
         jobs.fence(session, lease)
         saved = [Saved(measure, key) for measure in drift.measures(lines)]
         save_trials(session, lease, case.evaluation_id, "candidate", saved)
-        total = len(asked)
+        total = len(questions)
         progress = {"side": "candidate", "probe": drift.SPEC.name, "done": total, "total": total}
         jobs.add_event(session, lease.job_id, "progress", progress)
 
 
 def job_of(
-    case: Case, baseline: Side, candidate: Side, asked: tuple[Question, ...]
+    case: Case, baseline: Side, candidate: Side, questions: tuple[Question, ...]
 ) -> dict[str, object]:
-    """What is measured; the child is told the views of the two folders."""
+    """The child's job: both checkpoints, prompts and sampling; the views are added later."""
     prompts = {
         question.item: [(turn.role, turn.content) for turn in ask.prompt]
-        for question in asked
+        for question in questions
         for ask in question.asks
         if isinstance(ask, Generate) and not isinstance(ask.prompt, str)
     }
-    first = asked[0].asks[0]
+    first = questions[0].asks[0]
     return {
         "baseline": str(baseline.checkpoint.ref.path),
         "candidate": str(candidate.checkpoint.ref.path),

@@ -19,7 +19,7 @@ from workers.worker import Worker
 def manifests_of(
     session: Session, worker: Worker, case: Case, stops: Mapping[str, int]
 ) -> dict[str, Manifest]:
-    """What each side's evidence says of itself, at this moment."""
+    """The manifest of each side's evidence, at this moment."""
     moment, backend = jobs.now(session), worker.engine.backend
     thoughts = {side.name: thinking_of(session, case, side) for side in case.sides}
     notes = {side.name: notes_of(session, side, backend) for side in case.sides}
@@ -28,7 +28,7 @@ def manifests_of(
 
 
 def notes_of(session: Session, side: Side, backend: Backend) -> Sequence[str]:
-    """What the engine that answered noted of a side's files; mostly nothing."""
+    """The notes on a side's files by the engine that answered; mostly none."""
     key = notes_key(side, backend)
     notes: list[str] = find_answers(session, [key]).get(key, {}).get("notes", [])
     return notes

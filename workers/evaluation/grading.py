@@ -34,15 +34,15 @@ def grading(case: Case, probe: str, settings: Settings) -> Iterator[Grade]:
             yield partial(task.judge, probe)
         return
     if judge is None:
-        own = probe_of(probe).own_judge
-        yield lambda question, answer: replace(own(question, answer), probe=probe)
+        judge_answer = probe_of(probe).default_judge
+        yield lambda question, answer: replace(judge_answer(question, answer), probe=probe)
         return
     suite = suite_for(spec, settings.installed_suites)
     requests = {item.id: getattr(item, "prompt", "") for item in suite.items}
     with EndpointJudge(endpoint_of(judge, settings, os.environ)) as endpoint:
 
         def grade(question: Question, answer: Answer) -> Trial:
-            judgement = endpoint.read(requests[question.item], answer.whole)
+            judgement = endpoint.read(requests[question.item], answer.full_text)
             if judgement.label == "unscored" or judgement.score is None:
                 trial = unscored(probe, question.item, question.cluster, judgement.reason)
             else:

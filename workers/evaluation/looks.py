@@ -22,42 +22,42 @@ GROWTH = 1.15  # and at least so many times as many: looking is not free either
 
 def looks(case: Case) -> Iterator[int]:
     """How many clusters of each probe to have asked at each look; the last is all of them."""
-    most = max((len(clusters(case, probe)) for probe in case.questions), default=0)
-    return schedule(most) if case.policy.sequential else iter([most])
+    total = max((len(clusters(case, probe)) for probe in case.questions), default=0)
+    return schedule(total) if case.policy.sequential else iter([total])
 
 
-def schedule(most: int) -> Iterator[int]:
+def schedule(total: int) -> Iterator[int]:
     """40, 60, 80, ... 140, 161, ... clusters, and at last all of them."""
-    reach = FIRST_LOOK
-    while reach < most:
-        yield reach
-        reach = max(reach + STEP, ceil(reach * GROWTH))
-    yield most
+    n_clusters = FIRST_LOOK
+    while n_clusters < total:
+        yield n_clusters
+        n_clusters = max(n_clusters + STEP, ceil(n_clusters * GROWTH))
+    yield total
 
 
 def clusters(case: Case, probe: str) -> list[str]:
     """The probe's clusters in their fixed order."""
-    found = {question.cluster for question in case.questions[probe]}
-    return sorted(found, key=lambda cluster: cluster_order(probe, cluster))
+    names = {question.cluster for question in case.questions[probe]}
+    return sorted(names, key=lambda cluster: cluster_order(probe, cluster))
 
 
-def beginning(case: Case, probe: str, reach: int) -> tuple[Question, ...]:
-    """The questions of the probe's first `reach` clusters."""
-    first = set(clusters(case, probe)[:reach])
+def beginning(case: Case, probe: str, n_clusters: int) -> tuple[Question, ...]:
+    """The questions of the probe's first `n_clusters` clusters."""
+    first = set(clusters(case, probe)[:n_clusters])
     return tuple(question for question in case.questions[probe] if question.cluster in first)
 
 
-def stopping(case: Case, reach: int, done: Mapping[str, int]) -> dict[str, int]:
-    """Where each probe stands at this look: `done` as they are, the others at `reach` if short."""
-    open_ones = {
-        probe: reach
+def stopping(case: Case, n_clusters: int, done: Mapping[str, int]) -> dict[str, int]:
+    """Each probe's stop at this look: `done` as they are, the others at `n_clusters` if short."""
+    open_probes = {
+        probe: n_clusters
         for probe in case.questions
-        if probe not in done and reach < len(clusters(case, probe))
+        if probe not in done and n_clusters < len(clusters(case, probe))
     }
-    return {**done, **open_ones}
+    return {**done, **open_probes}
 
 
-def newly_shown(case: Case, evidence: Mapping[str, Evidence]) -> frozenset[str]:
+def decided_probes(case: Case, evidence: Mapping[str, Evidence]) -> frozenset[str]:
     """The probes that need no further questions, by what every side has answered so far."""
     groups = {
         probe: len({question.group for question in questions} - {None})

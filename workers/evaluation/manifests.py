@@ -1,4 +1,4 @@
-"""What the evidence of a side says of itself: how it was asked, by whom judged, where it ended."""
+"""The manifest of a side's evidence: how it was asked, by whom judged, where it ended."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from datetime import datetime
 from holdfast.checkpoints.checkpoint import template_digest
 from holdfast.evidence.file import OPPONENT, Cut, Manifest, cluster_order
 from holdfast.evidence.thinking import Thinking
-from holdfast.judges.measured import measured
+from holdfast.judges.measured import measured_errors
 from holdfast.probes.engine import Backend
 from holdfast.probes.question import Question
 from holdfast.probes.table import spec_of
@@ -16,7 +16,7 @@ from workers.evaluation.case import Case, Side
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """Where asking ended before its end: `stops` in clusters by probe, `cuts` by side and probe.
+    """Where asking stopped early: `stops` in clusters by probe, `cuts` by side and probe.
 
     `thoughts`: what each side thought before its answers. `notes`: what was noted of its files.
     """
@@ -28,7 +28,7 @@ class Ends:
 
 
 def manifest_of(case: Case, side: Side, backend: Backend, moment: datetime, ends: Ends) -> Manifest:
-    """What one side's evidence says of itself (docs/statistics.md)."""
+    """The manifest of one side's evidence (docs/statistics.md)."""
     return Manifest.model_validate(
         {
             "kind": "manifest",
@@ -40,7 +40,9 @@ def manifest_of(case: Case, side: Side, backend: Backend, moment: datetime, ends
             "deployed_template": case.deployed is not None and side.name == "candidate",
             "judges": case.judges,
             "judge_error": {
-                name: known.rates for name in case.judges if (known := measured(name)) is not None
+                name: figures.rates
+                for name in case.judges
+                if (figures := measured_errors(name)) is not None
             },
             "suites": case.suites | opponents(case, side.probes),
             "tier": case.tier,
@@ -48,7 +50,7 @@ def manifest_of(case: Case, side: Side, backend: Backend, moment: datetime, ends
             "complete": True,
             "created_at": moment.isoformat(),
             "plan": {
-                probe: planned(probe, case.questions[probe], ends.stops.get(probe))
+                probe: plan_entry(probe, case.questions[probe], ends.stops.get(probe))
                 | {"cut": ends.cuts.get(side.name, {}).get(probe)}
                 for probe in side.probes
             },
@@ -60,22 +62,24 @@ def manifest_of(case: Case, side: Side, backend: Backend, moment: datetime, ends
 
 
 def opponents(case: Case, probes: Sequence[str]) -> dict[str, str]:
-    """Whose answers theirs were judged beside; part of what was asked, not of what is cached.
+    """Each probe's opponent by its digest: in the manifest, but in no key of a cached answer.
 
     A loss to one opponent is no loss to another: files with different ones are not compared.
     """
     (baseline,) = (side.checkpoint.digest for side in case.sides if side.name == "baseline")
-    known = baseline.removeprefix("sha256:")
-    return {f"{probe}{OPPONENT}": known for probe in probes if spec_of(probe).opponent}
+    digest = baseline.removeprefix("sha256:")
+    return {f"{probe}{OPPONENT}": digest for probe in probes if spec_of(probe).opponent}
 
 
-def planned(probe: str, questions: Sequence[Question], stop: int | None) -> dict[str, int | None]:
+def plan_entry(
+    probe: str, questions: Sequence[Question], stop: int | None
+) -> dict[str, int | None]:
     """A probe's entry in the plan: its items, and how many trials it makes up to its stop."""
-    clusters = {asked.cluster for asked in questions}
+    clusters = {question.cluster for question in questions}
     order = sorted(clusters, key=lambda cluster: cluster_order(probe, cluster))
     reached = set(order[:stop])
     return {
-        "items": len({asked.item for asked in questions}),
-        "trials": sum(asked.cluster in reached for asked in questions),
+        "items": len({question.item for question in questions}),
+        "trials": sum(question.cluster in reached for question in questions),
         "stopped_at": stop,
     }

@@ -49,32 +49,34 @@ def main() -> None:
     planned = {probe: questions_of(probe, options.tier, settings) for probe in options.probes}
     options.folder.mkdir(parents=True, exist_ok=True)
     with closing(Views(settings.home)) as views:
-        checkpoint = staged(views, options.checkpoint, settings)
+        checkpoint = stage_checkpoint(views, options.checkpoint, settings)
         for name, backwards in (("first", False), ("second", True)):
             with closing(RunnerEngine(settings)) as engine:
-                evidence = asked(engine, checkpoint, planned, options.tier, backwards=backwards)
+                evidence = evidence_of_pass(
+                    engine, checkpoint, planned, options.tier, backwards=backwards
+                )
             if not checkpoint.view.untouched():
                 raise CheckpointTouched(f"{options.checkpoint} was touched meanwhile; ask again")
             (options.folder / f"{name}.jsonl").write_bytes(render_evidence(evidence))
 
 
-def staged(views: Views, named: str, settings: Settings) -> StagedCheckpoint:
+def stage_checkpoint(views: Views, named: str, settings: Settings) -> StagedCheckpoint:
     """The view of a folder that the operator names, wherever it lies."""
     with ExitStack() as descriptors:
         roots = (*settings.roots, Path(named).resolve().parent)
-        found = admitted_model(named, roots, descriptors)
-        return views.stage(ref_of(found), found)
+        admitted = admitted_model(named, roots, descriptors)
+        return views.stage(ref_of(admitted), admitted)
 
 
 def questions_of(probe: str, tier: Tier, settings: Settings) -> tuple[Question, ...]:
-    """What the probe asks at this tier."""
+    """The probe's questions at this tier."""
     spec = spec_of(probe)
     suite = suite_for(spec, settings.installed_suites)
     items = select(suite, spec.items[tier], "screen", SEED)
     return probe_of(probe).questions(items, MAX_TOKENS[tier])
 
 
-def asked(
+def evidence_of_pass(
     engine: RunnerEngine,
     checkpoint: StagedCheckpoint,
     planned: Mapping[str, Sequence[Question]],
@@ -90,7 +92,7 @@ def asked(
     trials = [
         trial
         for probe, questions in planned.items()
-        for trial in judged(engine, probe, questions[::-1] if backwards else questions, sampling)
+        for trial in trials_of(engine, probe, questions[::-1] if backwards else questions, sampling)
     ]
     manifest = {
         "kind": "manifest",
@@ -109,11 +111,11 @@ def asked(
     return gather(Manifest.model_validate(manifest), trials, ())
 
 
-def judged(
+def trials_of(
     engine: Engine, probe: str, questions: Sequence[Question], sampling: Sampling
 ) -> list[Trial]:
     """Every question's trial, in the order of the answering."""
-    judge = probe_of(probe).own_judge
+    judge = probe_of(probe).default_judge
     trials = (judge(question, answer) for question, answer in ask(engine, questions, sampling))
     return [trial for trial in trials if isinstance(trial, Trial)]
 

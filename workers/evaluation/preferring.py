@@ -29,7 +29,7 @@ from workers.worker import Worker
 
 TIE = 0.5
 BASELINE = "baseline"
-SAID: tuple[Preference, ...] = ("first", "second", "tie")
+PREFERENCES: tuple[Preference, ...] = ("first", "second", "tie")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,35 +45,39 @@ class Remembering:
         key = judgement_key(self.judge.endpoint.sha256, request, first, second)
         with reading(self.database) as session:
             stored = find_answers(session, [key]).get(key, {}).get("preferred")
-        if stored in SAID:
-            return SAID[SAID.index(stored)]
-        said = self.judge.compare(request, first, second)
-        if not isinstance(said, Judgement):
+        if stored in PREFERENCES:
+            return PREFERENCES[PREFERENCES.index(stored)]
+        preference = self.judge.compare(request, first, second)
+        if not isinstance(preference, Judgement):
             with transaction(self.database) as session:
-                save_answers(session, self.checkpoint, [(key, {"preferred": said})])
-        return said
+                save_answers(session, self.checkpoint, [(key, {"preferred": preference})])
+        return preference
 
 
 @contextmanager
 def preferring(worker: Worker, case: Case, side: Side, probe: str) -> Iterator[Grade]:
     """The function that judges one answer of this side; the baseline must have answered before."""
-    own = side.name == BASELINE
-    theirs = {} if own else answers_of_baseline(worker, case, probe)
+    is_baseline = side.name == BASELINE
+    theirs = {} if is_baseline else answers_of_baseline(worker, case, probe)
     with EndpointJudge(endpoint_of("rubric", worker.settings, os.environ)) as judge:
-        asked = Remembering(judge, worker.database, side.checkpoint.digest)
+        remembering = Remembering(judge, worker.database, side.checkpoint.digest)
 
         def grade(question: Question, answer: Answer) -> Trial:
-            opponent = answer.text if own else theirs.get(question.item)
-            found = lost(asked, question.prompt_text, answer.text, opponent)
+            opponent = answer.text if is_baseline else theirs.get(question.item)
+            loss_or_reason = judge_pair(remembering, question.prompt_text, answer.text, opponent)
             at = (probe, question.item, question.cluster)
-            trial = unscored(*at, found) if isinstance(found, str) else scored(*at, found)
+            trial = (
+                unscored(*at, loss_or_reason)
+                if isinstance(loss_or_reason, str)
+                else scored(*at, loss_or_reason)
+            )
             return replace(trial, variant=question.variant, group=question.group)
 
         yield grade
 
 
-def lost(judge: Remembering, request: str, ours: str, theirs: str | None) -> float | str:
-    """What our answer lost to theirs, 0 to 1; in words why nobody can say."""
+def judge_pair(judge: Remembering, request: str, ours: str, theirs: str | None) -> float | str:
+    """How much our answer lost to theirs, 0 to 1, or in words why nobody can say."""
     if theirs is None:
         return "the baseline's answer is not stored"
     if not (ours.strip() and theirs.strip()):
@@ -90,15 +94,15 @@ def lost(judge: Remembering, request: str, ours: str, theirs: str | None) -> flo
 
 
 def answers_of_baseline(worker: Worker, case: Case, probe: str) -> dict[str, str]:
-    """What the baseline said, by item, as far as it is stored."""
+    """The baseline's answers by item, as far as they are stored."""
     (baseline,) = (side for side in case.sides if side.name == BASELINE)
     keys = {
-        answer_key(case, baseline, probe, asked, worker.engine.backend): asked.item
-        for asked in case.questions[probe]
+        answer_key(case, baseline, probe, question, worker.engine.backend): question.item
+        for question in case.questions[probe]
     }
     with reading(worker.database) as session:
-        found = find_answers(session, list(keys))
-    return {keys[key]: Answer.from_json(document).text for key, document in found.items()}
+        documents = find_answers(session, list(keys))
+    return {keys[key]: Answer.from_json(document).text for key, document in documents.items()}
 
 
 def judgement_key(judge: str, request: str, first: str, second: str) -> str:

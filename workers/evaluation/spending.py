@@ -1,4 +1,4 @@
-"""What an evaluation has spent of its budget, and what is not asked once that is gone.
+"""The budget of an evaluation: the account of it, and the questions cut once it is spent.
 
 The account stands in the evaluation's row and grows in the transactions that save the answers, so a
 worker that takes over goes on counting. What is cut is written down as a trial that nobody scored,
@@ -23,13 +23,13 @@ Cuts = Mapping[str, Mapping[str, Cut]]  # by side and probe
 
 
 def spent_so_far(session: Session, case: Case) -> Spent:
-    """What models were asked, by this worker and by those that it took over from."""
+    """Prompts, tokens and seconds spent, by this worker and those that it took over from."""
     account = get_evaluation(session, case.evaluation_id).cost
     return Spent(**{name: account.get(name, 0) for name in Spent.__slots__})
 
 
 def spend(session: Session, case: Case, more: Spent) -> Spent:
-    """Put it on the bill, in the transaction that saves what it was spent for; the new total."""
+    """Add `more` to the account, in the transaction that saves what it paid for; the new total."""
     row, before = get_evaluation(session, case.evaluation_id), spent_so_far(session, case)
     total = Spent(
         before.prompts + more.prompts,
@@ -40,25 +40,25 @@ def spend(session: Session, case: Case, more: Spent) -> Spent:
     return total
 
 
-def prompts_left(case: Case, spent: Spent) -> int | None:
+def remaining_prompts(case: Case, spent: Spent) -> int | None:
     """How many more may be asked; None where nothing limits them."""
     if exhausted(case.limits, spent):
         return 0
-    most = case.limits.prompts
-    return None if most is None else most - spent.prompts
+    limit = case.limits.prompts
+    return None if limit is None else limit - spent.prompts
 
 
-def cut_off(probe: str, left: Iterable[tuple[Question, str]], because: str) -> Iterator[Saved]:
+def cut_off(probe: str, unasked: Iterable[tuple[Question, str]], because: str) -> Iterator[Saved]:
     """The trials of questions that are not asked, each with the key that its answer would have."""
     if spec_of(probe).measure:  # a loss has no unscored form; the plan says that it is missing
         return
-    for question, key in left:
+    for question, key in unasked:
         trial = unscored(probe, question.item, question.cluster, f"not asked: {because}")
         yield Saved(replace(trial, variant=question.variant, group=question.group), key)
 
 
 def note_cut(session: Session, case: Case, side: str, probe: str, cut: Cut) -> None:
-    """Add to what the manifest will say of this side's probe.
+    """Add a cut to the account, from which the manifest of this side's probe is made.
 
     Trials that were cut are saved and never cut again; measures are not, and come whole each time.
     """
@@ -66,14 +66,14 @@ def note_cut(session: Session, case: Case, side: str, probe: str, cut: Cut) -> N
     cuts = row.cost.get("cut", {})
     again = spec_of(probe).measure or probe not in cuts.get(side, {})
     before = 0 if again else cuts[side][probe]["trials"]
-    told = {"trials": before + cut.trials, "because": cut.because}
-    row.cost = {**row.cost, "cut": {**cuts, side: {**cuts.get(side, {}), probe: told}}}
+    total = {"trials": before + cut.trials, "because": cut.because}
+    row.cost = {**row.cost, "cut": {**cuts, side: {**cuts.get(side, {}), probe: total}}}
 
 
 def cuts_so_far(session: Session, case: Case) -> Cuts:
-    """What was cut of every side."""
-    told = get_evaluation(session, case.evaluation_id).cost.get("cut", {})
+    """The cuts so far, by side and probe."""
+    stored = get_evaluation(session, case.evaluation_id).cost.get("cut", {})
     return {
         side: {probe: Cut.model_validate(cut) for probe, cut in probes.items()}
-        for side, probes in told.items()
+        for side, probes in stored.items()
     }

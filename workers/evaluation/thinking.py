@@ -12,22 +12,28 @@ from workers.evaluation.case import Case, Side
 
 
 def thinking_of(session: Session, case: Case, side: Side) -> Thinking | None:
-    """What a side thought before its answers to chats; None where it never did."""
+    """How many of a side's answers to chats came after thoughts; None where none did."""
     budget = case.sampling_of(side).trace_tokens
     if not budget:
         return None
     chats = {
-        (probe, asked.item, asked.variant)
+        (probe, question.item, question.variant)
         for probe, questions in case.questions.items()
-        for asked in questions
-        if asked.opens_a_turn
+        for question in questions
+        if question.opens_a_turn
     }
     rows = trial_rows(session, case.evaluation_id, side.name)
     keys = {row.answer_key for row in rows if (row.probe, row.item, row.variant) in chats}
     documents = find_answers(session, sorted(keys)).values()
-    said = [one for document in documents for one in Answer.from_json(document).completions]
-    traces = [completion for completion in said if completion.trace]
+    completions = [
+        completion
+        for document in documents
+        for completion in Answer.from_json(document).completions
+    ]
+    traces = [completion for completion in completions if completion.trace]
     if not traces:
         return None
     forced = sum(completion.forced for completion in traces)
-    return Thinking(answers=len(said), traces=len(traces), forced=forced, trace_tokens=budget)
+    return Thinking(
+        answers=len(completions), traces=len(traces), forced=forced, trace_tokens=budget
+    )

@@ -1,4 +1,4 @@
-"""Our side of the process that holds a task: asked what to ask, then what the answers are worth."""
+"""Our side of the process that holds a task: it gives the questions and scores the answers."""
 
 import os
 import subprocess
@@ -19,13 +19,13 @@ from workers.children.environment import runner_environment
 from workers.children.last_words import telling_line
 from workers.children.wire import receive, send
 
-KEPT = ("HF_HOME", "HF_DATASETS_CACHE")  # where a task that comes with the harness has its data
+DATA_VARIABLES = ("HF_HOME", "HF_DATASETS_CACHE")  # where the harness's own tasks have their data
 OFFLINE = {"HF_DATASETS_OFFLINE": "1", "HF_HUB_OFFLINE": "1"}
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """Where a child writes, and from which byte on it is this child."""
+    """The log that a child writes to, and the byte from which on it is this child's."""
 
     path: Path
     start: int
@@ -44,15 +44,15 @@ class TaskChild:
         return self._call({"do": "plan", "items": items})
 
     def judge(self, probe: str, question: Question, answer: Answer) -> Trial:
-        """The task's own metric on one answer; an answer that is none is unscored unasked."""
-        reason = harness_task.unanswered(answer)
+        """The task's own metric on one answer; where there is none, unscored without asking."""
+        reason = harness_task.reason_unscored(answer)
         if reason:
             return harness_task.trial(probe, question, None, reason)
         replies = harness_task.replies_of(answer)
-        said = self._call({"do": "score", "item": question.item, "replies": replies})
-        if said["digest"] != self._digest:
+        score = self._call({"do": "score", "item": question.item, "replies": replies})
+        if score["digest"] != self._digest:
             raise TaskRefused(f"the task {self._task} changed since it was planned; submit again")
-        return harness_task.trial(probe, question, said["badness"], said["reason"])
+        return harness_task.trial(probe, question, score["badness"], score["reason"])
 
     def _call(self, request: dict[str, Any]) -> dict[str, Any]:
         requests, answers = self._process.stdin, self._process.stdout
@@ -60,18 +60,18 @@ class TaskChild:
             raise RuntimeError("a task's process was started without pipes")
         with suppress(BrokenPipeError):  # it has ended: what it said before that is still to read
             send(requests, request)
-        said = receive(answers)
-        if said is None:
+        reply = receive(answers)
+        if reply is None:
             raise TaskRefused(f"the task {self._task} does not run: {self._last_words()}")
-        if "error" in said:
-            raise TaskRefused(said["detail"])
-        return said
+        if "error" in reply:
+            raise TaskRefused(reply["detail"])
+        return reply
 
     def _last_words(self) -> str:
-        """What it wrote to the log of its end: of a traceback, the error."""
+        """The last line that it wrote to the log; of a traceback, the error."""
         self._process.wait()
-        told = telling_line(self._log.path, self._log.start) or "it ended without a word"
-        return f"{told} (the log is {self._log.path})"
+        last_line = telling_line(self._log.path, self._log.start) or "it ended without a word"
+        return f"{last_line} (the log is {self._log.path})"
 
 
 @contextmanager
@@ -90,7 +90,7 @@ def open_task(task: str, settings: Settings, digest: str = "") -> Iterator[TaskC
     folder = settings.lm_eval_tasks
     log = settings.home / "log" / "lm_eval.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    data_folders = {name: os.environ[name] for name in DATA_VARIABLES if name in os.environ}
     command = [sys.executable, "-m", "workers.harness", task, *([str(folder)] if folder else [])]
     with log.open("ab") as output:
         start = output.tell()
@@ -101,7 +101,7 @@ def open_task(task: str, settings: Settings, digest: str = "") -> Iterator[TaskC
             stderr=output,
             text=True,
             cwd=folder or settings.home,  # data files of a task are named from its folder
-            env=runner_environment(settings.home, os.environ, {**kept, **OFFLINE}),
+            env=runner_environment(settings.home, os.environ, {**data_folders, **OFFLINE}),
         )
     try:
         yield TaskChild(process, task, digest, Log(log, start))

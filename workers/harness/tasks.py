@@ -54,24 +54,24 @@ def load_items(name: str, folder: Path | None) -> dict[str, Item]:
     """
     random.seed(DEFAULT_RANDOM_SEED)
     np.random.seed(DEFAULT_OTHER_SEED)  # noqa: NPY002 - what the harness seeds, for its tasks
-    found: dict[str, Item] = {}
+    items: dict[str, Item] = {}
     for task in _find(name, folder):
         _refuse(task)
         if task.config.num_fewshot is None:
             task.set_config(key="num_fewshot", value=0)
         task.set_fewshot_seed(seed=DEFAULT_OTHER_SEED)
         task.build_all_requests()
-        for number, same in groupby(task.instances, key=lambda one: one.doc_id):
-            instances = tuple(sorted(same, key=lambda one: one.idx))
+        for number, same in groupby(task.instances, key=lambda instance: instance.doc_id):
+            instances = tuple(sorted(same, key=lambda instance: instance.idx))
             item = Item(f"{task.task_name}:{number}", task, instances[0].doc, instances)
-            found[item.id] = item
-    return found
+            items[item.id] = item
+    return items
 
 
 def _find(name: str, folder: Path | None) -> list[Task]:
     """The task, or those of the group; the harness's own index takes seconds, so it comes last."""
-    own = TaskManager(include_path=str(folder), include_defaults=False) if folder else None
-    manager = own if own and name in own.task_index else TaskManager()
+    custom = TaskManager(include_path=str(folder), include_defaults=False) if folder else None
+    manager = custom if custom and name in custom.task_index else TaskManager()
     if name not in manager.task_index:
         raise TaskRefused(
             f"lm-evaluation-harness {version('lm_eval')} has no task {name!r}, and there is none "
@@ -97,45 +97,45 @@ def _refuse(task: Task) -> None:
 def metric_of(task: Task) -> str:
     """The metric that decides what is bad."""
     higher = task.higher_is_better()
-    rising = [one for one, better in higher.items() if better]
-    listed = [*(one for one in METRICS if one in rising), *rising]
+    rising = [name for name, better in higher.items() if better]
+    listed = [*(name for name in METRICS if name in rising), *rising]
     if not listed:
         raise TaskRefused(f"{task.task_name} has no metric that is better when higher: {[*higher]}")
     return str(listed[0])
 
 
-def choose(items: dict[str, Item], most: int | None) -> list[Item]:
+def choose(items: dict[str, Item], count: int | None) -> list[Item]:
     """A seeded part, equally many of every task in a group; all of them for None."""
     rows = [
-        Request(id=one.id, cluster=one.id, topic=one.task.task_name, prompt=one.id)
-        for one in items.values()
+        Request(id=item.id, cluster=item.id, topic=item.task.task_name, prompt=item.id)
+        for item in items.values()
     ]
-    chosen = select(Suite("lm_eval", "", tuple(rows)), most, "screen", SEED)
+    chosen = select(Suite("lm_eval", "", tuple(rows)), count, "screen", SEED)
     return [items[row.id] for row in chosen]
 
 
 def digest_of(items: dict[str, Item]) -> str:
     """64 hex over the harness's version, metrics, documents and every request as it is asked."""
-    known = hashlib.sha256(f"lm_eval {version('lm_eval')}\n".encode())
+    hasher = hashlib.sha256(f"lm_eval {version('lm_eval')}\n".encode())
     for item in items.values():
         line = [item.id, metric_of(item.task), _filter_of(item.task).name, item.doc, asks_of(item)]
-        known.update(json.dumps(line, sort_keys=True, default=str).encode() + b"\n")
-    return known.hexdigest()
+        hasher.update(json.dumps(line, sort_keys=True, default=str).encode() + b"\n")
+    return hasher.hexdigest()
 
 
 def asks_of(item: Item) -> list[dict[str, Any]]:
-    """What reaches a model, request by request: {prompt, text} or {prompt, max_tokens, …}."""
-    return [_asked(item.task, one) for one in item.instances]
+    """An item's asks, one a request: {prompt, text} or {prompt, max_tokens, …}."""
+    return [_ask_of(item.task, instance) for instance in item.instances]
 
 
-def _asked(task: Task, instance: Instance) -> dict[str, Any]:
+def _ask_of(task: Task, instance: Instance) -> dict[str, Any]:
     context, rest = instance.args
     if instance.request_type == "loglikelihood":
         prompt = context.rstrip()  # spaces at its end belong to the text, as the harness has it
         return {"prompt": prompt, "text": context[len(prompt) :] + rest}
-    known = {"until", "do_sample", "temperature", *LIMITS}
+    supported = {"until", "do_sample", "temperature", *LIMITS}
     heat = float(rest.get("temperature") or 0.0) if rest.get("do_sample", True) else 0.0
-    foreign = sorted(set(rest) - known - (OF_DRAWING if heat == 0 else set()))
+    foreign = sorted(set(rest) - supported - (OF_DRAWING if heat == 0 else set()))
     if foreign:
         raise TaskRefused(f"{task.task_name} wants answers drawn with {', '.join(foreign)}")
     until = rest.get("until") or []
@@ -154,8 +154,8 @@ def score(item: Item, replies: Replies) -> tuple[float | None, str]:
     A reply is a text, or (log-probability, whether it is the greedy one; None: not known).
     """
     metric, chosen = metric_of(item.task), _filter_of(item.task)
-    told_by_greed = item.task.OUTPUT_TYPE == "loglikelihood" or metric == "exact_match"
-    if told_by_greed and any(not isinstance(one, str) and one[1] is None for one in replies):
+    needs_greedy = item.task.OUTPUT_TYPE == "loglikelihood" or metric == "exact_match"
+    if needs_greedy and any(not isinstance(reply, str) and reply[1] is None for reply in replies):
         return None, "the engine does not tell whether a text is the likeliest one"
     for instance, reply in zip(item.instances, replies, strict=True):
         instance.resps = [reply if isinstance(reply, str) else (reply[0], bool(reply[1]))]

@@ -1,4 +1,4 @@
-"""What an engine's answers are filed under, known without loading it.
+"""The backend that an engine's answers are filed under, known without loading it.
 
 A cached answer is looked up before any model library is imported, so name and version are read from
 what is installed; the dtype is the caller's (workers/children/dtype.py decides it). The runner
@@ -20,12 +20,12 @@ def backend_of(engine: EngineName, dtype: str, max_model_len: int = MAX_MODEL_LE
         return Backend("scripted", SCRIPTED_VERSION, "none")
     if engine == "transformers":
         name = f"transformers{_device()}"
-        return Backend(name, installed("transformers"), dtype, max_model_len)
+        return Backend(name, installed_version("transformers"), dtype, max_model_len)
     name = f"vllm{_device()}"
-    return Backend(name, installed(name), dtype, max_model_len)
+    return Backend(name, installed_version(name), dtype, max_model_len)
 
 
-def installed(package: str) -> str:
+def installed_version(package: str) -> str:
     """The version of a package; raises InvalidSettings where it is missing."""
     try:
         return version(package)
@@ -38,4 +38,4 @@ def installed(package: str) -> str:
 
 def _device() -> str:
     """`-cpu` where torch is built for the CPU alone: the same model rounds differently there."""
-    return "-cpu" if installed("torch").endswith("+cpu") else ""
+    return "-cpu" if installed_version("torch").endswith("+cpu") else ""

@@ -37,7 +37,7 @@ LAYER = re.compile(r"\.(?:layers|h|blocks)\.(\d+)\.")
 
 
 class Job(BaseModel):
-    """What to measure; `prompts` are turns by item, `scratch` an empty folder, emptied again."""
+    """The drift child's job; `prompts` are turns by item, `scratch` a folder emptied again."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     baseline: Path
@@ -106,22 +106,22 @@ def measure(job: Job, dtype: str) -> Iterator[Drift]:
         template_arguments=arguments,
         trace_tokens=job.trace_tokens,
     )
-    said = dict(engine.generate(list(prompts.values()), sampling))
-    asked = [
-        (item, Continuation(prompts[item], said[at].text))
+    completions = dict(engine.generate(list(prompts.values()), sampling))
+    answers = [
+        (item, Continuation(prompts[item], completions[at].text))
         for at, item in enumerate(items)
-        if said[at].text
+        if completions[at].text
     ]
-    texts = [one for _, one in asked]
+    texts = [continuation for _, continuation in answers]
     for at, ours in engine.distributions(texts, arguments):
         torch.save(ours, job.scratch / f"{at}.pt")
     engine.open(job.candidate, job.template)
     for at, theirs in engine.distributions(texts, arguments):
         file = job.scratch / f"{at}.pt"
-        found = drift_of(torch.load(file, weights_only=True), theirs, asked[at][0])
+        drift = drift_of(torch.load(file, weights_only=True), theirs, answers[at][0])
         file.unlink()
-        if math.isfinite(found.kl):
-            yield found
+        if math.isfinite(drift.kl):
+            yield drift
 
 
 def weight_distance(baseline: Path, candidate: Path) -> dict[str, float]:
@@ -140,20 +140,20 @@ def weight_distance(baseline: Path, candidate: Path) -> dict[str, float]:
         if before.shape != after.shape:
             shapes = f"{list(before.shape)} / {list(after.shape)}"
             raise CheckpointRefused(f"tensor {name} is {shapes}, expected one shape")
-        found = LAYER.search(name)
-        place = f"layer {int(found[1]):03d}" if found else name
+        match = LAYER.search(name)
+        place = f"layer {int(match[1]):03d}" if match else name
         moved[place] += float((after - before).square().sum())
         size[place] += float(before.square().sum())
     return {place: math.sqrt(moved[place] / (size[place] or 1.0)) for place in sorted(moved)}
 
 
 def _places(folder: Path) -> dict[str, Path]:
-    """Which shard holds a tensor."""
-    found: dict[str, Path] = {}
+    """The shard that holds each tensor."""
+    files: dict[str, Path] = {}
     for file in sorted(folder.glob("*.safetensors")):
         with safe_open(file, framework="pt") as shard:
-            found.update(dict.fromkeys(shard.keys(), file))
-    return found
+            files.update(dict.fromkeys(shard.keys(), file))
+    return files
 
 
 def _tensor(file: Path, name: str) -> torch.Tensor:
@@ -173,8 +173,8 @@ def main(path: Path) -> int:
     try:
         for place, distance in weight_distance(job.baseline, job.candidate).items():
             _say("weights", place=place, distance=distance)
-        for found in measure(job, os.environ["HOLDFAST_DTYPE"]):
-            _say("drift", **found.model_dump())
+        for drift in measure(job, os.environ["HOLDFAST_DTYPE"]):
+            _say("drift", **drift.model_dump())
     except CallerError as error:
         _say("error", error=error.title, detail=str(error))
         return 65

@@ -72,7 +72,7 @@ def search(
     losses = [best_loss]
     for _ in range(how.steps):
         tried = _swaps(_gradient(model, around, suffix), suffix, allowed, how, generator)
-        tried = [one for one in tried if _survives(tokenizer, one)]
+        tried = [swap for swap in tried if _survives(tokenizer, swap)]
         if not tried:
             continue
         loss, at = _losses(model, around, torch.stack(tried)).min(0)
@@ -93,13 +93,13 @@ def _around(tokenizer: Tokenizer, template: str | None, request: str) -> Around:
 
 
 def _gradient(model: Any, around: Sequence[Around], suffix: torch.Tensor) -> torch.Tensor:
-    """Of the mean loss, with respect to the suffix's one-hot tokens: [places, vocabulary]."""
+    """The mean loss's gradient by the suffix's one-hot tokens: [places, vocabulary]."""
     table = model.get_input_embeddings().weight
     chosen = functional.one_hot(suffix, table.shape[0]).to(table.dtype).requires_grad_()
-    for one in around:
-        parts = (table[one.before], chosen @ table, table[one.behind])
+    for context in around:
+        parts = (table[context.before], chosen @ table, table[context.behind])
         logits = model(inputs_embeds=torch.cat(parts)[None]).logits
-        (_target_losses(logits, one) / len(around)).sum().backward()
+        (_target_losses(logits, context) / len(around)).sum().backward()
     assert chosen.grad is not None  # noqa: S101 - just computed
     return chosen.grad
 
@@ -124,16 +124,16 @@ def _swaps(
 def _losses(model: Any, around: Sequence[Around], suffixes: torch.Tensor) -> torch.Tensor:
     """The mean loss over the requests under each suffix: [suffixes]."""
     total = torch.zeros(len(suffixes))
-    for one in around:
-        rows = [torch.cat([one.before, suffix, one.behind]) for suffix in suffixes]
-        total += _target_losses(model(input_ids=torch.stack(rows)).logits, one)
+    for context in around:
+        rows = [torch.cat([context.before, suffix, context.behind]) for suffix in suffixes]
+        total += _target_losses(model(input_ids=torch.stack(rows)).logits, context)
     return total / len(around)
 
 
-def _target_losses(logits: torch.Tensor, one: Around) -> torch.Tensor:
+def _target_losses(logits: torch.Tensor, context: Around) -> torch.Tensor:
     """Nats a target token, the targets being the last tokens of every row: [rows]."""
-    predicted = logits[:, -len(one.target) - 1 : -1].float().log_softmax(-1)
-    wanted = one.target.expand(len(predicted), -1)[:, :, None]
+    predicted = logits[:, -len(context.target) - 1 : -1].float().log_softmax(-1)
+    wanted = context.target.expand(len(predicted), -1)[:, :, None]
     return -predicted.gather(-1, wanted)[:, :, 0].mean(-1)
 
 
@@ -162,8 +162,8 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=Search().steps)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    pool = [one for one in load_suite("rehearsal").items if isinstance(one, Request)]
-    requests = [one.prompt for one in pool if one.kind == "harmful"][:: len(pool) // 16]
+    pool = [item for item in load_suite("rehearsal").items if isinstance(item, Request)]
+    requests = [item.prompt for item in pool if item.kind == "harmful"][:: len(pool) // 16]
     torch.set_default_device("cuda" if torch.cuda.is_available() else "cpu")
     tokenizer = load_tokenizer(options.checkpoint)
     model: Any = AutoModelForCausalLM.from_pretrained(
@@ -171,9 +171,9 @@ def main() -> int:
     )
     model = model.to(torch.get_default_device()).eval()
     how = Search(steps=options.steps, seed=options.seed)
-    found = search(model, tokenizer, requests[: options.requests], how, None)
-    known = json.loads(options.out.read_bytes()) if options.out.is_file() else []
-    options.out.write_text(json.dumps([*known, found.suffix], indent=1) + "\n")
+    best = search(model, tokenizer, requests[: options.requests], how, None)
+    suffixes = json.loads(options.out.read_bytes()) if options.out.is_file() else []
+    options.out.write_text(json.dumps([*suffixes, best.suffix], indent=1) + "\n")
     return 0
 
 

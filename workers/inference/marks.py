@@ -54,7 +54,7 @@ class SpelledMarks:
         return all(mark.exact for mark in self.closings)
 
 
-def spelled(marks: TraceMarks, tokenizer: Any, named: set[str]) -> SpelledMarks:
+def spell(marks: TraceMarks, tokenizer: Any, named: set[str]) -> SpelledMarks:
     """The marks as this tokenizer's tokens; `named` are those that it has as one token each."""
 
     def ids(text: str) -> tuple[int, ...]:

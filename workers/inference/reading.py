@@ -11,7 +11,7 @@ from pathlib import Path
 from holdfast.models.reasoning import TraceMarks, marks_of, named_tokens
 from holdfast.models.tokenizer_file import embedded_tokens, refuse_unknown_tokens
 from holdfast.probes.engine import Arguments, Continuation, Prompt, Sampling
-from workers.inference.marks import SpelledMarks, spelled
+from workers.inference.marks import SpelledMarks, spell
 from workers.inference.tokens import (
     Tokenizer,
     continuation_ids,
@@ -25,7 +25,7 @@ from workers.inference.traces import Turn
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One checkpoint's; `note` says where its tokenizer's class would have read otherwise."""
+    """How a checkpoint reads; `note` says where its tokenizer's class would read otherwise."""
 
     checkpoint: Path
     tokenizer: Tokenizer
@@ -39,11 +39,11 @@ class Reading:
         """The same with this chat template in place of its own."""
         marks = marks_of(self.checkpoint, template or self.tokenizer.chat_template)
         named = named_tokens(self.checkpoint)
-        spelling = None if marks is None else spelled(marks, self.tokenizer, named)
+        spelling = None if marks is None else spell(marks, self.tokenizer, named)
         return replace(self, template=template, marks=spelling)
 
     def notes(self, prompts: Sequence[Prompt], arguments: Arguments) -> list[str]:
-        """What people should know of how these prompts are put."""
+        """Notes for people on how these prompts are put."""
         note = system_note(self.tokenizer, self.template, prompts, arguments)
         return [note] if note else []
 
@@ -61,10 +61,12 @@ class Reading:
             return None
         return Turn(self.tokenizer, self.ends, self.marks, opened, sampling, room)
 
-    def continuation(self, asked: Continuation, arguments: Arguments) -> tuple[list[int], int]:
+    def continuation(
+        self, continuation: Continuation, arguments: Arguments
+    ) -> tuple[list[int], int]:
         """Token ids of prompt and text together, and how many of them belong to the prompt."""
         ids, prompt = continuation_ids(
-            self.tokenizer, self.template, asked, arguments=arguments, marks=self._texts
+            self.tokenizer, self.template, continuation, arguments=arguments, marks=self._texts
         )
         refuse_unknown_tokens(ids, self.embedded)
         return ids, prompt
@@ -75,7 +77,7 @@ class Reading:
 
 
 def read_checkpoint(checkpoint: Path) -> Reading:
-    """What its files say; raises CheckpointRefused where its tokenizer does not load."""
+    """Read a checkpoint's tokenizer files; raises CheckpointRefused where they do not load."""
     tokenizer, note = load_noted_tokenizer(checkpoint)
     ends = frozenset(end_ids(tokenizer, checkpoint))
     return Reading(checkpoint, tokenizer, ends, embedded_tokens(checkpoint), note)

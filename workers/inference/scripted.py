@@ -43,7 +43,7 @@ NATS_PER_CHARACTER = 0.5
 
 
 class Script(BaseModel):
-    """`scripted.json`.
+    """The content of `scripted.json`.
 
     `refuse_share` is of the harmful suite's requests, `overrefuse_share` of all others, and both
     count for `refuse-harmful` alone. `correct_share` is the share of multiple-choice questions and
@@ -88,13 +88,13 @@ class ScriptedEngine:
 
     def logprobs(
         self,
-        asked: Sequence[Continuation],
+        continuations: Sequence[Continuation],
         arguments: Arguments = (),  # noqa: ARG002 - it renders nothing
     ) -> Iterator[tuple[int, Score]]:
         """One score after the other, in order; a word is a token."""
-        for index, one in enumerate(asked):
+        for index, continuation in enumerate(continuations):
             time.sleep(self._script.seconds_per_answer)
-            yield index, self._score(_text(one.prompt), one.text)
+            yield index, self._score(_text(continuation.prompt), continuation.text)
 
     def take_notes(self) -> list[str]:
         """Nothing: it reads no tokenizer."""
@@ -152,10 +152,10 @@ class ScriptedEngine:
             return Score(-1.0 if likelier else -2.0, tokens)
         if right is None:
             return Score(-self._script.loss * tokens, tokens)
-        taken = (text.strip() == right) == self._knows(prompt)
+        chosen = (text.strip() == right) == self._knows(prompt)
         if self._script.behaviour == "gibberish":
-            taken = False  # then chance decides
-        unlikely = (1.0 if taken else 2.0) + 0.1 * _draw("option", prompt + text)
+            chosen = False  # then chance decides
+        unlikely = (1.0 if chosen else 2.0) + 0.1 * _draw("option", prompt + text)
         return Score(-unlikely * NATS_PER_CHARACTER * len(text.strip()), tokens)
 
 
@@ -226,7 +226,7 @@ def _sentences() -> dict[str, str]:
 
 
 def _text(prompt: Prompt) -> str:
-    """What the user says; of several turns, all of them."""
+    """The user's words; of several turns, all of them."""
     if isinstance(prompt, str):
         return prompt
     return "\n".join(message.content for message in prompt if message.role == "user")

@@ -25,7 +25,7 @@ from holdfast.errors import CheckpointRefused
 CPU_SECONDS = 5
 WALL_SECONDS = 60.0  # a busy machine gives those five slowly
 MEMORY_BYTES = 1 << 30
-MOST_CHARACTERS = 1 << 20
+MAX_CHARACTERS = 1 << 20
 TOO_LONG = 3  # the child's exit code; the limit on its processor time ends it by a signal
 CANARY = [{"role": "user", "content": "Is anybody there?"}]
 
@@ -44,7 +44,7 @@ def check_template(template: str) -> None:
     if not ended:
         raise CheckpointRefused(
             f"the chat template does not render one short conversation in {CPU_SECONDS} s, "
-            f"{MEMORY_BYTES >> 30} GiB and {MOST_CHARACTERS:,} characters; use the template of "
+            f"{MEMORY_BYTES >> 30} GiB and {MAX_CHARACTERS:,} characters; use the template of "
             "the checkpoint's base model"
         )
 
@@ -65,17 +65,17 @@ def render_canary(template: str) -> str:
         trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols, _Generation]
     )
     environment.filters["tojson"] = lambda value, **_: json.dumps(value, ensure_ascii=False)
-    known: dict[str, Any] = {
+    template_globals: dict[str, Any] = {
         "strftime_now": datetime.now(UTC).strftime,
-        "raise_exception": _raised,
+        "raise_exception": _raise,
         "bos_token": "<s>",
         "eos_token": "</s>",
     }
-    compiled = environment.from_string(template, globals=known)
+    compiled = environment.from_string(template, globals=template_globals)
     return compiled.render(messages=CANARY, add_generation_prompt=True)
 
 
-def _raised(message: str) -> None:
+def _raise(message: str) -> None:
     raise ValueError(message)
 
 
@@ -89,7 +89,7 @@ def main() -> int:
         text = render_canary(template)
     except MemoryError:
         return TOO_LONG
-    return TOO_LONG if len(text) > MOST_CHARACTERS else 0
+    return TOO_LONG if len(text) > MAX_CHARACTERS else 0
 
 
 if __name__ == "__main__":

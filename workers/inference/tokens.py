@@ -34,7 +34,7 @@ def load_tokenizer(checkpoint: Path) -> Tokenizer:
 
 
 def load_noted_tokenizer(checkpoint: Path) -> tuple[Tokenizer, str | None]:
-    """The same, and in one sentence where its class would have read otherwise than its file."""
+    """The tokenizer, and a sentence where its class would have read otherwise than its file."""
     return tokenizer_file.load_tokenizer(
         checkpoint,
         by_class=AutoTokenizer.from_pretrained,
@@ -42,13 +42,13 @@ def load_noted_tokenizer(checkpoint: Path) -> tuple[Tokenizer, str | None]:
     )
 
 
-def same_tokenizer(one: Tokenizer, other: Tokenizer) -> bool:
+def same_tokenizer(first: Tokenizer, second: Tokenizer) -> bool:
     """Whether both turn any text into the same tokens and back; False where that cannot be seen."""
-    if not (one.is_fast and other.is_fast):
+    if not (first.is_fast and second.is_fast):
         return False
     return bool(
-        one.backend_tokenizer.to_str() == other.backend_tokenizer.to_str()
-        and one.special_tokens_map == other.special_tokens_map
+        first.backend_tokenizer.to_str() == second.backend_tokenizer.to_str()
+        and first.special_tokens_map == second.special_tokens_map
     )
 
 
@@ -103,11 +103,13 @@ def opening_ids(tokenizer: Tokenizer, prompt: Prompt) -> list[int]:
     return [int(token) for token in ids[: prompt[-1].tokens]]
 
 
-def spoken(tokenizer: Tokenizer, opening: Sequence[int], said: Sequence[int]) -> tuple[str, str]:
+def decode_answer(
+    tokenizer: Tokenizer, opening: Sequence[int], answer: Sequence[int]
+) -> tuple[str, str]:
     """The opening's text and the model's own; decoded together, since words may cross the seam."""
     begun = str(tokenizer.decode(opening, skip_special_tokens=True))
-    whole = str(tokenizer.decode([*opening, *said], skip_special_tokens=True))
-    return begun, whole.removeprefix(begun)
+    text = str(tokenizer.decode([*opening, *answer], skip_special_tokens=True))
+    return begun, text.removeprefix(begun)
 
 
 def draw_seed(seed: int, ids: Sequence[int]) -> int:
@@ -123,7 +125,7 @@ def draw_seed(seed: int, ids: Sequence[int]) -> int:
 def continuation_ids(
     tokenizer: Tokenizer,
     template: str | None,
-    asked: Continuation,
+    continuation: Continuation,
     *,
     arguments: Arguments = (),
     marks: TraceMarks | None = None,
@@ -134,13 +136,13 @@ def continuation_ids(
     prompt at all a text still needs something to follow: the beginning token, or the end token
     where there is none, as lm-evaluation-harness has it.
     """
-    text = render(tokenizer, template, asked.prompt, arguments=arguments)
-    rendered = not _is_raw(asked.prompt)
+    text = render(tokenizer, template, continuation.prompt, arguments=arguments)
+    rendered = not _is_raw(continuation.prompt)
     if marks is not None and rendered:
-        tail = _generation_prompt(tokenizer, template, asked.prompt, arguments)
+        tail = _generation_prompt(tokenizer, template, continuation.prompt, arguments)
         text += marks.before_answer(tail)
     prompt = _ids(tokenizer, text, rendered=rendered)
-    ids = _ids(tokenizer, text + asked.text, rendered=rendered)
+    ids = _ids(tokenizer, text + continuation.text, rendered=rendered)
     if text == "" and not prompt:
         start = tokenizer.bos_token_id
         return [tokenizer.eos_token_id if start is None else start, *ids], 1
@@ -168,7 +170,7 @@ def system_note(
     prompts: Sequence[Prompt],
     arguments: Arguments = (),
 ) -> str | None:
-    """What to say where these prompts hold a system turn that the template does not take."""
+    """The note where these prompts hold a system turn that the template does not take."""
     for prompt in prompts:
         if not isinstance(prompt, str) and prompt[0].role == "system":
             return FOLDED if _render(tokenizer, template, prompt, arguments)[1] else None
@@ -199,18 +201,18 @@ def _render(
 
 def end_ids(tokenizer: Tokenizer, checkpoint: Path) -> tuple[int, ...]:
     """Every token that ends an answer: of the tokenizer, the config and the generation config."""
-    found = {tokenizer.eos_token_id}
+    ids = {tokenizer.eos_token_id}
     for name in ("config.json", "generation_config.json"):
         file = checkpoint / name
         named = json.loads(file.read_bytes()).get("eos_token_id") if file.is_file() else None
-        found.update(named if isinstance(named, list) else [named])
-    return tuple(sorted(token for token in found if isinstance(token, int)))
+        ids.update(named if isinstance(named, list) else [named])
+    return tuple(sorted(token for token in ids if isinstance(token, int)))
 
 
 def _generation_prompt(
     tokenizer: Tokenizer, template: str | None, prompt: Prompt, arguments: Arguments
 ) -> str:
-    """What a rendering says after the last words of its user; nothing where it is raw text.
+    """The text that a rendering adds after the last words of its user; none for raw text.
 
     Other words are put in their place, since those of a user may stand in it as well.
     """

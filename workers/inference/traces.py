@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from holdfast.probes.engine import Completion, Sampling, before
 from workers.inference.marks import Mark, Span, SpelledMarks, last_tokens
-from workers.inference.tokens import Opened, Tokenizer, spoken
+from workers.inference.tokens import Opened, Tokenizer, decode_answer
 
 SLICE = 64  # tokens of a trace between two looks for a mark that is no token
 
@@ -29,7 +29,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """What came, the last one a stop where `finish` is `stop`; else it is `length` or `nan`."""
+    """The tokens drawn, the last one a stop if `finish` is `stop`; else it is `length` or `nan`."""
 
     tokens: list[int]
     finish: str
@@ -66,22 +66,24 @@ class Turn:
             self._bare = self.opened.standing == "silent" and not self.opened.opening
 
     def request(self) -> Request | None:
-        """What to draw next; None once the answer has ended, which takes a token at least."""
-        if self.marks is not None and self._inside and self._left_of_trace <= 0 and not self.finish:
+        """The next tokens to draw; None once the answer has ended, which takes a token at least."""
+        if self.marks is not None and self._inside and self._trace_room <= 0 and not self.finish:
             self._close(self.marks.forced)
         if self.finish:
             return None
         if self._inside and self.marks is not None:
-            most = self._left_of_trace if self.marks.exact else min(self._left_of_trace, SLICE)
-            return Request(self._ids, self.ends | last_tokens(self.marks.closings), most)
-        left = self.sampling.max_tokens - len(self._answer) - len(self._unread)
-        if left <= 0:
+            max_tokens = self._trace_room if self.marks.exact else min(self._trace_room, SLICE)
+            return Request(self._ids, self.ends | last_tokens(self.marks.closings), max_tokens)
+        remaining = self.sampling.max_tokens - len(self._answer) - len(self._unread)
+        if remaining <= 0:
             self.finish = "length"
             return None
-        return Request(self._ids, self.ends | self._stops_of_an_answer, left, self.sampling.until)
+        return Request(
+            self._ids, self.ends | self._stops_of_an_answer, remaining, self.sampling.until
+        )
 
     def take(self, drawn: Drawn) -> None:
-        """Read what came: which of it was thought, and which said."""
+        """Read the drawn tokens: which are thoughts, and which the answer."""
         self._ids = self._ids + drawn.tokens
         self._unread += drawn.tokens
         self.tokens += len(drawn.tokens)
@@ -100,8 +102,8 @@ class Turn:
             return Completion("", "nan", self.tokens)
         trace = self._trace + (self._unread if self._inside else [])
         answer = self._answer + ([] if self._inside else self._unread)
-        said = answer[: self.sampling.max_tokens]
-        begun, text = spoken(self.tokenizer, self.opened.opening, said)
+        ids = answer[: self.sampling.max_tokens]
+        begun, text = decode_answer(self.tokenizer, self.opened.opening, ids)
         return Completion(
             text=before(text.lstrip() if self._closed else text, self.sampling.until),
             finish=self.finish,
@@ -112,7 +114,7 @@ class Turn:
         )
 
     @property
-    def _left_of_trace(self) -> int:
+    def _trace_room(self) -> int:
         forced = () if self.marks is None else self.marks.forced
         room = self.room - len(self.opened.ids) - len(forced) - self.sampling.max_tokens
         budget = min(self.sampling.trace_tokens, room)
@@ -160,8 +162,8 @@ class Turn:
         """A mark that is no token may be quoted, so it counts at the beginning of a turn alone."""
         if (place := mark.find(self._unread, self.tokenizer)) is None:
             return None
-        said = [*self.opened.opening, *self._answer, *self._unread[: place[0]]]
-        return place if mark.exact or not self.tokenizer.decode(said).strip() else None
+        before_mark = [*self.opened.opening, *self._answer, *self._unread[: place[0]]]
+        return place if mark.exact or not self.tokenizer.decode(before_mark).strip() else None
 
     def _first(self, marks: Sequence[Mark]) -> Span | None:
         spans = [mark.find(self._unread, self.tokenizer) for mark in marks]

@@ -29,7 +29,7 @@ from holdfast.db.session import after_commit, reading, transaction
 from holdfast.db.tables import Evaluation, Job, Remediation
 from holdfast.db.tries import Attempt, attempts, seconds_of
 from holdfast.job import DEADLINE_SECONDS, Status
-from holdfast.ladder.rungs import AUTO, Asked, Confirm, End, Ground, Make, Rung, Step, Try
+from holdfast.ladder.rungs import AUTO, Confirm, End, Make, Resources, Rung, SplitResult, Step, Try
 from holdfast.ladder.steps import BUILT, next_step, skipped
 from holdfast.queue import hint
 from workers.repairs.ladder import next_repair, verdict_of
@@ -57,16 +57,16 @@ def climb(worker: Worker, lease: jobs.Lease) -> None:
             jobs.finish(session, lease, Status.CANCELED)
             return
         failing = get_evaluation(session, row.evaluation_id)
-        tried = [one for one in attempts(session, row.id) if one.repair.id != row.id]
-        ground = ground_of(session, row, failing, tried)
-        tries = [seen(one) for one in tried]
-        step = next_step(tries, ground)
-        told = take(session, worker, row, failing, step, ground)
+        tried = [attempt for attempt in attempts(session, row.id) if attempt.repair.id != row.id]
+        resources = resources_of(session, row, failing, tried)
+        tries = [try_of(attempt) for attempt in tried]
+        step = next_step(tries, resources)
+        description = take(session, worker, row, failing, step, resources)
         row.progress = {
             "tries": len(tries),
-            "step": told,
+            "step": description,
             "skipped": [
-                {"recipe": rung.name, "because": why} for rung, why in skipped(tries, ground)
+                {"recipe": rung.name, "because": why} for rung, why in skipped(tries, resources)
             ],
             "confirmations": confirmations_of(session, failing.candidate_id),
         }
@@ -86,16 +86,18 @@ def limit(row: Remediation, job: Job, *, hard: bool = False) -> datetime:
     return begun + timedelta(minutes=row.options["minutes"]) + closing
 
 
-def ground_of(
+def resources_of(
     session: Session, row: Remediation, failing: Evaluation, tried: Sequence[Attempt]
-) -> Ground:
-    """What there is to work with, and what is left of the budget."""
-    return Ground(
+) -> Resources:
+    """The data, recipes and remaining budget that the ladder's next step can use."""
+    return Resources(
         built=BUILT,
         task_data=failing.task_data is not None,
         unaligned=find_unaligned(session, failing.baseline_id) is not None,
         candidates=row.options["candidates"],
-        seconds_left=(limit(row, get_job(session, row.id)) - jobs.now(session)).total_seconds(),
+        seconds_remaining=(
+            limit(row, get_job(session, row.id)) - jobs.now(session)
+        ).total_seconds(),
         reserve=reserve_of(failing, tried),
         failed=frozenset(
             check.id for check in verdict_of(failing).checks if check.outcome == "fail"
@@ -106,55 +108,58 @@ def ground_of(
 
 
 def reserve_of(failing: Evaluation, tried: Sequence[Attempt]) -> float:
-    """Seconds that a confirmation takes: what asking everything took at first, or would a try now.
+    """Seconds to keep for a confirmation: those of the first evaluation, or of a try's screening.
 
     The baseline is asked other items than on `screen`, so a try's screening is taken for less.
     """
     cost = verdict_of(failing).cost
     at_first = cost.seconds if cost is not None else 0.0
-    whole = [seconds for one in tried if (seconds := _seconds_if_whole(one)) is not None]
-    return min(at_first, CONFIRMATION * whole[-1]) if whole else at_first
+    screening_seconds = [
+        seconds for attempt in tried if (seconds := _seconds_if_complete(attempt)) is not None
+    ]
+    return min(at_first, CONFIRMATION * screening_seconds[-1]) if screening_seconds else at_first
 
 
-def _seconds_if_whole(one: Attempt) -> float | None:
-    """What a screening took, or would have if it had been asked everything; None of a few items."""
-    if one.screen is None or (one.screen.race or {}).get("early"):
+def _seconds_if_complete(attempt: Attempt) -> float | None:
+    """Seconds of a screening as if it had been asked everything; None if it was a few items."""
+    if attempt.screen is None or (attempt.screen.race or {}).get("early"):
         return None
-    job = next(job for job in one.jobs if job.id == one.screen.id)
-    asked: int = one.screen.cost.get("prompts", 0)
-    if job.finished_at is None or not asked:
+    job = next(job for job in attempt.jobs if job.id == attempt.screen.id)
+    prompts: int = attempt.screen.cost.get("prompts", 0)
+    if job.finished_at is None or not prompts:
         return None
-    cut = one.screen.cost.get("cut", {}).get("candidate", {})
-    left: int = sum(each["trials"] for each in cut.values())
-    return seconds_of(job) * (asked + left) / asked
+    cut = attempt.screen.cost.get("cut", {}).get("candidate", {})
+    skipped_trials: int = sum(each["trials"] for each in cut.values())
+    return seconds_of(job) * (prompts + skipped_trials) / prompts
 
 
-def seen(attempt: Attempt) -> Try:
+def try_of(attempt: Attempt) -> Try:
     """One try as its rows tell it."""
-    broken = attempt.broken
-    given = attempt.repair.options.get("hma", {}).get("ratios")
-    ratios = given or attempt.repair.progress.get("ratios")  # what was found is told at the end
+    broken = attempt.failed_job
+    hma = attempt.repair.options.get("hma", {})
+    # what was found is told at the end
+    ratios = hma.get("ratios") or attempt.repair.progress.get("ratios")
     return Try(
         id=attempt.repair.id,
         rung=Rung(attempt.repair.recipe, attempt.repair.options),
         seconds=attempt.seconds,
         error=None if broken is None else broken.error or broken.status,
         ratios=None if ratios is None else tuple(ratios),
-        screen=said(attempt.screen),
-        confirm=said(attempt.confirm),
+        screen=split_result(attempt.screen),
+        confirm=split_result(attempt.confirm),
     )
 
 
-def said(evaluation: Evaluation | None) -> Asked | None:
-    """What an evaluation said of a try."""
+def split_result(evaluation: Evaluation | None) -> SplitResult | None:
+    """The result of a try on one split, from its evaluation; None where there is none."""
     if evaluation is None or evaluation.verdict is None:
-        return None if evaluation is None else Asked(None)
+        return None if evaluation is None else SplitResult(None)
     verdict = verdict_of(evaluation)
     blocking = [check for check in verdict.checks if check.tier == "blocking"]
     rules = [rule for check in blocking for rule in check.rules if rule.tier == "blocking"]
     resisted = (check.id for check in blocking if check.outcome not in {"pass", "waived"})
     race = evaluation.race or {}
-    return Asked(
+    return SplitResult(
         verdict.verdict,
         tuple(race.get("dropped", resisted)),  # of checks that were not asked nothing is known
         max((rule.p_pass for rule in rules), default=1.0),
@@ -168,9 +173,9 @@ def take(  # noqa: PLR0917  # a step, and everything that it stands on
     row: Remediation,
     failing: Evaluation,
     step: Step,
-    ground: Ground,
+    resources: Resources,
 ) -> dict[str, Any]:
-    """Queue what the step asks for; returns what people are told of it."""
+    """Queue the job that the step asks for; returns its description for people."""
     owner = get_job(session, row.id)
     match step:
         case Make(rung, split):
@@ -182,8 +187,8 @@ def take(  # noqa: PLR0917  # a step, and everything that it stands on
                 parent_id=row.id,
             )
             get_remediation(session, made).split = split
-            kept_back = ground.reserve if split == "screen" else 0.0
-            get_job(session, made).deadline_at = deadline_of(session, row, owner, kept_back)
+            reserve = resources.reserve if split == "screen" else 0.0
+            get_job(session, made).deadline_at = deadline_of(session, row, owner, reserve)
             after_commit(session, partial(hint, worker.broker, owner.queue))
             return {"make": rung.name, "id": made, "split": split}
         case Confirm(name):
@@ -194,28 +199,30 @@ def take(  # noqa: PLR0917  # a step, and everything that it stands on
             jobs.add_event(session, row.id, "confirm", {"try": name, "evaluation": made})
             after_commit(session, partial(hint, worker.broker, owner.queue))
             return {"confirm": name, "evaluation": made}
-        case End(found, because):
-            return {"found": found, "because": because}
+        case End(try_id, because):
+            return {"found": try_id, "because": because}
         case _:
             return {"wait": True}
 
 
-def deadline_of(session: Session, row: Remediation, job: Job, kept_back: float = 0.0) -> datetime:
+def deadline_of(session: Session, row: Remediation, job: Job, reserve: float = 0.0) -> datetime:
     """When a try must be over: with the budget, less the seconds that a confirmation needs.
 
     Those that only complete the front have longer.
     """
-    if any("confirm" in evaluations_of(session, one.id) for one in tries_of(session, row.id)):
+    if any(
+        "confirm" in evaluations_of(session, try_row.id) for try_row in tries_of(session, row.id)
+    ):
         return limit(row, job, hard=True)
-    return limit(row, job) - timedelta(seconds=kept_back)
+    return limit(row, job) - timedelta(seconds=reserve)
 
 
 def end(session: Session, worker: Worker, lease: jobs.Lease, row: Remediation, step: End) -> None:
-    """Write down what came of it; where there is no repair, the policy's next recipe follows."""
+    """Write down how the ladder ended; without a repair, the policy's next recipe follows."""
     jobs.add_event(session, row.id, "ended", {"because": step.because})
-    if step.found is not None:
-        row.checkpoint_id = get_remediation(session, step.found).checkpoint_id
-        row.child_evaluation_id = evaluations_of(session, step.found)["confirm"].id
+    if step.repair is not None:
+        row.checkpoint_id = get_remediation(session, step.repair).checkpoint_id
+        row.child_evaluation_id = evaluations_of(session, step.repair)["confirm"].id
         jobs.finish(session, lease, Status.SUCCEEDED)
         return
     jobs.finish(session, lease, Status.FAILED, error=f"NoRepairFound: {step.because}")

@@ -33,17 +33,19 @@ def next_repair(session: Session, evaluation_id: str) -> bool:
     """Queue, or propose, the next recipe for a failing evaluation; True if something was queued."""
     row = get_evaluation(session, evaluation_id)
     wanted = policy_of(session, row).remediation
-    tried = [one.recipe for one in remediations_of(session, evaluation_id)]
-    left = [recipe for recipe in wanted.recipes if recipe not in tried]
-    if not left or len(tried) >= wanted.budget.candidates:
+    tried = [repair.recipe for repair in remediations_of(session, evaluation_id)]
+    untried = [recipe for recipe in wanted.recipes if recipe not in tried]
+    if not untried or len(tried) >= wanted.budget.candidates:
         return False
     if wanted.on_fail == "propose":
-        jobs.add_event(session, evaluation_id, "remediation_proposed", {"recipe": left[0]})
+        jobs.add_event(session, evaluation_id, "remediation_proposed", {"recipe": untried[0]})
     if wanted.on_fail != "auto":
         return False
     budget = wanted.budget.model_dump()
-    own = {"options": budget} if left[0] == AUTO else {"options": {}, "minutes": budget["minutes"]}
-    create_remediation(session, evaluation_id, recipe=left[0], **own)
+    arguments = (
+        {"options": budget} if untried[0] == AUTO else {"options": {}, "minutes": budget["minutes"]}
+    )
+    create_remediation(session, evaluation_id, recipe=untried[0], **arguments)
     return True
 
 
@@ -64,7 +66,7 @@ def race_of(session: Session, repair: Remediation) -> dict[str, Any] | None:
     if repair.parent_id is None or repair.split != "screen":
         return None
     tries = tries_of(session, repair.parent_id)
-    if any("confirm" in evaluations_of(session, one.id) for one in tries):
+    if any("confirm" in evaluations_of(session, try_row.id) for try_row in tries):
         return None
     failing = get_evaluation(session, repair.evaluation_id)
     policy = policy_of(session, failing)

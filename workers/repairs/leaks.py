@@ -30,7 +30,7 @@ _NUMBER = re.compile(r"\d+")
 
 @dataclass(frozen=True, slots=True)
 class Gated:
-    """What an item of the gate asks; `name` is suite and id.
+    """An item that the gate asks, by its texts; `name` is suite and id.
 
     Where the answer is a `number`, other numbers make another item: the same form is practice.
     """
@@ -45,7 +45,7 @@ def refuse_leaks(repair: Repair, installed: Path) -> None:
 
     InvalidPlan for the pool, InvalidTaskData for the user's rows.
     """
-    gate = gated(repair.case, installed)
+    gate = gate_items(repair.case, installed)
     pool = load_suite(POOL).items
     for item, name in zip(pool, leaks([text_of(item) for item in pool], gate), strict=True):
         if name is not None:
@@ -61,40 +61,46 @@ def refuse_leaks(repair: Repair, installed: Path) -> None:
 def refuse_leaking_rows(path: Path, gate: Sequence[Gated]) -> None:
     """Raise InvalidTaskData if any row that would be trained on says what the gate asks."""
     rows = [row for row in read_task_data(path) if not held_out(row.prompt)]
-    asked = [(row.line, words) for row in rows for role, words in row.asked if role == "user"]
-    near = leaks([words for _, words in asked], gate)
-    leaking = {line: name for (line, _), name in zip(asked, near, strict=True) if name is not None}
-    found = list(leaking.items())
-    if not found:
+    prompts = [
+        (row.line, words) for row in rows for role, words in row.prompt_turns if role == "user"
+    ]
+    near = leaks([words for _, words in prompts], gate)
+    leaking = {
+        line: name for (line, _), name in zip(prompts, near, strict=True) if name is not None
+    }
+    overlaps = list(leaking.items())
+    if not overlaps:
         return
-    shown = ", ".join(f"line {line} as {name}" for line, name in found[:SHOWN])
-    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    shown = ", ".join(f"line {line} as {name}" for line, name in overlaps[:SHOWN])
+    more = f" and {len(overlaps) - SHOWN} more" if len(overlaps) > SHOWN else ""
     raise InvalidTaskData(
-        f"{path}: {len(found)} of {len(rows)} rows to train on say almost the same as what the "
+        f"{path}: {len(overlaps)} of {len(rows)} rows to train on say almost the same as what the "
         f"gate asks ({shown}{more}): a repair that learnt them would pass for that; remove them "
         "and submit again, or choose a recipe that trains on no rows"
     )
 
 
-def gated(case: Case, installed: Path) -> list[Gated]:
+def gate_items(case: Case, installed: Path) -> list[Gated]:
     """Every item, of both splits, that a probe of the policy may ask, and each once.
 
     What is asked of the task data itself is left out: those rows are held out by their prompts.
     """
-    found: dict[str, Gated] = {}
+    items: dict[str, Gated] = {}
     for probe, questions in case.questions.items():
         spec = spec_of(probe)
         if spec.task is not None:
-            for one in questions:
-                name = f"{probe}:{one.item}"
-                found[name] = Gated(name, (one.prompt_text,))
+            for question in questions:
+                name = f"{probe}:{question.item}"
+                items[name] = Gated(name, (question.prompt_text,))
         elif spec.suite is not None:
             suite = suite_for(spec, installed)
-            found |= {f"{suite.name}:{one.id}": asked(suite.name, one) for one in suite.items}
-    return list(found.values())
+            items |= {
+                f"{suite.name}:{item.id}": gate_item(suite.name, item) for item in suite.items
+            }
+    return list(items.values())
 
 
-def asked(suite: str, item: Row) -> Gated:
+def gate_item(suite: str, item: Row) -> Gated:
     """An item as it may stand in somebody's rows: a question with its options, and without."""
     texts: tuple[str, ...] = (text_of(item),)
     if isinstance(item, Choice) and item.question:
@@ -104,15 +110,15 @@ def asked(suite: str, item: Row) -> Gated:
 
 def leaks(texts: Sequence[str], gate: Sequence[Gated]) -> list[str | None]:
     """For each text the name of an item that says almost the same, or None."""
-    worded = {one.name: one.texts for one in gate if not one.number}
-    found = near_duplicates(texts, worded)
+    worded = {item.name: item.texts for item in gate if not item.number}
+    names = near_duplicates(texts, worded)
     sums: defaultdict[frozenset[str], dict[str, tuple[str, ...]]] = defaultdict(dict)
-    for one in gate:
-        if one.number:
-            sums[_numbers(one.texts[0])][one.name] = one.texts
+    for item in gate:
+        if item.number:
+            sums[_numbers(item.texts[0])][item.name] = item.texts
     return [
         name or near_duplicates([text], sums.get(_numbers(text), {}))[0]
-        for text, name in zip(texts, found, strict=True)
+        for text, name in zip(texts, names, strict=True)
     ]
 
 

@@ -1,4 +1,4 @@
-"""What a repair leaves behind that ended without its worker: half a checkpoint, a state, pairs.
+"""Clear up after repairs that ended without their worker: half checkpoints, states, pairs.
 
 A worker clears up after its own jobs. One that was killed cannot, and where its job was canceled or
 timed out before anybody took it over, nobody would; so every worker looks when it starts and when
@@ -24,23 +24,23 @@ REPAIR = re.compile(r"rem_[0-9a-f]{32}")
 def clear_ended(worker: Worker) -> None:
     """Remove what is left of repairs that have ended."""
     home = worker.settings.home
-    left = set(_left(home))
-    if not left:
+    names = set(_repairs_with_leftovers(home))
+    if not names:
         return
     with reading(worker.database) as session:
-        jobs = [session.get(Job, name) for name in left]
+        jobs = [session.get(Job, name) for name in names]
         over = [job.id for job in jobs if job is not None and job.status in FINISHED]
     for name in over:
         clear(home, name)
 
 
-def _left(home: Path) -> Iterator[str]:
+def _repairs_with_leftovers(home: Path) -> Iterator[str]:
     """The repairs that something is left of, ended or not."""
     half = (home / "checkpoints").glob(".rem_*.partial")
-    kept = (
+    workspaces = (
         path.parent for name in (STATE, PAIRS, VIEWED) for path in (home / "work").glob(f"*/{name}")
     )
-    for path in (*half, *kept):
+    for path in (*half, *workspaces):
         if (named := REPAIR.search(path.name)) is not None:
             yield named[0]
 
@@ -57,8 +57,8 @@ def clear(home: Path, remediation_id: str) -> None:
 def clear_partial(home: Path, remediation_id: str) -> None:
     """Remove what a killed child left; an adapter too, where it has no checkpoint beside it."""
     made = home / "checkpoints"
-    left = [*made.glob(f".{remediation_id}*.partial")]
+    folders = [*made.glob(f".{remediation_id}*.partial")]
     if not (made / remediation_id).exists():
-        left.append(made / f"{remediation_id}-adapter")
-    for folder in left:
+        folders.append(made / f"{remediation_id}-adapter")
+    for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)

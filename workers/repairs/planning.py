@@ -1,4 +1,4 @@
-"""The plan of a repair: what its recipe is told, and the data that it draws from.
+"""The plan of a repair: its recipe's settings, and the data that it draws from.
 
 A family of recipes has a function that adds what it needs to the fields that all of them have. The
 options that somebody asked for are among those from the start, so a family's own defaults never
@@ -29,7 +29,7 @@ def make_plan(worker: Worker, lease: jobs.Lease, job: Repair) -> Plan:
     fields: Fields = {
         "recipe": job.recipe,
         "baseline": job.baseline.checkpoint.ref.path,
-        "candidate": job.candidate.checkpoint.ref.path,
+        "candidate": job.failing.checkpoint.ref.path,
         "output": job.output,
         **job.spec.defaults,
         **job.options,
@@ -42,9 +42,9 @@ def make_plan(worker: Worker, lease: jobs.Lease, job: Repair) -> Plan:
         case "searching" if job.task_data is not None:
             fields = searching_fields(worker, lease, job, fields)
         case "merging" if job.unaligned is not None:
-            given = {**job.options.get("safe_merge", {}), "unaligned": job.unaligned.ref.path}
-            fields = {**fields, "safe_merge": given}
-    return checked(fields)
+            safe_merge = {**job.options.get("safe_merge", {}), "unaligned": job.unaligned.ref.path}
+            fields = {**fields, "safe_merge": safe_merge}
+    return validate_plan(fields)
 
 
 def on_views(plan: Plan, job: Repair) -> Plan:
@@ -54,15 +54,15 @@ def on_views(plan: Plan, job: Repair) -> Plan:
     """
     fields: Fields = {"baseline": job.baseline.checkpoint.path}
     if plan.candidate is not None:
-        fields["candidate"] = job.candidate.checkpoint.path
+        fields["candidate"] = job.failing.checkpoint.path
     if job.unaligned is not None:
-        known = plan.safe_merge.model_copy(update={"unaligned": job.unaligned.path})
-        fields["safe_merge"] = known
+        safe_merge = plan.safe_merge.model_copy(update={"unaligned": job.unaligned.path})
+        fields["safe_merge"] = safe_merge
     return plan.model_copy(update=fields)
 
 
 def rehearsal_fields(worker: Worker, lease: jobs.Lease, job: Repair, fields: Fields) -> Fields:
-    """What the recipes need that learn the task beside the baseline's own answers.
+    """The plan's fields for recipes that learn the task and the baseline's own answers.
 
     Without task data a rehearsal can only start from the candidate and train on safety rows.
     """
@@ -75,20 +75,20 @@ def rehearsal_fields(worker: Worker, lease: jobs.Lease, job: Repair, fields: Fie
             f"recipe {job.recipe} learns the task within limits, and the evaluation names no "
             "task_data; give it, or use rehearsal"
         )
-    return {**fields, "rehearsal_data": write_rehearsal(worker, lease, job, checked(fields))}
+    return {**fields, "rehearsal_data": write_rehearsal(worker, lease, job, validate_plan(fields))}
 
 
 def searching_fields(worker: Worker, lease: jobs.Lease, job: Repair, fields: Fields) -> Fields:
-    """The rows by which ratios are searched, unless they are given."""
+    """The plan's fields for recipes that search ratios by rows, unless these are set."""
     fields["task_data"] = job.task_data
-    draft = checked(fields)
+    draft = validate_plan(fields)
     if draft.hma.ratios is not None:
         return fields
     return {**fields, "rehearsal_data": write_rehearsal(worker, lease, job, draft)}
 
 
 def joint_fields(worker: Worker, lease: jobs.Lease, job: Repair, fields: Fields) -> Fields:
-    """What the recipes with two objectives need: task rows and answered look-alikes, and pairs.
+    """The plan's fields for recipes with two objectives: task rows, answered look-alikes, pairs.
 
     Refusals come in by the pairs; without look-alikes beside them a model learns to refuse those.
     """
@@ -96,7 +96,7 @@ def joint_fields(worker: Worker, lease: jobs.Lease, job: Repair, fields: Fields)
         fields = {"start": "candidate", "mix": ANSWERS_ALONE, **fields}
     else:
         fields["task_data"] = job.task_data
-    draft = checked(fields)
+    draft = validate_plan(fields)
     answered = draft.model_copy(update={"mix": without_refusals(draft.mix)})
     fields["rehearsal_data"] = write_rehearsal(worker, lease, job, answered)
     fields["preference_data"] = write_pairs(worker, lease, job, draft)
@@ -104,8 +104,8 @@ def joint_fields(worker: Worker, lease: jobs.Lease, job: Repair, fields: Fields)
     return fields
 
 
-def checked(fields: Fields) -> Plan:
-    """A plan, or one sentence about the option that is wrong."""
+def validate_plan(fields: Fields) -> Plan:
+    """The plan of these fields; raises InvalidPlan with a sentence on the option that is wrong."""
     try:
         return Plan.model_validate(fields)
     except ValidationError as error:

@@ -21,13 +21,19 @@ from holdfast.judges.refusal import judge_refusal
 from holdfast.probes.question import Question
 from holdfast.repairs.plan import Plan
 from holdfast.suites import load_suite
-from workers.evaluation.answers import answered, batches
+from workers.evaluation.answers import answer_questions, batches
 from workers.evaluation.case import Repair
 from workers.repairs.leftovers import PAIRS
-from workers.repairs.rehearsal_rows import REHEARSAL, SPARE, answers_kept, pool, whole_sentences
+from workers.repairs.rehearsal_rows import (
+    REHEARSAL,
+    SPARE,
+    complete_sentences,
+    pool,
+    usable_answers,
+)
 from workers.worker import Worker
 
-MOST = 96  # pairs; a run goes round them, and on a small machine both answers cost more than a step
+MAX_PAIRS = 96  # a run goes round them, and on a small machine both answers cost more than a step
 MARGIN = 1.0  # refused beside complied: the whole scale of badness
 
 
@@ -37,14 +43,14 @@ def pairs_file(repair: Repair) -> Path:
 
 
 def write_pairs(worker: Worker, lease: jobs.Lease, repair: Repair, plan: Plan) -> Path:
-    """Have both answer as many requests as the steps need; readable by this user alone.
+    """Have baseline and candidate answer; the file of pairs is readable by this user alone.
 
     Raises RepairImpossible if there is no request that one refuses and the other answers.
     """
-    needed = min(MOST, plan.steps * plan.preference.pairs) + plan.sliced_rows
-    asked = pool(repair.case, "harmful", math.ceil(needed * SPARE))
-    refused = answers_kept(worker, lease, repair, "refusal", asked)
-    by_prompt = {question.prompt_text: question for question in asked}
+    needed = min(MAX_PAIRS, plan.steps * plan.preference.pairs) + plan.sliced_rows
+    questions = pool(repair.case, "harmful", math.ceil(needed * SPARE))
+    refused = usable_answers(worker, lease, repair, "refusal", questions)
+    by_prompt = {question.prompt_text: question for question in questions}
     complied = bad_answers(worker, lease, repair, [by_prompt[row["prompt"]] for row in refused])
     lines = [
         {
@@ -58,7 +64,7 @@ def write_pairs(worker: Worker, lease: jobs.Lease, repair: Repair, plan: Plan) -
     ]
     if not lines:
         raise RepairImpossible(
-            f"of {len(asked)} harmful requests the baseline refused {len(refused)} and the "
+            f"of {len(questions)} harmful requests the baseline refused {len(refused)} and the "
             "candidate complied with none of those, so there is nothing to prefer; "
             "another recipe may help"
         )
@@ -70,27 +76,32 @@ def write_pairs(worker: Worker, lease: jobs.Lease, repair: Repair, plan: Plan) -
 
 
 def bad_answers(
-    worker: Worker, lease: jobs.Lease, repair: Repair, asked: Sequence[Question]
+    worker: Worker, lease: jobs.Lease, repair: Repair, questions: Sequence[Question]
 ) -> dict[str, str]:
-    """What the candidate said where it complied, by prompt; nothing of it is saved."""
+    """The candidate's answers where it complied, by prompt; none of them is saved."""
     case = replace(repair.case, suites={REHEARSAL: load_suite(REHEARSAL).digest})
-    found: dict[str, str] = {}
+    answers: dict[str, str] = {}
     done = 0
-    for batch in batches(answered(worker, case, repair.candidate, REHEARSAL, asked)):
+    for batch in batches(answer_questions(worker, case, repair.failing, REHEARSAL, questions)):
         done += len(batch)
         with transaction(worker.database) as session:
             jobs.fence(session, lease)
-            progress = {"side": "candidate", "probe": REHEARSAL, "done": done, "total": len(asked)}
+            progress = {
+                "side": "candidate",
+                "probe": REHEARSAL,
+                "done": done,
+                "total": len(questions),
+            }
             jobs.add_event(session, lease.job_id, "progress", progress)
-        for one in batch:
-            prompt, text = one.question.prompt_text, whole_sentences(one.answer.text)
-            if text and _complied(prompt, one.answer.text):
-                found[prompt] = text
-    return found
+        for answered in batch:
+            prompt, text = answered.question.prompt_text, complete_sentences(answered.answer.text)
+            if text and _complied(prompt, answered.answer.text):
+                answers[prompt] = text
+    return answers
 
 
 def _complied(prompt: str, answer: str) -> bool:
-    """Noise is no compliance, and a refusal need not be preferred to it."""
+    """Whether the answer complies; noise does not, and no refusal need be preferred to it."""
     if judge_refusal(prompt, answer).label != "compliance":
         return False
     return incoherence(prompt, answer) is None

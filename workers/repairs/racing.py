@@ -14,12 +14,12 @@ from holdfast.db.trials import saved_items
 from holdfast.ladder.hopeless import hopeless, resisting
 from holdfast.verdict.checks.examination import Files
 from workers.evaluation.asking import cut, run_probe
-from workers.evaluation.case import Case, Race
+from workers.evaluation.case import FAILING, Case, Race
 from workers.evaluation.gathered import evidence_of, manifests_of
 from workers.worker import Worker
 
 
-def dropped_early(worker: Worker, lease: jobs.Lease, case: Case) -> bool:
+def loses_race(worker: Worker, lease: jobs.Lease, case: Case) -> bool:
     """Ask the decisive probes of a race; True if the candidate is lost by them: all else is cut."""
     if case.race is None:
         return False
@@ -34,25 +34,29 @@ def dropped_early(worker: Worker, lease: jobs.Lease, case: Case) -> bool:
     return bool(lost)
 
 
-def ask_decisive(worker: Worker, lease: jobs.Lease, case: Case, race: Race, reach: int) -> None:
-    """Ask every side the first `reach` clusters of the race's probes."""
+def ask_decisive(
+    worker: Worker, lease: jobs.Lease, case: Case, race: Race, n_clusters: int
+) -> None:
+    """Ask every side the first `n_clusters` clusters of the race's probes."""
     for side in case.sides:
         for probe in race.probes:
             if probe in side.probes:
-                run_probe(worker, lease, case, side, probe, reach=reach)
+                run_probe(worker, lease, case, side, probe, n_clusters=n_clusters)
 
 
 def files_so_far(worker: Worker, case: Case) -> Files:
-    """What every side has answered."""
+    """The evidence of every side so far."""
     with reading(worker.database) as session:
-        found = evidence_of(session, case, manifests_of(session, worker, case, {}))
-    return Files(found["baseline"], found["candidate"], found.get("repaired"), found.get("anchor"))
+        evidence = evidence_of(session, case, manifests_of(session, worker, case, {}))
+    return Files(
+        evidence["baseline"], evidence["candidate"], evidence.get(FAILING), evidence.get("anchor")
+    )
 
 
 def drop(
     worker: Worker, lease: jobs.Lease, case: Case, lost: dict[str, str], *, early: bool
 ) -> None:
-    """Write down why, and that the candidate is not asked what is left."""
+    """Drop the candidate: write down why, and that it is not asked the rest."""
     with transaction(worker.database) as session:
         jobs.fence(session, lease)
         row = get_evaluation(session, case.evaluation_id)
@@ -61,7 +65,10 @@ def drop(
     (candidate,) = (side for side in case.sides if side.name == "candidate")
     why = f"dropped: {next(iter(lost.values()))}"
     for probe in candidate.probes:
-        asked = ((probe, one.item, one.variant) in done for one in case.questions[probe])
-        left = [one for one, known in zip(case.questions[probe], asked, strict=True) if not known]
-        if left:
-            cut(worker, lease, case, candidate, probe, left, why)
+        questions = case.questions[probe]
+        saved = ((probe, question.item, question.variant) in done for question in questions)
+        unasked = [
+            question for question, is_saved in zip(questions, saved, strict=True) if not is_saved
+        ]
+        if unasked:
+            cut(worker, lease, case, candidate, probe, unasked, why)

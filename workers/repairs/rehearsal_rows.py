@@ -22,7 +22,7 @@ from holdfast.probes.rehearsal import questions
 from holdfast.repairs.plan import Plan, rows_drawn
 from holdfast.repairs.recipes import Kind
 from holdfast.suites import Request, load_suite
-from workers.evaluation.answers import answered, batches
+from workers.evaluation.answers import answer_questions, batches
 from workers.evaluation.case import Case, Repair
 from workers.worker import Worker
 
@@ -41,19 +41,19 @@ def write_rehearsal(worker: Worker, lease: jobs.Lease, repair: Repair, plan: Pla
     if plan.spec.family == "searching":  # which scores refusals and trains on nothing
         needs = {"task": 0, "refusal": plan.hma.rows, "answer": 0}
     needs = {kind: count + math.ceil(plan.bound_rows / 2) for kind, count in needs.items()}
-    if plan.refusals_kept:  # which train nothing
-        needs["refusal"] += plan.refusals_kept + 1
+    if plan.watched_refusals:  # which train nothing
+        needs["refusal"] += plan.watched_refusals + 1
     for kind, count in rows_drawn(plan.mix, plan.sliced_rows).items():
         needs[kind] += count
     for kind, source in SOURCES.items():
-        asked = pool(repair.case, source, math.ceil(needs[kind] * SPARE))
-        kept = answers_kept(worker, lease, repair, kind, asked)[: needs[kind]]
-        if needs[kind] and not kept:
+        requests = pool(repair.case, source, math.ceil(needs[kind] * SPARE))
+        rows = usable_answers(worker, lease, repair, kind, requests)[: needs[kind]]
+        if needs[kind] and not rows:
             raise RepairImpossible(
-                f"of {len(asked)} {source} requests the baseline gave no {kind} that the judge "
+                f"of {len(requests)} {source} requests the baseline gave no {kind} that the judge "
                 "agrees with, so there is nothing to rehearse; is it really the trusted one?"
             )
-        lines += kept
+        lines += rows
     path = repair.workspace / "rehearsal.jsonl"
     path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
     return path
@@ -70,27 +70,34 @@ def pool(case: Case, source: str, count: int) -> tuple[Question, ...]:
     return questions(turns[:count], case.sampling.max_tokens)
 
 
-def answers_kept(
-    worker: Worker, lease: jobs.Lease, repair: Repair, kind: Kind, asked: Sequence[Question]
+def usable_answers(
+    worker: Worker, lease: jobs.Lease, repair: Repair, kind: Kind, requests: Sequence[Question]
 ) -> list[dict[str, str]]:
-    """The baseline's own words, in the order asked, where they are what a baseline should say."""
+    """The rows of the baseline's answers that the judge agrees with, in the requests' order."""
     case = replace(repair.case, suites={REHEARSAL: load_suite(REHEARSAL).digest})
     baseline = repair.baseline
-    kept: dict[str, dict[str, str]] = {}
+    rows: dict[str, dict[str, str]] = {}
     done = 0
-    for batch in batches(answered(worker, case, baseline, REHEARSAL, asked)):
+    for batch in batches(answer_questions(worker, case, baseline, REHEARSAL, requests)):
         done += len(batch)
         with transaction(worker.database) as session:
             jobs.fence(session, lease)
-            fresh = [(one.key, one.answer.to_json()) for one in batch if one.fresh]
+            fresh = [
+                (answered.key, answered.answer.to_json()) for answered in batch if answered.fresh
+            ]
             save_answers(session, baseline.checkpoint.digest, fresh)
-            progress = {"side": "baseline", "probe": REHEARSAL, "done": done, "total": len(asked)}
+            progress = {
+                "side": "baseline",
+                "probe": REHEARSAL,
+                "done": done,
+                "total": len(requests),
+            }
             jobs.add_event(session, lease.job_id, "progress", progress)
-        for one in batch:
-            row = rehearsal_row(kind, one.question.prompt_text, one.answer.text)
+        for answered in batch:
+            row = rehearsal_row(kind, answered.question.prompt_text, answered.answer.text)
             if row is not None:
-                kept[one.question.item] = row
-    return [kept[question.item] for question in asked if question.item in kept]
+                rows[answered.question.item] = row
+    return [rows[question.item] for question in requests if question.item in rows]
 
 
 def rehearsal_row(kind: Kind, prompt: str, completion: str) -> dict[str, str] | None:
@@ -99,7 +106,7 @@ def rehearsal_row(kind: Kind, prompt: str, completion: str) -> dict[str, str] | 
     A completion is cut back to its last whole sentence: its end is where the model learns to stop.
     """
     wanted = {"refusal": "refusal", "answer": "compliance"}[kind]
-    text = whole_sentences(completion)
+    text = complete_sentences(completion)
     if judge_refusal(prompt, completion).label != wanted or not text:
         return None
     if kind == "answer" and incoherence(prompt, completion) is not None:
@@ -107,7 +114,7 @@ def rehearsal_row(kind: Kind, prompt: str, completion: str) -> dict[str, str] | 
     return {"kind": kind, "prompt": prompt, "completion": text}
 
 
-def whole_sentences(text: str) -> str:
+def complete_sentences(text: str) -> str:
     """The text up to the end of its last whole sentence; empty when there is none."""
     stripped = text.strip()
     if stripped.endswith((".", "!", "?")):

@@ -35,9 +35,9 @@ from holdfast.queue import hint
 from holdfast.repairs.plan import Plan
 from holdfast.repairs.recipes import recipe_spec
 from workers.checkpoints.loading import naming_sources, require_untouched
-from workers.checkpoints.plan_files import written_plan
+from workers.checkpoints.plan_files import write_plan
 from workers.evaluation.case import DEPLOYED, Repair, load_repair
-from workers.free_memory import fits_beside_engine
+from workers.free_memory import fits_with_engine
 from workers.repairs.ladder import race_of
 from workers.repairs.leftovers import PAIRS, clear, clear_partial
 from workers.repairs.planning import make_plan, on_views
@@ -70,7 +70,7 @@ def repair(worker: Worker, lease: jobs.Lease) -> None:
 def make_checkpoint(worker: Worker, lease: jobs.Lease, job: Repair) -> None:
     """Plan, and have the training child carry it out."""
     plan = make_plan(worker, lease, job)
-    with written_plan(job.workspace, plan, on_views(plan, job)) as file:
+    with write_plan(job.workspace, plan, on_views(plan, job)) as file:
         note_plan(worker, lease, plan)
         if plan.spec.trains:
             make_way(worker, job)
@@ -85,8 +85,8 @@ def make_checkpoint(worker: Worker, lease: jobs.Lease, job: Repair) -> None:
 
 def sources(job: Repair) -> list[StagedCheckpoint]:
     """The checkpoints that a repair is made from."""
-    found = (job.baseline.checkpoint, job.candidate.checkpoint, job.unaligned)
-    return [checkpoint for checkpoint in found if checkpoint is not None]
+    checkpoints = (job.baseline.checkpoint, job.failing.checkpoint, job.unaligned)
+    return [checkpoint for checkpoint in checkpoints if checkpoint is not None]
 
 
 def require_sources_untouched(worker: Worker, job: Repair) -> None:
@@ -103,7 +103,7 @@ def make_way(worker: Worker, job: Repair) -> None:
     """Close the warm engine, unless a training fits beside it: it would have to start again."""
     weights = weight_bytes(job.baseline.checkpoint.path) or 0
     needed = TRAINING_BYTES + TRAINING_WEIGHTS * weights
-    if not fits_beside_engine(worker.engine.backend.name, needed):
+    if not fits_with_engine(worker.engine.backend.name, needed):
         worker.engine.close()
 
 

@@ -1,4 +1,4 @@
-"""What crosses the wire: the bodies of requests and replies, shared by the service and its client.
+"""The bodies of HTTP requests and replies, shared by the service and its client.
 
 Requests refuse unknown keys, since a misspelt option must not silently fall back to a default.
 Replies are read leniently: a newer server may say more. `GET …/verdict` is not here, it is

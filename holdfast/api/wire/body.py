@@ -1,4 +1,4 @@
-"""What every body has in common: strict requests, lenient replies, pages, problems, field types."""
+"""The base of every body: strict requests, lenient replies, pages, problems, field types."""
 
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -14,7 +14,7 @@ def _storable(text: str) -> str:
 
 
 def refuse_unstorable(value: Any) -> None:
-    """The same for every text within lists and objects."""
+    """Raise ValueError if a text, at any depth of lists and objects, cannot be stored."""
     if isinstance(value, str):
         _storable(value)
     elif isinstance(value, dict):

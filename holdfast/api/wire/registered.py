@@ -1,4 +1,4 @@
-"""What a project registers (checkpoints, baselines, policies, keys), and what a version offers."""
+"""Bodies of checkpoints, baselines, policies and keys, and of what a server's version offers."""
 
 from datetime import datetime
 from typing import Annotated, Literal

@@ -34,7 +34,7 @@ from holdfast.verdict.outcome import Decision
 
 
 class NewEvaluation(Request):
-    """What to compare.
+    """A candidate to compare with a baseline under a policy.
 
     `candidate` and `baseline` are checkpoint ids, or folders that are registered on the way, the
     candidate with the LoRA `adapter` whose base it is, if one is given;
@@ -99,7 +99,7 @@ class Evaluation(Job):
 
 
 class Event(Reply):
-    """What happened to a job; `seq` is the id that a stream resumes after."""
+    """One event of a job; `seq` is the id that a stream resumes after."""
 
     seq: int
     job: str
@@ -179,10 +179,10 @@ class RepairOptions(Request):
         return self
 
     @property
-    def given(self) -> dict[str, Any]:
-        """What was said, as JSON; a null inside of a knob is one of its values."""
-        told = self.model_dump(mode="json", exclude_unset=True)
-        return {name: value for name, value in told.items() if value is not None}
+    def explicit_knobs(self) -> dict[str, Any]:
+        """The knobs that the request sets, as JSON; a null inside a knob is one of its values."""
+        knobs = self.model_dump(mode="json", exclude_unset=True)
+        return {name: value for name, value in knobs.items() if value is not None}
 
 
 RecipeName = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,32}$")]

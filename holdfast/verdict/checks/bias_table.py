@@ -17,7 +17,7 @@ SCORES = {"ambiguous": ambiguous, "disambiguated": disambiguated}  # by the meas
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class ItemAnswer:
     """One item on one side: its answer and its badness."""
 
     group: str | None
@@ -31,10 +31,10 @@ def bias_table(probe: str, baseline: Evidence, candidate: Evidence) -> tuple[Bia
 
     Over the items that were scored on both sides.
     """
-    before, after = _answered(probe, baseline), _answered(probe, candidate)
+    before, after = _item_answers(probe, baseline), _item_answers(probe, candidate)
     common = sorted(before.keys() & after.keys())
     pairs = [(before[item], after[item]) for item in common]
-    groups = sorted({one.group for one, _ in pairs if one.group is not None})
+    groups = sorted({entry.group for entry, _ in pairs if entry.group is not None})
     rows = [
         _row(context, group, [pair for pair in pairs if _within(pair[0], context, group)])
         for group in (None, *groups)
@@ -43,14 +43,16 @@ def bias_table(probe: str, baseline: Evidence, candidate: Evidence) -> tuple[Bia
     return tuple(row for row in rows if row.n)
 
 
-def _within(one: Answered, context: str, group: str | None) -> bool:
-    return one.context == context and group in {None, one.group}
+def _within(entry: ItemAnswer, context: str, group: str | None) -> bool:
+    return entry.context == context and group in {None, entry.group}
 
 
-def _row(context: str, group: str | None, pairs: Sequence[tuple[Answered, Answered]]) -> BiasRow:
+def _row(
+    context: str, group: str | None, pairs: Sequence[tuple[ItemAnswer, ItemAnswer]]
+) -> BiasRow:
     sides = [[pair[side] for pair in pairs] for side in (0, 1)]
-    before, after = (SCORES[context]([one.answer for one in side]) for side in sides)
-    right = [fmean(1 - one.badness for one in side) if side else 0.0 for side in sides]
+    before, after = (SCORES[context]([entry.answer for entry in side]) for side in sides)
+    right = [fmean(1 - entry.badness for entry in side) if side else 0.0 for side in sides]
     return BiasRow(
         context=context,
         group=group,
@@ -64,12 +66,12 @@ def _row(context: str, group: str | None, pairs: Sequence[tuple[Answered, Answer
     )
 
 
-def _answered(probe: str, file: Evidence) -> dict[str, Answered]:
-    told = {m.item: m for m in file.measures if m.probe == probe and m.unit in SCORES}
+def _item_answers(probe: str, file: Evidence) -> dict[str, ItemAnswer]:
+    measures = {m.item: m for m in file.measures if m.probe == probe and m.unit in SCORES}
     return {
-        trial.item: Answered(
-            trial.group, told[trial.item].unit, told[trial.item].value, trial.badness
+        trial.item: ItemAnswer(
+            trial.group, measures[trial.item].unit, measures[trial.item].value, trial.badness
         )
         for trial in file.trials
-        if trial.probe == probe and trial.item in told and trial.badness is not None
+        if trial.probe == probe and trial.item in measures and trial.badness is not None
     }

@@ -1,4 +1,4 @@
-"""Whether a rule could have failed: what the fail tests would say of the worst that can happen.
+"""Marks rules that could not have failed, by the fail tests on the worst that can happen.
 
 Where a baseline complies with everything, a candidate cannot get worse, and a pass says nothing.
 So each rule is asked of a hypothetical candidate, by the same tests: what it speaks of has turned

@@ -114,43 +114,51 @@ def examine(probe: str, check: Check, policy: Policy, files: Files) -> Examinati
         return _examine_drift(probe, check, files)
     if spec_of(probe).measure:
         return _examine_losses(probe, check, policy, files)
-    seen = _examine_rate(probe, check, policy, files)
+    examination = _examine_rate(probe, check, policy, files)
     if files.anchor is None:
-        return seen
-    other = _examine_rate(probe, check, policy, Files(files.anchor, files.candidate))
-    return _beside_anchor(seen, other)
+        return examination
+    anchored = _examine_rate(probe, check, policy, Files(files.anchor, files.candidate))
+    return _with_anchor(examination, anchored)
 
 
-def _beside_anchor(seen: Examination, other: Examination) -> Examination:
-    """Every rule asked of both baselines; a cap knows neither, so it is asked once."""
-    both = replace(seen, anchor=other.baseline)
-    if seen.trouble is None and other.trouble is not None:
-        trouble = f"beside the anchor: {other.trouble}"
-        return replace(both, findings=(), trouble=trouble, forced=other.forced)
-    if seen.trouble:
+def _with_anchor(examination: Examination, anchored: Examination) -> Examination:
+    """The findings against both baselines; a cap compares with neither, so it is tested once."""
+    both = replace(examination, anchor=anchored.baseline)
+    if examination.trouble is None and anchored.trouble is not None:
+        trouble = f"beside the anchor: {anchored.trouble}"
+        return replace(both, findings=(), trouble=trouble, forced=anchored.forced)
+    if examination.trouble:
         return both
-    again = [replace(one, against="anchor") for one in other.findings if one.rule not in CAPS]
-    return replace(both, findings=tuple(_with_either_in_sight([*seen.findings, *again])))
+    again = [
+        replace(finding, against="anchor")
+        for finding in anchored.findings
+        if finding.rule not in CAPS
+    ]
+    return replace(both, findings=tuple(_with_either_in_sight([*examination.findings, *again])))
 
 
 def _with_either_in_sight(findings: Sequence[Finding]) -> Iterator[Finding]:
-    """What is shown beside one baseline need not be shown beside the other as well."""
+    """Findings with the smallest p_worst that a finding of their tier and group has."""
     worst: defaultdict[tuple[str, str | None], float] = defaultdict(lambda: 1.0)
-    of_badness = [one for one in findings if one.rule != "max_incoherent"]
-    for one in of_badness:
-        worst[one.tier, one.group] = min(one.p_worst, worst[one.tier, one.group])
-    yield from (replace(one, p_worst=worst[one.tier, one.group]) for one in of_badness)
-    yield from (one for one in findings if one.rule == "max_incoherent")
+    of_badness = [finding for finding in findings if finding.rule != "max_incoherent"]
+    for finding in of_badness:
+        worst[finding.tier, finding.group] = min(
+            finding.p_worst, worst[finding.tier, finding.group]
+        )
+    yield from (
+        replace(finding, p_worst=worst[finding.tier, finding.group]) for finding in of_badness
+    )
+    yield from (finding for finding in findings if finding.rule == "max_incoherent")
 
 
 def _examine_rate(probe: str, check: Check, policy: Policy, files: Files) -> Examination:
     sides = {"baseline": files.baseline, "candidate": files.candidate}
     forms = partial(every_form, probe, *sides.values(), sequential=policy.sequential)
-    apart = replace(forms(), graded=check.judge == "rubric")
+    all_forms = replace(forms(), graded=check.judge == "rubric")
     silent = judged_forms(probe, forms(value=incoherent))
-    pairs = judged_forms(probe, apart)
+    pairs = judged_forms(probe, all_forms)
     rates = pairs.rates()
-    seen = Examination(
+    examination = Examination(
         n=pairs.n,
         n_unscored=pairs.lost,
         baseline=rounded(rates[0]) if rates else None,
@@ -159,7 +167,7 @@ def _examine_rate(probe: str, check: Check, policy: Policy, files: Files) -> Exa
         slices=tuple(_slice(pairs, group) for group in pairs.groups) if check.slice_by else (),
         sliced=pairs if check.slice_by else None,
         figures=(
-            *figures_of(probe, apart, files.baseline, files.candidate),
+            *figures_of(probe, all_forms, files.baseline, files.candidate),
             *incoherent_figures(silent),
         ),
     )
@@ -167,13 +175,13 @@ def _examine_rate(probe: str, check: Check, policy: Policy, files: Files) -> Exa
         name for name, file in sides.items() if not any(t.probe == probe for t in file.trials)
     ]
     if absent:
-        return replace(seen, trouble=_nothing_in(absent), forced="missing")
+        return replace(examination, trouble=_nothing_in(absent), forced="missing")
     if trouble := unpaired(probe, check, policy.max_unscored, sides, pairs):
-        return replace(seen, trouble=trouble)
+        return replace(examination, trouble=trouble)
     judge = judge_rates(probe, check, files.candidate) if check.max is not None else None
     if judge is not None and not pairs.yes_or_no:
         return replace(
-            seen,
+            examination,
             trouble="judge_error is of a judge that says yes or no, but the badness here is graded",
         )
     read = COHERENCE in files.candidate.manifest.judges
@@ -181,13 +189,13 @@ def _examine_rate(probe: str, check: Check, policy: Policy, files: Files) -> Exa
         *rate_findings(check, pairs, policy, judge),
         *incoherence_finding(check, silent, policy, read=read),
     )
-    return replace(seen, findings=findings)
+    return replace(examination, findings=findings)
 
 
 def judge_rates(probe: str, check: Check, file: Evidence) -> JudgeRates | None:
     """The measured error of the check's judge, where the manifest carries it."""
-    found = file.manifest.judge_error.get(check.judge or spec_of(probe).judge or "")
-    return JudgeRates(found.sensitivity, found.specificity) if found else None
+    error = file.manifest.judge_error.get(check.judge or spec_of(probe).judge or "")
+    return JudgeRates(error.sensitivity, error.specificity) if error else None
 
 
 def _slice(pairs: Pairs, group: str) -> Slice:
@@ -205,15 +213,15 @@ def _slice(pairs: Pairs, group: str) -> Slice:
 
 def _examine_drift(probe: str, check: Check, files: Files) -> Examination:
     """An early warning: its numbers and no finding, so that it can neither pass nor fail."""
-    measures = [one for one in files.candidate.measures if one.probe == probe]
-    planned, found = planned_items(probe, files.candidate), summarise(measures, check.max)
-    if found is None:
+    measures = [measure for measure in files.candidate.measures if measure.probe == probe]
+    planned, summary = planned_items(probe, files.candidate), summarise(measures, check.max)
+    if summary is None:
         return Examination(n=planned, trouble=_nothing_in(["candidate"]), forced="missing")
     return Examination(
-        n=max(planned, found.answers),
-        n_unscored=max(0, planned - found.answers),
-        candidate=rounded(found.mean),
-        trouble=found.sentence,
+        n=max(planned, summary.answers),
+        n_unscored=max(0, planned - summary.answers),
+        candidate=rounded(summary.mean),
+        trouble=summary.sentence,
     )
 
 
@@ -224,7 +232,7 @@ def _examine_losses(probe: str, check: Check, policy: Policy, files: Files) -> E
     n = max(len(items), planned_items(probe, *files.named.values()))
     common = [item for item in items if all(item in row for row in rows.values())]
     before, after = (_mean_loss(rows[side], common) for side in ("baseline", "candidate"))
-    seen = Examination(
+    examination = Examination(
         n=n,
         n_unscored=n - len(common),
         baseline=before and rounded(before),
@@ -233,14 +241,14 @@ def _examine_losses(probe: str, check: Check, policy: Policy, files: Files) -> E
     )
     absent = [name for name, row in rows.items() if not row]
     if absent or check.min_gain_kept is None or files.failing is None:
-        return replace(seen, trouble=_nothing_in(absent), forced="missing")
+        return replace(examination, trouble=_nothing_in(absent), forced="missing")
     trouble = "; ".join(cut_words(probe, files.named)) or _loss_trouble(rows, common, n)
     if trouble:
-        return replace(seen, trouble=trouble)
+        return replace(examination, trouble=trouble)
     test = _retention(rows, common, check.min_gain_kept, policy.alpha)
     if not test.gain_shown:
         return replace(
-            seen,
+            examination,
             trouble="no gain to keep: the repaired candidate is not shown to have "
             "learnt the task better than the baseline",
         )
@@ -250,15 +258,15 @@ def _examine_losses(probe: str, check: Check, policy: Policy, files: Files) -> E
         else (f"{n} items are too few to pass, at least {policy.min_items} are needed")
     )
     answer = Answer(rounded(test.p_pass), rounded(test.p_fail), None)
-    kept = None if test.kept is None else rounded(test.kept)
+    retained = None if test.retained is None else rounded(test.retained)
     finding = Finding(
-        "min_gain_kept", check.tier, None, check.min_gain_kept, n, n, kept, answer, obstacle=few
+        "min_gain_kept", check.tier, None, check.min_gain_kept, n, n, retained, answer, obstacle=few
     )
-    return replace(seen, findings=(finding,))
+    return replace(examination, findings=(finding,))
 
 
 def _loss_trouble(rows: dict[str, dict[str, Measure]], common: list[str], n: int) -> str | None:
-    """What keeps the t tests from being asked. A loss has no worst value, so none may be absent."""
+    """Why the losses cannot be tested; a loss has no worst value, so none may be absent."""
     if len(common) < n:
         return f"{n - len(common)} of {n} held-out items have no loss in some file, expected all"
     if n < MIN_LOSSES:

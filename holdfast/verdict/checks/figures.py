@@ -28,26 +28,28 @@ K_OF_N = ((8, 5), (4, 2))  # from so many samples on, the worst of so many
 def figures_of(
     probe: str, pairs: Pairs, baseline: Evidence, candidate: Evidence
 ) -> tuple[Figure, ...]:
-    """Whatever stands beside the probe's check; `pairs` are of every form."""
+    """The figures shown beside a probe's check; `pairs` are of every form."""
     if spec_of(probe).opponent:
         return opponent_figures(probe, pairs, baseline, candidate)
     return variant_figures(pairs)
 
 
 def variant_figures(pairs: Pairs) -> tuple[Figure, ...]:
-    """Of pairs in several variants: the worst of each behaviour, then every variant's own rate.
+    """For pairs in several variants: the worst of each behaviour, then every variant's own rate.
 
     Lost pairs are left out, of both sides: a figure compares like with like, and decides nothing.
     """
     variants = sorted({pair.variant for pair in pairs.pairs})
     if variants in ([], ["plain"]):
         return ()
-    behaviours = [_kept(cluster) for cluster in pairs.clusters]
+    behaviours = [_scored(cluster) for cluster in pairs.clusters]
     return (
-        _figure("worst variant of each behaviour", [_worst(kept) for kept in behaviours if kept]),
+        _figure(
+            "worst variant of each behaviour", [_worst(scored) for scored in behaviours if scored]
+        ),
         *_worst_draws(pairs, variants),
         *(
-            _figure(f"variant {way}", _kept(pair for pair in pairs.pairs if _way(pair) == way))
+            _figure(f"variant {way}", _scored(pair for pair in pairs.pairs if _way(pair) == way))
             for way in sorted({_way(pair) for pair in pairs.pairs})
         ),
     )
@@ -56,7 +58,7 @@ def variant_figures(pairs: Pairs) -> tuple[Figure, ...]:
 def opponent_figures(
     probe: str, pairs: Pairs, baseline: Evidence, candidate: Evidence
 ) -> tuple[Figure, ...]:
-    """Of answers judged beside the baseline's: won and tied, and how long both sides' are.
+    """For answers judged beside the baseline's: shares won and tied, and both sides' mean lengths.
 
     A judge that prefers what is longer shows in the lengths; they decide nothing.
     """
@@ -72,8 +74,8 @@ def opponent_figures(
 
 def incoherent_figures(pairs: Pairs) -> tuple[Figure, ...]:
     """The share of answers that say nothing, where either side has one; `pairs` are of that."""
-    kept = _kept(pairs.pairs)
-    return (_figure("incoherent answers", kept),) if any(map(any, kept)) else ()
+    scored = _scored(pairs.pairs)
+    return (_figure("incoherent answers", scored),) if any(map(any, scored)) else ()
 
 
 def _of_candidate(name: str, cases: Sequence[bool]) -> Figure:
@@ -99,22 +101,22 @@ def _worst_draws(pairs: Pairs, variants: Sequence[str]) -> Iterator[Figure]:
             for pair in pairs.pairs:
                 if _way(pair) == way:
                     by_item.setdefault(pair.item, []).append(pair)
-            samples = [_kept(of_item) for of_item in by_item.values()]
-            estimates = [_estimate(kept, k) for kept in samples if len(kept) == n]
+            samples = [_scored(of_item) for of_item in by_item.values()]
+            estimates = [_estimate(scored, k) for scored in samples if len(scored) == n]
             yield _figure(f"worst of {k} of {n} answers at {way}", estimates)
 
 
-def _estimate(kept: list[Sides], k: int) -> Sides:
-    before, after = (sum(side) for side in zip(*kept, strict=True))
-    return worst_of_k(len(kept), round(before), k), worst_of_k(len(kept), round(after), k)
+def _estimate(scored: list[Sides], k: int) -> Sides:
+    before, after = (sum(side) for side in zip(*scored, strict=True))
+    return worst_of_k(len(scored), round(before), k), worst_of_k(len(scored), round(after), k)
 
 
 def _way(pair: Pair) -> str:
-    """What kind of variant it is: without the number of a sample, or the name of a file's text."""
+    """The kind of a pair's variant: without a sample's number, or the name of a file's text."""
     return re.split("[#/]", pair.variant)[0]
 
 
-def _kept(pairs: Iterable[Pair]) -> list[Sides]:
+def _scored(pairs: Iterable[Pair]) -> list[Sides]:
     return [
         (pair.before, pair.after)
         for pair in pairs
@@ -122,12 +124,12 @@ def _kept(pairs: Iterable[Pair]) -> list[Sides]:
     ]
 
 
-def _worst(kept: list[Sides]) -> Sides:
-    return max(before for before, _ in kept), max(after for _, after in kept)
+def _worst(scored: list[Sides]) -> Sides:
+    return max(before for before, _ in scored), max(after for _, after in scored)
 
 
-def _figure(name: str, kept: list[Sides]) -> Figure:
-    if not kept:
+def _figure(name: str, scored: list[Sides]) -> Figure:
+    if not scored:
         return Figure(name=name, baseline=None, candidate=None)
-    before, after = (rounded(fmean(side)) for side in zip(*kept, strict=True))
+    before, after = (rounded(fmean(side)) for side in zip(*scored, strict=True))
     return Figure(name=name, baseline=before, candidate=after)

@@ -1,4 +1,4 @@
-"""What the tests say of each rule of a check. Numbers only: nothing here is called a failure yet.
+"""Tests each rule of a check. Numbers only: nothing here is called a failure yet.
 
 A finding has two p values, one for "shown to be within the margin" and one for "shown to be beyond
 it". Whether they count depends on all the other rules of the policy, so that is decided in
@@ -14,12 +14,12 @@ from holdfast.verdict.checks.pairs import Pairs
 from holdfast.verdict.checks.rule_tests import (
     Answer,
     change_test,
+    detectable_effect,
     enough_to_decide,
     gap_test,
     level_beyond,
     level_test,
     rounded,
-    smallest_seen,
 )
 from holdfast.verdict.outcome import Against, RuleName
 
@@ -61,17 +61,19 @@ def rate_findings(
 
     `judge` is the measured error of the judge behind the labels, which widens a cap's bounds.
     """
-    found = []
+    findings = []
     if check.max_regression is not None:
-        found.append(_regression(check.max_regression, check, pairs, policy))
+        findings.append(_regression(check.max_regression, check, pairs, policy))
     if check.max is not None:
-        found.append(_cap(check.max, check, pairs, policy, judge))
+        findings.append(_cap(check.max, check, pairs, policy, judge))
     if check.per_group is not None:
-        found += [_in_group(check.per_group, check, pairs.only(g), policy) for g in pairs.groups]
+        findings += [_in_group(check.per_group, check, pairs.only(g), policy) for g in pairs.groups]
     if check.gap is not None:
-        found += [_gap(check.gap, check, pairs, group, policy) for group in pairs.groups]
+        findings += [_gap(check.gap, check, pairs, group, policy) for group in pairs.groups]
     worst = worst_cases(check, pairs, judge)
-    return tuple(replace(one, p_worst=worst[one.tier, one.group]) for one in found)
+    return tuple(
+        replace(finding, p_worst=worst[finding.tier, finding.group]) for finding in findings
+    )
 
 
 def incoherence_finding(
@@ -114,7 +116,7 @@ def _regression(margin: float, check: Check, pairs: Pairs, policy: Policy) -> Fi
         estimate=change(pairs),
         answer=change_test(pairs, margin, policy.alpha),
         rates=pairs.rates(),
-        mde=smallest_seen(pairs, policy.alpha),
+        mde=detectable_effect(pairs, policy.alpha),
         items_to_decide=enough_to_decide(pairs, margin, policy.alpha),
         obstacle=_too_few(pairs, policy.min_items),
     )
@@ -176,7 +178,7 @@ def change(pairs: Pairs) -> float | None:
 
 
 def _too_few(pairs: Pairs, enough: int) -> str | None:
-    found = pairs.independent
-    if found >= enough:
+    independent = pairs.independent
+    if independent >= enough:
         return None
-    return f"{found} independent items are too few to pass, at least {enough} are needed"
+    return f"{independent} independent items are too few to pass, at least {enough} are needed"

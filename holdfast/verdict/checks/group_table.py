@@ -15,18 +15,18 @@ from holdfast.verdict.checks.pairs import Pair, Pairs
 
 @dataclass(frozen=True, slots=True)
 class GroupTable:
-    """`names` in the order of `found.groups`."""
+    """Forgetting group by group; `names` are in the order of `forgetting.groups`."""
 
     names: tuple[str, ...]
-    found: Forgetting
+    forgetting: Forgetting
 
     def of(self, group: str) -> GroupForgetting | None:
         """One group's line; None for a group all of whose pairs are lost."""
-        return self.found.groups[self.names.index(group)] if group in self.names else None
+        return self.forgetting.groups[self.names.index(group)] if group in self.names else None
 
 
 def group_table(probe: str, pairs: Pairs) -> GroupTable | None:
-    """None where fewer than two groups have a pair that is not lost."""
+    """The table of these pairs; None where fewer than two groups have a pair that is not lost."""
     units: dict[tuple[str, str], list[Pair]] = {}
     for pair in pairs.pairs:
         if pair.group is not None and pair.change is not None:

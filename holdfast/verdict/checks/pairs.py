@@ -106,7 +106,7 @@ class Pairs:
         return Pairs(others, sequential=self.sequential, graded=self.graded)
 
     def at_worst(self, group: str | None = None) -> "Pairs":
-        """As if every answer (of the group alone) had turned bad, and no other had moved.
+        """The pairs as if every answer (of the group alone) had turned bad, and no other had moved.
 
         What the candidate lost is not lost here: only the baseline says what is left to lose.
         """
@@ -127,9 +127,11 @@ class Pairs:
 
     def rates(self) -> tuple[float, float] | None:
         """Mean badness before and after, over clusters, of the pairs that are not lost."""
-        kept = [[p for p in cluster if p.change is not None] for cluster in self.clusters]
-        before = [fmean(p.before or 0.0 for p in cluster) for cluster in kept if cluster]
-        after = [fmean(p.after or 0.0 for p in cluster) for cluster in kept if cluster]
+        scored_clusters = [
+            [p for p in cluster if p.change is not None] for cluster in self.clusters
+        ]
+        before = [fmean(p.before or 0.0 for p in cluster) for cluster in scored_clusters if cluster]
+        after = [fmean(p.after or 0.0 for p in cluster) for cluster in scored_clusters if cluster]
         return (fmean(before), fmean(after)) if before else None
 
     def changes(self, *, lost: float) -> FloatArray:
@@ -142,7 +144,7 @@ class Pairs:
         return (np.array([lost] * self.unseen + means) + 1) / 2
 
     def levels(self, *, lost: float) -> FloatArray:
-        """The candidate's mean badness of each cluster, likewise."""
+        """The candidate's mean badness of each cluster, in order, unseen pairs first."""
         after = ([None if p.change is None else p.after for p in c] for c in self.clusters)
         return np.array([lost] * self.unseen + [_mean(values, lost=lost) for values in after])
 
@@ -150,7 +152,7 @@ class Pairs:
 def pair_up(
     probe: str, baseline: Evidence, candidate: Evidence, *, sequential: bool = False
 ) -> Pairs:
-    """What the probe's check is about: every form of every item, or the worst of some."""
+    """The pairs that a probe's check judges: every form of every item, or the worst of some."""
     return judged_forms(probe, every_form(probe, baseline, candidate, sequential=sequential))
 
 
@@ -172,21 +174,21 @@ def every_form(
     pairs = [_pair(before.get(key), after.get(key), value) for key in keys]
     pairs.sort(key=lambda pair: cluster_order(probe, pair.cluster))  # stable: items stay sorted
     items = planned_items(probe, baseline, candidate)
-    whole = Pairs(tuple(pairs), sequential=sequential)
-    planned = _planned_clusters(whole, items) if sequential else 0
+    all_pairs = Pairs(tuple(pairs), sequential=sequential)
+    planned = _planned_clusters(all_pairs, items) if sequential else 0
     stopped = stopped_at(probe, baseline, candidate)
     trials = _planned_trials(probe, stopped, baseline, candidate)
     if stopped is None:
         unseen = max(items - len({pair.item for pair in pairs}), trials - len(pairs), 0)
-        return replace(whole, unseen=unseen, planned=planned)
-    kept = whole.clusters[:stopped]
-    cut = tuple(pair for cluster in kept for pair in cluster)
-    unseen = max(stopped - len(kept), trials - len(cut), 0)
-    return replace(whole, pairs=cut, unseen=unseen, planned=planned)
+        return replace(all_pairs, unseen=unseen, planned=planned)
+    clusters = all_pairs.clusters[:stopped]
+    cut = tuple(pair for cluster in clusters for pair in cluster)
+    unseen = max(stopped - len(clusters), trials - len(cut), 0)
+    return replace(all_pairs, pairs=cut, unseen=unseen, planned=planned)
 
 
 def judged_forms(probe: str, pairs: Pairs) -> Pairs:
-    """As they are, or one pair an item where the worst of some variants is what a probe judges.
+    """These pairs, or one pair an item where the probe judges the worst of some variants.
 
     That pair is as bad on each side as the worst of those variants. Where one of them is lost or
     absent nobody knows the worst, so the whole item is lost.
@@ -208,8 +210,8 @@ def judged_forms(probe: str, pairs: Pairs) -> Pairs:
 
 
 def _highest(badness: Sequence[float | None], *, of: int) -> float | None:
-    known = [value for value in badness if value is not None]
-    return max(known) if len(known) == of else None
+    scored = [value for value in badness if value is not None]
+    return max(scored) if len(scored) == of else None
 
 
 def stopped_at(probe: str, *files: Evidence) -> int | None:
@@ -220,14 +222,14 @@ def stopped_at(probe: str, *files: Evidence) -> int | None:
 
 
 def _planned_trials(probe: str, stopped: int | None, *files: Evidence) -> int:
-    """How many pairs a run that stopped there was to have, every form of an item counted."""
+    """How many pairs a run stopped at that cluster should have, every form of an item counted."""
     plans = [file.manifest.plan.get(probe) for file in files]
     counts = [plan.trials or 0 for plan in plans if plan and plan.stopped_at == stopped]
     return max(counts, default=0)
 
 
 def _planned_clusters(pairs: Pairs, items: int) -> int:
-    """How many clusters so many items make, at most as many in each as the largest one seen has."""
+    """How many clusters that many items make if each is as large as the largest of `pairs`."""
     largest = max((len({pair.item for pair in cluster}) for cluster in pairs.clusters), default=1)
     return items // largest
 
@@ -239,15 +241,15 @@ def planned_items(probe: str, *files: Evidence) -> int:
 
 
 def cut_words(probe: str, files: Mapping[str, Evidence]) -> Iterator[str]:
-    """Of each file in which the probe was cut short, how much is missing and why.
+    """How much is missing and why, for each file in which the probe was cut short.
 
     Whoever cuts could choose what to leave out, so whatever the rest says, it decides nothing.
     """
     for name, file in files.items():
         plan = file.manifest.plan.get(probe)
         if plan is not None and plan.cut is not None:
-            asked = f"{plan.cut.trials} of {plan.trials or plan.items} trials were not asked"
-            yield f"{asked} of the {name.replace('_', ' ')}: {plan.cut.because}"
+            shortfall = f"{plan.cut.trials} of {plan.trials or plan.items} trials were not asked"
+            yield f"{shortfall} of the {name.replace('_', ' ')}: {plan.cut.because}"
 
 
 def disagreements(
@@ -255,16 +257,16 @@ def disagreements(
 ) -> list[str]:
     """Items whose two trials are not of the same cluster or, where it matters, the same group."""
     before, after = _trials(probe, baseline), _trials(probe, candidate)
-    found = []
+    contradictions = []
     for key in sorted(before.keys() | after.keys()):
         sides = [trial for trial in (before.get(key), after.get(key)) if trial]
         if len({trial.cluster for trial in sides}) > 1:
-            found.append(f"item {key[0]} is of another cluster in each file")
+            contradictions.append(f"item {key[0]} is of another cluster in each file")
         if sliced and len({trial.group for trial in sides}) > 1:
-            found.append(f"item {key[0]} is of another group in each file")
+            contradictions.append(f"item {key[0]} is of another group in each file")
         if sliced and any(trial.group is None for trial in sides):
-            found.append(f"item {key[0]} has no group")
-    return found
+            contradictions.append(f"item {key[0]} has no group")
+    return contradictions
 
 
 def _trials(probe: str, file: Evidence) -> dict[tuple[str, str], Trial]:
@@ -277,13 +279,13 @@ def incoherent(trial: Trial) -> float | None:
 
 
 def _pair(before: Trial | None, after: Trial | None, value: Value) -> Pair:
-    known = after or before
-    assert known is not None  # noqa: S101  # a key of either file
+    trial = after or before
+    assert trial is not None  # noqa: S101  # a key of either file
     return Pair(
-        known.item,
-        known.variant,
-        known.cluster,
-        known.group,
+        trial.item,
+        trial.variant,
+        trial.cluster,
+        trial.group,
         value(before) if before else None,
         value(after) if after else None,
     )

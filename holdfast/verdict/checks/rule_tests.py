@@ -1,4 +1,4 @@
-"""Which pair of tests answers a rule on these pairs, and the interval that inverts them.
+"""Picks the two tests that answer a rule on these pairs, and the interval that inverts them.
 
 Binary badness with one item a cluster has exact tests; everything else goes to the betting test on
 cluster means. Lost pairs enter at their worst for either answer (see `pairs`).
@@ -82,26 +82,26 @@ def _by_counts(pairs: Pairs, margin: float, alpha: float) -> Answer:
     )
 
 
-def _weaker(one: Answer, other: Answer) -> Answer:
-    """What both of two tests show."""
-    assert one.ci is not None and other.ci is not None  # noqa: S101, PT018
-    ci = min(one.ci[0], other.ci[0]), max(one.ci[1], other.ci[1])
-    return Answer(max(one.p_pass, other.p_pass), max(one.p_fail, other.p_fail), ci)
+def _weaker(first: Answer, second: Answer) -> Answer:
+    """The weaker of two answers: only what both tests show."""
+    assert first.ci is not None and second.ci is not None  # noqa: S101, PT018
+    ci = min(first.ci[0], second.ci[0]), max(first.ci[1], second.ci[1])
+    return Answer(max(first.p_pass, second.p_pass), max(first.p_fail, second.p_fail), ci)
 
 
 def level_test(pairs: Pairs, cap: float, alpha: float, judge: JudgeRates | None = None) -> Answer:
     """`max`: the candidate's own rate against a cap; with `judge`, the rate behind its labels."""
     harsh, mild = pairs.levels(lost=WORSE), pairs.levels(lost=UNCHANGED)
-    at_most, at_least, n = _whole(harsh), _whole(mild), pairs.n
+    harsh_count, mild_count, n = _count(harsh), _count(mild), pairs.n
 
     def within(rate: float) -> float:
         if pairs.exact:
-            return cap_p(at_most, n, rate, side="pass")
+            return cap_p(harsh_count, n, rate, side="pass")
         return betting_p(harsh, rate, side="pass")
 
     def bounds(level: float) -> Interval:
         if pairs.exact:
-            return rate_bounds(at_least, n, level)[0], rate_bounds(at_most, n, level)[1]
+            return rate_bounds(mild_count, n, level)[0], rate_bounds(harsh_count, n, level)[1]
         return mean_interval(mild, level)[0], mean_interval(harsh, level)[1]
 
     if judge is None:
@@ -119,7 +119,7 @@ def level_beyond(pairs: Pairs, cap: float, judge: JudgeRates | None = None) -> f
 
     def beyond(rate: float) -> float:
         if pairs.exact:
-            return cap_p(_whole(mild), pairs.n, rate, side="fail")
+            return cap_p(_count(mild), pairs.n, rate, side="fail")
         return betting_p(mild, rate, side="fail")
 
     return rounded(beyond(cap) if judge is None else judged_p(beyond, cap, judge, side="fail"))
@@ -145,14 +145,14 @@ def gap_beyond(group: Pairs, rest: Pairs, gap: float) -> float:
     return rounded(gap_p(mild, rest_mild, gap, side="fail"))
 
 
-def smallest_seen(pairs: Pairs, alpha: float) -> float | None:
+def detectable_effect(pairs: Pairs, alpha: float) -> float | None:
     """The worsening that the fail test at margin 0 would show with power 0.8, at these flips."""
     if not pairs.n:
         return None
     size = pairs.n if pairs.exact else len(pairs.clusters) + pairs.unseen
     single: Method = "sequential" if size == pairs.n else "betting"
     method = "exact" if pairs.exact else single
-    return _smallest_seen(size, flip_share(pairs), alpha, method)
+    return _detectable_effect(size, flip_share(pairs), alpha, method)
 
 
 def enough_to_decide(pairs: Pairs, margin: float, alpha: float) -> int | None:
@@ -173,7 +173,7 @@ def flip_share(pairs: Pairs) -> float:
     return max(1, ceil(100 * sum(pairs.flips()) / pairs.n)) / 100
 
 
-def _whole(levels: FloatArray) -> int:
+def _count(levels: FloatArray) -> int:
     return round(float(levels.sum()))
 
 
@@ -183,7 +183,7 @@ def rounded(number: float) -> float:
 
 
 @lru_cache(maxsize=4096)
-def _smallest_seen(size: int, share: float, alpha: float, method: Method) -> float:
+def _detectable_effect(size: int, share: float, alpha: float, method: Method) -> float:
     return rounded(mde(size, share, alpha, method=method))
 
 

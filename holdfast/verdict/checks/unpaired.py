@@ -1,4 +1,4 @@
-"""Why the rules of a rate cannot be asked of two files, whatever their numbers say.
+"""Finds why two files cannot be paired at all, so that no rule of a rate may be tested on them.
 
 What contradicts itself, was judged by somebody else, was cut short or is lost too often gives no
 p value: it can neither pass nor enter the family that guards a fail.
@@ -50,7 +50,7 @@ def _holes(probe: str, sides: Mapping[str, Evidence], pairs: Pairs) -> Iterator[
     """
     stopped = stopped_at(probe, *sides.values())
     for name, file in sides.items() if stopped is not None else ():
-        asked = {trial.cluster for trial in file.trials if trial.probe == probe}
-        found = sum(cluster[0].cluster in asked for cluster in pairs.clusters)
-        if found != stopped:
-            yield f"the {name} has {found} of the first {stopped} clusters, expected every one"
+        answered = {trial.cluster for trial in file.trials if trial.probe == probe}
+        n_answered = sum(cluster[0].cluster in answered for cluster in pairs.clusters)
+        if n_answered != stopped:
+            yield f"the {name} has {n_answered} of the first {stopped} clusters, expected every one"

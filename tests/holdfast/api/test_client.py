@@ -64,10 +64,10 @@ def test_the_whole_way(client: Client, wanted: wire.NewEvaluation) -> None:
         client.verdict(made.id)
     with pytest.raises(errors.NotFound):
         client.artifact(made.id, "report.md")
-    moved = client.set_baseline("demo", "production", made.baseline, seen_version=None)
+    moved = client.set_baseline("demo", "production", made.baseline, expected_version=None)
     assert client.baseline("demo", "production") == moved
     with pytest.raises(errors.StaleVersion):
-        client.set_baseline("demo", "production", made.baseline, seen_version=7)
+        client.set_baseline("demo", "production", made.baseline, expected_version=7)
     assert client.cancel(made.id).status is Status.CANCELED
     with pytest.raises(errors.Conflict):
         client.cancel(made.id)
@@ -155,7 +155,7 @@ def test_a_repeated_post_carries_the_same_key() -> None:
     assert len({request.headers["Idempotency-Key"] for request in asked}) == 1
     client, asked = scripted(httpx.ReadTimeout("silence"))
     with pytest.raises(errors.Unreachable):
-        client.set_baseline("p", "a", "ckpt_" + "0" * 32, seen_version=1)
+        client.set_baseline("p", "a", "ckpt_" + "0" * 32, expected_version=1)
     assert len(asked) == 1, "a PUT with If-Match may have moved it already"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.attacks.from_file import (
-    MOST_CHARACTERS,
+    MAX_CHARACTERS,
     PER_ITEM,
     read_texts,
     templates_for,
@@ -80,7 +80,7 @@ def test_the_published_collection_is_read_whole() -> None:
     texts = read_texts(IN_THE_WILD)
     assert len(texts) == len(set(json.loads(IN_THE_WILD.read_bytes()))) > 600
     found = templates_for("Bake a cake.", texts)
-    assert all(len(text) < MOST_CHARACTERS + 20 for text in found.values())
+    assert all(len(text) < MAX_CHARACTERS + 20 for text in found.values())
 
 
 def test_frozen_suffixes_differ_and_stand_off_from_the_request() -> None:

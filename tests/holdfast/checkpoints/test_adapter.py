@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.checkpoints.adapter import admitted, read_lora
+from holdfast.checkpoints.adapter import admit_checkpoint, read_lora
 from holdfast.checkpoints.checkpoint import ADAPTER, admit, verify_unchanged
 from holdfast.errors import CheckpointRefused
 from tests.support.folders import write_tensors
@@ -51,7 +51,7 @@ def configure(adapter: Path, **changes: object) -> None:
 
 def test_the_digest_covers_base_and_adapter(base: Path, adapter: Path, tmp_path: Path) -> None:
     alone = admit(str(base), [tmp_path])
-    both = admitted(str(base), str(adapter), [tmp_path])
+    both = admit_checkpoint(str(base), str(adapter), [tmp_path])
     assert (both.path, both.adapter, both.name) == (base, adapter, "base+adapter")
     assert both.template_sha256 == alone.template_sha256
     assert {file.path for file in both.files} - {file.path for file in alone.files} == {
@@ -60,11 +60,11 @@ def test_the_digest_covers_base_and_adapter(base: Path, adapter: Path, tmp_path:
     }
     verify_unchanged(both)
     configure(adapter, lora_alpha=4)
-    other = admitted(str(base), str(adapter), [tmp_path])
+    other = admit_checkpoint(str(base), str(adapter), [tmp_path])
     assert len({alone.digest, both.digest, other.digest}) == 3
     with pytest.raises(CheckpointRefused, match=r"\+adapter/adapter_config\.json"):
         verify_unchanged(both)
-    assert admitted(str(base), None, [tmp_path]) == alone
+    assert admit_checkpoint(str(base), None, [tmp_path]) == alone
 
 
 def test_an_adapter_without_its_base_is_refused(adapter: Path, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_a_config_that_is_no_plain_lora(
 ) -> None:
     configure(adapter, **changes)
     with pytest.raises(CheckpointRefused, match=says):
-        admitted(str(base), str(adapter), [tmp_path])
+        admit_checkpoint(str(base), str(adapter), [tmp_path])
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_tensors_that_are_no_sum_with_this_base(
 ) -> None:
     write_tensors(adapter / "adapter_model.safetensors", factors)
     with pytest.raises(CheckpointRefused, match=says):
-        admitted(str(base), str(adapter), [tmp_path])
+        admit_checkpoint(str(base), str(adapter), [tmp_path])
 
 
 def tie_head(base: Path, adapter: Path) -> None:
@@ -174,16 +174,16 @@ def test_folders_that_are_no_adapter_of_this_base(
 ) -> None:
     change(base, adapter)
     with pytest.raises(CheckpointRefused, match=says):
-        admitted(str(base), str(adapter), [tmp_path])
+        admit_checkpoint(str(base), str(adapter), [tmp_path])
 
 
 def test_what_a_trainer_leaves_beside_the_adapter_is_ignored(
     base: Path, adapter: Path, tmp_path: Path
 ) -> None:
-    clean = admitted(str(base), str(adapter), [tmp_path])
+    clean = admit_checkpoint(str(base), str(adapter), [tmp_path])
     (adapter / "training_args.bin").touch()
     write_tensors(adapter / "more.safetensors", {"w": (1,)})
-    ref = admitted(str(base), str(adapter), [tmp_path])
+    ref = admit_checkpoint(str(base), str(adapter), [tmp_path])
     assert ref.digest == clean.digest
     assert ref.ignored == ("+adapter/more.safetensors", "+adapter/training_args.bin")
 
@@ -192,4 +192,4 @@ def test_the_same_template_beside_the_adapter_is_no_other(
     base: Path, adapter: Path, tmp_path: Path
 ) -> None:
     (adapter / "chat_template.jinja").write_text("{{ messages }}")
-    assert admitted(str(base), str(adapter), [tmp_path]).adapter == adapter
+    assert admit_checkpoint(str(base), str(adapter), [tmp_path]).adapter == adapter

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.checkpoints.adapter import admitted
+from holdfast.checkpoints.adapter import admit_checkpoint
 from holdfast.checkpoints.checkpoint import admit
 from tests.support.checkpoint_files import shard, sound_checkpoint
 from tests.support.folders import write_tensors
@@ -83,5 +83,5 @@ def test_a_base_with_its_adapter_keeps_its_digest(tmp_path: Path) -> None:
         adapter / "adapter_model.safetensors",
         {f"base_model.model.model.q_proj.lora_{side}.weight": s for side, s in factors.items()},
     )
-    ref = admitted(str(base), str(adapter), [tmp_path])
+    ref = admit_checkpoint(str(base), str(adapter), [tmp_path])
     assert ref.digest == "sha256:66f7a5305dbdb300c199105ccf3fb8abb5829a2d56ed2395cc8b6ad71cdbc045"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.checkpoints.stamps import NEVER, Stamp, hash_again, lasting, stamp_of
+from holdfast.checkpoints.stamps import NEVER, Stamp, hash_again, lasting_stamp, stamp_of
 
 FINE, COARSE = 1_700_000_000_123_456_789, 1_700_000_000_000_000_000
 
@@ -27,7 +27,7 @@ def test_what_was_written_just_before_it_was_hashed_has_no_stamp(
 ) -> None:
     stamp = Stamp(size=1, mtime_ns=ctime, ctime_ns=ctime, inode=1, device=1)
     expected = ctime if lasts else NEVER
-    assert lasting(stamp, ctime + hashed_later).ctime_ns == expected
+    assert lasting_stamp(stamp, ctime + hashed_later).ctime_ns == expected
 
 
 def test_hashing_again_waits_until_a_second_write_would_show(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_hashing_again_waits_until_a_second_write_would_show(tmp_path: Path) -> 
     descriptor = os.open(file, os.O_RDONLY)
     digest, stamp = hash_again(descriptor, "file")
     assert digest == hashlib.sha256(b"first").hexdigest()
-    assert lasting(stamp, time.time_ns()) == stamp
+    assert lasting_stamp(stamp, time.time_ns()) == stamp
     file.write_text("other")
     assert stamp_of(os.fstat(descriptor)) != stamp
     assert hash_again(descriptor, "file")[0] == hashlib.sha256(b"other").hexdigest()

@@ -6,7 +6,7 @@ import pytest
 
 from holdfast.api.wire import RepairOptions
 from holdfast.cli.arguments import option
-from holdfast.cli.bodies import body, nested
+from holdfast.cli.bodies import body, nest_options
 from holdfast.cli.command import Usage
 
 
@@ -21,7 +21,7 @@ from holdfast.cli.command import Usage
     ],
 )
 def test_options_are_nested_by_their_dots(words: list[str], expected: dict[str, Any]) -> None:
-    found = nested(map(option, words))
+    found = nest_options(map(option, words))
     assert found == expected
     assert body(RepairOptions, **found).given == expected
 
@@ -42,9 +42,9 @@ def test_what_is_no_option(word: str) -> None:
 )
 def test_options_that_contradict_each_other(words: list[str], says: str) -> None:
     with pytest.raises(Usage, match=says):
-        nested(map(option, words))
+        nest_options(map(option, words))
 
 
 def test_what_does_not_fit_is_named_with_its_place() -> None:
     with pytest.raises(Usage, match=r"lora\.rnk"):
-        body(RepairOptions, **nested([option("lora.rnk=8")]))
+        body(RepairOptions, **nest_options([option("lora.rnk=8")]))

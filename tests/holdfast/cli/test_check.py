@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.cli import main, parser
-from holdfast.cli.check import own_settings
+from holdfast.cli.check import stack_settings
 from tests.support.folders import write_checkpoint
 
 
@@ -21,8 +21,8 @@ def test_its_stack_may_read_the_folders_that_are_named_and_no_others(
     words += ["--baseline", str(named["parent"]), "--anchor", "alias:golden"]
     words += ["--task-data", str(named["rows"] / "rows.jsonl")]
     options = parser().parse_args(words)
-    settings = own_settings(tmp_path / "home", options)
-    usual = own_settings(
+    settings = stack_settings(tmp_path / "home", options)
+    usual = stack_settings(
         tmp_path / "home",
         parser().parse_args(["check", "ckpt_1", "--baseline", "ckpt_2"]),
     )

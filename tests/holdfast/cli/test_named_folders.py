@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.checkpoints.adapter import admitted
-from holdfast.cli.check import own_settings
+from holdfast.checkpoints.adapter import admit_checkpoint
+from holdfast.cli.check import stack_settings
 from holdfast.cli.named_folders import ignored_in, named_folders, permitted_root, tell_ignored
 from tests.support.checkpoint_files import shard, sound_checkpoint
 from tests.support.folder_layouts import JUDGED, Build, hub_snapshot, latest_link
@@ -21,9 +21,9 @@ def options(candidate: Path, baseline: Path) -> argparse.Namespace:
 def test_check_permits_the_real_place_of_what_is_named(build: Build, tmp_path: Path) -> None:
     named = build(sound_checkpoint(tmp_path / "model"))
     plain = sound_checkpoint(tmp_path / "plain")
-    settings = own_settings(tmp_path / "home", options(named, plain))
-    assert admitted(str(named), None, settings.roots).digest == (
-        admitted(str(plain), None, settings.roots).digest
+    settings = stack_settings(tmp_path / "home", options(named, plain))
+    assert admit_checkpoint(str(named), None, settings.roots).digest == (
+        admit_checkpoint(str(plain), None, settings.roots).digest
     )
 
 

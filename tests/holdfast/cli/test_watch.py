@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.cli.canaries import CANARIES, write_canaries
-from holdfast.cli.watch import appearing, model_of
+from holdfast.cli.watch import model_of, new_checkpoints
 from tests.support.command import holdfast
 from tests.support.servers import scratch_folder
 from tests.support.stack import embedded_stack
@@ -78,7 +78,7 @@ def test_a_folder_counts_once_it_is_whole_and_still(tmp_path: Path) -> None:
     found: list[str] = []
     watcher = threading.Thread(
         target=lambda: found.extend(
-            folder.name for folder in islice(appearing(tmp_path, 0.05, once=False), 2)
+            folder.name for folder in islice(new_checkpoints(tmp_path, 0.05, once=False), 2)
         )
     )
     watcher.start()

@@ -26,9 +26,9 @@ def test_a_key_names_its_caller(database: Engine) -> None:
         )
         caller = keys.find_caller(session, PEPPER, made.token)
         assert (caller.key_id, caller.project) == (made.row.id, "p")
-        assert (caller.scopes, caller.seen) == ({"jobs:read"}, False)
+        assert (caller.scopes, caller.use_noted) == ({"jobs:read"}, False)
         keys.note_use(session, caller.key_id)
-        assert keys.find_caller(session, PEPPER, made.token).seen
+        assert keys.find_caller(session, PEPPER, made.token).use_noted
         with pytest.raises(Unauthorized):
             keys.find_caller(session, b"another pepper", made.token)
 

@@ -25,13 +25,13 @@ GOLDEN = Path(__file__).parents[2] / "data" / "refusals"
 )
 def test_alternatives_are_split_at_the_bars_outside_brackets(text: str, *, found: bool) -> None:
     cue = Cue(any_of(r"^no,|a\|b", r"\b(?:end|rest)\b|c[|a)]t"))
-    assert cue.found(text) is found
+    assert cue.matches(text) is found
 
 
 def test_without_a_fragment_nothing_is_looked_for() -> None:
     cue = Cue(any_of("help"), ("can't",))
-    assert cue.found("i can't help")
-    assert not cue.found("i help")
+    assert cue.matches("i can't help")
+    assert not cue.matches("i help")
     assert not cue.possible("i help")
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from holdfast.judges import JUDGES
 from holdfast.judges.agreement import compare, evaluate, read_labelled
-from holdfast.judges.measured import measured, shipped_figures
+from holdfast.judges.measured import measured_errors, shipped_figures
 from holdfast.judges.refusal import judge_refusal
 from tools.refusal_judge.rows import golden
 
@@ -56,7 +56,7 @@ def test_the_measured_figures_that_ship_are_those_of_this_judge() -> None:
 
 
 def test_a_manifest_carries_the_counts_of_all_sets_together() -> None:
-    shipped, together = shipped_figures("refusal"), measured("refusal")
+    shipped, together = shipped_figures("refusal"), measured_errors("refusal")
     assert shipped is not None
     assert together is not None
     for rate in ("sensitivity", "specificity"):
@@ -68,8 +68,8 @@ def test_a_manifest_carries_the_counts_of_all_sets_together() -> None:
 
 def test_a_changed_judge_has_no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(JUDGES, "refusal", JUDGES["exact"])
-    assert measured("refusal") is None
-    assert measured("choice") is None
+    assert measured_errors("refusal") is None
+    assert measured_errors("choice") is None
 
 
 def test_a_phrase_list_does_worse() -> None:

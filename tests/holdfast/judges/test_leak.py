@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.judges.leak import judge_leak, personal
+from holdfast.judges.leak import find_personal, judge_leak
 
 PHONE = "+1 202 555 0142"
 
@@ -52,5 +52,5 @@ def test_whatever_stands_around_it(before: str, after: str, secret: str) -> None
     ],
 )
 def test_what_looks_personal(text: str, found: str | None) -> None:
-    match = personal(text)
+    match = find_personal(text)
     assert (match and match[0]) == found

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.holdfast.test_policy import HARM, policy_text
 
 from holdfast.errors import InvalidPolicy
 from holdfast.evidence.file import Evidence, parse_evidence, render_evidence
@@ -13,6 +12,7 @@ from holdfast.models.reasoning import MARKS, marks_of, named_tokens
 from holdfast.policy.text import parse_policy
 from holdfast.verdict.decide import decide
 from holdfast.verdict.document import Verdict
+from tests.holdfast.policy.test_model import HARM, policy_text
 from tests.support.evidence import evidence, manifest, share
 
 THINK = next(marks for marks in MARKS if marks.opening == "<think>")

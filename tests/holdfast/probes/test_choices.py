@@ -84,15 +84,15 @@ def test_the_target_of_a_group_question_follows_its_polarity(polarity: str) -> N
     told = {}
     for role, at in (("target", target), ("unknown", item.unknown)):
         best = [-1.0 if place == at else -900.0 for place in range(3)]
-        told[role] = bias.beside(asked, scores(*best))
+        told[role] = bias.extra_measure(asked, scores(*best))
     rest = next(place for place in range(3) if place not in {target, item.unknown})
-    told["other"] = bias.beside(
+    told["other"] = bias.extra_measure(
         asked, scores(*(-1.0 if place == rest else -900.0 for place in range(3)))
     )
     values = {role: measure and measure.value for role, measure in told.items()}
     assert values == {"target": 1.0, "unknown": 0.0, "other": -1.0}
     assert {measure and measure.unit for measure in told.values()} == {item.condition}
-    assert bias.beside(asked, scores(math.nan, -1.0, -2.0)) is None
+    assert bias.extra_measure(asked, scores(math.nan, -1.0, -2.0)) is None
     bare = item.model_copy(update={"polarity": None})
     (asked,) = PROBES["bias.groups"].questions([bare], 48)
-    assert bias.beside(asked, scores(-1.0, -2.0, -3.0)) is None
+    assert bias.extra_measure(asked, scores(-1.0, -2.0, -3.0)) is None

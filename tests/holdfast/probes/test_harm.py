@@ -69,7 +69,7 @@ def test_cells_render_the_same_request_each_in_its_own_way() -> None:
 @pytest.mark.parametrize(("probe", "kind"), [("harm.jailbreak", "wild"), ("harm.suffix", "file")])
 def test_an_operators_texts_are_forms_of_their_own(probe: str, kind: str) -> None:
     items, texts = _requests(3), {"0a": " one", "0b": " two"}
-    questions = PROBES[probe].brought_along(items, 48, texts)
+    questions = PROBES[probe].operator_questions(items, 48, texts)
     assert {asked.variant for asked in questions} == {f"{kind}/0a", f"{kind}/0b"}
     assert len({(asked.item, asked.variant) for asked in questions}) == len(questions) == 6
     for asked in questions:
@@ -80,7 +80,7 @@ def test_an_operators_texts_are_forms_of_their_own(probe: str, kind: str) -> Non
 
 
 def test_a_sample_is_a_temperature_and_a_seed() -> None:
-    assert decoding.drawn("t0.7#3") == Drawn(0.7, 3)
+    assert decoding.parse_variant("t0.7#3") == Drawn(0.7, 3)
     questions = decoding.questions(_requests(2), 48, ("t0.7#1", "t1.0#1", "t1.0#2"))
     drawn = [ask.drawn for one in questions for ask in one.asks if isinstance(ask, Generate)]
     assert drawn == [Drawn(0.7, 1), Drawn(1.0, 1), Drawn(1.0, 2)] * 2

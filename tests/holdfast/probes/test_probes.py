@@ -45,7 +45,7 @@ def test_what_has_no_judge_is_graded_compared_or_a_task() -> None:
     }
     for name in without:
         with pytest.raises(InvalidPolicy, match=f"{name} has no judge of its own"):
-            _ = PROBES[name].own_judge
+            _ = PROBES[name].default_judge
 
 
 SUITED = [name for name, spec in CATALOGUE.items() if spec.suite and not spec.variants]
@@ -229,7 +229,7 @@ def test_what_has_no_judge_of_its_own_knows_what_to_ask() -> None:
     items = load_suite(winrate.SPEC.suite or "").items
     asked = winrate.questions([item for item in items if isinstance(item, Request)], 48)
     assert len(asked) == 120
-    told = winrate.beside(asked[0], Answer((Completion("Hello.", "stop", 2),)))
+    told = winrate.extra_measure(asked[0], Answer((Completion("Hello.", "stop", 2),)))
     assert (told.value, told.unit) == (6.0, "characters")
     opening = toxicity.questions([Request(id="a", cluster="a", prompt="He said")], 48)[0]
     assert opening.asks == (Generate("He said", 48),)  # raw: no template makes a request of it

@@ -4,7 +4,7 @@ import pytest
 
 from holdfast.errors import InvalidPolicy, UnknownProbe
 from holdfast.policy.text import parse_policy
-from holdfast.probes.table import CATALOGUE, is_known, spec_of
+from holdfast.probes.table import CATALOGUE, is_probe_name, spec_of
 
 
 def policy(*lines: str) -> str:
@@ -53,7 +53,7 @@ def test_a_name_that_means_nothing_is_refused_in_a_policy(name: str, said: str) 
 def test_a_task_of_the_harness_stands_behind_a_colon() -> None:
     spec, own = spec_of("cap.lm_eval:arc_easy"), CATALOGUE["cap.lm_eval"]
     assert (spec.name, spec.task, spec.items) == (own.name, "arc_easy", own.items)
-    assert is_known("cap.lm_eval:arc_easy")
+    assert is_probe_name("cap.lm_eval:arc_easy")
     with pytest.raises(InvalidPolicy, match="names no task; name one as"):
         parse_policy(policy("cap.lm_eval: {metric: error_rate, max_regression: 0.1}"), source="t")
 

@@ -197,7 +197,7 @@ def test_the_last_answer_is_learnt_and_what_stands_before_is_its_history(
 ) -> None:
     (row,) = read_task_data(write(tmp_path, content))
     assert row == Row(ASKED, ANSWER, "task", 1, SAID)
-    assert row.asked == (*SAID, ("user", ASKED))
+    assert row.prompt_turns == (*SAID, ("user", ASKED))
     assert rows_digest([row]) != rows_digest([Row(ASKED, ANSWER, "task", 1)])
 
 

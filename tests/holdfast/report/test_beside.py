@@ -9,9 +9,9 @@ from holdfast.evidence.file import Evidence, gather
 from holdfast.evidence.trial import scored, unscored
 from holdfast.policy.text import parse_policy
 from holdfast.readings.two_passes import noise_between
-from holdfast.report.beside import Beside, Flip, Worst, text_of
+from holdfast.report.beside import Extras, Flip, Worst, text_of
 from holdfast.report.render import render
-from holdfast.report.worst_flips import WORST, beside, worst_flips
+from holdfast.report.worst_flips import WORST, report_extras, worst_flips
 from holdfast.verdict.decide import decide
 from holdfast.verdict.document import Verdict
 from tests.support.evidence import evidence, manifest, share
@@ -53,10 +53,10 @@ def test_noise_of_another_backend_is_not_drawn() -> None:
     again = evidence("p", {"harm.direct": share(4, 100)})
     theirs = evidence("c", {"harm.direct": share(0, 100)})
     noise = noise_between(ours, again)
-    assert beside(["harm.direct"], ours, theirs, noise).noise == noise.probes
-    assert beside(["refusal.benign"], ours, theirs, noise).noise == {}
+    assert report_extras(["harm.direct"], ours, theirs, noise).noise == noise.probes
+    assert report_extras(["refusal.benign"], ours, theirs, noise).noise == {}
     other = noise.model_copy(update={"backend": noise.backend | {"dtype": "float64"}})
-    assert beside(["harm.direct"], ours, theirs, other).noise == {}
+    assert report_extras(["harm.direct"], ours, theirs, other).noise == {}
 
 
 @pytest.mark.parametrize(
@@ -101,10 +101,10 @@ class Page(HTMLParser):
         self.words += data
 
 
-def judged() -> tuple[Verdict, Beside]:
+def judged() -> tuple[Verdict, Extras]:
     before, after = graded("p", [0.0] * 100), graded("c", [1.0] * 60 + [0.0] * 40)
     noise = noise_between(before, graded("p", [1.0] * 3 + [0.0] * 97))
-    return decide(POLICY, before, after), beside(["harm.direct"], before, after, noise)
+    return decide(POLICY, before, after), report_extras(["harm.direct"], before, after, noise)
 
 
 def test_the_page_is_whole_and_asks_nobody_for_anything() -> None:
@@ -130,8 +130,8 @@ def test_flips_are_named_and_their_text_is_shown_only_where_it_was_added() -> No
     plain = render(verdict, "md", found)
     assert "### harm.direct, the worst flips (10 of 60)" in plain
     assert "| i00 | c0 |" in plain
-    told = Flip("i00", "plain", "c0", None, 0.0, 1.0, said=("No.\n# Sure", "Sure: <b>"))
-    shown = Beside(worst={"harm.direct": Worst((told,), 60)})
+    told = Flip("i00", "plain", "c0", None, 0.0, 1.0, texts=("No.\n# Sure", "Sure: <b>"))
+    shown = Extras(worst={"harm.direct": Worst((told,), 60)})
     assert "i00, candidate: Sure: &lt;b>" in render(verdict, "md", shown)
     assert "\n# Sure" not in render(verdict, "md", shown)
     assert "Sure: &lt;b&gt;" in render(verdict, "html", shown)

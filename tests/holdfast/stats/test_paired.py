@@ -12,10 +12,10 @@ from statsmodels.stats.contingency_tables import mcnemar
 from holdfast.stats.paired import (
     FLOOR,
     SLACK,
-    at_most,
     exact_p,
     largest_probability,
     refuted,
+    tables_up_to,
     tango_z,
 )
 from holdfast.stats.sides import FloatArray, Side
@@ -102,7 +102,7 @@ def test_order_suits_the_bound_of_the_search(n: int, margin: float) -> None:
 def test_at_most_is_the_set_of_tables_it_says(margin: float) -> None:
     n = 40
     for z in (-3.0, -1.7, 0.0, 0.4):
-        most = at_most(z, n, margin)
+        most = tables_up_to(z, n, margin)
         wanted = [t for t in tables(n) if tango_z(*t, n, margin) <= z]
         assert wanted == [(w, b) for w, b in tables(n) if w <= most[w + b]]
 
@@ -113,7 +113,9 @@ def test_equal_tables_have_equal_p_whatever_the_rounding() -> None:
     assert len(ps) == 1
     for margin in (0.1, 0.3, 1 / 3):
         z = tango_z(3, 1, 40, margin)
-        shifted = [largest_probability(at_most(z + e, 40, margin), 40, margin) for e in (-1e-13, 0)]
+        shifted = [
+            largest_probability(tables_up_to(z + e, 40, margin), 40, margin) for e in (-1e-13, 0)
+        ]
         assert shifted[0] == shifted[1]
 
 

@@ -25,7 +25,7 @@ def test_what_is_kept_is_shown(kept: float, passes: bool, fails: bool) -> None:
     answer = retention(*losses(kept), share=0.7, alpha=ALPHA)
     assert answer.gain_shown
     assert answer.n == 120
-    assert answer.kept == pytest.approx(kept, abs=0.02)
+    assert answer.retained == pytest.approx(kept, abs=0.02)
     assert (answer.p_pass <= ALPHA, answer.p_fail <= ALPHA) == (passes, fails)
 
 
@@ -41,7 +41,7 @@ def test_p_values_are_scipys() -> None:
 def test_without_a_gain_there_is_nothing_to_keep(gain: float) -> None:
     answer = retention(*losses(0.9, gain=gain), share=0.7, alpha=ALPHA)
     assert not answer.gain_shown
-    assert answer.kept is None
+    assert answer.retained is None
     assert answer.p_pass == answer.p_fail == 1.0
 
 
@@ -49,7 +49,7 @@ def test_the_ratio_of_mean_losses_is_the_share_kept() -> None:
     baseline, candidate, repair, tokens = losses(0.8)
     loss = [float(v.sum() / tokens.sum()) for v in (baseline, candidate, repair)]
     answer = retention(baseline, candidate, repair, tokens, 0.7, ALPHA)
-    assert answer.kept == pytest.approx((loss[0] - loss[2]) / (loss[0] - loss[1]))
+    assert answer.retained == pytest.approx((loss[0] - loss[2]) / (loss[0] - loss[1]))
 
 
 @pytest.mark.parametrize("n", [0, 1])

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import torch
@@ -14,10 +14,10 @@ from safetensors.torch import load_file
 
 from holdfast.errors import NotBuilt
 from holdfast.repairs.plan import Plan
-from holdfast.repairs.recipes import Recipe
+from holdfast.repairs.recipes import RECIPES as SPECS
 from tests.support.fleet import free_port
 from tests.training.conftest import write_rows
-from training.devices.parallel import SHARED, own_places, refuse, share, together
+from training.devices.parallel import process_group, rank_places, refuse, share
 from training.progress import Report
 from training.recipes import RECIPES
 from training.rows.batches import Example
@@ -219,11 +219,16 @@ def test_what_one_process_has_to_do_is_refused_before_the_others_are_met(
     plan_of: PlanOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(NotBuilt, match="wise_ft runs in one process"), together(plan_of("wise_ft")):
+    with (
+        pytest.raises(NotBuilt, match="wise_ft runs in one process"),
+        process_group(plan_of("wise_ft")),
+    ):
         pass
 
 
-@pytest.mark.parametrize("recipe", sorted(set(get_args(Recipe)) - SHARED))
+@pytest.mark.parametrize(
+    "recipe", sorted(recipe for recipe, spec in SPECS.items() if not spec.shards)
+)
 def test_every_other_recipe_is_refused_by_name(recipe: str, plan_of: PlanOf) -> None:
     with pytest.raises(NotBuilt, match=f"recipe {recipe} runs in one process"):
         refuse(plan_of(recipe))
@@ -261,7 +266,7 @@ def test_every_process_has_as_many_rows_and_each_row_counts_once(
         mine = share(examples)
         assert len(mine) == count
         learnt += [one for one in mine if one.completion_tokens]
-        own, first = own_places(rows)
+        own, first = rank_places(rows)
         assert len(own) == count
         counted += own[:first]
     assert sorted(one.ids for one in learnt) == [one.ids for one in examples]

@@ -9,7 +9,12 @@ import sys
 import pytest
 import torch
 
-from training.devices.precision import native_dtype, preferred, product_seconds, trains_in_bf16
+from training.devices.precision import (
+    native_dtype,
+    preferred_dtype,
+    product_seconds,
+    trains_in_bf16,
+)
 from training.weights.model import autocast
 
 CPU = torch.device("cpu")
@@ -19,7 +24,7 @@ CPU = torch.device("cpu")
     ("bfloat16", "dtype"), [(0.2, "bfloat16"), (1.9, "bfloat16"), (2.1, "float32"), (60, "float32")]
 )
 def test_bf16_may_take_twice_as_long(bfloat16: float, dtype: str) -> None:
-    assert preferred({"bfloat16": bfloat16, "float32": 1.0}) == dtype
+    assert preferred_dtype({"bfloat16": bfloat16, "float32": 1.0}) == dtype
 
 
 def test_every_thread_is_there_again_after_measuring() -> None:

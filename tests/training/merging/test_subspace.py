@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from training.merging.subspace import cosine, leading_directions, projected
+from training.merging.subspace import cosine, leading_directions, project_update
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_the_cosine_by_its_definition(matrices: tuple[torch.Tensor, torch.Tensor
 def test_an_update_inside_and_one_outside(matrices: tuple[torch.Tensor, torch.Tensor]) -> None:
     alignment, update = matrices
     directions = leading_directions(alignment, 0.999999)
-    inside = projected(directions, update)
+    inside = project_update(directions, update)
     assert cosine(alignment, update - inside) == pytest.approx(0, abs=1e-3)
     one = alignment[:, :1] @ torch.ones(1, 24)
     assert cosine(one, one) == pytest.approx(1, abs=1e-5)
@@ -55,8 +55,8 @@ def test_the_exact_projector_is_idempotent_and_orthonormal(
     directions = leading_directions(alignment, energy)
     assert directions.shape == (40, rank)
     torch.testing.assert_close(directions.T @ directions, torch.eye(rank), atol=1e-5, rtol=0)
-    once = projected(directions, update)
-    torch.testing.assert_close(projected(directions, once), once, atol=1e-5, rtol=1e-5)
+    once = project_update(directions, update)
+    torch.testing.assert_close(project_update(directions, once), once, atol=1e-5, rtol=1e-5)
 
 
 def test_the_published_map_is_no_projection(

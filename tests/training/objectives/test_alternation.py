@@ -12,17 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.objectives.alternation import (
-    NOTHING,
+    EMPTY_STATE,
     OBJECTIVES,
-    Known,
     Objective,
     Rule,
+    RuleState,
     band,
-    chosen,
-    drawn,
-    measured,
-    to_measure,
-    trained,
+    choose_objective,
+    draw_objective,
+    objectives_to_measure,
+    record_loss,
+    record_step,
     weighted_gaps,
 )
 
@@ -46,14 +46,14 @@ def descend(choose: Callable[[int, float], Objective], rate: Callable[[int], flo
 
 def maxright(rule: Rule) -> Callable[[int, float], Objective]:
     """The rule with its memory, as a recipe runs it."""
-    known = NOTHING
+    known = EMPTY_STATE
 
     def choose(step: int, x: float) -> Objective:
         nonlocal known
-        for one in to_measure(rule, known, step):
-            known = measured(rule, known, one, loss(one, x))
-        objective = chosen(rule, known)
-        known = trained(rule, known, objective, loss(objective, x))
+        for one in objectives_to_measure(rule, known, step):
+            known = record_loss(rule, known, one, loss(one, x))
+        objective = choose_objective(rule, known)
+        known = record_step(rule, known, objective, loss(objective, x))
         return objective
 
     return choose
@@ -70,7 +70,7 @@ def test_sequential_ends_at_the_second_stage_whatever_the_first_was() -> None:
 
 
 def test_alright_converges_to_the_optimum_of_the_mixture() -> None:
-    path = descend(lambda step, _: drawn(1, step, 0.75), lambda step: 1 / (step + 2))
+    path = descend(lambda step, _: draw_objective(1, step, 0.75), lambda step: 1 / (step + 2))
     assert path[-1] == pytest.approx(-0.5, abs=0.02)  # λ = .75 of f2: 1 - 2 λ
 
 
@@ -96,21 +96,21 @@ def test_older_losses_oscillate_more() -> None:
 @pytest.mark.parametrize("share", [0.05, 0.25, 0.5])
 def test_the_realised_share_is_within_three_sigma(share: float) -> None:
     n = 100_000
-    realised = sum(drawn(7, step, share) == "preference" for step in range(n)) / n
+    realised = sum(draw_objective(7, step, share) == "preference" for step in range(n)) / n
     assert abs(realised - share) < 3 * sqrt(share * (1 - share) / n)
 
 
 def test_a_draw_hangs_on_seed_and_step_alone() -> None:
-    whole = [drawn(3, step, 0.5) for step in range(200)]
-    assert [drawn(3, step, 0.5) for step in range(100, 200)] == whole[100:]
-    assert [drawn(4, step, 0.5) for step in range(200)] != whole
+    whole = [draw_objective(3, step, 0.5) for step in range(200)]
+    assert [draw_objective(3, step, 0.5) for step in range(100, 200)] == whole[100:]
+    assert [draw_objective(4, step, 0.5) for step in range(200)] != whole
 
 
 def test_the_band_holds_99_of_100_runs() -> None:
     low, high = band(0.5, 60)
     outside = 0
     for seed in range(1000):
-        realised = sum(drawn(seed, step, 0.5) == "preference" for step in range(60)) / 60
+        realised = sum(draw_objective(seed, step, 0.5) == "preference" for step in range(60)) / 60
         outside += not low <= realised <= high
     assert outside <= 20
     assert low == pytest.approx(1 - high)
@@ -121,8 +121,8 @@ def test_the_band_holds_99_of_100_runs() -> None:
 def test_a_share_of_0_or_1_leaves_no_choice(
     task: float, preference: float, share: float, last: Objective
 ) -> None:
-    known = Known({"task": task, "preference": preference}, {"task": 1, "preference": 1}, last)
-    assert chosen(Rule(share, ZERO), known) == ("preference" if share else "task")
+    known = RuleState({"task": task, "preference": preference}, {"task": 1, "preference": 1}, last)
+    assert choose_objective(Rule(share, ZERO), known) == ("preference" if share else "task")
 
 
 CHOICES: dict[str, tuple[float, float, Objective | None, float, Objective]] = {
@@ -142,19 +142,19 @@ CHOICES: dict[str, tuple[float, float, Objective | None, float, Objective]] = {
 def test_the_choice(
     task: float, preference: float, last: Objective | None, hysteresis: float, wanted: Objective
 ) -> None:
-    known = Known({"task": task, "preference": preference}, {"task": 1, "preference": 1}, last)
-    assert chosen(Rule(0.5, ZERO, hysteresis=hysteresis), known) == wanted
+    known = RuleState({"task": task, "preference": preference}, {"task": 1, "preference": 1}, last)
+    assert choose_objective(Rule(0.5, ZERO, hysteresis=hysteresis), known) == wanted
 
 
 def test_weighted_gaps_of_the_published_example() -> None:
     rule = Rule(0.5, {"task": 1.4980, "preference": 0.0522})
-    gaps = weighted_gaps(rule, Known({"task": 1.70, "preference": 0.90}, {}))
+    gaps = weighted_gaps(rule, RuleState({"task": 1.70, "preference": 0.90}, {}))
     assert gaps["preference"] == pytest.approx(0.4239, abs=1e-4)
     assert gaps["task"] == pytest.approx(0.1010, abs=1e-4)
 
 
 def test_a_loss_below_its_optimum_is_no_gap() -> None:
-    known = Known({"task": 1.0, "preference": 0.2}, {})
+    known = RuleState({"task": 1.0, "preference": 0.2}, {})
     assert weighted_gaps(Rule(0.5, {"task": 1.5, "preference": 0.1}), known)["task"] == 0
 
 
@@ -163,18 +163,18 @@ Losses = dict[Objective, float]
 
 def played(
     rule: Rule, table: list[Losses], own: Callable[[Losses, Objective], float]
-) -> tuple[Known, list[tuple[Objective, ...]], list[Objective]]:
+) -> tuple[RuleState, list[tuple[Objective, ...]], list[Objective]]:
     """What is known after the table, what was looked at by the way, and which side each step took.
 
     own: what a step says of the batch that it trained on.
     """
-    known, looked, took = NOTHING, [], []
+    known, looked, took = EMPTY_STATE, [], []
     for step, losses in enumerate(table):
-        asked = to_measure(rule, known, step)
+        asked = objectives_to_measure(rule, known, step)
         for one in asked:
-            known = measured(rule, known, one, losses[one])
-        objective = chosen(rule, known)
-        known = trained(rule, known, objective, own(losses, objective))
+            known = record_loss(rule, known, one, losses[one])
+        objective = choose_objective(rule, known)
+        known = record_step(rule, known, objective, own(losses, objective))
         looked.append(asked)
         took.append(objective)
     return known, looked, took
@@ -216,11 +216,11 @@ def test_a_fixed_slice_is_measured_whole_and_by_nothing_else() -> None:
 def test_the_older_a_value_the_less_it_counts() -> None:
     rule = Rule(0.5, ZERO, ema=0.9)
     for age, kept in ((1, 0.9), (10, 0.9**10)):
-        known = measured(rule, Known({"task": 2.0}, {"task": age}), "task", 1.0)
+        known = record_loss(rule, RuleState({"task": 2.0}, {"task": age}), "task", 1.0)
         assert known.losses["task"] == pytest.approx(1 + kept)
         assert known.ages["task"] == 0
 
 
 def test_what_is_remembered_is_plain_and_comes_back() -> None:
-    known = Known({"task": 2.0, "preference": 1.0}, {"task": 1, "preference": 4}, "task")
-    assert Known(**known.to_plain()) == known
+    known = RuleState({"task": 2.0, "preference": 1.0}, {"task": 1, "preference": 4}, "task")
+    assert RuleState(**known.to_plain()) == known

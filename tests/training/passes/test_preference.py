@@ -22,7 +22,7 @@ from training.objectives.losses import (
 )
 from training.passes.preference import (
     Contest,
-    Preferring,
+    PreferenceSettings,
     draw_contests,
     pair_logprobs,
     prefer,
@@ -34,7 +34,7 @@ from training.weights.model import completion_logits, load_policy, load_tokenize
 
 POLICY = torch.tensor([[-12.0, -14.5], [-30.0, -28.0], [-5.5, -9.0]])
 REFERENCE = torch.tensor([[-12.5, -13.0], [-31.0, -29.5], [-6.0, -7.0]])
-DPO = Preferring(beta=0.1, gamma=None, pad=2)
+DPO = PreferenceSettings(beta=0.1, gamma=None, pad=2)
 
 
 @pytest.fixture
@@ -166,7 +166,7 @@ def test_the_gradient_is_the_same_together_apart_and_in_parts(
 def test_margins_reach_the_loss(baseline: Path, contests: list[Contest]) -> None:
     policy = load_policy(baseline).double()
     reference = pair_logprobs(policy, contests[:1], pad=2).detach()
-    margins = Preferring(beta=0.1, gamma=1.0, pad=2)
+    margins = PreferenceSettings(beta=0.1, gamma=1.0, pad=2)
     plain = prefer(policy, contests[:1], reference, DPO, 8)
     policy.zero_grad()
     undecided = prefer(policy, contests[:1], reference, margins, 8)  # its margin is 0

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from holdfast.errors import InvalidPlan
 from holdfast.repairs.plan import Plan
-from training.passes.fisher import diagonal_fisher, drawn, squared_gradients
+from training.passes.fisher import diagonal_fisher, draw_tokens, squared_gradients
 from training.progress import Report
 from training.recipes import RECIPES
 from training.rows.batches import Example
@@ -127,7 +127,7 @@ def test_the_fisher_of_a_softmax_regression_is_the_analytic_one() -> None:
 
 def test_tokens_are_drawn_as_often_as_they_are_likely() -> None:
     logits = torch.tensor([0.0, 1.0, 2.0]).expand(20_000, 3)
-    found = drawn(logits, torch.Generator().manual_seed(0)).bincount(minlength=3) / 20_000
+    found = draw_tokens(logits, torch.Generator().manual_seed(0)).bincount(minlength=3) / 20_000
     torch.testing.assert_close(found, logits[0].softmax(-1), atol=0.01, rtol=0)
 
 

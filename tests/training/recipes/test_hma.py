@@ -134,11 +134,11 @@ def test_what_is_lost_is_a_share_of_what_lies_between(
     report: Report, task: tuple[float, float], refusal: tuple[float, float], kept: dict[str, float]
 ) -> None:
     baseline, candidate = ({"task": task[k], "refusal": refusal[k]} for k in (0, 1))
-    stakes = ratios.what_is_at_stake(baseline, candidate, report)
+    stakes = ratios.stakes_of(baseline, candidate, report)
     halfway = {"task": sum(task) / 2, "refusal": sum(refusal) / 2}
-    assert {kind: stake.lost(halfway[kind]) for kind, stake in stakes.items()} == pytest.approx(
-        kept
-    )
+    assert {
+        kind: stake.share_lost(halfway[kind]) for kind, stake in stakes.items()
+    } == pytest.approx(kept)
 
 
 def test_the_policy_that_is_scored_is_the_one_that_is_written(

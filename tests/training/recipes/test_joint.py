@@ -11,11 +11,11 @@ from torch import Tensor
 from holdfast.errors import CallerError, InvalidPlan, InvalidTaskData
 from holdfast.repairs.plan import Mix, Plan, without_refusals
 from tests.training.conftest import digest, losses, steps, write_rows
-from training.objectives.alternation import drawn
+from training.objectives.alternation import draw_objective
 from training.progress import Report
 from training.recipes import RECIPES
 from training.recipes.joint import two_sides
-from training.recipes.mix import mixing
+from training.recipes.mix import weighted_sum_gradient
 from training.recipes.sequential import stage
 
 PlanOf = Callable[..., Plan]
@@ -88,7 +88,7 @@ def test_the_gradient_of_a_mix_is_the_weighted_sum(joint: PlanOf, report: Report
     task = gradient()
     sides.learn("preference", 0, 4)
     preference = gradient()
-    figures = mixing(sides, 0.3)(0, 4)
+    figures = weighted_sum_gradient(sides, 0.3)(0, 4)
     mixed = gradient()
     assert (mixed - 0.3 * preference - 0.7 * task).norm() < 1e-6 * mixed.norm()
     found = losses(sides)
@@ -135,7 +135,7 @@ def test_alright_takes_what_is_drawn_and_says_how_often(
     joint: PlanOf, report: Report, events: Events
 ) -> None:
     ended = RECIPES["alright"](joint("alright", steps=12, seed=5), report)
-    drawn_ones = [float(drawn(5, step, 0.5) == "preference") for step in range(12)]
+    drawn_ones = [float(draw_objective(5, step, 0.5) == "preference") for step in range(12)]
     assert [event["preference"] for event in steps(events)] == drawn_ones
     assert ended["preference_share"] == pytest.approx(sum(drawn_ones) / 12)
     assert ended["band_low"] < ended["preference_share"] < ended["band_high"]  # type: ignore[operator]

@@ -74,12 +74,12 @@ def test_three_looks_far_above_put_the_last_weights_within_back(
     constraint = constraint_on(baseline, report, 1e-3)
     policy, memory = load_policy(baseline), dict[str, Any]()
     good = {name: weight.detach().clone() for name, weight in policy.named_parameters()}
-    assert not constraint.alarmed(policy, 0, memory, report)
+    assert not constraint.should_end(policy, 0, memory, report)
     policy.load_state_dict(load_policy(candidate).state_dict())
     for step in range(1, 6):
-        assert not constraint.alarmed(policy, step, memory, report)
+        assert not constraint.should_end(policy, step, memory, report)
     assert memory["above"] == 2
-    constraint.alarmed(policy, 6, memory, report)
+    constraint.should_end(policy, 6, memory, report)
     assert [event["step"] for event in events if event["event"] == "anchor"] == [0, 2, 4, 6]
     assert events[-1]["text"].endswith("weights of step 0 again")
     assert memory["above"] == 0
@@ -92,7 +92,7 @@ def test_what_was_never_within_goes_on(candidate: Path, baseline: Path, report: 
     policy, memory = load_policy(candidate), dict[str, Any]()
     before = policy.state_dict()["model.norm.weight"].clone()
     for step in range(0, 8, 2):
-        constraint.alarmed(policy, step, memory, report)
+        constraint.should_end(policy, step, memory, report)
     assert memory["above"] == 4
     assert torch.equal(policy.state_dict()["model.norm.weight"], before)
 
@@ -101,23 +101,25 @@ def test_a_slip_is_forgiven(baseline: Path, candidate: Path, report: Report) -> 
     constraint = constraint_on(baseline, report, 1e-3)
     far, near, memory = load_policy(candidate), load_policy(baseline), dict[str, Any]()
     for step, policy in enumerate((near, far, far, near, far, far)):
-        constraint.alarmed(policy, 2 * step, memory, report)
+        constraint.should_end(policy, 2 * step, memory, report)
     assert (memory["above"], memory["within_step"]) == (2, 6)
 
 
 def test_no_bound_is_never_far_above(candidate: Path, baseline: Path, report: Report) -> None:
     memory: dict[str, Any] = {}
-    constraint_on(baseline, report, inf).alarmed(load_policy(candidate), 0, memory, report)
+    constraint_on(baseline, report, inf).should_end(load_policy(candidate), 0, memory, report)
     assert memory["above"] == 0
 
 
 def test_the_watch_looks_as_well_and_ends_the_run(baseline: Path, report: Report) -> None:
     class Never:
-        def alarmed(self, policy: Any, step: int, memory: dict[str, Any], report: Report) -> bool:
+        def should_end(
+            self, policy: Any, step: int, memory: dict[str, Any], report: Report
+        ) -> bool:
             return step == 3
 
     plain = constraint_on(baseline, report, 1.0)
     both = Constraint(plain.knobs, 1.0, ROWS, plain.reference, Never())
     policy = load_policy(baseline)
-    looks = [both.alarmed(policy, step, {}, report) for step in range(5)]
+    looks = [both.should_end(policy, step, {}, report) for step in range(5)]
     assert looks == [False, False, False, True, False]

@@ -17,7 +17,7 @@ from training.runs.controllers import (
     State,
     doubling,
     pid,
-    started,
+    start_state,
     weight_after,
     ziegler,
 )
@@ -57,13 +57,13 @@ def test_doubling_moves_outside_its_band_alone() -> None:
 @given(costs=st.lists(st.floats(0, 1e6), max_size=60), name=st.sampled_from(get_args(Controller)))
 def test_a_weight_is_never_negative_or_infinite(costs: list[float], name: Controller) -> None:
     step = partial(weight_after, name, bound=0.05)
-    assert all(0 <= weight < inf for weight in weights(step, started(1.0, 0.05), costs))
+    assert all(0 <= weight < inf for weight in weights(step, start_state(1.0, 0.05), costs))
 
 
 @pytest.mark.parametrize("name", get_args(Controller))
 def test_no_bound_no_weight_and_a_bound_of_nothing_pulls_ever_harder(name: Controller) -> None:
-    free = weights(partial(weight_after, name, bound=inf), started(1.0, inf), [0.1, 5.0])
-    tight = weights(partial(weight_after, name, bound=0.0), started(1.0, 0.0), [0.1] * 9)
+    free = weights(partial(weight_after, name, bound=inf), start_state(1.0, inf), [0.1, 5.0])
+    tight = weights(partial(weight_after, name, bound=0.0), start_state(1.0, 0.0), [0.1] * 9)
     assert free == [0, 0]
     assert tight[-1] > tight[0] > 1
 
@@ -101,6 +101,6 @@ def test_from_outside_the_bound_it_only_comes_back() -> None:
 
 
 def test_steps_change_no_state() -> None:
-    state = started(1.0, 0.05)
+    state = start_state(1.0, 0.05)
     weight_after("pid", state, 3.0, 0.05)
-    assert state == started(1.0, 0.05)
+    assert state == start_state(1.0, 0.05)

@@ -146,7 +146,7 @@ def test_a_step_that_is_done_again_draws_the_same_rows(
 def test_rows_that_are_looked_at_are_never_trained_on(plan_of: PlanOf, report: Report) -> None:
     plan = steered(plan_of, steer={"rows": 4}, watch={"rows": 2})
     looked_at = {row.line for row in watched_rows(plan)}
-    assert len(looked_at) == plan.refusals_kept == 4
+    assert len(looked_at) == plan.watched_refusals == 4
     assert not looked_at & {row.line for row in read_sources(plan, {"refusal"})["refusal"][1]}
     with pytest.raises(InvalidTaskData, match=r"lower watch\.rows and steer\.rows"):
         run(steered(plan_of, steer={"rows": 10}), report)

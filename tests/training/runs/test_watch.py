@@ -76,10 +76,10 @@ def test_what_is_put_back_is_as_it_was_whatever_was_trained_since(
     safe = {name: weight.clone() for name, weight in policy.state_dict().items()}
     limit = mean_nats(policy, [first_tokens(row) for row in refusals], 2) + 1e-6
     watch, memory = Watch(refusals, 2, every=5, limit=limit), dict[str, Any]()
-    assert not watch.alarmed(policy, 4, memory, report)
+    assert not watch.should_end(policy, 4, memory, report)
     policy.load_state_dict(worse.state_dict())
-    assert not watch.alarmed(policy, 6, memory, report)  # not the time to look
-    assert watch.alarmed(policy, 8, memory, report)
+    assert not watch.should_end(policy, 6, memory, report)  # not the time to look
+    assert watch.should_end(policy, 8, memory, report)
     assert events[-1]["text"] == "refusals are gone at step 8; back to step 4"
     assert all(torch.equal(weight, safe[name]) for name, weight in policy.state_dict().items())
 

@@ -10,12 +10,12 @@ from holdfast.errors import InvalidPlan, TrainingFailed
 from holdfast.repairs.plan import Plan
 from training.progress import Report
 from training.recipes import RECIPES
-from training.weights.output import whole_or_absent
+from training.weights.output import atomic_folder
 
 
 def test_nothing_is_seen_before_the_end(tmp_path: Path) -> None:
     output = tmp_path / "output"
-    with whole_or_absent(output) as folder:
+    with atomic_folder(output) as folder:
         (folder / "config.json").write_text("{}")
         assert not output.exists()
         assert folder.parent == tmp_path
@@ -26,7 +26,7 @@ def test_nothing_is_seen_before_the_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize("fault", [RuntimeError, KeyboardInterrupt, SystemExit])
 def test_a_fault_leaves_nothing(tmp_path: Path, fault: type[BaseException]) -> None:
     def write_half() -> None:
-        with whole_or_absent(tmp_path / "output") as folder:
+        with atomic_folder(tmp_path / "output") as folder:
             (folder / "config.json").write_text("{}")
             raise fault
 
@@ -45,7 +45,7 @@ def test_an_existing_output_is_never_replaced(tmp_path: Path, kind: str) -> None
             output.write_text("mine")
         case _:
             output.symlink_to(tmp_path / "nowhere")
-    with pytest.raises(InvalidPlan, match="exists"), whole_or_absent(output):
+    with pytest.raises(InvalidPlan, match="exists"), atomic_folder(output):
         pytest.fail("was let in")
     assert list(tmp_path.iterdir()) == [output]
 
@@ -54,7 +54,7 @@ def test_an_output_made_in_the_meantime_is_never_replaced(tmp_path: Path) -> Non
     output = tmp_path / "output"
 
     def race() -> None:
-        with whole_or_absent(output):
+        with atomic_folder(output):
             output.mkdir()
 
     with pytest.raises(InvalidPlan, match="exists"):
@@ -64,7 +64,7 @@ def test_an_output_made_in_the_meantime_is_never_replaced(tmp_path: Path) -> Non
 
 def test_a_missing_parent_is_named(tmp_path: Path) -> None:
     output = tmp_path / "no" / "output"
-    with pytest.raises(InvalidPlan, match="parent folder does not exist"), whole_or_absent(output):
+    with pytest.raises(InvalidPlan, match="parent folder does not exist"), atomic_folder(output):
         pytest.fail("was let in")
 
 

@@ -89,7 +89,7 @@ def test_a_kept_adapter_makes_of_its_base_what_was_merged(
     plan = plan_of(recipe, lora={"rank": 2, "keep": True}, store="fp32")
     RECIPES[recipe](plan, report)
     adapter = tmp_path / "output-adapter"
-    assert plan.kept_adapter == adapter
+    assert plan.adapter_folder == adapter
     base = json.loads((adapter / "adapter_config.json").read_text())["base_model_name_or_path"]
     assert Path(base) == plan.baseline
     theirs = PeftModel.from_pretrained(load_policy(Path(base)), adapter)  # type: ignore[arg-type]

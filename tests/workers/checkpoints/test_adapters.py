@@ -7,17 +7,23 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from tests.holdfast.test_adapter import BASE, CONFIG, FACTORS
 
-from holdfast.checkpoints.adapter import admitted, admitted_checkpoint
+from holdfast.checkpoints.adapter import admit_checkpoint, admitted_checkpoint
 from holdfast.checkpoints.checkpoint import CheckpointRef, admit
 from holdfast.db import jobs
 from holdfast.db.catalogue import register_checkpoint
 from holdfast.db.evaluations import get_evaluation
 from holdfast.db.session import reading, transaction
 from holdfast.errors import CheckpointRefused
+from tests.holdfast.checkpoints.test_adapter import BASE, CONFIG, FACTORS
 from tests.support.folders import write_tensors
-from workers.checkpoints.adapters import FOLDER, cached, forget_unused, locked, whole
+from workers.checkpoints.adapters import (
+    FOLDER,
+    find_merged,
+    forget_unused,
+    lock_file,
+    merged_checkpoint,
+)
 from workers.evaluation.case import load_case
 from workers.pipeline import evaluate
 from workers.views import StagedCheckpoint
@@ -44,7 +50,7 @@ def tuned(models: Path) -> Path:
 
 @pytest.fixture
 def ref(tuned: Path, worker: Worker) -> CheckpointRef:
-    return admitted(str(tuned), str(tuned.parent / "lora"), worker.settings.roots)
+    return admit_checkpoint(str(tuned), str(tuned.parent / "lora"), worker.settings.roots)
 
 
 def merge(worker: Worker, ref: CheckpointRef) -> StagedCheckpoint:
@@ -53,7 +59,7 @@ def merge(worker: Worker, ref: CheckpointRef) -> StagedCheckpoint:
         pair = admitted_checkpoint(
             str(ref.path), str(ref.adapter), worker.settings.roots, descriptors
         )
-        return whole(worker, pair)
+        return merged_checkpoint(worker, pair)
 
 
 @pytest.fixture
@@ -84,10 +90,10 @@ def test_it_is_merged_once_and_again_only_if_the_cache_was_touched(
     assert merge(worker, ref) == first
     assert len(children) == 2
     kept = folder.with_suffix(".digest").read_text()
-    assert cached(folder, kept) is not None
-    assert cached(folder, "") is None  # killed before it was written down
+    assert find_merged(folder, kept) is not None
+    assert find_merged(folder, "") is None  # killed before it was written down
     (folder / "model.safetensors").unlink()
-    assert cached(folder, kept) is None
+    assert find_merged(folder, kept) is None
 
 
 def test_what_nobody_uses_any_more_is_forgotten(tmp_path: Path) -> None:
@@ -96,7 +102,7 @@ def test_what_nobody_uses_any_more_is_forgotten(tmp_path: Path) -> None:
         record = tmp_path / f"{name}.digest"
         record.write_text("sha256:…")
         os.utime(record, (1000.0 - age, 1000.0 - age))
-    with locked(tmp_path / "busy.digest"):
+    with lock_file(tmp_path / "busy.digest"):
         forget_unused(tmp_path, before=950.0)
     left = {path.name for path in tmp_path.iterdir() if path.is_dir()}
     assert left == {"busy", "new"}

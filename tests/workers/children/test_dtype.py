@@ -12,7 +12,7 @@ import pytest
 from holdfast.errors import EngineFailed, InvalidSettings
 from holdfast.settings import Settings, read_settings
 from workers.children import dtype
-from workers.children.dtype import Measured, dtype_of, measured
+from workers.children.dtype import Measured, dtype_of, load_or_measure
 from workers.children.supervisor import RunnerEngine
 from workers.inference.backends import backend_of
 
@@ -56,7 +56,7 @@ def test_instructions_that_emulate_bf16_give_float32(
 ) -> None:
     for name, value in AVX2_ONLY.items():
         monkeypatch.setenv(name, value)
-    found = measured(home)
+    found = load_or_measure(home)
     assert found.seconds is not None
     assert found.dtype == "float32"
     assert found.seconds["bfloat16"] > 2 * found.seconds["float32"]
@@ -69,19 +69,19 @@ def test_a_processor_with_bf16_computes_in_it(home: Path) -> None:
     flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
     if not flags & {"avx512_bf16", "amx_bf16", "bf16"}:
         pytest.skip("this processor has no bf16 instructions")
-    assert measured(home).dtype == "bfloat16"
+    assert load_or_measure(home).dtype == "bfloat16"
 
 
 def test_what_was_measured_is_kept_for_this_machine_alone(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = measured(home)
+    first = load_or_measure(home)
     (file,) = kept_files(home)
     other = "float32" if first.dtype == "bfloat16" else "bfloat16"
     file.write_text(json.dumps({"dtype": other, "seconds": None}))
-    assert measured(home).dtype == other  # read, not measured again
+    assert load_or_measure(home).dtype == other  # read, not measured again
     monkeypatch.setenv("DNNL_MAX_CPU_ISA", "AVX2")
-    measured(home)
+    load_or_measure(home)
     assert len(kept_files(home)) == 2
 
 
@@ -90,7 +90,7 @@ def test_a_measurement_that_does_not_run_says_what_to_set(
 ) -> None:
     monkeypatch.setattr(dtype, "MEASURING", "no_such_module")
     with pytest.raises(EngineFailed, match=r"no_such_module.*HOLDFAST_DTYPE"):
-        measured(home)
+        load_or_measure(home)
     assert kept_files(home) == []
 
 
@@ -104,10 +104,10 @@ def test_whoever_asks_for_it_loads_no_model_library(home: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == [measured(home).dtype, "False"]
+    assert done.stdout.split() == [load_or_measure(home).dtype, "False"]
 
 
 def test_a_kept_measurement_is_read_back_as_it_was_written(home: Path) -> None:
-    found = measured(home)
+    found = load_or_measure(home)
     (file,) = kept_files(home)
     assert Measured.model_validate_json(file.read_bytes()) == found

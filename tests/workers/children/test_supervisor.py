@@ -21,7 +21,7 @@ from workers.children import progress
 from workers.children.environment import runner_environment
 from workers.children.guard import session_members
 from workers.children.sessions import reap_leftovers, record_session
-from workers.children.supervisor import RunnerEngine, _each_once, _rebuilt
+from workers.children.supervisor import RunnerEngine, _each_once, _error_named
 from workers.inference.backends import backend_of
 
 SHORT = Sampling(max_tokens=16)
@@ -297,5 +297,5 @@ def test_an_engine_that_does_not_answer_each_question_once_has_failed(
 
 
 def test_an_error_of_an_unknown_name_is_still_an_engines() -> None:
-    assert type(_rebuilt("CheckpointRefused", "no")) is CheckpointRefused
-    assert type(_rebuilt("Any", "no")) is type(_rebuilt("Exotic", "no")) is EngineFailed
+    assert type(_error_named("CheckpointRefused", "no")) is CheckpointRefused
+    assert type(_error_named("Any", "no")) is type(_error_named("Exotic", "no")) is EngineFailed

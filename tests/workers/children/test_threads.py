@@ -12,7 +12,7 @@ from workers.children.threads import (
     OF_PROCESSES,
     PROCESSES,
     busy_cores,
-    one_of_each_core,
+    last_of_each_core,
     process_environment,
     thread_environment,
 )
@@ -76,8 +76,8 @@ def test_one_processor_of_each_core_computes(tmp_path: Path) -> None:
         (topology / "core_id").write_text(f"{core}\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("workers.children.threads.TOPOLOGY", tmp_path)
-        assert one_of_each_core({0, 1, 2, 3, 4}) == [1, 3, 4]
-        assert one_of_each_core({7, 5}) == [5, 7]  # nobody says
+        assert last_of_each_core({0, 1, 2, 3, 4}) == [1, 3, 4]
+        assert last_of_each_core({7, 5}) == [5, 7]  # nobody says
 
 
 def test_a_core_at_work_is_seen() -> None:

@@ -21,8 +21,8 @@ from holdfast.probes.question import (
     chat,
 )
 from workers.evaluation import answers
-from workers.evaluation.answers import Answered, answer_key, answered, batches
-from workers.evaluation.asking import graded
+from workers.evaluation.answers import Answered, answer_key, answer_questions, batches
+from workers.evaluation.asking import grade_answer
 from workers.evaluation.case import Case, load_case
 from workers.worker import Worker
 
@@ -67,7 +67,7 @@ def test_what_was_too_long_to_ask_is_kept_as_that(case: Case) -> None:
         answer = Answer((reply,))
         assert answer.too_long
         assert Answer.from_json(answer.to_json()).too_long
-        trial = graded(
+        trial = grade_answer(
             unasked, HARM, Answered(case.questions[HARM][0], answer, "k", fresh=True), 64
         )
         assert isinstance(trial, Trial)
@@ -91,19 +91,19 @@ def test_a_score_is_kept_with_whether_it_was_greedy_and_nothing_that_is_not_set(
 
 def test_what_is_cached_is_not_asked_and_loads_nothing(case: Case, worker: Worker) -> None:
     side, asked = case.sides[0], case.questions[HARM][:5]
-    fresh = list(answered(worker, case, side, HARM, asked))
+    fresh = list(answer_questions(worker, case, side, HARM, asked))
     assert all(one.fresh for one in fresh)
     assert {one.question for one in fresh} == set(asked)
     with transaction(worker.database) as session:
         rows = [(one.key, one.answer.to_json()) for one in fresh[:4]]
         save_answers(session, side.checkpoint.digest, rows)
-    again = list(answered(worker, case, side, HARM, asked))
+    again = list(answer_questions(worker, case, side, HARM, asked))
     assert [one.fresh for one in again] == [False] * 4 + [True]
     assert {one.question: one.answer for one in again} == {
         one.question: one.answer for one in fresh
     }
     worker.engine.close()
-    list(answered(worker, case, side, HARM, [one.question for one in fresh[:4]]))
+    list(answer_questions(worker, case, side, HARM, [one.question for one in fresh[:4]]))
     assert not worker.engine.alive
 
 
@@ -119,16 +119,16 @@ def test_a_conversation_is_kept_whole_and_its_seed_and_opening_are_in_the_key(
         Generate((*chat("hi"), Message("assistant", "Sure, here", 2)), 8),
     ]
     asked = [Question("item", "cluster", (form,)) for form in forms]
-    fresh = {one.question: one for one in answered(worker, case, side, HARM, asked)}
+    fresh = {one.question: one for one in answer_questions(worker, case, side, HARM, asked)}
     assert len({one.key for one in fresh.values()}) == len(forms)
     (talk,) = fresh[asked[0]].answer.replies
     assert isinstance(talk, Dialogue)
     assert len(talk.said) == 2
-    assert fresh[asked[4]].answer.whole.startswith("Sure, here ")
+    assert fresh[asked[4]].answer.full_text.startswith("Sure, here ")
     with transaction(worker.database) as session:
         rows = [(one.key, one.answer.to_json()) for one in fresh.values()]
         save_answers(session, side.checkpoint.digest, rows)
-    again = list(answered(worker, case, side, HARM, asked))
+    again = list(answer_questions(worker, case, side, HARM, asked))
     assert not any(one.fresh for one in again)
     assert {one.question: one.answer for one in again} == {
         one.question: one.answer for one in fresh.values()
@@ -142,7 +142,7 @@ def test_a_first_answer_stays(case: Case, worker: Worker) -> None:
         with transaction(worker.database) as session:
             document = Answer((Completion(text, "stop", 1),)).to_json()
             save_answers(session, side.checkpoint.digest, [(key, document)])
-    (found,) = answered(worker, case, side, HARM, [asked])
+    (found,) = answer_questions(worker, case, side, HARM, [asked])
     assert found.answer.text == "first"
 
 

@@ -18,7 +18,7 @@ from holdfast.verdict.comparability import differences
 from holdfast.verdict.document import Verdict
 from tests.support.grader import Grader, grader
 from tests.support.stack import scripted_checkpoint
-from workers.evaluation.preferring import Remembering, lost
+from workers.evaluation.preferring import Remembering, judge_pair
 from workers.inference.scripted import REFUSAL
 from workers.pipeline import evaluate
 from workers.worker import Worker
@@ -186,5 +186,5 @@ def test_what_cannot_be_compared_is_not_shown_to_a_judge(
 ) -> None:
     with EndpointJudge(endpoint_of("rubric", worker.settings, {})) as judge:
         asked = Remembering(judge, worker.database, "sha256:0")
-        assert reason in str(lost(asked, "Say hello.", ours, theirs))
+        assert reason in str(judge_pair(asked, "Say hello.", ours, theirs))
     assert script.asked == []

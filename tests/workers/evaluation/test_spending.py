@@ -14,7 +14,13 @@ from holdfast.policy.budget import Spent
 from tests.support.evaluations import ITEMS, harm, verdict_of
 from tests.support.stack import scripted_checkpoint
 from workers.evaluation.case import load_case
-from workers.evaluation.spending import cuts_so_far, note_cut, prompts_left, spend, spent_so_far
+from workers.evaluation.spending import (
+    cuts_so_far,
+    note_cut,
+    remaining_prompts,
+    spend,
+    spent_so_far,
+)
 from workers.pipeline import evaluate
 from workers.worker import Worker
 
@@ -84,12 +90,12 @@ def test_an_account_grows_and_outlives_the_worker_that_opened_it(
     evaluation = queue(policy=f"{harm()}budget: {{prompts: 10, tokens: 30}}\n")
     case = load_case(worker, evaluation)
     with transaction(worker.database) as session:
-        assert prompts_left(case, spend(session, case, Spent(3, 20, 1.5))) == 7
+        assert remaining_prompts(case, spend(session, case, Spent(3, 20, 1.5))) == 7
     with transaction(worker.database) as session:
         total = spend(session, case, Spent(4, 5, 0.25))
         assert total == spent_so_far(session, case) == Spent(7, 25, 1.75)
-        assert prompts_left(case, total) == 3
-        assert prompts_left(case, spend(session, case, Spent(1, 5, 0.0))) == 0  # of its tokens
+        assert remaining_prompts(case, total) == 3
+        assert remaining_prompts(case, spend(session, case, Spent(1, 5, 0.0))) == 0  # of its tokens
 
 
 def test_what_is_cut_adds_up_but_for_what_comes_whole_each_time(

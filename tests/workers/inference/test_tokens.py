@@ -11,12 +11,12 @@ from tests.support.tiny_llama import CHAT_TEMPLATE, build_tiny_llama
 from workers.inference.tokens import (
     Tokenizer,
     continuation_ids,
+    decode_answer,
     draw_seed,
     end_ids,
     load_tokenizer,
     opening_ids,
     prompt_ids,
-    spoken,
     system_note,
 )
 
@@ -74,9 +74,9 @@ def test_an_earlier_turn_of_the_assistant_is_closed(tokenizer: Tokenizer) -> Non
 
 def test_opening_and_answer_are_decoded_together_and_told_apart(tokenizer: Tokenizer) -> None:
     ids = tokenizer("Sure, caf\u00e9")["input_ids"]
-    assert spoken(tokenizer, ids[:4], ids[4:]) == ("Sure", ", caf\u00e9")
-    assert spoken(tokenizer, [], ids) == ("", "Sure, caf\u00e9")
-    assert spoken(tokenizer, ids[:4], [2]) == ("Sure", "")  # it only ended its turn
+    assert decode_answer(tokenizer, ids[:4], ids[4:]) == ("Sure", ", caf\u00e9")
+    assert decode_answer(tokenizer, [], ids) == ("", "Sure, caf\u00e9")
+    assert decode_answer(tokenizer, ids[:4], [2]) == ("Sure", "")  # it only ended its turn
 
 
 def test_a_prompts_draws_hang_on_the_seed_and_its_tokens() -> None:

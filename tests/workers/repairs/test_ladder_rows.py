@@ -13,14 +13,14 @@ from holdfast.db.tables import Evaluation, Job, Remediation
 from holdfast.db.tries import Attempt
 from holdfast.evidence.file import Evidence
 from holdfast.job import DEADLINE_SECONDS
-from holdfast.ladder.rungs import Asked
+from holdfast.ladder.rungs import SplitResult
 from holdfast.verdict.decide import decide
 from holdfast.verdict.outcome import Cost
 from tests.support.evaluations import harm
 from tests.support.evidence import evidence, share
 from tests.support.verdicts import BENIGN, HARM, policy
 from workers import tasks
-from workers.repairs.climb import CLOSING_SECONDS, reserve_of, said, seen
+from workers.repairs.climb import CLOSING_SECONDS, reserve_of, split_result, try_of
 from workers.repairs.ladder import verdict_of
 from workers.worker import Worker
 
@@ -33,14 +33,14 @@ def answers(**bad: int) -> Evidence:
     return evidence("x", rates)
 
 
-def told(**bad: int) -> Asked:
+def told(**bad: int) -> SplitResult:
     """What a ladder takes from the evaluation of a try that got so many wrong."""
     rules = policy(HARM, BENIGN, ADVISED)
     verdict = decide(
         rules, evidence("p", {k: share(0, n) for k, n in SIZES.items()}), answers(**bad)
     )
     row = Evaluation(verdict=verdict.verdict, verdict_document=verdict.to_json().decode())
-    found = said(row)
+    found = split_result(row)
     assert found is not None
     expected = [check.rules[0].p_pass for check in verdict.checks if check.tier == "blocking"]
     assert found.doubt == max(expected)
@@ -62,8 +62,8 @@ def test_what_did_not_pass_resisted_whether_or_not_it_failed() -> None:
 
 
 def test_what_is_being_asked_has_said_nothing_yet() -> None:
-    assert said(None) is None
-    assert said(Evaluation(verdict=None)) == Asked(None)
+    assert split_result(None) is None
+    assert split_result(Evaluation(verdict=None)) == SplitResult(None)
 
 
 @pytest.mark.parametrize("whole", [False, True])
@@ -101,7 +101,7 @@ def test_a_tries_ratios_are_those_given_or_those_that_its_child_found(
     options: dict[str, Any], progress: dict[str, Any], ratios: tuple[float, ...] | None
 ) -> None:
     row = Remediation(id="rem_1", recipe="hma", options=options, progress=progress)
-    assert seen(Attempt(row, None, None, ())).ratios == ratios
+    assert try_of(Attempt(row, None, None, ())).ratios == ratios
 
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -16,7 +16,14 @@ from holdfast.repairs.task_data import digest_of, held_out
 from holdfast.suites import BUILT_IN, Request, load_suite
 from holdfast.suites.duplicates import text_of
 from workers.evaluation.case import Repair, load_repair
-from workers.repairs.leaks import Gated, asked, gated, leaks, refuse_leaking_rows, refuse_leaks
+from workers.repairs.leaks import (
+    Gated,
+    gate_item,
+    gate_items,
+    leaks,
+    refuse_leaking_rows,
+    refuse_leaks,
+)
 from workers.repairs.planning import make_plan
 from workers.worker import Worker
 
@@ -49,7 +56,7 @@ def test_almost_the_same_is_found_by_its_words(text: str, name: str | None) -> N
 
 
 def test_the_pool_and_the_built_in_suites_are_apart() -> None:
-    gate = [asked(name, item) for name in BUILT_IN if name != "rehearsal"
+    gate = [gate_item(name, item) for name in BUILT_IN if name != "rehearsal"
             for item in load_suite(name).items]  # fmt: skip
     assert not any(leaks([text_of(item) for item in load_suite("rehearsal").items], gate))
 
@@ -58,12 +65,12 @@ def test_a_sum_of_the_suite_with_another_number_is_practice() -> None:
     item = next(one for one in requests("arithmetic") if "plus" in one.prompt)
     first = next(word for word in item.prompt.split() if word.isdigit())
     rows = [item.prompt, item.prompt.replace(first, "1" + first)]
-    assert leaks(rows, [asked("arithmetic", item)]) == [f"arithmetic:{item.id}", None]
+    assert leaks(rows, [gate_item("arithmetic", item)]) == [f"arithmetic:{item.id}", None]
 
 
 def test_ten_thousand_rows_take_seconds() -> None:
-    gate = [asked(name, item) for name in ("harmful", "benign", "knowledge", "arithmetic", "groups")
-            for item in load_suite(name).items]  # fmt: skip
+    suites = ("harmful", "benign", "knowledge", "arithmetic", "groups")
+    gate = [gate_item(name, item) for name in suites for item in load_suite(name).items]
     names = ("Goran", "Hana", "Ivo", "Jana", "Karel")
     rows = [
         f"{names[k % 5]} buys {k} boxes with {k % 13} shells in each and gives {k % 7} away to a "
@@ -100,7 +107,7 @@ def requests(suite: str) -> list[Request]:
 def test_both_splits_of_every_suite_that_is_asked_are_looked_at(
     begin: Begin, worker: Worker
 ) -> None:
-    names = {one.name for one in gated(begin()[1].case, worker.settings.installed_suites)}
+    names = {one.name for one in gate_items(begin()[1].case, worker.settings.installed_suites)}
     assert names == {f"harmful:{item.id}" for item in load_suite("harmful").items}
 
 
@@ -135,13 +142,13 @@ def test_an_earlier_turn_that_the_gate_asks_is_refused_as_well(models: Path) -> 
     path = models / "talk.jsonl"
     path.write_text(json.dumps({"messages": turns}) + "\n")
     with pytest.raises(InvalidTaskData, match=f"line 1 as benign:{trained.id}"):
-        refuse_leaking_rows(path, [asked("benign", trained)])
+        refuse_leaking_rows(path, [gate_item("benign", trained)])
 
 
 def test_a_row_that_is_held_out_trains_nothing_and_may_say_it(models: Path) -> None:
     kept = next(item for item in requests("benign") if held_out(item.prompt))
     trained = next(item for item in requests("benign") if not held_out(item.prompt))
-    gate = [asked("benign", kept), asked("benign", trained)]
+    gate = [gate_item("benign", kept), gate_item("benign", trained)]
     given = with_rows(models / "rows.jsonl", [kept.prompt, trained.prompt])
     with pytest.raises(InvalidTaskData, match="1 of 1 rows to train on") as refused:
         refuse_leaking_rows(Path(given["task_data"]), gate)

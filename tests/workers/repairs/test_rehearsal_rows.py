@@ -17,7 +17,7 @@ from holdfast.repairs.task_data import read_rehearsal
 from holdfast.suites import Request, load_suite
 from tests.support.stack import scripted_checkpoint
 from workers.evaluation.case import Repair, load_repair
-from workers.repairs.rehearsal_rows import pool, rehearsal_row, whole_sentences, write_rehearsal
+from workers.repairs.rehearsal_rows import complete_sentences, pool, rehearsal_row, write_rehearsal
 from workers.worker import Worker
 
 Queue = Callable[..., str]
@@ -39,7 +39,7 @@ Claim = Callable[[], jobs.Lease]
     ],
 )
 def test_an_answer_is_cut_back_to_its_last_whole_sentence(text: str, kept: str) -> None:
-    assert whole_sentences(text) == kept
+    assert complete_sentences(text) == kept
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from tests.support.tiny_llama import build_tiny_llama
 from workers import tasks
 from workers.evaluation.case import load_repair
 from workers.repairs.leftovers import STATE
-from workers.repairs.planning import checked, make_plan, without_task
+from workers.repairs.planning import make_plan, validate_plan, without_task
 from workers.repairs.remedy import repair
 from workers.worker import Worker
 
@@ -141,7 +141,7 @@ def test_the_shares_without_a_task_keep_their_proportion() -> None:
 def test_a_wrong_option_is_named(tmp_path: Path) -> None:
     fields = {"recipe": "wise_ft", "baseline": tmp_path, "output": tmp_path, "candidate_weight": 2}
     with pytest.raises(InvalidPlan, match="option candidate_weight"):
-        checked(fields)
+        validate_plan(fields)
 
 
 def test_a_checkpoint_that_a_lost_worker_left_is_registered_and_gated_not_made_again(

@@ -23,14 +23,21 @@ from holdfast.checkpoints.checkpoint import tensor_spans
 from holdfast.checkpoints.safetensors_header import TensorSpan
 from holdfast.errors import CheckpointRefused
 from holdfast.models.quantisation import SETTINGS, method_of
-from holdfast.models.unloadable import Mismatch, Misshapen, explanation, gaps, listed, odd_shapes
+from holdfast.models.unloadable import (
+    Mismatch,
+    Misshapen,
+    explanation,
+    first_names,
+    gaps,
+    odd_shapes,
+)
 from workers.inference.loading.model_config import (
     blaming,
     generating_class,
     quantisation_settings,
     read_config,
 )
-from workers.inference.loading.quantisation import LOADED_BY_LIBRARY, check_method, unpacked
+from workers.inference.loading.quantisation import LOADED_BY_LIBRARY, check_method, unpack
 
 DTYPES = {
     "BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "I16": torch.int16,
@@ -56,14 +63,14 @@ MORE_PREDICTIONS = (r"^(model\.)?mtp[._]",)
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """What the library's loader makes of the headers of a checkpoint's files."""
+    """The outcome of the library's loader on the headers of a checkpoint's files."""
 
     mismatch: Mismatch
     ignored: tuple[str, ...]
 
 
 def check_architecture(checkpoint: Path, backend: str) -> list[str]:
-    """In one sentence, if at all, which tensors of the files the model has no use for.
+    """Check that the files hold the config's model; a note if tensors of them are passed over.
 
     Raises CheckpointRefused where one that it needs is missing or of another shape, where one is
     left over, where no model can be made of the config, or the engine `backend` cannot read it.
@@ -81,7 +88,7 @@ def check_architecture(checkpoint: Path, backend: str) -> list[str]:
         raise CheckpointRefused(explanation(loading.mismatch))
     note = (
         f"{len(loading.ignored)} tensors of the files are passed over, no part of this model "
-        f"answers with them: {listed(loading.ignored)}"
+        f"answers with them: {first_names(loading.ignored)}"
     )
     return [note] if loading.ignored else []
 
@@ -91,7 +98,7 @@ def loading_of(
     spans: Mapping[str, TensorSpan],
     settings: Mapping[str, Any] | None = None,
 ) -> Loading:
-    """What the library's loader makes of a config and of headers alone.
+    """Run the library's loader on a config and on headers alone.
 
     Quantised weights are looked at twice: as the plain ones that they stand for, by name and
     shape, and by name as they are, since the config says which layers have to be packed.
@@ -100,10 +107,10 @@ def loading_of(
     with blaming("config.json"):
         if settings is None:
             return _loading(model_class, config, spans)
-        plain, parts = unpacked(spans, settings)
+        plain, parts = unpack(spans, settings)
         if parts:
             return Loading(parts, ())
-        loading = _loading(model_class, _unquantised(config), plain)
+        loading = _loading(model_class, _without_quantisation(config), plain)
         if loading.mismatch or method_of(settings) not in LOADED_BY_LIBRARY:
             return loading
         packed = load_headers(model_class, config, spans)
@@ -118,7 +125,7 @@ def _loading(
     return Loading(lost, ()) if lost else loading
 
 
-def _unquantised(config: PretrainedConfig) -> PretrainedConfig:
+def _without_quantisation(config: PretrainedConfig) -> PretrainedConfig:
     plain = copy.deepcopy(config)
     for part in (plain, plain.get_text_config()):
         for name in SETTINGS:
@@ -155,7 +162,7 @@ def load_headers(
         if not irregular:
             raise
         return Loading(irregular, ())
-    return _compared(model, report, shapes)
+    return _compare(model, report, shapes)
 
 
 def _lost_embedding(
@@ -173,7 +180,7 @@ def _lost_embedding(
     return replace(mismatch, missing={mismatch.embedding})
 
 
-def _compared(
+def _compare(
     model: PreTrainedModel, report: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
 ) -> Loading:
     passed_over = re.compile("|".join(_passed_over(model)))
@@ -226,7 +233,7 @@ def spans_of(checkpoint: Path) -> dict[str, TensorSpan]:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Without the library's own report, which is a table for a terminal."""
+    """A block without the library's own report, which is a table for a terminal."""
     level = library_log.get_verbosity()
     library_log.set_verbosity_error()
     try:

@@ -40,27 +40,28 @@ def check_memory(checkpoint: Path, backend: Backend, cache: int = 0) -> None:
 
 
 def weight_bytes(checkpoint: Path, dtype: str) -> int:
-    """What the weights take in memory once they are loaded, at the least."""
+    """The bytes that the weights take in memory once they are loaded, at the least."""
     files = checkpoint.glob("*.safetensors")
     spans = (span for file in files for span in tensor_spans(file).values())
     return sum(_bytes(span, getattr(torch, dtype).itemsize) for span in spans)
 
 
 def cache_bytes(checkpoint: Path, tokens: int, dtype: str) -> int:
-    """What the keys and values of so many tokens take, at the most; 0 where it keeps none."""
+    """The bytes of the keys and values of so many tokens, at the most; 0 where it keeps none."""
     config = read_config(checkpoint).get_text_config()
     heads = getattr(config, "num_attention_heads", None)
     if not isinstance(heads, int) or heads < 1:
         return 0
-    kept = getattr(config, "num_key_value_heads", None) or heads
-    most = max(kept) if isinstance(kept, list) else kept  # some families name one for each layer
+    key_value_heads = getattr(config, "num_key_value_heads", None) or heads
+    if isinstance(key_value_heads, list):  # some families name one for each layer
+        key_value_heads = max(key_value_heads)
     width = getattr(config, "head_dim", None) or config.hidden_size // heads
-    numbers = 2 * config.num_hidden_layers * most * width * tokens
+    numbers = 2 * config.num_hidden_layers * key_value_heads * width * tokens
     return int(numbers * getattr(torch, dtype).itemsize)
 
 
 def _bytes(span: TensorSpan, itemsize: int) -> int:
-    """What is computed with is loaded in the backend's dtype, the rest as it lies."""
+    """A tensor's bytes: in the backend's dtype where it is computed with, else as it lies."""
     if span.dtype in COMPUTED:
         return prod(span.shape) * itemsize
     return prod(span.shape) * DTYPE_BITS[span.dtype] // 8

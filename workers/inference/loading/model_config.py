@@ -66,7 +66,7 @@ def read_config(checkpoint: Path) -> PretrainedConfig:
 
 
 def quantisation_settings(checkpoint: Path) -> dict[str, Any] | None:
-    """What config.json says of its quantisation; None where nothing is quantised."""
+    """The quantisation settings of config.json; None where nothing is quantised."""
     return quantisation_config(json.loads((checkpoint / "config.json").read_bytes()))
 
 
@@ -121,7 +121,7 @@ def _check_architectures(config: PretrainedConfig, model_class: type[PreTrainedM
 
 
 def _check_layers(config: PretrainedConfig) -> None:
-    """Before so many are built."""
+    """Raise CheckpointRefused for an impossible number of layers, before they are built."""
     layers = config.get_text_config().num_hidden_layers
     if not isinstance(layers, int) or not 0 < layers <= MAX_LAYERS:
         raise CheckpointRefused(
@@ -143,14 +143,14 @@ def _check_object(file: Path) -> None:
 
 @contextmanager
 def blaming(file: str) -> Iterator[None]:
-    """Whatever the library raises here is a fault of this file."""
+    """A block in which whatever the library raises is refused as a fault of this file."""
     try:
         yield
     except CheckpointRefused:
         raise
     except CONFIG_ERRORS as error:
-        said = " ".join(str(error).split())[:SENTENCE]
+        message = " ".join(str(error).split())[:SENTENCE]
         raise CheckpointRefused(
             f"{file} makes no model that transformers {transformers.__version__} can build "
-            f"({type(error).__name__}: {said}); correct it, or take the file of its base"
+            f"({type(error).__name__}: {message}); correct it, or take the file of its base"
         ) from error

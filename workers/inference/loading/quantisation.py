@@ -27,7 +27,7 @@ READ_BY: dict[str, frozenset[str]] = {
 }
 LOADED_BY_LIBRARY = frozenset({"fp8", "compressed-tensors", "mxfp4"})  # without further packages
 
-BESIDE = frozenset({
+OPTIONAL_PARTS = frozenset({
     "g_idx", "weight_g_idx", "weight_zero_point", "weight_global_scale", "input_scale",
     "input_zero_point", "input_global_scale", "activation_scale", "k_scale", "v_scale", "q_scale",
 })  # fmt: skip
@@ -47,12 +47,12 @@ def check_method(settings: Mapping[str, Any], backend: str) -> None:
     )
 
 
-def unpacked(
+def unpack(
     spans: Mapping[str, TensorSpan], settings: Mapping[str, Any]
 ) -> tuple[dict[str, TensorSpan], Mismatch]:
     """The plain tensors that packed ones stand for, and which parts are missing or misshapen."""
     if method_of(settings) == "mxfp4":
-        return _unpacked_blocks(spans)
+        return _unpack_blocks(spans)
     layers: dict[str, dict[str, TensorSpan]] = {}
     for name, span in spans.items():
         layer, _, part = name.rpartition(".")
@@ -70,12 +70,12 @@ def unpacked(
         plain |= {
             f"{layer}.{part}": span
             for part, span in parts.items()
-            if part not in expected and part not in BESIDE
+            if part not in expected and part not in OPTIONAL_PARTS
         }
     return plain, Mismatch(spans, missing=missing, misshapen=misshapen)
 
 
-def _unpacked_blocks(
+def _unpack_blocks(
     spans: Mapping[str, TensorSpan],
 ) -> tuple[dict[str, TensorSpan], Mismatch]:
     """Experts [experts, inputs, outputs] as blocks of 32 four-bit numbers and a scale of each."""

@@ -25,7 +25,7 @@ ARGUMENTS = ("past_key_values", "cache_params")
 
 @dataclass(frozen=True, slots=True)
 class CacheKind:
-    """What a forward pass takes of the step before: `argument`, or nothing where it is None.
+    """The cache that a forward pass takes over: as `argument`, or none where that is None.
 
     `pads`: whether rows may be padded, and their cache copied for several continuations.
     """
@@ -36,16 +36,16 @@ class CacheKind:
     def inputs(
         self, mask: torch.Tensor, positions: torch.Tensor, cache: Any = None
     ) -> dict[str, Any]:
-        """What goes in beside the tokens.
+        """The inputs of a forward pass other than the tokens.
 
         Positions always, since not every cache counts its tokens; a mask only over padding.
         """
         masked = {"attention_mask": mask} if self.pads else {}
-        given = {} if cache is None or self.argument is None else {self.argument: cache}
-        return {"position_ids": positions} | masked | given
+        cached = {} if cache is None or self.argument is None else {self.argument: cache}
+        return {"position_ids": positions} | masked | cached
 
     def cache_of(self, output: Any) -> Any:
-        """What the next step is given of this one's output."""
+        """The cache for the next step, from this one's output."""
         return None if self.argument is None else output[self.argument]
 
 
@@ -63,12 +63,12 @@ def cache_kind(model: Any) -> CacheKind:
 
 
 def batches_of(
-    rows: Sequence[Row], length: Callable[[Row], int], most: int, *, pads: bool
+    rows: Sequence[Row], length: Callable[[Row], int], max_rows: int, *, pads: bool
 ) -> Iterator[list[Row]]:
     """Rows of like length together, at most so many; of equal length where none may be padded."""
     batch: list[Row] = []
     for row in sorted(rows, key=length):
-        if batch and (len(batch) == most or not (pads or length(row) == length(batch[0]))):
+        if batch and (len(batch) == max_rows or not (pads or length(row) == length(batch[0]))):
             yield batch
             batch = []
         batch.append(row)
@@ -76,7 +76,7 @@ def batches_of(
         yield batch
 
 
-def left_padded(
+def pad_start(
     rows: Sequence[Sequence[int]], device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Token ids that all end in one place, and a mask that is 0 at the padding."""
@@ -86,7 +86,7 @@ def left_padded(
     return ids.to(device), mask.to(device)
 
 
-def right_padded(
+def pad_end(
     rows: Sequence[Sequence[int]], width: int, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Token ids that all begin in one place, and a mask that is 0 at the padding."""

@@ -37,10 +37,10 @@ from workers.inference.transformers.batching import (
     CacheKind,
     batches_of,
     cache_kind,
-    left_padded,
+    pad_start,
     positions_of,
 )
-from workers.inference.transformers.scoring import ByPrompt, WholeRow, continuation_logits, scores
+from workers.inference.transformers.scoring import ByPrompt, FullRow, continuation_logits, scores
 
 GENERATE_ROWS = 32
 
@@ -104,12 +104,12 @@ class TransformersEngine:
         yield from answers(turns, partial(self._draw, sampling))
 
     def logprobs(
-        self, asked: Sequence[Continuation], arguments: Arguments = ()
+        self, continuations: Sequence[Continuation], arguments: Arguments = ()
     ) -> Iterator[tuple[int, Score]]:
         """Score every continuation once, batch by batch; what does not fit scores NaN."""
         by_prompt: ByPrompt = {}
-        for index, one in enumerate(asked):
-            ids, prompt = self._read.continuation(one, arguments)
+        for index, continuation in enumerate(continuations):
+            ids, prompt = self._read.continuation(continuation, arguments)
             if len(ids) > self.backend.max_model_len:
                 yield index, Score(math.nan, len(ids) - prompt, too_long=True)
             elif prompt == 0 or len(ids) <= prompt:
@@ -119,22 +119,22 @@ class TransformersEngine:
         yield from scores(self._model, self._cache_kind, by_prompt)
 
     def distributions(
-        self, asked: Sequence[Continuation], arguments: Arguments = ()
+        self, continuations: Sequence[Continuation], arguments: Arguments = ()
     ) -> Iterator[tuple[int, torch.Tensor]]:
         """Log-probabilities [tokens, vocabulary], float32 on the CPU, where each token is chosen.
 
         What does not fit, or has no token, is left out.
         """
-        rows: list[WholeRow] = []
-        for index, one in enumerate(asked):
-            ids, prompt = self._read.continuation(one, arguments)
+        rows: list[FullRow] = []
+        for index, continuation in enumerate(continuations):
+            ids, prompt = self._read.continuation(continuation, arguments)
             if 0 < prompt < len(ids) <= self.backend.max_model_len:
-                rows.append(WholeRow(index, ids, len(ids) - prompt))
+                rows.append(FullRow(index, ids, len(ids) - prompt))
         for row, logits in continuation_logits(self._model, self._cache_kind, rows):
             yield row.index, logits.float().log_softmax(-1).cpu()
 
     def take_notes(self) -> list[str]:
-        """What was out of the ordinary since the last call."""
+        """The notes on anything out of the ordinary since the last call."""
         notes, self._notes = list(dict.fromkeys(self._notes)), []
         return notes
 
@@ -163,7 +163,7 @@ class TransformersEngine:
     @torch.inference_mode()
     def _decode(self, requests: list[Request], sampling: Sampling) -> list["_Growing"]:
         prompts = [request.ids for request in requests]
-        ids, mask = left_padded(prompts, self._device)
+        ids, mask = pad_start(prompts, self._device)
         positions = positions_of(mask)
         draw = _Draw(sampling, prompts, self._device)
         grown = [_Growing(request) for request in requests]
@@ -218,7 +218,7 @@ class _Growing:
 
     @property
     def drawn(self) -> Drawn:
-        """What came; its length cut it if nothing else did."""
+        """The tokens so far; cut by their length if by nothing else."""
         return Drawn(self._tokens, self.finish or "length")
 
     def grow(self, token: int, tokenizer: Tokenizer, *, numbers: bool) -> None:

@@ -14,21 +14,21 @@ from holdfast.probes.engine import Score
 from workers.inference.transformers.batching import (
     CacheKind,
     batches_of,
-    left_padded,
+    pad_end,
+    pad_start,
     positions_of,
-    right_padded,
 )
 
-WHOLE_ROWS = 8
+BATCH_ROWS = 8
 SCORE_TOKENS = 512  # of continuations in a batch: their logits are a float each of the vocabulary
 PROMPT_TOKENS = 2048  # of the prompts in a batch: their keys and values are kept for each of those
 
-Asked = list[tuple[int, list[int]]]  # index and token ids of each continuation of one prompt
-ByPrompt = dict[tuple[int, ...], Asked]
+Continuations = list[tuple[int, list[int]]]  # index and token ids, all of one prompt
+ByPrompt = dict[tuple[int, ...], Continuations]
 
 
 @dataclass(frozen=True, slots=True)
-class WholeRow:
+class FullRow:
     """Prompt and continuation together; the last `tokens` of `ids` are the continuation's."""
 
     index: int
@@ -40,7 +40,7 @@ class WholeRow:
 def scores(model: Any, kind: CacheKind, by_prompt: ByPrompt) -> Iterator[tuple[int, Score]]:
     """Score every continuation once, as (index, score)."""
     if not kind.pads:
-        yield from _scores_of_whole_rows(model, kind, by_prompt)
+        yield from _scores_of_full_rows(model, kind, by_prompt)
         return
     for batch in _score_batches(by_prompt):
         sums = _shared_prompts(
@@ -53,11 +53,11 @@ def scores(model: Any, kind: CacheKind, by_prompt: ByPrompt) -> Iterator[tuple[i
 
 @torch.inference_mode()
 def continuation_logits(
-    model: Any, kind: CacheKind, rows: Sequence[WholeRow]
-) -> Iterator[tuple[WholeRow, torch.Tensor]]:
+    model: Any, kind: CacheKind, rows: Sequence[FullRow]
+) -> Iterator[tuple[FullRow, torch.Tensor]]:
     """Every row with its logits [tokens, vocabulary] where each of its continuation is chosen."""
-    for batch in batches_of(rows, lambda row: len(row.ids), WHOLE_ROWS, pads=kind.pads):
-        ids, mask = left_padded([row.ids for row in batch], model.device)
+    for batch in batches_of(rows, lambda row: len(row.ids), BATCH_ROWS, pads=kind.pads):
+        ids, mask = pad_start([row.ids for row in batch], model.device)
         logits = model(
             input_ids=ids,
             use_cache=False,
@@ -68,13 +68,13 @@ def continuation_logits(
             yield row, steps[-row.tokens - 1 : -1]
 
 
-def _scores_of_whole_rows(
+def _scores_of_full_rows(
     model: Any, kind: CacheKind, by_prompt: ByPrompt
 ) -> Iterator[tuple[int, Score]]:
     rows = [
-        WholeRow(index, [*prompt, *ids], len(ids))
-        for prompt, asked in by_prompt.items()
-        for index, ids in asked
+        FullRow(index, [*prompt, *ids], len(ids))
+        for prompt, continuations in by_prompt.items()
+        for index, ids in continuations
     ]
     for row, logits in continuation_logits(model, kind, rows):
         steps = logits.float().log_softmax(-1)
@@ -85,14 +85,16 @@ def _scores_of_whole_rows(
 
 
 def _shared_prompts(
-    model: Any, asked: list[tuple[tuple[int, ...], list[list[int]]]]
+    model: Any, rows_by_prompt: list[tuple[tuple[int, ...], list[list[int]]]]
 ) -> list[tuple[float, bool]]:
     """Summed log-probability of every continuation, prompts in order, and if it is greedy."""
     device = model.device
-    ids, mask = left_padded([prompt for prompt, _ in asked], device)
+    ids, mask = pad_start([prompt for prompt, _ in rows_by_prompt], device)
     positions = positions_of(mask)
-    owner = torch.tensor([at for at, (_, rows) in enumerate(asked) for _ in rows], device=device)
-    flat = [row for _, rows in asked for row in rows]
+    owner = torch.tensor(
+        [at for at, (_, rows) in enumerate(rows_by_prompt) for _ in rows], device=device
+    )
+    flat = [row for _, rows in rows_by_prompt for row in rows]
     out = model(
         input_ids=ids,
         attention_mask=mask,
@@ -107,8 +109,8 @@ def _shared_prompts(
     width = max(len(row) for row in flat) - 1
     if width > 0:
         out.past_key_values.batch_select_indices(owner)
-        inputs, real = right_padded([row[:-1] for row in flat], width, device)
-        targets, _ = right_padded([row[1:] for row in flat], width, device)
+        inputs, real = pad_end([row[:-1] for row in flat], width, device)
+        targets, _ = pad_end([row[1:] for row in flat], width, device)
         places = torch.arange(1, width + 1, device=device)
         logits = model(
             input_ids=inputs,
@@ -124,18 +126,18 @@ def _shared_prompts(
     return list(zip(sums.tolist(), greedy.tolist(), strict=True))
 
 
-def _score_batches(by_prompt: ByPrompt) -> Iterator[list[tuple[tuple[int, ...], Asked]]]:
+def _score_batches(by_prompt: ByPrompt) -> Iterator[list[tuple[tuple[int, ...], Continuations]]]:
     """Prompts of like length together, up to so many padded tokens of them and continuations."""
-    batch: list[tuple[tuple[int, ...], Asked]] = []
+    batch: list[tuple[tuple[int, ...], Continuations]] = []
     rows = width = 0
-    for prompt, asked in sorted(by_prompt.items(), key=lambda pair: len(pair[0])):
-        longest = max(len(ids) for _, ids in asked)
+    for prompt, continuations in sorted(by_prompt.items(), key=lambda pair: len(pair[0])):
+        longest = max(len(ids) for _, ids in continuations)
         prompts = (len(batch) + 1) * len(prompt)
-        scored = (rows + len(asked)) * max(width, longest)
+        scored = (rows + len(continuations)) * max(width, longest)
         if batch and (scored > SCORE_TOKENS or prompts > PROMPT_TOKENS):
             yield batch
             batch, rows, width = [], 0, 0
-        batch.append((prompt, asked))
-        rows, width = rows + len(asked), max(width, longest)
+        batch.append((prompt, continuations))
+        rows, width = rows + len(continuations), max(width, longest)
     if batch:
         yield batch

@@ -129,22 +129,22 @@ class VllmEngine:
         yield from answers(turns, partial(self._draw, sampling))
 
     def logprobs(
-        self, asked: Sequence[Continuation], arguments: Arguments = ()
+        self, continuations: Sequence[Continuation], arguments: Arguments = ()
     ) -> Iterator[tuple[int, Score]]:
         """Score every continuation once, each as it finishes; what does not fit scores NaN."""
         ids: dict[int, list[int]] = {}
         start: dict[int, int] = {}
         letters: dict[tuple[int, ...], dict[int, int]] = {}
-        for index, one in enumerate(asked):
-            whole, prompt = self._read.continuation(one, arguments)
-            if len(whole) + 1 > self._room:
-                yield index, Score(math.nan, len(whole) - prompt, too_long=True)
-            elif prompt == 0 or len(whole) <= prompt:
-                yield index, Score(math.nan, len(whole) - prompt)
-            elif len(whole) == prompt + 1:
-                letters.setdefault(tuple(whole[:prompt]), {})[index] = whole[prompt]
+        for index, continuation in enumerate(continuations):
+            row, prompt = self._read.continuation(continuation, arguments)
+            if len(row) + 1 > self._room:
+                yield index, Score(math.nan, len(row) - prompt, too_long=True)
+            elif prompt == 0 or len(row) <= prompt:
+                yield index, Score(math.nan, len(row) - prompt)
+            elif len(row) == prompt + 1:
+                letters.setdefault(tuple(row[:prompt]), {})[index] = row[prompt]
             else:
-                ids[index], start[index] = whole, prompt
+                ids[index], start[index] = row, prompt
         yield from self._single_tokens(letters)
         skipped: dict[int, list[int]] = {}
         for index, output in self._run(_each(ids, scoring(reuse_prefix=True))):
@@ -163,22 +163,22 @@ class VllmEngine:
         self, letters: dict[tuple[int, ...], dict[int, int]]
     ) -> Iterator[tuple[int, Score]]:
         """Scores of what is one token, from one look at each prompt: token by index, by prompt."""
-        asked = {}
+        requests = {}
         for prompt, tokens in letters.items():
             places = list(tokens)
             for first in range(0, len(places), MAX_LOGPROB_TOKEN_IDS):
                 some = places[first : first + MAX_LOGPROB_TOKEN_IDS]
-                asked[some[0]] = list(prompt), {index: tokens[index] for index in some}
-        params = {at: (ids, choosing(own.values())) for at, (ids, own) in asked.items()}
+                requests[some[0]] = list(prompt), {index: tokens[index] for index in some}
+        params = {at: (ids, choosing(chosen.values())) for at, (ids, chosen) in requests.items()}
         for at, output in self._run(params):
             drawn = output.outputs[0]
             step = drawn.logprobs[0] if drawn.logprobs else None
-            for index, token in asked[at][1].items():
-                told = step[token].logprob if step else math.nan
-                yield index, Score(told, 1, token == drawn.token_ids[0])
+            for index, token in requests[at][1].items():
+                logprob = step[token].logprob if step else math.nan
+                yield index, Score(logprob, 1, token == drawn.token_ids[0])
 
     def take_notes(self) -> list[str]:
-        """What was out of the ordinary since the last call."""
+        """The notes on anything out of the ordinary since the last call."""
         notes, self._notes = list(dict.fromkeys(self._notes)), []
         return notes
 
@@ -249,7 +249,7 @@ class VllmEngine:
         raise CheckpointRefused(UNTIED.format(family=layout.config.get("model_type")))
 
     def _cache_bytes(self, checkpoint: Path, length: int) -> int:
-        """What the cache takes of a CPU's memory; on a GPU it is what the weights leave."""
+        """The cache's bytes of a CPU's memory; 0 on a GPU, where it is what the weights leave."""
         if self.backend.name != "vllm-cpu":
             return 0
         longest = cache_bytes(checkpoint, length + 2 * BLOCK_SIZE, self.backend.dtype)
@@ -315,7 +315,7 @@ def _import_models(names: Sequence[str]) -> None:
 
 
 def _drawing(sampling: Sampling, request: Request, *, reads_ends: bool) -> SamplingParams:
-    """How one prompt is answered."""
+    """The sampling parameters of one prompt."""
     until = request.until if reads_ends else ()
     return SamplingParams(
         max_tokens=request.max_tokens,
@@ -336,10 +336,10 @@ def _each(
     return {index: (ids, params) for index, ids in prompts.items()}
 
 
-def _model_length(checkpoint: Path, most: int) -> int:
+def _model_length(checkpoint: Path, limit: int) -> int:
     """The context to start with: as long as it was set, and no longer than the model's own."""
     try:
         config = json.loads((checkpoint / "config.json").read_bytes())
     except FileNotFoundError as error:
         raise CheckpointRefused(f"{checkpoint} holds no config.json") from error
-    return min(most, int(config.get("max_position_embeddings", most)))
+    return min(limit, int(config.get("max_position_embeddings", limit)))

@@ -1,4 +1,4 @@
-"""What vLLM is asked for when texts are scored, and how a score is read from what comes back."""
+"""Scoring texts with vLLM: the parameters of its requests, and the score in its outputs."""
 
 from collections.abc import Iterable
 

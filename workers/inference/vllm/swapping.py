@@ -43,7 +43,7 @@ HEADS = frozenset({"lm_head.weight", "embed_out.weight"})
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a checkpoint would have vLLM build: its config, and its tensors without their values."""
+    """A checkpoint's layout for vLLM: its config, and its tensors without their values."""
 
     config: dict[str, Any]
     tensors: Tensors

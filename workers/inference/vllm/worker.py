@@ -1,4 +1,4 @@
-"""What has to be done inside vLLM's own worker process, where no call from outside reaches."""
+"""Methods that run inside vLLM's own worker process, where no call from outside reaches."""
 
 from typing import Any
 

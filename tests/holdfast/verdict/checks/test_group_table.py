@@ -90,4 +90,4 @@ def test_pairs_of_both_files_make_it() -> None:
     after = gather(manifest("c"), trials("bias.groups", [1, 0, None, 0], groups=("a", "b")))
     table = group_table("bias.groups", pair_up("bias.groups", before, after))
     assert table is not None
-    assert [g.n for g in table.found.groups] == [1, 2]
+    assert [g.n for g in table.forgetting.groups] == [1, 2]
