@@ -40,7 +40,8 @@ def bound_names(tree: ast.AST) -> Iterator[str]:
 
 def is_dialect(name: str) -> bool:
     """Whether a word of the name is on the list."""
-    return not DIALECT.isdisjoint(re.split(r"_|(?<=[a-z])(?=[A-Z])", name.lower()))
+    words = re.split(r"_|(?<=[a-z])(?=[A-Z])", name)
+    return not DIALECT.isdisjoint(word.lower() for word in words)
 
 
 def count(package: str) -> tuple[int, Counter[str], Counter[str]]:
