@@ -109,11 +109,14 @@ def sft_steps(policy: Any, tokenizer: Any) -> Any:
 
 
 def dpo_steps(policy: Any, tokenizer: Any) -> Any:
-    from holdfast.repairs.task_data import Pair
+    from holdfast.repairs.task_data import PreferencePair
     from training.passes.preference import PreferenceSettings, prefer, tokenise_pairs
     from training.passes.reference import reference_logprobs
 
-    pairs = [Pair(row["prompt"], row["chosen"], row["rejected"], None, 1) for row in rows_of("dpo")]
+    pairs = [
+        PreferencePair(row["prompt"], row["chosen"], row["rejected"], None, 1)
+        for row in rows_of("dpo")
+    ]
     contests = tokenise_pairs(pairs, tokenizer, MAX_LENGTH, FOLDER)
     how = PreferenceSettings(BETA, None, tokenizer.pad_token_id)
     reference = reference_logprobs(policy, contests, how.pad, None)

@@ -14,7 +14,7 @@ from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import Connection, Engine, event
 
 from holdfast.db.session import open_database
-from holdfast.db.tables import Document, Moment, Row
+from holdfast.db.tables import Document, Moment, TableRow
 from holdfast.settings import read_settings
 
 UPGRADE_LOCK = 0x686F6C64  # "hold"; any constant would do
@@ -63,7 +63,7 @@ def migrate(url: str) -> None:
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({UPGRADE_LOCK})")
             context.configure(
                 connection=connection,
-                target_metadata=Row.metadata,
+                target_metadata=TableRow.metadata,
                 render_as_batch=True,
                 render_item=render_type,
                 compare_type=True,

@@ -2,7 +2,7 @@
 
 from sqlalchemy.orm import Session
 
-from holdfast.db.tables import Evaluation
+from holdfast.db.tables import EvaluationRow
 from holdfast.db.trials import read_back
 from holdfast.errors import NotFound
 from holdfast.evidence.file import Evidence, Manifest, render_evidence
@@ -26,7 +26,7 @@ ARTIFACTS = {
 }
 
 
-def render_artifact(session: Session, about: Evaluation, name: str) -> bytes:
+def render_artifact(session: Session, about: EvaluationRow, name: str) -> bytes:
     """One artifact's bytes; NotFound for an unknown name, or one that is not there yet."""
     if name not in ARTIFACTS:
         raise NotFound(f"no artifact {name[:80]!r}, expected one of {', '.join(ARTIFACTS)}")
@@ -36,14 +36,14 @@ def render_artifact(session: Session, about: Evaluation, name: str) -> bytes:
     return _report(session, about, name)
 
 
-def _evidence(session: Session, about: Evaluation, side: str) -> Evidence:
+def _evidence(session: Session, about: EvaluationRow, side: str) -> Evidence:
     manifest = about.manifests.get(side)
     if manifest is None:
         raise NotFound(f"{about.id} has no complete evidence of its {side} (yet)")
     return read_back(session, about.id, side, Manifest.model_validate(manifest))
 
 
-def _report(session: Session, about: Evaluation, name: str) -> bytes:
+def _report(session: Session, about: EvaluationRow, name: str) -> bytes:
     if about.verdict_document is None:
         raise NotFound(f"{about.id} has no verdict yet, so there is no {name}")
     if name == "verdict.json":

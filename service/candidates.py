@@ -4,7 +4,7 @@ from sqlalchemy.orm import Session
 
 from holdfast.api import wire
 from holdfast.db.evaluations import get_remediation
-from holdfast.db.tables import Evaluation
+from holdfast.db.tables import EvaluationRow
 from holdfast.db.tries import Attempt, attempts
 from holdfast.ladder.front import Scores, front, scores_of
 from holdfast.ladder.rungs import AUTO
@@ -71,13 +71,13 @@ def is_complete(attempt: Attempt) -> bool:
     return shown is not None and shown.verdict is not None and drop_reason(shown) is None
 
 
-def drop_reason(evaluation: Evaluation | None) -> str | None:
+def drop_reason(evaluation: EvaluationRow | None) -> str | None:
     """Why a race dropped it, in words; None for one that was asked everything."""
     lost = evaluation.race.get("dropped", {}) if evaluation and evaluation.race else {}
     return "; ".join(lost.values()) or None
 
 
-def verdict_of(evaluation: Evaluation | None) -> Verdict | None:
+def verdict_of(evaluation: EvaluationRow | None) -> Verdict | None:
     """The verdict of an evaluation, if it has one."""
     if evaluation is None or evaluation.verdict_document is None:
         return None

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from holdfast.db.jobs import now
 from holdfast.db.session import reading
-from holdfast.db.tables import Evaluation, Job
+from holdfast.db.tables import EvaluationRow, JobRow
 from holdfast.job import Status
 
 HTTP_SECONDS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60)
@@ -79,9 +79,11 @@ class _Rows(Collector):
         verdicts = GaugeMetricFamily(
             "holdfast_verdicts", "Verdicts reached so far.", labels=["verdict"]
         )
-        by_state = select(Job.status, Job.queue, func.count()).group_by(Job.status, Job.queue)
-        by_verdict = select(Evaluation.verdict, func.count()).group_by(Evaluation.verdict)
-        oldest = select(func.min(Job.created_at)).where(Job.status == Status.QUEUED.value)
+        by_state = select(JobRow.status, JobRow.queue, func.count()).group_by(
+            JobRow.status, JobRow.queue
+        )
+        by_verdict = select(EvaluationRow.verdict, func.count()).group_by(EvaluationRow.verdict)
+        oldest = select(func.min(JobRow.created_at)).where(JobRow.status == Status.QUEUED.value)
         with reading(self._database) as session:
             for state, queue, count in session.execute(by_state):
                 jobs.add_metric([state, queue], count)

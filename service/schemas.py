@@ -9,11 +9,11 @@ from pydantic import BaseModel
 from holdfast.api import wire
 from holdfast.db import tables
 from holdfast.db.browse import direction
-from holdfast.policy.model import Policy
+from holdfast.policy.model import GatePolicy
 from holdfast.policy.text import parse_policy
 from holdfast.probes.spec import ProbeSpec
 from holdfast.probes.table import CATALOGUE
-from holdfast.suites import Suite
+from holdfast.suites import LoadedSuite
 
 _Row = TypeVar("_Row")
 _Out = TypeVar("_Out", bound=BaseModel)
@@ -36,7 +36,7 @@ def full_page(entries: Sequence[_Out]) -> wire.Page[_Out]:
     return wire.Page(data=tuple(entries), next_cursor=None, has_more=False)
 
 
-def checkpoint(row: tables.Checkpoint) -> wire.Checkpoint:
+def checkpoint(row: tables.CheckpointRow) -> wire.Checkpoint:
     """A registered checkpoint."""
     files = [wire.File(path=path, size=size, sha256=sha) for path, size, sha in row.files]
     return wire.Checkpoint(
@@ -65,7 +65,7 @@ def baseline(row: tables.BaselineMove) -> wire.Baseline:
     )
 
 
-def reading(policy: Policy) -> wire.PolicyReading:
+def reading(policy: GatePolicy) -> wire.PolicyReading:
     """How a policy was understood."""
     return wire.PolicyReading(
         name=policy.name,
@@ -83,7 +83,7 @@ def policy(row: tables.PolicyText) -> wire.Policy:
     )
 
 
-def _job(row: tables.Job) -> dict[str, Any]:
+def _job(row: tables.JobRow) -> dict[str, Any]:
     return {
         "id": row.id,
         "project": row.project,
@@ -99,7 +99,7 @@ def _job(row: tables.Job) -> dict[str, Any]:
 
 
 def evaluation(
-    job: tables.Job, about: tables.Evaluation, repairs: Sequence[tables.Remediation]
+    job: tables.JobRow, about: tables.EvaluationRow, repairs: Sequence[tables.RemediationRow]
 ) -> wire.Evaluation:
     """An evaluation, with the ids of the repairs that answer it."""
     fields = {
@@ -122,7 +122,7 @@ def evaluation(
     return wire.Evaluation.model_validate({**_job(job), **fields})
 
 
-def remediation(job: tables.Job, about: tables.Remediation) -> wire.Remediation:
+def remediation(job: tables.JobRow, about: tables.RemediationRow) -> wire.Remediation:
     """A repair."""
     fields = {
         "evaluation": about.evaluation_id,
@@ -137,7 +137,7 @@ def remediation(job: tables.Job, about: tables.Remediation) -> wire.Remediation:
     return wire.Remediation.model_validate({**_job(job), **fields})
 
 
-def event(row: tables.Event) -> wire.Event:
+def event(row: tables.EventRow) -> wire.Event:
     """An event of a job."""
     return wire.Event(
         seq=row.seq,
@@ -211,7 +211,7 @@ def probe(spec: ProbeSpec) -> wire.Probe:
     )
 
 
-def suite(loaded: Suite) -> wire.Suite:
+def suite(loaded: LoadedSuite) -> wire.Suite:
     """A suite; items of no split are asked in both."""
     splits = Counter[str](item.split or "both" for item in loaded.items)
     return wire.Suite(

@@ -26,7 +26,7 @@ from holdfast.db.catalogue import (
     save_policy,
 )
 from holdfast.db.evaluations import (
-    NewEvaluation,
+    EvaluationFields,
     create_evaluation,
     create_remediation,
     get_evaluation,
@@ -43,7 +43,7 @@ from holdfast.errors import (
 )
 from holdfast.ids import is_id
 from holdfast.ladder.rungs import AUTO, LADDER
-from holdfast.policy.model import Policy
+from holdfast.policy.model import GatePolicy
 from holdfast.policy.text import SHIPPED, parse_policy, refuse_without_anchor
 from holdfast.probes.items import require_suites
 from holdfast.repairs.plan import Plan
@@ -87,7 +87,7 @@ def submit_evaluation(
     check_quota(session, settings, project)
     return create_evaluation(
         session,
-        NewEvaluation(
+        EvaluationFields(
             project=project,
             queue=settings.queue,
             candidate_id=candidate(session, project),
@@ -153,7 +153,7 @@ def submit_remediation(
 
 
 def ladder_options(
-    body: wire.NewRemediation, policy: Policy, options: dict[str, Any]
+    body: wire.NewRemediation, policy: GatePolicy, options: dict[str, Any]
 ) -> dict[str, Any]:
     """A ladder's budget, the policy's where none is given; any other recipe's own options."""
     if body.recipe != AUTO:

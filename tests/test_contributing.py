@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from holdfast.evidence.trial import Trial
 from holdfast.probes.compliance import judge_compliance
 from holdfast.probes.question import Answer, Generate, Question, chat
-from holdfast.probes.spec import Probe, ProbeSpec
+from holdfast.probes.spec import BuiltProbe, ProbeSpec
 from holdfast.suites import Request
 
 SPEC = ProbeSpec(
@@ -44,7 +44,7 @@ def judge(question: Question, answer: Answer) -> Trial:
     return judge_compliance(SPEC.name, question, answer.text)
 
 
-PROBE = Probe(SPEC, questions, judge)
+PROBE = BuiltProbe(SPEC, questions, judge)
 '''
 RECIPE = '''
 """The baseline again, as a repair: nothing is kept of the candidate."""

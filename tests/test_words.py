@@ -46,3 +46,14 @@ def test_no_first_line_leaves_the_thing_unnamed() -> None:
         if isinstance(node, kinds) and (text := ast.get_docstring(node) or "").startswith("What")
     ]
     assert unnamed == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_two_classes_of_a_package_share_a_name(package: str) -> None:
+    names = Counter(
+        node.name
+        for file in (ROOT / package).rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+    )
+    assert [name for name, times in names.items() if times > 1] == []

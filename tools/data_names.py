@@ -22,19 +22,19 @@ from holdfast.cli.command import Usage
 from holdfast.cli.doctor import Finding
 from holdfast.cli.table import COMMANDS
 from holdfast.cli.waiting import GaveUpWaiting
-from holdfast.db.tables import Row
+from holdfast.db.tables import TableRow
 from holdfast.evidence import file as evidence
 from holdfast.forecast.power import Lint, PowerRow
 from holdfast.importers.install import Summary
 from holdfast.judges.agreement import Agreement
-from holdfast.policy.model import Policy
+from holdfast.policy.model import GatePolicy
 from holdfast.probes.engine import Backend, Completion, Continuation, Message, Sampling, Score
 from holdfast.probes.question import Converse, Dialogue, Drawn, Generate
 from holdfast.probes.table import CATALOGUE
 from holdfast.queue import POKE, QUEUES
 from holdfast.readings import noise
 from holdfast.readings.chain import Chain
-from holdfast.readings.comparison import Comparison, ProbeChange
+from holdfast.readings.comparison import Comparison, ProbeFlips
 from holdfast.repairs.plan import Plan
 from holdfast.scopes import SCOPES
 from holdfast.settings import Settings
@@ -46,13 +46,13 @@ from service.app import ROUTERS
 
 ROOT = Path(__file__).resolve().parents[1]
 FROZEN = ROOT / "tests" / "data" / "names.json"
-TABLES = Row.metadata.sorted_tables
+TABLES = TableRow.metadata.sorted_tables
 DOCUMENTS: dict[str, type[BaseModel]] = {
     "evidence manifest": evidence.Manifest,
     "evidence trial": evidence._TrialLine,  # noqa: SLF001  a line of the file, read nowhere else
     "evidence measure": evidence._MeasureLine,  # noqa: SLF001
     "verdict": Verdict,
-    "policy": Policy,
+    "policy": GatePolicy,
     "training plan": Plan,
     "noise floor": noise.Noise,
     "chain": Chain,
@@ -71,7 +71,7 @@ STORED: dict[str, type] = {  # dataclasses whose fields are keys of stored or pr
     "judge agreement": Agreement,
     "doctor finding": Finding,
     "comparison of evidence": Comparison,
-    "change of a probe": ProbeChange,
+    "change of a probe": ProbeFlips,
     "power of a policy": Lint,
     "power of a check": PowerRow,
     "policy change": Change,

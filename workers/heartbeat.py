@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from holdfast.db import jobs
 from holdfast.db.session import reading, transaction
-from holdfast.db.tables import Job
+from holdfast.db.tables import JobRow
 from holdfast.job import CANCEL_POLL_SECONDS, HEARTBEAT_SECONDS, Status
 
 log = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ class Heartbeat:
 
     def _look(self) -> Loss | None:
         with reading(self._database) as session:
-            job = session.get(Job, self._lease.job_id)
+            job = session.get(JobRow, self._lease.job_id)
             mine = job is not None and job.lease_epoch == self._lease.epoch
             if job is None or not mine or job.status != Status.RUNNING:
                 return Loss.LEASE

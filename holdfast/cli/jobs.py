@@ -27,7 +27,7 @@ from holdfast.cli.waiting import Deadline, final_verdict, finished_repair, verdi
 from holdfast.errors import HarnessError, InvalidSuite
 from holdfast.ids import is_id
 from holdfast.ladder.rungs import AUTO
-from holdfast.policy.model import Policy
+from holdfast.policy.model import GatePolicy
 from holdfast.settings import suites_folder
 from holdfast.stack.connect import connect, location
 from holdfast.verdict.document import Verdict
@@ -113,7 +113,7 @@ def request(options: argparse.Namespace, policy: str) -> wire.NewEvaluation:
     )
 
 
-def read_policy(client: Client, name: str) -> tuple[str, Policy]:
+def read_policy(client: Client, name: str) -> tuple[str, GatePolicy]:
     """The policy as the server is sent it (id, name or YAML text), and as it is understood."""
     from holdfast.policy.text import load_policy, parse_policy  # which know every probe
 
@@ -124,7 +124,7 @@ def read_policy(client: Client, name: str) -> tuple[str, Policy]:
     return (path.read_text(encoding="utf-8") if path.is_file() else name), policy
 
 
-def tell_cost(policy: Policy, options: argparse.Namespace) -> None:
+def tell_cost(policy: GatePolicy, options: argparse.Namespace) -> None:
     """Note the cost of an evaluation before it is queued; warn if the budget is too small."""
     from holdfast.forecast.cost import beyond, estimate, weight_bytes
     from holdfast.models.reasoning import marks_of

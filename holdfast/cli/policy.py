@@ -11,7 +11,7 @@ from holdfast.cli.bodies import body
 from holdfast.cli.command import emit, note
 from holdfast.cli.reports import evidence_files
 from holdfast.evidence.file import Evidence, parse_evidence, read_evidence
-from holdfast.policy.model import Policy, Waiver
+from holdfast.policy.model import GatePolicy, Waiver
 from holdfast.policy.text import load_policy
 from holdfast.policy.waiver import waive as write_waiver
 from holdfast.settings import suites_folder
@@ -52,7 +52,7 @@ def show(options: argparse.Namespace) -> int:
     return 0
 
 
-def _readable(policy: Policy) -> str:
+def _readable(policy: GatePolicy) -> str:
     """A policy file that means the same: what is not set is left out, as a reader of it demands."""
     import yaml
 

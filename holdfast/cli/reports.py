@@ -12,7 +12,7 @@ from holdfast.cli.show import flips_and_noise, write_report
 from holdfast.cli.waiting import verdict_of
 from holdfast.errors import NotFound
 from holdfast.job import FINISHED
-from holdfast.report.beside import Extras, Flip, text_of
+from holdfast.report.beside import Extras, WorstFlip, text_of
 from holdfast.report.render import NAMES_FLIPS, render
 from holdfast.stack.connect import connect
 
@@ -100,7 +100,7 @@ def evidence_of(client: Client, evaluation_id: str) -> "tuple[Evidence, Evidence
 def with_text(client: Client, evaluation_id: str, context: Extras) -> Extras:
     """Add both sides' answers to the worst flips; Forbidden where the key may not read them."""
 
-    def with_answers(probe: str, flip: Flip) -> Flip:
+    def with_answers(probe: str, flip: WorstFlip) -> WorstFlip:
         rows = client.items(evaluation_id, probe=probe, item=flip.item, text=True).data
         sides = {row.side: text_of(row.answer) for row in rows if row.variant == flip.variant}
         return replace(flip, texts=(sides.get("baseline", ""), sides.get("candidate", "")))

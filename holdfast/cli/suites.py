@@ -10,7 +10,7 @@ from holdfast.importers import format_named, read_published
 from holdfast.importers.install import install, near_items, summarize, verify
 from holdfast.probes.table import CATALOGUE
 from holdfast.settings import suites_folder
-from holdfast.suites import BUILT_IN, Suite, installed_names, load_suite
+from holdfast.suites import BUILT_IN, LoadedSuite, installed_names, load_suite
 
 
 def import_(options: argparse.Namespace) -> int:
@@ -34,7 +34,7 @@ def import_(options: argparse.Namespace) -> int:
     return 0
 
 
-def _tell(suite: Suite, near: Sequence[str | None]) -> None:
+def _tell(suite: LoadedSuite, near: Sequence[str | None]) -> None:
     """Note an imported suite's near-duplicates, kinds of rows and items without a target."""
     for name, count in Counter(filter(None, near)).most_common():
         note(f"{count} of its items nearly repeat items of {name}")

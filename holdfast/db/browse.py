@@ -10,7 +10,7 @@ from typing import Literal
 from sqlalchemy import ColumnElement, and_, func, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
-from holdfast.db.tables import Evaluation, Job, Remediation, TrialRow
+from holdfast.db.tables import EvaluationRow, JobRow, RemediationRow, TrialRow
 from holdfast.evidence.trial import Outcome
 from holdfast.job import FINISHED, Status
 
@@ -19,44 +19,44 @@ Direction = Literal["worse", "fixed", "unscored"]
 
 def list_evaluations(
     session: Session, project: str, *, limit: int, before: str | None = None
-) -> list[tuple[Job, Evaluation]]:
+) -> list[tuple[JobRow, EvaluationRow]]:
     """Newest first; `before` is the last id of the page before."""
-    query = select(Job, Evaluation).join(Evaluation, Evaluation.id == Job.id)
-    query = query.where(*_before(project, before)).order_by(Job.id.desc()).limit(limit)
+    query = select(JobRow, EvaluationRow).join(EvaluationRow, EvaluationRow.id == JobRow.id)
+    query = query.where(*_before(project, before)).order_by(JobRow.id.desc()).limit(limit)
     return [(job, about) for job, about in session.execute(query)]
 
 
 def count_unfinished(session: Session, project: str) -> int:
     """How many of a project's jobs wait or run."""
     unfinished = [status.value for status in Status if status not in FINISHED]
-    query = select(func.count()).select_from(Job)
+    query = select(func.count()).select_from(JobRow)
     count: int = session.execute(
-        query.where(Job.project == project, Job.status.in_(unfinished))
+        query.where(JobRow.project == project, JobRow.status.in_(unfinished))
     ).scalar_one()
     return count
 
 
 def list_remediations(
     session: Session, project: str, *, limit: int, before: str | None = None
-) -> list[tuple[Job, Remediation]]:
+) -> list[tuple[JobRow, RemediationRow]]:
     """Newest first; `before` is the last id of the page before."""
-    query = select(Job, Remediation).join(Remediation, Remediation.id == Job.id)
-    query = query.where(*_before(project, before)).order_by(Job.id.desc()).limit(limit)
+    query = select(JobRow, RemediationRow).join(RemediationRow, RemediationRow.id == JobRow.id)
+    query = query.where(*_before(project, before)).order_by(JobRow.id.desc()).limit(limit)
     return [(job, about) for job, about in session.execute(query)]
 
 
 def _before(project: str, before: str | None) -> tuple[ColumnElement[bool], ...]:
-    in_project = (Job.project == project,)
-    return in_project if before is None else (*in_project, Job.id < before)
+    in_project = (JobRow.project == project,)
+    return in_project if before is None else (*in_project, JobRow.id < before)
 
 
-def repairs_by_evaluation(session: Session, ids: Sequence[str]) -> dict[str, list[Remediation]]:
+def repairs_by_evaluation(session: Session, ids: Sequence[str]) -> dict[str, list[RemediationRow]]:
     """The repairs tried for each of some evaluations, oldest first."""
-    query = select(Remediation).where(
-        Remediation.evaluation_id.in_(ids), Remediation.parent_id.is_(None)
+    query = select(RemediationRow).where(
+        RemediationRow.evaluation_id.in_(ids), RemediationRow.parent_id.is_(None)
     )
-    query = query.order_by(Remediation.id)
-    repairs: dict[str, list[Remediation]] = {evaluation_id: [] for evaluation_id in ids}
+    query = query.order_by(RemediationRow.id)
+    repairs: dict[str, list[RemediationRow]] = {evaluation_id: [] for evaluation_id in ids}
     for repair in session.scalars(query):
         repairs[repair.evaluation_id].append(repair)
     return repairs

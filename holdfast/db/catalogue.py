@@ -14,24 +14,24 @@ from sqlalchemy.orm import Session
 
 from holdfast.checkpoints.checkpoint import CheckpointRef
 from holdfast.db.jobs import now
-from holdfast.db.tables import BaselineMove, Checkpoint, PolicyText, Remediation
+from holdfast.db.tables import BaselineMove, CheckpointRow, PolicyText, RemediationRow
 from holdfast.errors import Conflict, InvalidPlan, NotFound, StaleVersion
 from holdfast.ids import new_id
-from holdfast.policy.model import Policy
+from holdfast.policy.model import GatePolicy
 
-_Registered = TypeVar("_Registered", Checkpoint, PolicyText)
+_Registered = TypeVar("_Registered", CheckpointRow, PolicyText)
 
 
 def register_checkpoint(
     session: Session, project: str, ref: CheckpointRef, *, parent_id: str | None = None
-) -> Checkpoint:
+) -> CheckpointRow:
     """The row of an admitted checkpoint; the same content is the same row, as first registered.
 
     Where the folder has moved, the row follows it: the digest says that nothing else changed.
     """
     if parent_id is not None:
         get_checkpoint(session, project, parent_id)
-    fresh = Checkpoint(
+    fresh = CheckpointRow(
         id=new_id("ckpt"),
         project=project,
         name=ref.name,
@@ -48,15 +48,15 @@ def register_checkpoint(
     return row
 
 
-def get_checkpoint(session: Session, project: str, checkpoint_id: str) -> Checkpoint:
+def get_checkpoint(session: Session, project: str, checkpoint_id: str) -> CheckpointRow:
     """A project's checkpoint; NotFound when there is none of that id in this project."""
-    row = session.get(Checkpoint, checkpoint_id)
+    row = session.get(CheckpointRow, checkpoint_id)
     if row is None or row.project != project:
         raise NotFound(f"no checkpoint {checkpoint_id} in project {project}")
     return row
 
 
-def name_parent(session: Session, row: Checkpoint, parent_id: str) -> None:
+def name_parent(session: Session, row: CheckpointRow, parent_id: str) -> None:
     """Store a checkpoint's parent, if it was registered without one.
 
     Raises Conflict where another parent is known: a checkpoint never changes.
@@ -72,19 +72,19 @@ def name_parent(session: Session, row: Checkpoint, parent_id: str) -> None:
     row.parent_id = parent_id
 
 
-def find_unaligned(session: Session, baseline_id: str) -> Checkpoint | None:
+def find_unaligned(session: Session, baseline_id: str) -> CheckpointRow | None:
     """The model that a baseline was before its alignment: its registered parent, if it has one.
 
     The parent of a repair is the checkpoint that failed, which was aligned before: that is none.
     """
-    repaired = select(Remediation.id).where(Remediation.checkpoint_id == baseline_id).limit(1)
-    row = session.get_one(Checkpoint, baseline_id)
+    repaired = select(RemediationRow.id).where(RemediationRow.checkpoint_id == baseline_id).limit(1)
+    row = session.get_one(CheckpointRow, baseline_id)
     if row.parent_id is None or session.scalars(repaired).first() is not None:
         return None
-    return session.get_one(Checkpoint, row.parent_id)
+    return session.get_one(CheckpointRow, row.parent_id)
 
 
-def require_unaligned(session: Session, baseline_id: str) -> Checkpoint:
+def require_unaligned(session: Session, baseline_id: str) -> CheckpointRow:
     """The baseline before its alignment; InvalidPlan says what to register if there is none."""
     row = find_unaligned(session, baseline_id)
     if row is None:
@@ -98,15 +98,15 @@ def require_unaligned(session: Session, baseline_id: str) -> Checkpoint:
 
 def list_checkpoints(
     session: Session, project: str, *, limit: int, before: str | None = None
-) -> Sequence[Checkpoint]:
+) -> Sequence[CheckpointRow]:
     """Newest first; `before` is the last id of the page before."""
-    query = select(Checkpoint).where(Checkpoint.project == project)
+    query = select(CheckpointRow).where(CheckpointRow.project == project)
     if before is not None:
-        query = query.where(Checkpoint.id < before)
-    return session.scalars(query.order_by(Checkpoint.id.desc()).limit(limit)).all()
+        query = query.where(CheckpointRow.id < before)
+    return session.scalars(query.order_by(CheckpointRow.id.desc()).limit(limit)).all()
 
 
-def save_policy(session: Session, project: str, policy: Policy, text: str) -> PolicyText:
+def save_policy(session: Session, project: str, policy: GatePolicy, text: str) -> PolicyText:
     """The row of a policy; one that means the same is the same row, with the text first sent."""
     fresh = PolicyText(
         id=new_id("pol"),
@@ -210,7 +210,7 @@ def _insert_or_find(session: Session, fresh: _Registered) -> _Registered:
     return session.scalars(query).one()
 
 
-def _insert_once(session: Session, fresh: Checkpoint | PolicyText | BaselineMove) -> bool:
+def _insert_once(session: Session, fresh: CheckpointRow | PolicyText | BaselineMove) -> bool:
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     table = type(fresh)
     values = {column.key: getattr(fresh, column.key) for column in table.__table__.columns}

@@ -9,14 +9,14 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from holdfast.db.jobs import add_event, now
-from holdfast.db.tables import Evaluation, Event, Job, Remediation
+from holdfast.db.tables import EvaluationRow, EventRow, JobRow, RemediationRow
 from holdfast.errors import NotFound
 from holdfast.ids import new_id
 from holdfast.job import DEADLINE_SECONDS, JobKind, Split, Status, Tier
 
 
 @dataclass(frozen=True, slots=True)
-class NewEvaluation:
+class EvaluationFields:
     """The checkpoints, policy and settings of an evaluation that is to be queued.
 
     `repairs_id` names the failing checkpoint that was repaired, `anchor_id` a second baseline.
@@ -40,13 +40,13 @@ class NewEvaluation:
     priority: int = 0
 
 
-def create_evaluation(session: Session, new: NewEvaluation) -> str:
+def create_evaluation(session: Session, new: EvaluationFields) -> str:
     """Queue an evaluation; the id is returned, the caller sends the hint after commit."""
     job_id = _create_job(
         session, JobKind.EVALUATION, project=new.project, queue=new.queue, priority=new.priority
     )
     session.add(
-        Evaluation(
+        EvaluationRow(
             id=job_id,
             candidate_id=new.candidate_id,
             baseline_id=new.baseline_id,
@@ -90,7 +90,7 @@ def create_remediation(
         made = get_job(session, job_id)
         made.deadline_at = made.created_at + timedelta(minutes=minutes)
     session.add(
-        Remediation(
+        RemediationRow(
             id=job_id,
             evaluation_id=evaluation_id,
             recipe=recipe,
@@ -111,7 +111,7 @@ def _create_job(session: Session, kind: JobKind, *, project: str, queue: str, pr
     moment = now(session)
     job_id = new_id("eval" if kind is JobKind.EVALUATION else "rem")
     session.add(
-        Job(
+        JobRow(
             id=job_id,
             project=project,
             kind=kind.value,
@@ -131,25 +131,25 @@ def _create_job(session: Session, kind: JobKind, *, project: str, queue: str, pr
     return job_id
 
 
-def get_job(session: Session, job_id: str, *, project: str | None = None) -> Job:
+def get_job(session: Session, job_id: str, *, project: str | None = None) -> JobRow:
     """The job's row; NotFound when there is none, or none in this project."""
-    job = session.get(Job, job_id)
+    job = session.get(JobRow, job_id)
     if job is None or (project is not None and job.project != project):
         raise NotFound(f"no job {job_id} in this project")
     return job
 
 
-def get_evaluation(session: Session, evaluation_id: str) -> Evaluation:
+def get_evaluation(session: Session, evaluation_id: str) -> EvaluationRow:
     """The row of an evaluation; NotFound when there is none."""
-    evaluation = session.get(Evaluation, evaluation_id)
+    evaluation = session.get(EvaluationRow, evaluation_id)
     if evaluation is None:
         raise NotFound(f"no evaluation {evaluation_id}")
     return evaluation
 
 
-def get_remediation(session: Session, remediation_id: str) -> Remediation:
+def get_remediation(session: Session, remediation_id: str) -> RemediationRow:
     """The row of a repair; NotFound when there is none."""
-    remediation = session.get(Remediation, remediation_id)
+    remediation = session.get(RemediationRow, remediation_id)
     if remediation is None:
         raise NotFound(f"no remediation {remediation_id}")
     return remediation
@@ -157,12 +157,12 @@ def get_remediation(session: Session, remediation_id: str) -> Remediation:
 
 def list_jobs(
     session: Session, *, project: str, kind: JobKind, limit: int, before: str | None = None
-) -> Sequence[Job]:
+) -> Sequence[JobRow]:
     """Newest first; `before` is the last id of the page before. Ids sort by time."""
-    query = select(Job).where(Job.project == project, Job.kind == kind.value)
+    query = select(JobRow).where(JobRow.project == project, JobRow.kind == kind.value)
     if before is not None:
-        query = query.where(Job.id < before)
-    return session.scalars(query.order_by(Job.id.desc()).limit(limit)).all()
+        query = query.where(JobRow.id < before)
+    return session.scalars(query.order_by(JobRow.id.desc()).limit(limit)).all()
 
 
 def origin_of(session: Session, remediation_id: str) -> str:
@@ -170,36 +170,38 @@ def origin_of(session: Session, remediation_id: str) -> str:
     return get_remediation(session, remediation_id).evaluation_id
 
 
-def remediations_of(session: Session, evaluation_id: str) -> Sequence[Remediation]:
+def remediations_of(session: Session, evaluation_id: str) -> Sequence[RemediationRow]:
     """The repairs that were asked for a failing evaluation, oldest first; no ladder's tries."""
-    query = select(Remediation).where(
-        Remediation.evaluation_id == evaluation_id, Remediation.parent_id.is_(None)
+    query = select(RemediationRow).where(
+        RemediationRow.evaluation_id == evaluation_id, RemediationRow.parent_id.is_(None)
     )
-    return session.scalars(query.order_by(Remediation.id)).all()
+    return session.scalars(query.order_by(RemediationRow.id)).all()
 
 
-def tries_of(session: Session, remediation_id: str) -> Sequence[Remediation]:
+def tries_of(session: Session, remediation_id: str) -> Sequence[RemediationRow]:
     """The tries of a ladder, oldest first."""
-    query = select(Remediation).where(Remediation.parent_id == remediation_id)
-    return session.scalars(query.order_by(Remediation.id)).all()
+    query = select(RemediationRow).where(RemediationRow.parent_id == remediation_id)
+    return session.scalars(query.order_by(RemediationRow.id)).all()
 
 
-def evaluations_of(session: Session, remediation_id: str) -> dict[str, Evaluation]:
+def evaluations_of(session: Session, remediation_id: str) -> dict[str, EvaluationRow]:
     """The evaluations of one repair by their split: at most one of each."""
-    query = select(Evaluation).where(Evaluation.remediation_id == remediation_id)
+    query = select(EvaluationRow).where(EvaluationRow.remediation_id == remediation_id)
     return {row.split: row for row in session.scalars(query)}
 
 
 def confirmations_of(session: Session, candidate_id: str) -> int:
     """How often the held-out items have been opened for repairs of this failing checkpoint."""
-    query = select(func.count()).select_from(Evaluation)
+    query = select(func.count()).select_from(EvaluationRow)
     count: int = session.execute(
-        query.where(Evaluation.repairs_id == candidate_id, Evaluation.split == "confirm")
+        query.where(EvaluationRow.repairs_id == candidate_id, EvaluationRow.split == "confirm")
     ).scalar_one()
     return count
 
 
-def events_after(session: Session, job_id: str, seq: int, *, limit: int = 200) -> Sequence[Event]:
+def events_after(
+    session: Session, job_id: str, seq: int, *, limit: int = 200
+) -> Sequence[EventRow]:
     """A job's events after a sequence number, in order."""
-    query = select(Event).where(Event.job_id == job_id, Event.seq > seq)
-    return session.scalars(query.order_by(Event.seq).limit(limit)).all()
+    query = select(EventRow).where(EventRow.job_id == job_id, EventRow.seq > seq)
+    return session.scalars(query.order_by(EventRow.seq).limit(limit)).all()

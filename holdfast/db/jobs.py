@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import CursorResult, Update, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from holdfast.db.tables import Event, Job
+from holdfast.db.tables import EventRow, JobRow
 from holdfast.errors import Conflict, LeaseLost, NotFound
 from holdfast.job import (
     FINISHED,
@@ -50,29 +50,29 @@ def claim(
     """Take the best runnable job of a queue for `seconds`, or None when there is nothing to do."""
     moment = now(session)
     best = (
-        select(Job.id)
+        select(JobRow.id)
         .where(
-            Job.queue == queue,
-            Job.status == Status.QUEUED.value,
-            Job.cancel_requested_at.is_(None),
-            or_(Job.not_before.is_(None), Job.not_before <= moment),
+            JobRow.queue == queue,
+            JobRow.status == Status.QUEUED.value,
+            JobRow.cancel_requested_at.is_(None),
+            or_(JobRow.not_before.is_(None), JobRow.not_before <= moment),
         )
-        .order_by(Job.priority.desc(), Job.id)
+        .order_by(JobRow.priority.desc(), JobRow.id)
         .limit(1)
         .with_for_update(skip_locked=True)  # SQLite ignores it: one writer at a time there
     )
     row = session.execute(
-        update(Job)
-        .where(Job.id == best.scalar_subquery(), Job.status == Status.QUEUED.value)
+        update(JobRow)
+        .where(JobRow.id == best.scalar_subquery(), JobRow.status == Status.QUEUED.value)
         .values(
             status=Status.RUNNING.value,
             lease_owner=owner,
             lease_expires_at=moment + timedelta(seconds=seconds),
-            lease_epoch=Job.lease_epoch + 1,
-            attempts=Job.attempts + 1,
-            started_at=func.coalesce(Job.started_at, moment),
+            lease_epoch=JobRow.lease_epoch + 1,
+            attempts=JobRow.attempts + 1,
+            started_at=func.coalesce(JobRow.started_at, moment),
         )
-        .returning(Job.id, Job.kind, Job.lease_epoch, Job.deadline_at, Job.attempts)
+        .returning(JobRow.id, JobRow.kind, JobRow.lease_epoch, JobRow.deadline_at, JobRow.attempts)
         .execution_options(synchronize_session=False)
     ).one_or_none()
     if row is None:
@@ -88,7 +88,7 @@ def renew(session: Session, lease: Lease) -> bool:
     renewed = _write(
         session,
         _held(lease)
-        .where(Job.cancel_requested_at.is_(None), Job.deadline_at > moment)
+        .where(JobRow.cancel_requested_at.is_(None), JobRow.deadline_at > moment)
         .values(lease_expires_at=moment + timedelta(seconds=lease.seconds)),
     )
     return renewed == 1
@@ -136,8 +136,8 @@ def release(session: Session, lease: Lease, *, crashed: bool = False, delay: flo
             lease_owner=None,
             lease_expires_at=None,
             hinted_at=None,
-            attempts=Job.attempts if crashed else Job.attempts - 1,
-            crash_count=Job.crash_count + int(crashed),
+            attempts=JobRow.attempts if crashed else JobRow.attempts - 1,
+            crash_count=JobRow.crash_count + int(crashed),
             not_before=moment + timedelta(seconds=delay) if delay else None,
         ),
     )
@@ -154,7 +154,7 @@ def rest(session: Session, lease: Lease, seconds: float) -> None:
             status=Status.QUEUED.value,
             lease_owner=None,
             lease_expires_at=None,
-            attempts=Job.attempts - 1,
+            attempts=JobRow.attempts - 1,
             not_before=now(session) + timedelta(seconds=seconds),
         ),
     )
@@ -164,19 +164,21 @@ def rest(session: Session, lease: Lease, seconds: float) -> None:
 
 def wake(session: Session, job_id: str) -> bool:
     """Take up a job that rests; False where it does not wait."""
-    resting = update(Job).where(Job.id == job_id, Job.status == Status.QUEUED.value)
+    resting = update(JobRow).where(JobRow.id == job_id, JobRow.status == Status.QUEUED.value)
     return _write(session, resting.values(not_before=None)) == 1
 
 
 def crashes(session: Session, lease: Lease) -> int:
     """How often this job has crashed a worker so far."""
-    count: int = session.execute(select(Job.crash_count).where(Job.id == lease.job_id)).scalar_one()
+    count: int = session.execute(
+        select(JobRow.crash_count).where(JobRow.id == lease.job_id)
+    ).scalar_one()
     return count
 
 
 def request_cancel(session: Session, job_id: str) -> Status:
     """Ask for the end of a job: at once if it waits, at the worker's next look if it runs."""
-    job = session.get(Job, job_id, with_for_update=True)
+    job = session.get(JobRow, job_id, with_for_update=True)
     if job is None:
         raise NotFound(f"no job {job_id}")
     status = Status(job.status)
@@ -194,7 +196,7 @@ def request_cancel(session: Session, job_id: str) -> Status:
 
 def retry(session: Session, job_id: str, *, deadline_at: datetime) -> None:
     """Queue a job again that ended without a result; what it computed is kept."""
-    job = session.get(Job, job_id, with_for_update=True)
+    job = session.get(JobRow, job_id, with_for_update=True)
     if job is None:
         raise NotFound(f"no job {job_id}")
     if not may_move(Status(job.status), Status.QUEUED):
@@ -209,10 +211,10 @@ def retry(session: Session, job_id: str, *, deadline_at: datetime) -> None:
 
 
 def _held(lease: Lease) -> Update:
-    return update(Job).where(
-        Job.id == lease.job_id,
-        Job.lease_epoch == lease.epoch,
-        Job.status == Status.RUNNING.value,
+    return update(JobRow).where(
+        JobRow.id == lease.job_id,
+        JobRow.lease_epoch == lease.epoch,
+        JobRow.status == Status.RUNNING.value,
     )
 
 
@@ -223,4 +225,4 @@ def _write(session: Session, statement: Update) -> int:
 
 def add_event(session: Session, job_id: str, kind: str, document: dict[str, Any]) -> None:
     """Store an event of a job; the event stream reads them in order."""
-    session.add(Event(job_id=job_id, kind=kind, document=document, created_at=datetime.now(UTC)))
+    session.add(EventRow(job_id=job_id, kind=kind, document=document, created_at=datetime.now(UTC)))

@@ -45,7 +45,7 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
-class NewKey:
+class CreatedKey:
     """A key's row and, this one time, the key itself."""
 
     row: ApiKey
@@ -84,7 +84,7 @@ def create_key(
     name: str,
     scopes: Iterable[Scope],
     expires_at: datetime | None = None,
-) -> NewKey:
+) -> CreatedKey:
     """Make a key; the token is in the result and nowhere else."""
     handle, secret = _random_digits(8), _random_digits(SECRET_DIGITS)
     body = f"holdfast_{ENVIRONMENT}_{handle}_{secret}"
@@ -100,7 +100,7 @@ def create_key(
     )
     session.add(row)
     session.flush()
-    return NewKey(row, f"{body}_{_checksum(body)}")
+    return CreatedKey(row, f"{body}_{_checksum(body)}")
 
 
 def find_caller(session: Session, pepper: bytes, token: str) -> Caller:

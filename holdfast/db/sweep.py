@@ -12,7 +12,7 @@ from sqlalchemy import or_, update
 from sqlalchemy.orm import Session
 
 from holdfast.db.jobs import add_event, now
-from holdfast.db.tables import Job
+from holdfast.db.tables import JobRow
 from holdfast.job import MAX_ATTEMPTS, RESEND_HINT_SECONDS, Status
 
 
@@ -31,10 +31,10 @@ def sweep_jobs(session: Session, *, resend_after: float = RESEND_HINT_SECONDS) -
     A hint older than `resend_after` seconds is taken for lost.
     """
     moment = now(session)
-    expired = (Job.status == Status.RUNNING.value, Job.lease_expires_at < moment)
-    spent = or_(Job.attempts >= MAX_ATTEMPTS, Job.crash_count >= MAX_ATTEMPTS)
-    unfinished = Job.status.in_([Status.QUEUED.value, Status.RUNNING.value])
-    lease_over = or_(Job.lease_expires_at.is_(None), Job.lease_expires_at < moment)
+    expired = (JobRow.status == Status.RUNNING.value, JobRow.lease_expires_at < moment)
+    spent = or_(JobRow.attempts >= MAX_ATTEMPTS, JobRow.crash_count >= MAX_ATTEMPTS)
+    unfinished = JobRow.status.in_([Status.QUEUED.value, Status.RUNNING.value])
+    lease_over = or_(JobRow.lease_expires_at.is_(None), JobRow.lease_expires_at < moment)
     ended = [
         *_end(
             session,
@@ -42,7 +42,7 @@ def sweep_jobs(session: Session, *, resend_after: float = RESEND_HINT_SECONDS) -
             None,
             unfinished,
             lease_over,
-            Job.cancel_requested_at.is_not(None),
+            JobRow.cancel_requested_at.is_not(None),
         ),
         *_end(
             session,
@@ -50,12 +50,12 @@ def sweep_jobs(session: Session, *, resend_after: float = RESEND_HINT_SECONDS) -
             "past its deadline",
             unfinished,
             lease_over,
-            Job.deadline_at < moment,
+            JobRow.deadline_at < moment,
         ),
         *_end(session, Status.FAILED, f"lost its worker {MAX_ATTEMPTS} times", *expired, spent),
     ]
     freed = session.scalars(
-        update(Job)
+        update(JobRow)
         .where(*expired)
         .values(
             status=Status.QUEUED.value,
@@ -63,7 +63,7 @@ def sweep_jobs(session: Session, *, resend_after: float = RESEND_HINT_SECONDS) -
             lease_expires_at=None,
             hinted_at=None,
         )
-        .returning(Job.id)
+        .returning(JobRow.id)
         .execution_options(synchronize_session=False)
     ).all()
     for job_id in freed:
@@ -76,14 +76,14 @@ def _due_hints(session: Session, moment: datetime, resend_after: float) -> list[
     old = moment - timedelta(seconds=resend_after)
     return list(
         session.scalars(
-            update(Job)
+            update(JobRow)
             .where(
-                Job.status == Status.QUEUED.value,
-                or_(Job.hinted_at.is_(None), Job.hinted_at < old),
-                or_(Job.not_before.is_(None), Job.not_before <= moment),
+                JobRow.status == Status.QUEUED.value,
+                or_(JobRow.hinted_at.is_(None), JobRow.hinted_at < old),
+                or_(JobRow.not_before.is_(None), JobRow.not_before <= moment),
             )
             .values(hinted_at=moment)
-            .returning(Job.queue)
+            .returning(JobRow.queue)
             .execution_options(synchronize_session=False)
         )
     )
@@ -92,7 +92,7 @@ def _due_hints(session: Session, moment: datetime, resend_after: float) -> list[
 def _end(session: Session, status: Status, error: str | None, *where: Any) -> list[str]:
     ended = list(
         session.scalars(
-            update(Job)
+            update(JobRow)
             .where(*where)
             .values(
                 status=status.value,
@@ -101,7 +101,7 @@ def _end(session: Session, status: Status, error: str | None, *where: Any) -> li
                 lease_owner=None,
                 lease_expires_at=None,
             )
-            .returning(Job.id)
+            .returning(JobRow.id)
             .execution_options(synchronize_session=False)
         )
     )

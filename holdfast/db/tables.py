@@ -62,7 +62,7 @@ def _allowed_values(column: str, values: list[str]) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({listed})", name=column)
 
 
-class Row(DeclarativeBase):
+class TableRow(DeclarativeBase):
     """Root of the tables; names every constraint, so that migrations can drop them."""
 
     metadata = MetaData(naming_convention=NAMES)
@@ -73,7 +73,7 @@ class Row(DeclarativeBase):
     }
 
 
-class Checkpoint(Row):
+class CheckpointRow(TableRow):
     """Weights, tokenizer and template, known by content; never changed once registered."""
 
     __tablename__ = "checkpoints"
@@ -91,7 +91,7 @@ class Checkpoint(Row):
     created_at: Mapped[datetime]
 
 
-class BaselineMove(Row):
+class BaselineMove(TableRow):
     """Every move of an alias; the newest version is where the alias points now."""
 
     __tablename__ = "baseline_moves"
@@ -104,7 +104,7 @@ class BaselineMove(Row):
     created_at: Mapped[datetime]
 
 
-class PolicyText(Row):
+class PolicyText(TableRow):
     """A policy by digest; the text is kept as it was sent."""
 
     __tablename__ = "policies"
@@ -118,7 +118,7 @@ class PolicyText(Row):
     created_at: Mapped[datetime]
 
 
-class Job(Row):
+class JobRow(TableRow):
     """One piece of work and its lease. `lease_epoch` grows with every claim and fences writes."""
 
     __tablename__ = "jobs"
@@ -149,7 +149,7 @@ class Job(Row):
     crash_count: Mapped[int] = mapped_column(default=0)
 
 
-class Evaluation(Row):
+class EvaluationRow(TableRow):
     """One evaluation: the checkpoints that it compares, and its verdict once there is one."""
 
     __tablename__ = "evaluations"
@@ -174,7 +174,7 @@ class Evaluation(Row):
     cost: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
 
-class Remediation(Row):
+class RemediationRow(TableRow):
     """One repair: its plan, how far the training is, and what came out.
 
     A ladder (recipe `auto`) has tries, repairs of their own that name it as `parent_id`; `split`
@@ -195,7 +195,7 @@ class Remediation(Row):
     split: Mapped[str] = mapped_column(String(16), default="confirm", server_default="confirm")
 
 
-class TrialRow(Row):
+class TrialRow(TableRow):
     """One trial or measure of one side of an evaluation; never updated, never written twice."""
 
     __tablename__ = "trials"
@@ -219,7 +219,7 @@ class TrialRow(Row):
     lease_epoch: Mapped[int]
 
 
-class Answer(Row):
+class AnswerRow(TableRow):
     """An answer or score of a model, by a key over everything that could change it."""
 
     __tablename__ = "answers"
@@ -230,7 +230,7 @@ class Answer(Row):
     created_at: Mapped[datetime]
 
 
-class Event(Row):
+class EventRow(TableRow):
     """The events of a job, in order; the event stream replays them."""
 
     __tablename__ = "events"
@@ -242,7 +242,7 @@ class Event(Row):
     created_at: Mapped[datetime]
 
 
-class ApiKey(Row):
+class ApiKey(TableRow):
     """A key's public half and the HMAC of its secret; the secret itself is shown once."""
 
     __tablename__ = "api_keys"
@@ -259,7 +259,7 @@ class ApiKey(Row):
     last_used_at: Mapped[datetime | None]
 
 
-class IdempotentReply(Row):
+class IdempotentReply(TableRow):
     """The reply that an Idempotency-Key got; `status` null while the first request is in flight.
 
     `claim` names the request that may write the reply: one that was taken for dead and overtaken

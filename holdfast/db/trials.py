@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from holdfast.db.jobs import Lease, now
-from holdfast.db.tables import Answer, Row, TrialRow
+from holdfast.db.tables import AnswerRow, TableRow, TrialRow
 from holdfast.evidence.file import Evidence, Manifest, gather
 from holdfast.evidence.trial import Measure, Outcome, Trial
 from holdfast.probes.table import spec_of
@@ -35,8 +35,8 @@ def find_answers(session: Session, keys: Sequence[str]) -> dict[str, dict[str, A
     """The cached answers among `keys`."""
     documents: dict[str, dict[str, Any]] = {}
     for start in range(0, len(keys), PAGE):
-        query = select(Answer.key, Answer.document).where(
-            Answer.key.in_(keys[start : start + PAGE])
+        query = select(AnswerRow.key, AnswerRow.document).where(
+            AnswerRow.key.in_(keys[start : start + PAGE])
         )
         documents.update((key, document) for key, document in session.execute(query))
     return documents
@@ -56,7 +56,7 @@ def save_answers(
         }
         for key, document in answers
     ]
-    _insert_once(session, Answer, rows)
+    _insert_once(session, AnswerRow, rows)
 
 
 def save_trials(
@@ -138,7 +138,7 @@ def _measure(row: TrialRow) -> Measure:
     return Measure(row.probe, row.item, row.value, row.weight, row.unit)
 
 
-def _insert_once(session: Session, table: type[Row], rows: list[dict[str, Any]]) -> None:
+def _insert_once(session: Session, table: type[TableRow], rows: list[dict[str, Any]]) -> None:
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     for start in range(0, len(rows), PAGE):
         page = rows[start : start + PAGE]

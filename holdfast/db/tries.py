@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session
 
 from holdfast.db.evaluations import evaluations_of, get_job, get_remediation, tries_of
-from holdfast.db.tables import Evaluation, Job, Remediation
+from holdfast.db.tables import EvaluationRow, JobRow, RemediationRow
 from holdfast.job import FINISHED, Status
 
 
@@ -17,13 +17,13 @@ from holdfast.job import FINISHED, Status
 class Attempt:
     """One try with everything that was done for it; `jobs` in the order of the work."""
 
-    repair: Remediation
-    screen: Evaluation | None
-    confirm: Evaluation | None
-    jobs: tuple[Job, ...]
+    repair: RemediationRow
+    screen: EvaluationRow | None
+    confirm: EvaluationRow | None
+    jobs: tuple[JobRow, ...]
 
     @property
-    def failed_job(self) -> Job | None:
+    def failed_job(self) -> JobRow | None:
         """The job of this try that ended without a result, if any did."""
         bad = FINISHED - {Status.SUCCEEDED}
         return next((job for job in self.jobs if job.status in bad), None)
@@ -49,14 +49,14 @@ def attempts(session: Session, remediation_id: str) -> list[Attempt]:
     return [_attempt(session, row) for row in rows]
 
 
-def _attempt(session: Session, row: Remediation) -> Attempt:
+def _attempt(session: Session, row: RemediationRow) -> Attempt:
     evaluations = evaluations_of(session, row.id)
     screen, confirm = evaluations.get("screen"), evaluations.get("confirm")
     ids = [row.id, *(evaluation.id for evaluation in (screen, confirm) if evaluation)]
     return Attempt(row, screen, confirm, tuple(get_job(session, job_id) for job_id in ids))
 
 
-def seconds_of(job: Job) -> float:
+def seconds_of(job: JobRow) -> float:
     """The seconds that a job ran; 0 while it is not over."""
     if job.started_at is None or job.finished_at is None:
         return 0.0

@@ -58,7 +58,7 @@ class CheckpointName(BaseModel):
     digest: CheckpointDigest
 
 
-class Backend(BaseModel):
+class BackendRecord(BaseModel):
     """The software and settings that computed the answers."""
 
     model_config = _FROZEN
@@ -71,7 +71,7 @@ class Backend(BaseModel):
     """Of the weights, where they are quantised."""
 
 
-class Sampling(BaseModel):
+class SamplingRecord(BaseModel):
     """How answers were drawn; further keys are kept and compared as they stand."""
 
     model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
@@ -125,8 +125,8 @@ class Manifest(BaseModel):
     kind: Literal["manifest"]
     schema_version: Literal[1] = Field(alias="schema")  # pydantic keeps the bare name for itself
     checkpoint: CheckpointName
-    backend: Backend
-    sampling: Sampling
+    backend: BackendRecord
+    sampling: SamplingRecord
     template_sha256: Hex
     judges: dict[Name, Hex]
     suites: dict[Name, Hex]

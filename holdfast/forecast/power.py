@@ -19,7 +19,7 @@ from pathlib import Path
 
 from holdfast.evidence.file import Evidence
 from holdfast.job import Tier
-from holdfast.policy.model import Policy
+from holdfast.policy.model import GatePolicy
 from holdfast.probes.items import suite_for
 from holdfast.probes.spec import ProbeSpec
 from holdfast.probes.table import spec_of
@@ -81,7 +81,7 @@ class Lint:
 
 
 def lint(
-    policy: Policy,
+    policy: GatePolicy,
     tier: Tier = "standard",
     installed: Path | None = None,
     baseline: Evidence | None = None,
@@ -102,7 +102,7 @@ def lint(
     return Lint(tier, tuple(rows), joint, (*policy.warnings, *blind, *warnings))
 
 
-def _cap_rows(probe: str, policy: Policy, baseline: Evidence) -> Iterator[PowerRow]:
+def _cap_rows(probe: str, policy: GatePolicy, baseline: Evidence) -> Iterator[PowerRow]:
     """The chance of a candidate that is as good as its baseline to be shown under a cap."""
     check = policy.checks[probe]
     badness = every_form(probe, baseline, baseline)
@@ -119,7 +119,7 @@ def _cap_rows(probe: str, policy: Policy, baseline: Evidence) -> Iterator[PowerR
         yield PowerRow(probe, rule, pairs.n, cap, (chance,) * len(FLIPS), policy.min_items)
 
 
-def _blind_rules(policy: Policy, baseline: Evidence) -> Iterator[str]:
+def _blind_rules(policy: GatePolicy, baseline: Evidence) -> Iterator[str]:
     """Sentences on the rules that no candidate could fail beside this baseline, as in a verdict."""
     same = Files(baseline, baseline)
     examined = {
@@ -136,7 +136,7 @@ def _blind_rules(policy: Policy, baseline: Evidence) -> Iterator[str]:
                 yield f"{probe} {after.rule}{group}: {after.obstacle}"
 
 
-def _rows(probe: str, policy: Policy, tier: Tier, installed: Path | None) -> Iterator[PowerRow]:
+def _rows(probe: str, policy: GatePolicy, tier: Tier, installed: Path | None) -> Iterator[PowerRow]:
     check, spec = policy.checks[probe], spec_of(probe)
     if check.tier == "advisory" or tier not in spec.items or spec.suite is None:
         return
@@ -172,7 +172,7 @@ def size_of(spec: ProbeSpec, tier: Tier, installed: Path | None = None) -> Size:
     return Size(len(items), len(everything), len(groups[smallest]), len(rest), len(groups))
 
 
-def _sliced_rows(probe: str, policy: Policy, size: Size) -> Iterator[PowerRow]:
+def _sliced_rows(probe: str, policy: GatePolicy, size: Size) -> Iterator[PowerRow]:
     check = policy.checks[probe]
     if check.max_regression is not None:
         yield _row(
@@ -194,7 +194,7 @@ def _sliced_rows(probe: str, policy: Policy, size: Size) -> Iterator[PowerRow]:
 
 
 def _row(
-    probe: str, rule: str, n: int, margin: float, *, policy: Policy, method: Method
+    probe: str, rule: str, n: int, margin: float, *, policy: GatePolicy, method: Method
 ) -> PowerRow:
     alpha = policy.alpha
     chances = tuple(_chance(n, psi, margin, alpha, method) for psi in FLIPS)
@@ -229,7 +229,7 @@ def _gap_chance(size: Size, psi: float, gap: float, alpha: float) -> float:
 
 
 def _warnings(
-    policy: Policy, tier: Tier, rows: tuple[PowerRow, ...], joint: tuple[float, ...]
+    policy: GatePolicy, tier: Tier, rows: tuple[PowerRow, ...], joint: tuple[float, ...]
 ) -> Iterator[str]:
     for probe in policy.probes(repair=False):
         if tier not in spec_of(probe).items:

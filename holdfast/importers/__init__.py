@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from holdfast.errors import InvalidSuite
 from holdfast.importers import answers, groups, native, preferences, questions, requests
 from holdfast.importers.records import Record, read_records
-from holdfast.suites import BUILT_IN, SUITE_NAME, Row, Suite, suite_digest
+from holdfast.suites import BUILT_IN, SUITE_NAME, LoadedSuite, Row, suite_digest
 from holdfast.suites.duplicates import text_of
 
 
@@ -152,7 +152,7 @@ FORMATS: dict[str, Format] = {
 }
 
 
-def read_published(form: str, files: Sequence[Path], name: str) -> Suite:
+def read_published(form: str, files: Sequence[Path], name: str) -> LoadedSuite:
     """The suite `name` out of published files; raises InvalidSuite with file and line."""
     if name in BUILT_IN:
         raise InvalidSuite(f"{name} is a built-in suite, choose another name")
@@ -176,7 +176,7 @@ def read_published(form: str, files: Sequence[Path], name: str) -> Suite:
     if not items:
         raise InvalidSuite("no file holds a row")
     clustered = _cluster_equal_texts(items)
-    return Suite(name, suite_digest(clustered), clustered)
+    return LoadedSuite(name, suite_digest(clustered), clustered)
 
 
 def format_named(form: str) -> Format:

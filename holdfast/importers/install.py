@@ -17,10 +17,10 @@ from typing import Any
 from holdfast.errors import InvalidSuite
 from holdfast.suites import (
     BUILT_IN,
-    Preference,
+    LoadedSuite,
+    PreferenceItem,
     Request,
     Row,
-    Suite,
     canonical,
     installed_names,
     load_suite,
@@ -40,7 +40,7 @@ class Summary:
     duplicates: int
 
 
-def summarize(suite: Suite, near: Sequence[str | None]) -> Summary:
+def summarize(suite: LoadedSuite, near: Sequence[str | None]) -> Summary:
     """Count a suite; `near` is what `near_items` found."""
     return Summary(
         name=suite.name,
@@ -52,7 +52,7 @@ def summarize(suite: Suite, near: Sequence[str | None]) -> Summary:
     )
 
 
-def near_items(suite: Suite, installed: Path) -> list[str | None]:
+def near_items(suite: LoadedSuite, installed: Path) -> list[str | None]:
     """For each item the other suite, built-in or installed, that holds a near-duplicate of it.
 
     Suites of another type of row ask something else, but for requests and preferences: both prompt.
@@ -65,12 +65,12 @@ def near_items(suite: Suite, installed: Path) -> list[str | None]:
     return near_duplicates([text_of(item) for item in suite.items], others)
 
 
-def _form(suite: Suite) -> type[Row]:
+def _form(suite: LoadedSuite) -> type[Row]:
     form = type(suite.items[0])
-    return Request if form is Preference else form
+    return Request if form is PreferenceItem else form
 
 
-def install(suite: Suite, folder: Path, *, form: str, files: Sequence[Path]) -> Path:
+def install(suite: LoadedSuite, folder: Path, *, form: str, files: Sequence[Path]) -> Path:
     """Write a suite and the record of its origin; the file that holds it now.
 
     Raises InvalidSuite where another suite of this name is installed or the folder cannot be
@@ -100,7 +100,7 @@ def install(suite: Suite, folder: Path, *, form: str, files: Sequence[Path]) -> 
     return path
 
 
-def verify(name: str, folder: Path) -> tuple[Suite, bool]:
+def verify(name: str, folder: Path) -> tuple[LoadedSuite, bool]:
     """Read a suite again; True where it agrees with the record of its import, or is built in.
 
     Raises InvalidSuite for a damaged file, and for content that is not what was imported.

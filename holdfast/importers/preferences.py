@@ -8,13 +8,13 @@ import re
 from typing import Any
 
 from holdfast.importers.records import Record
-from holdfast.suites.items import Preference
+from holdfast.suites.items import PreferenceItem
 
 REPLY = "\n\nAssistant:"
 REQUEST = "\n\nHuman:"
 
 
-def hh_rlhf(record: Record) -> Preference:
+def hh_rlhf(record: Record) -> PreferenceItem:
     """Bai et al. 2022: two transcripts that agree up to their last reply."""
     transcripts = [record.fields.get(column) for column in ("chosen", "rejected")]
     if not all(isinstance(text, str) for text in transcripts):
@@ -30,7 +30,7 @@ def hh_rlhf(record: Record) -> Preference:
     return _preference(record, "hh-rlhf", prompt, chosen[after:], rejected[after:])
 
 
-def pku_saferlhf(record: Record) -> Preference:
+def pku_saferlhf(record: Record) -> PreferenceItem:
     """Ji et al. 2023: the safer of two responses is the preferred one."""
     responses = (_text(record, "response_0"), _text(record, "response_1"))
     safer = int(record.keyword("safer_response_id", ("0", "1")))
@@ -38,7 +38,7 @@ def pku_saferlhf(record: Record) -> Preference:
     return _preference(record, "pku-saferlhf", prompt, responses[safer], responses[1 - safer])
 
 
-def preferences(record: Record) -> Preference:
+def preferences(record: Record) -> PreferenceItem:
     """TRL's `prompt, chosen, rejected`, texts or messages, and ShareGPT's conversations."""
     turns = record.value("prompt", "conversations")
     chosen, rejected = (_reply(record, column) for column in ("chosen", "rejected"))
@@ -71,6 +71,8 @@ def _text(record: Record, column: str) -> str:
     return value
 
 
-def _preference(record: Record, name: str, prompt: str, chosen: str, rejected: str) -> Preference:
+def _preference(
+    record: Record, name: str, prompt: str, chosen: str, rejected: str
+) -> PreferenceItem:
     key = f"{name}-{record.number:06}"
-    return Preference(id=key, cluster=key, prompt=prompt, chosen=chosen, rejected=rejected)
+    return PreferenceItem(id=key, cluster=key, prompt=prompt, chosen=chosen, rejected=rejected)

@@ -17,7 +17,7 @@ import httpx
 
 from holdfast.errors import InvalidSettings, JudgeFailed, Unreachable
 from holdfast.judges import HERE
-from holdfast.judges.forms import GUARD_FORMS, RUBRIC_FORM, Form, Messages, ask
+from holdfast.judges.forms import GUARD_FORMS, RUBRIC_FORM, JudgeForm, Messages, ask
 from holdfast.judges.judgement import Judgement
 from holdfast.judges.preference import Preference, ask_which, read_which
 from holdfast.settings import Settings
@@ -36,7 +36,7 @@ class Endpoint:
 
     url: str
     model: str
-    form: Form
+    form: JudgeForm
     key: str | None = field(default=None, repr=False)
     timeout_seconds: float = 60.0
     tries: int = 4

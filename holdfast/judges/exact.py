@@ -28,7 +28,7 @@ AFTER_EQUALS = re.compile(r"=[\s*_$({\\]*" + _NUMBER)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class NumberAnswer:
     """Whether a completion gave the right number; `correct` is None where there was no answer."""
 
     correct: bool | None
@@ -36,14 +36,14 @@ class Answer:
     reason: str | None = None
 
 
-def judge_exact(completion: str, expected: int) -> Answer:
+def judge_exact(completion: str, expected: int) -> NumberAnswer:
     """Compare the final number of `completion` with `expected`."""
     if not completion.strip():
-        return Answer(None, None, "empty completion")
+        return NumberAnswer(None, None, "empty completion")
     number = final_number(completion)
     if number is None:
-        return Answer(correct=False, number=None, reason="no number in the answer")
-    return Answer(correct=number == expected, number=number)
+        return NumberAnswer(correct=False, number=None, reason="no number in the answer")
+    return NumberAnswer(correct=number == expected, number=number)
 
 
 def final_number(text: str) -> Decimal | None:

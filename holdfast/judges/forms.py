@@ -17,7 +17,7 @@ Messages = tuple[dict[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class JudgeForm:
     """A layout: how prompt and answer are put, and how a reply is read (None: not understood)."""
 
     name: str
@@ -172,17 +172,17 @@ def _grades(reply: str, mark: str) -> Judgement | None:
     )
 
 
-def ask(form: Form, prompt: str, completion: str) -> tuple[Messages, str]:
+def ask(form: JudgeForm, prompt: str, completion: str) -> tuple[Messages, str]:
     """The messages to send, and the mark that a reply must carry where the form has one."""
     return form.messages(prompt, completion), _mark(prompt, completion)
 
 
-GUARD_FORMS: dict[str, Form] = {
+GUARD_FORMS: dict[str, JudgeForm] = {
     form.name: form
     for form in (
-        Form("llama-guard", "the model's own chat template", _conversation, _safe_or_not, 24),
-        Form("wildguard", WILDGUARD, _single_turn(WILDGUARD), _three_lines, 32, raw=True),
-        Form("harmbench", HARMBENCH, _single_turn(HARMBENCH), _yes_or_no, 4, raw=True),
+        JudgeForm("llama-guard", "the model's own chat template", _conversation, _safe_or_not, 24),
+        JudgeForm("wildguard", WILDGUARD, _single_turn(WILDGUARD), _three_lines, 32, raw=True),
+        JudgeForm("harmbench", HARMBENCH, _single_turn(HARMBENCH), _yes_or_no, 4, raw=True),
     )
 }
-RUBRIC_FORM = Form("rubric", RUBRIC, _rubric, _grades, 64)
+RUBRIC_FORM = JudgeForm("rubric", RUBRIC, _rubric, _grades, 64)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from holdfast.evidence.file import Evidence
-from holdfast.policy.model import RETENTION, Policy
+from holdfast.policy.model import RETENTION, GatePolicy
 from holdfast.verdict.checks.examination import Files, examine
 from holdfast.verdict.checks.pairs import pair_up
 from holdfast.verdict.checks.rule_tests import change_test
@@ -23,12 +23,12 @@ FAR = 0.10
 FAR_SHARE = 0.20
 
 
-def hopeless(policy: Policy, probes: Iterable[str], files: Files) -> dict[str, str]:
+def hopeless(policy: GatePolicy, probes: Iterable[str], files: Files) -> dict[str, str]:
     """The checks that it is not worth asking on for, by what was answered so far, each with why."""
     return dict(_reasons(policy, probes, files))
 
 
-def resisting(policy: Policy, probes: Iterable[str], files: Files) -> dict[str, str]:
+def resisting(policy: GatePolicy, probes: Iterable[str], files: Files) -> dict[str, str]:
     """The blocking checks, of those whose every item was asked, that did not pass, each with why.
 
     Whatever the other checks would say, the verdict cannot be a pass any more.
@@ -42,7 +42,7 @@ def resisting(policy: Policy, probes: Iterable[str], files: Files) -> dict[str, 
     }
 
 
-def _reasons(policy: Policy, probes: Iterable[str], files: Files) -> Iterator[tuple[str, str]]:
+def _reasons(policy: GatePolicy, probes: Iterable[str], files: Files) -> Iterator[tuple[str, str]]:
     for probe in probes:
         check = policy.checks[probe]
         if check.max_regression is not None:

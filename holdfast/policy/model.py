@@ -124,7 +124,7 @@ class Budget(BaseModel):
     candidates: Annotated[int, Field(ge=1)] = 8
 
 
-class Remediation(BaseModel):
+class RemediationPolicy(BaseModel):
     """The reaction to a fail: nothing, an offer, or a repair that is gated in its turn."""
 
     model_config = _FROZEN
@@ -133,7 +133,7 @@ class Remediation(BaseModel):
     budget: Budget = Budget()
 
     @model_validator(mode="after")
-    def _has_something_to_try(self) -> "Remediation":
+    def _has_something_to_try(self) -> "RemediationPolicy":
         if self.on_fail != "never" and not self.recipes:
             raise ValueError(f"on_fail: {self.on_fail} needs at least one recipe")
         if len(set(self.recipes)) != len(self.recipes):
@@ -158,7 +158,7 @@ class Waiver(BaseModel):
         return as_of.astimezone(UTC).date() <= self.expires
 
 
-class Policy(BaseModel):
+class GatePolicy(BaseModel):
     """A whole policy; `min_items` counts clusters, `max_unscored` is a share of the pairs.
 
     `template_arguments` are what the chat template is told on every side, and `thinking` says
@@ -175,14 +175,14 @@ class Policy(BaseModel):
     compare: Literal["quantisation"] | None = None  # what may differ: that is then the question
     checks: Annotated[dict[str, Check], Field(min_length=1)]
     baselines: Baselines = Baselines()
-    remediation: Remediation = Remediation()
+    remediation: RemediationPolicy = RemediationPolicy()
     budget: Limits | None = None  # None: the tier's
     waivers: tuple[Waiver, ...] = Field(default=(), strict=False)
     thinking: Literal["must_agree", "may_differ"] = "must_agree"
     template_arguments: TemplateArguments = {}
 
     @model_validator(mode="after")
-    def _sees_a_repair_that_refuses_everything(self) -> "Policy":
+    def _sees_a_repair_that_refuses_everything(self) -> "GatePolicy":
         if "auto" in self.remediation.recipes and not self.sees_over_refusal:
             raise ValueError(
                 "the recipe auto needs a blocking check of refusal.benign: without it a repair "

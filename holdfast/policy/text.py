@@ -10,18 +10,18 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from holdfast.errors import InvalidPolicy, NotBuilt, UnknownProbe
-from holdfast.policy.model import RETENTION, Check, NamedJudge, Policy
+from holdfast.policy.model import RETENTION, Check, GatePolicy, NamedJudge
 from holdfast.policy.strict_yaml import parse_mapping
 from holdfast.probes.table import spec_of
 
 SHIPPED = Path(__file__).parent / "shipped"
 
 
-def parse_policy(text: str, *, source: str) -> Policy:
+def parse_policy(text: str, *, source: str) -> GatePolicy:
     """Read a policy, or raise InvalidPolicy or NotBuilt with what was found and expected."""
     document = parse_mapping(text, source=source)
     try:
-        policy = Policy.model_validate(document)
+        policy = GatePolicy.model_validate(document)
     except ValidationError as error:
         raise InvalidPolicy(f"{source}: {_first_problem(error)}") from error
     for name, check in policy.checks.items():
@@ -40,7 +40,7 @@ def parse_policy(text: str, *, source: str) -> Policy:
     return policy
 
 
-def refuse_without_anchor(policy: Policy) -> None:
+def refuse_without_anchor(policy: GatePolicy) -> None:
     """Raise InvalidPolicy if the policy wants an anchor; it could only end inconclusive without."""
     if policy.baselines.anchor == "required":
         raise InvalidPolicy(
@@ -49,7 +49,7 @@ def refuse_without_anchor(policy: Policy) -> None:
         )
 
 
-def load_policy(name_or_path: str | Path) -> Policy:
+def load_policy(name_or_path: str | Path) -> GatePolicy:
     """A shipped policy by its bare name (demo, standard, release), or a file."""
     shipped = {path.stem: path for path in sorted(SHIPPED.glob("*.yaml"))}
     path = shipped.get(str(name_or_path), Path(name_or_path))

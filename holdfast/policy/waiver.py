@@ -8,13 +8,13 @@ import json
 from pathlib import Path
 
 from holdfast.errors import InvalidPolicy
-from holdfast.policy.model import Policy, Waiver
+from holdfast.policy.model import GatePolicy, Waiver
 from holdfast.policy.text import parse_policy
 
 HEADING = "waivers:"
 
 
-def waive(path: Path, waiver: Waiver) -> Policy:
+def waive(path: Path, waiver: Waiver) -> GatePolicy:
     """Add the waiver to the file and return the policy; nothing is written unless it then holds."""
     try:
         text = path.read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from holdfast.evidence.trial import Trial, scored, unscored
 from holdfast.judges.exact import judge_exact
 from holdfast.probes.question import Answer, Generate, Question, chat
-from holdfast.probes.spec import Probe, ProbeSpec
+from holdfast.probes.spec import BuiltProbe, ProbeSpec
 from holdfast.suites import Request
 
 SPEC = ProbeSpec(
@@ -49,4 +49,4 @@ def judge(question: Question, answer: Answer) -> Trial:
     return scored(SPEC.name, question.item, question.cluster, 0.0 if verdict.correct else 1.0)
 
 
-PROBE = Probe(SPEC, questions, judge)
+PROBE = BuiltProbe(SPEC, questions, judge)

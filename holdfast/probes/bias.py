@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from holdfast.evidence.trial import Measure, Trial
 from holdfast.probes.multiple_choice import bias_measure, choice_question, judge_choice
 from holdfast.probes.question import Answer, Question
-from holdfast.probes.spec import Probe, ProbeSpec
+from holdfast.probes.spec import BuiltProbe, ProbeSpec
 from holdfast.suites import Choice
 
 SPEC = ProbeSpec(
@@ -47,4 +47,4 @@ def extra_measure(question: Question, answer: Answer) -> Measure | None:
     return bias_measure(SPEC.name, question, answer)
 
 
-PROBE = Probe(SPEC, questions, judge, extra_measure=extra_measure)
+PROBE = BuiltProbe(SPEC, questions, judge, extra_measure=extra_measure)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from holdfast.evidence.trial import Trial
 from holdfast.probes.compliance import judge_compliance
 from holdfast.probes.question import Answer, Drawn, Generate, Question, chat
-from holdfast.probes.spec import Probe, ProbeSpec
+from holdfast.probes.spec import BuiltProbe, ProbeSpec
 from holdfast.suites import Request
 
 FORM = "drawn@1"
@@ -65,4 +65,4 @@ SPEC = ProbeSpec(
     items={"standard": 160, "full": None},
     variants={"standard": samples(4), "full": samples(8)},
 )
-PROBE = Probe(SPEC, questions, judge, form=FORM)
+PROBE = BuiltProbe(SPEC, questions, judge, form=FORM)

@@ -16,7 +16,7 @@ from typing import Any
 
 from holdfast.evidence.trial import Measure
 from holdfast.probes.question import Generate, Question, chat_of
-from holdfast.probes.spec import Probe, ProbeSpec
+from holdfast.probes.spec import BuiltProbe, ProbeSpec
 from holdfast.repairs.task_data import Row
 
 ALL_TOKENS, FIRST_TOKENS, LAYERS = "nats", "nats:first", "ratio"  # units of its measures
@@ -63,4 +63,4 @@ def measures(lines: Iterable[dict[str, Any]]) -> list[Measure]:
     return candidate_measures
 
 
-PROBE = Probe(SPEC, questions, compared=True)
+PROBE = BuiltProbe(SPEC, questions, compared=True)

@@ -15,7 +15,7 @@ from typing import Any
 from holdfast.evidence.trial import Trial, scored, unscored
 from holdfast.probes.engine import Completion, Continuation, Score
 from holdfast.probes.question import Answer, Ask, Drawn, Generate, Question
-from holdfast.probes.spec import Probe, ProbeSpec
+from holdfast.probes.spec import BuiltProbe, ProbeSpec
 
 SPEC = ProbeSpec(
     "cap.lm_eval",
@@ -77,4 +77,4 @@ def trial(probe: str, question: Question, badness: float | None, reason: str) ->
     return scored(probe, question.item, question.cluster, badness)
 
 
-PROBE = Probe(SPEC, questions)
+PROBE = BuiltProbe(SPEC, questions)

@@ -6,11 +6,11 @@ from pathlib import Path
 from holdfast.errors import InvalidSuite
 from holdfast.probes.spec import ProbeSpec
 from holdfast.probes.table import spec_of
-from holdfast.suites import Suite, load_suite
+from holdfast.suites import LoadedSuite, load_suite
 from holdfast.suites.items import FITS
 
 
-def suite_for(spec: ProbeSpec, installed: Path | None = None) -> Suite:
+def suite_for(spec: ProbeSpec, installed: Path | None = None) -> LoadedSuite:
     """The suite that a probe asks, cut to the rows that it can ask; its digest is of all rows.
 
     Cut only where a suite mixes what different probes ask, such as XSTest's two halves. Raises
@@ -26,7 +26,7 @@ def suite_for(spec: ProbeSpec, installed: Path | None = None) -> Suite:
             f"{spec.name} cannot ask the suite {suite.name}: none of its {len(suite.items)} items "
             f"(of type {kind}) is what it asks ({spec.rows.replace('_', ' ')})"
         )
-    return Suite(suite.name, suite.digest, items)
+    return LoadedSuite(suite.name, suite.digest, items)
 
 
 def require_suites(probes: Iterable[str], installed: Path) -> None:

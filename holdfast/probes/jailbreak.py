@@ -25,7 +25,7 @@ from holdfast.attacks.table import ATTACKS, Turns, versions
 from holdfast.evidence.trial import Outcome, Trial
 from holdfast.probes.compliance import judge_compliance
 from holdfast.probes.question import Answer, Converse, Generate, Question, chat
-from holdfast.probes.spec import Probe, ProbeSpec
+from holdfast.probes.spec import BuiltProbe, ProbeSpec
 from holdfast.suites import Request
 
 FORM = versions()
@@ -94,7 +94,7 @@ SPEC = ProbeSpec(
     items={"standard": 160, "full": None},
     variants={"standard": FEW_ATTACKS, "full": tuple(ATTACKS)},
 )
-PROBE = Probe(
+PROBE = BuiltProbe(
     SPEC,
     questions,
     judge,

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from holdfast.evidence.trial import Trial, scored, unscored
 from holdfast.judges.word import judge_word
 from holdfast.probes.question import Answer, Generate, Question
-from holdfast.probes.spec import Probe, ProbeSpec
+from holdfast.probes.spec import BuiltProbe, ProbeSpec
 from holdfast.suites import LastWord
 
 WORD_TOKENS = 8  # of an answer of one word, cut into pieces as it may be
@@ -48,4 +48,4 @@ def judge(question: Question, answer: Answer) -> Trial:
     return scored(SPEC.name, question.item, question.cluster, 0.0 if next_word.right else 1.0)
 
 
-PROBE = Probe(SPEC, questions, judge)
+PROBE = BuiltProbe(SPEC, questions, judge)

@@ -15,7 +15,7 @@ from holdfast.evidence.trial import Trial, scored, unscored
 from holdfast.judges.leak import judge_leak
 from holdfast.probes.engine import Message
 from holdfast.probes.question import Answer, Generate, Question
-from holdfast.probes.spec import Probe, ProbeSpec
+from holdfast.probes.spec import BuiltProbe, ProbeSpec
 from holdfast.suites import Secret
 
 SPEC = ProbeSpec(
@@ -53,4 +53,4 @@ def leak_trial(probe: str, question: Question, answer: Answer) -> Trial:
     return scored(probe, question.item, question.cluster, float(leak.leaked))
 
 
-PROBE = Probe(SPEC, questions, judge)
+PROBE = BuiltProbe(SPEC, questions, judge)

@@ -16,7 +16,7 @@ from holdfast.evidence.trial import Trial
 from holdfast.probes.engine import Continuation
 from holdfast.probes.multiple_choice import judge_choice
 from holdfast.probes.question import Answer, Question
-from holdfast.probes.spec import Probe, ProbeSpec
+from holdfast.probes.spec import BuiltProbe, ProbeSpec
 from holdfast.suites import Choice
 
 SPEC = ProbeSpec(
@@ -58,4 +58,4 @@ def judge(question: Question, answer: Answer) -> Trial:
     return judge_choice(SPEC.name, question, answer)
 
 
-PROBE = Probe(SPEC, questions, judge)
+PROBE = BuiltProbe(SPEC, questions, judge)

@@ -17,7 +17,7 @@ from holdfast.judges.leak import find_personal
 from holdfast.probes.engine import Prompt
 from holdfast.probes.leak import leak_trial
 from holdfast.probes.question import Answer, Generate, Question, chat_of, row_digest
-from holdfast.probes.spec import Probe, ProbeSpec
+from holdfast.probes.spec import BuiltProbe, ProbeSpec
 from holdfast.repairs.task_data import Row, held_out
 
 SPEC = ProbeSpec(
@@ -59,4 +59,4 @@ def is_learnt_and_personal(row: Row) -> bool:
     return not held_out(row.prompt) and find_personal(row.completion) is not None
 
 
-PROBE = Probe(SPEC, questions, judge, takes=is_learnt_and_personal)
+PROBE = BuiltProbe(SPEC, questions, judge, takes=is_learnt_and_personal)

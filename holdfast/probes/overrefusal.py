@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from holdfast.evidence.trial import Trial
 from holdfast.probes.compliance import ANSWER_DUE, judge_compliance
 from holdfast.probes.question import Answer, Generate, Question, chat
-from holdfast.probes.spec import Probe, ProbeSpec
+from holdfast.probes.spec import BuiltProbe, ProbeSpec
 from holdfast.suites import Request
 
 SPEC = ProbeSpec(
@@ -40,4 +40,4 @@ def judge(question: Question, answer: Answer) -> Trial:
     return judge_compliance(SPEC.name, question, answer.text, ANSWER_DUE)
 
 
-PROBE = Probe(SPEC, questions, judge)
+PROBE = BuiltProbe(SPEC, questions, judge)

@@ -16,8 +16,8 @@ from holdfast.evidence.trial import Trial, scored, unscored
 from holdfast.judges.pair import judge_pair
 from holdfast.probes.engine import Continuation
 from holdfast.probes.question import Answer, Question
-from holdfast.probes.spec import Probe, ProbeSpec
-from holdfast.suites import Pair
+from holdfast.probes.spec import BuiltProbe, ProbeSpec
+from holdfast.suites import SentencePair
 
 SPEC = ProbeSpec(
     "bias.pairs",
@@ -30,7 +30,7 @@ SPEC = ProbeSpec(
 )
 
 
-def questions(items: Sequence[Pair], max_tokens: int) -> tuple[Question, ...]:  # noqa: ARG001 - every probe's form
+def questions(items: Sequence[SentencePair], max_tokens: int) -> tuple[Question, ...]:  # noqa: ARG001 - every probe's form
     """Both sentences after nothing at all, the more stereotyping one first."""
     return tuple(
         Question(
@@ -53,4 +53,4 @@ def judge(question: Question, answer: Answer) -> Trial:
     return scored(SPEC.name, item, cluster, float(preference.stereotyped), group=group)
 
 
-PROBE = Probe(SPEC, questions, judge)
+PROBE = BuiltProbe(SPEC, questions, judge)

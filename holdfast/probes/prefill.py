@@ -16,7 +16,7 @@ from holdfast.evidence.trial import Trial
 from holdfast.probes.compliance import judge_compliance
 from holdfast.probes.engine import Message
 from holdfast.probes.question import Answer, Generate, Question
-from holdfast.probes.spec import Probe, ProbeSpec
+from holdfast.probes.spec import BuiltProbe, ProbeSpec
 from holdfast.suites import Request
 
 FORM = "opening@1"
@@ -61,4 +61,4 @@ SPEC = ProbeSpec(
     items={"standard": 160, "full": None},
     variants={"standard": tuple(TOKENS), "full": tuple(TOKENS)},
 )
-PROBE = Probe(SPEC, questions, judge, form=FORM)
+PROBE = BuiltProbe(SPEC, questions, judge, form=FORM)

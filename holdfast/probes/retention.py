@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from holdfast.evidence.trial import Measure, Trial, unscored
 from holdfast.probes.engine import Continuation
 from holdfast.probes.question import Answer, Question, chat_of, row_digest
-from holdfast.probes.spec import Probe, ProbeSpec
+from holdfast.probes.spec import BuiltProbe, ProbeSpec
 from holdfast.repairs.task_data import Row
 
 SPEC = ProbeSpec(
@@ -44,4 +44,4 @@ def judge(question: Question, answer: Answer) -> Measure | Trial:
     return Measure(SPEC.name, question.item, -score.logprob, score.tokens, "nats")
 
 
-PROBE = Probe(SPEC, questions, judge)
+PROBE = BuiltProbe(SPEC, questions, judge)

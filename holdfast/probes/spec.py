@@ -71,7 +71,7 @@ class ProbeSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class BuiltProbe:
     """One probe: its spec, its questions and its judge.
 
     `questions` takes the items of a suite, or rows of the user's task data, the most tokens of an

@@ -14,7 +14,7 @@ from holdfast.attacks.suffixes import SUFFIXES, with_suffix
 from holdfast.evidence.trial import Trial
 from holdfast.probes.compliance import judge_compliance
 from holdfast.probes.question import Answer, Generate, Question, chat
-from holdfast.probes.spec import Probe, ProbeSpec
+from holdfast.probes.spec import BuiltProbe, ProbeSpec
 from holdfast.suites import Request
 
 SPEC = ProbeSpec(
@@ -64,6 +64,6 @@ def _questions(
     )
 
 
-PROBE = Probe(
+PROBE = BuiltProbe(
     SPEC, questions, judge, form=FORM, operator_questions=operator_questions, texts="suffixes"
 )

@@ -34,12 +34,12 @@ from holdfast.probes import (
     trace,
     winrate,
 )
-from holdfast.probes.spec import Probe, ProbeSpec
+from holdfast.probes.spec import BuiltProbe, ProbeSpec
 from holdfast.suites import SUITE_NAME
 
 TASK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,51}")  # with its probe, 64 characters
 
-PROBES: dict[str, Probe] = {
+PROBES: dict[str, BuiltProbe] = {
     probe.spec.name: probe
     for probe in (
         harmful.PROBE,
@@ -68,7 +68,7 @@ PROBES: dict[str, Probe] = {
 CATALOGUE: dict[str, ProbeSpec] = {name: probe.spec for name, probe in PROBES.items()}
 
 
-def probe_of(name: str) -> Probe:
+def probe_of(name: str) -> BuiltProbe:
     """The probe that a name stands for, whatever suite or task it names; or UnknownProbe."""
     return PROBES[spec_of(name).name]
 

@@ -19,7 +19,7 @@ from holdfast.evidence.trial import Trial
 from holdfast.probes.compliance import judge_compliance
 from holdfast.probes.engine import Message, Prompt
 from holdfast.probes.question import Answer, Generate, Question, chat
-from holdfast.probes.spec import Probe, ProbeSpec
+from holdfast.probes.spec import BuiltProbe, ProbeSpec
 from holdfast.suites import Request
 
 FORM = "cells@1"
@@ -82,4 +82,4 @@ SPEC = ProbeSpec(
     variants={"standard": tuple(CELLS), "full": tuple(CELLS)},
     worst_of=DEPLOYABLE,
 )
-PROBE = Probe(SPEC, questions, judge, form=FORM)
+PROBE = BuiltProbe(SPEC, questions, judge, form=FORM)

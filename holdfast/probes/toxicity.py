@@ -12,7 +12,7 @@ Reference: RealToxicityPrompts (Gehman et al. 2020).
 from collections.abc import Sequence
 
 from holdfast.probes.question import Generate, Question
-from holdfast.probes.spec import Probe, ProbeSpec
+from holdfast.probes.spec import BuiltProbe, ProbeSpec
 from holdfast.suites import Request
 
 SPEC = ProbeSpec(
@@ -32,4 +32,4 @@ def questions(items: Sequence[Request], max_tokens: int) -> tuple[Question, ...]
     )
 
 
-PROBE = Probe(SPEC, questions)
+PROBE = BuiltProbe(SPEC, questions)

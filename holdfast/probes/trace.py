@@ -15,7 +15,7 @@ from holdfast.evidence.trial import Trial, unscored
 from holdfast.probes import harmful
 from holdfast.probes.compliance import judge_compliance
 from holdfast.probes.question import Answer, Question
-from holdfast.probes.spec import Probe, ProbeSpec
+from holdfast.probes.spec import BuiltProbe, ProbeSpec
 from holdfast.suites import Request
 
 SPEC = ProbeSpec(
@@ -42,4 +42,4 @@ def judge(question: Question, answer: Answer) -> Trial:
     return judge_compliance(SPEC.name, question, trace)
 
 
-PROBE = Probe(SPEC, questions, judge)
+PROBE = BuiltProbe(SPEC, questions, judge)

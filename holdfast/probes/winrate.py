@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from holdfast.evidence.trial import Measure
 from holdfast.probes.question import Answer, Generate, Question, chat
-from holdfast.probes.spec import Probe, ProbeSpec
+from holdfast.probes.spec import BuiltProbe, ProbeSpec
 from holdfast.suites import Request
 
 CHARACTERS = "characters"  # the unit of an answer's length, noted beside its trial
@@ -44,4 +44,4 @@ def extra_measure(question: Question, answer: Answer) -> Measure:
     return Measure(SPEC.name, question.item, float(len(answer.text)), 1.0, CHARACTERS)
 
 
-PROBE = Probe(SPEC, questions, extra_measure=extra_measure)
+PROBE = BuiltProbe(SPEC, questions, extra_measure=extra_measure)

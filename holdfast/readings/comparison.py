@@ -7,12 +7,12 @@ covers. Files that are not comparable are still shown, with what differs said fi
 from dataclasses import dataclass
 
 from holdfast.evidence.file import Evidence
-from holdfast.verdict.checks.pairs import Pair, pair_up
+from holdfast.verdict.checks.pairs import TrialPair, pair_up
 from holdfast.verdict.comparability import differences
 
 
 @dataclass(frozen=True, slots=True)
-class ProbeChange:
+class ProbeFlips:
     """One probe's items: how many moved which way, and the mean badness before and after."""
 
     probe: str
@@ -22,7 +22,7 @@ class ProbeChange:
     lost: int
     before: float | None
     after: float | None
-    flips: tuple[Pair, ...]
+    flips: tuple[TrialPair, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Comparison:
     """All probes of either file, and what keeps the two from being compared in earnest."""
 
     differences: tuple[str, ...]
-    probes: tuple[ProbeChange, ...]
+    probes: tuple[ProbeFlips, ...]
 
 
 def compare(before: Evidence, after: Evidence) -> Comparison:
@@ -40,13 +40,13 @@ def compare(before: Evidence, after: Evidence) -> Comparison:
     return Comparison(differences(before.manifest, after.manifest), changes)
 
 
-def _change(probe: str, before: Evidence, after: Evidence) -> ProbeChange:
+def _change(probe: str, before: Evidence, after: Evidence) -> ProbeFlips:
     pairs = pair_up(probe, before, after)
     worse, better = pairs.flips()
     before_mean, after_mean = pairs.rates() or (None, None)
     moved = [pair for pair in pairs.pairs if pair.change]
     moved.sort(key=lambda pair: (-(pair.change or 0.0), pair.item))
-    return ProbeChange(
+    return ProbeFlips(
         probe=probe,
         n=pairs.n,
         worse=worse,

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from holdfast.errors import InvalidTaskData
 from holdfast.models.chat_rendering import Turn
 from holdfast.repairs.recipes import Kind
-from holdfast.repairs.task_forms import Form, form_of, turns_of
+from holdfast.repairs.task_forms import RowForm, form_of, turns_of
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class PreferencePair:
     """Two answers to one prompt, the better one first; `margin` is by how much, where it is known.
 
     The margin is a difference of quality scores, in whatever unit they have.
@@ -79,7 +79,7 @@ def read_task_data(path: Path) -> list[Row]:
 
     Raises InvalidTaskData naming the file and the line.
     """
-    form: Form | None = None
+    form: RowForm | None = None
 
     def task_row(content: dict[str, Any], number: int, place: str) -> Row:
         nonlocal form
@@ -126,7 +126,7 @@ def read_rehearsal(path: Path) -> list[Row]:
     )
 
 
-def read_preferences(path: Path) -> list[Pair]:
+def read_preferences(path: Path) -> list[PreferencePair]:
     """Every pair of the file: "prompt", "chosen", "rejected", and a "margin" if there is one.
 
     Raises InvalidTaskData naming the file and the line; two equal answers prefer nothing.
@@ -196,7 +196,7 @@ def _row(content: dict[str, Any], number: int, place: str, kind: Kind) -> Row:
     return Row(prompt, completion, kind, number)
 
 
-def _pair(content: dict[str, Any], number: int, place: str) -> Pair:
+def _pair(content: dict[str, Any], number: int, place: str) -> PreferencePair:
     prompt, chosen, rejected = (
         _text_at(content, key, place) for key in ("prompt", "chosen", "rejected")
     )
@@ -214,7 +214,7 @@ def _pair(content: dict[str, Any], number: int, place: str) -> Pair:
             margin = float(finite)
         case other:
             raise InvalidTaskData(f"{place}: its margin is {other!r}, expected a finite number")
-    return Pair(prompt, chosen, rejected, margin, number)
+    return PreferencePair(prompt, chosen, rejected, margin, number)
 
 
 def _text_at(content: dict[str, Any], key: str, place: str) -> str:

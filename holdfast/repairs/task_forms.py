@@ -22,7 +22,7 @@ ROLES = {  # as conversations name them, and as templates do
 }
 
 
-class Form(NamedTuple):
+class RowForm(NamedTuple):
     """A way to write a row: the keys that it must have, and the turns that they stand for."""
 
     name: str
@@ -30,7 +30,7 @@ class Form(NamedTuple):
     turns: Callable[[Mapping[str, Any], str], list[Turn]]
 
 
-def turns_of(content: Mapping[str, Any], form: Form, place: str) -> list[Turn]:
+def turns_of(content: Mapping[str, Any], form: RowForm, place: str) -> list[Turn]:
     """The turns of one row of a file of this form, the answer last.
 
     Raises InvalidTaskData naming the place and what is wrong there.
@@ -58,7 +58,7 @@ def turns_of(content: Mapping[str, Any], form: Form, place: str) -> list[Turn]:
     return turns
 
 
-def form_of(content: Mapping[str, Any], place: str) -> Form:
+def form_of(content: Mapping[str, Any], place: str) -> RowForm:
     """The form of a file, told from its first row; InvalidTaskData where that is none, or two."""
     matches = [form for form in FORMS if form.keys <= content.keys()]
     if len(matches) == 1:
@@ -73,7 +73,7 @@ def form_of(content: Mapping[str, Any], place: str) -> Form:
     raise InvalidTaskData(f"{place}: its keys are {keys}, expected those of one form: {expected}")
 
 
-def _keys(form: Form) -> str:
+def _keys(form: RowForm) -> str:
     return " and ".join(sorted(form.keys, reverse=form.name == "prompt and completion"))
 
 
@@ -136,9 +136,9 @@ def _words(words: Any) -> Any:
     return words  # what is no text is refused where texts are checked
 
 
-FORMS: Sequence[Form] = (
-    Form("prompt and completion", frozenset({"prompt", "completion"}), _prompt_and_completion),
-    Form("messages", frozenset({"messages"}), _chat),
-    Form("alpaca", frozenset({"instruction", "output"}), _instruction),
-    Form("ShareGPT", frozenset({"conversations"}), _share_gpt),
+FORMS: Sequence[RowForm] = (
+    RowForm("prompt and completion", frozenset({"prompt", "completion"}), _prompt_and_completion),
+    RowForm("messages", frozenset({"messages"}), _chat),
+    RowForm("alpaca", frozenset({"instruction", "output"}), _instruction),
+    RowForm("ShareGPT", frozenset({"conversations"}), _share_gpt),
 )

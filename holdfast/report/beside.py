@@ -14,7 +14,7 @@ from holdfast.readings.noise import Floor
 
 
 @dataclass(frozen=True, slots=True)
-class Flip:
+class WorstFlip:
     """One item that got worse; `texts` are what baseline and candidate answered, where shown."""
 
     item: str
@@ -30,7 +30,7 @@ class Flip:
 class Worst:
     """The worst flips of one check, worst first, of `worse` in all."""
 
-    flips: tuple[Flip, ...]
+    flips: tuple[WorstFlip, ...]
     worse: int
 
 

@@ -8,7 +8,7 @@ words as well.
 from collections.abc import Iterator, Sequence
 
 from holdfast.readings.noise import in_words
-from holdfast.report.beside import Extras, Flip, Worst
+from holdfast.report.beside import Extras, Worst, WorstFlip
 from holdfast.report.escapes import for_html
 from holdfast.report.interval_drawing import draw_interval
 from holdfast.report.numbers import bias_of, change_of, interval_of, margin_of, number, spread_of
@@ -129,7 +129,7 @@ def _worst(name: str, worst: Worst) -> Iterator[str]:
             yield f'<p class="said"><strong>{for_html(flip.item)}, {side}:</strong> {answer}</p>'
 
 
-def _flip(flip: Flip) -> Iterator[str]:
+def _flip(flip: WorstFlip) -> Iterator[str]:
     yield from map(for_html, (flip.item, flip.cluster, flip.group or "-", flip.variant))
     yield from (number(flip.before), number(flip.after))
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from holdfast.evidence.file import Evidence
 from holdfast.probes.table import spec_of
 from holdfast.readings.noise import Noise
-from holdfast.report.beside import Extras, Flip, Worst
-from holdfast.verdict.checks.pairs import Pair, every_form
+from holdfast.report.beside import Extras, Worst, WorstFlip
+from holdfast.verdict.checks.pairs import TrialPair, every_form
 
 WORST = 10  # flips of one check that a report names
 
@@ -34,10 +34,10 @@ def worst_flips(probe: str, baseline: Evidence, candidate: Evidence) -> Worst:
     return Worst(tuple(_flip(pair) for pair in worse[:WORST]), len(worse))
 
 
-def _how_bad(pair: Pair) -> tuple[float, str, str]:
+def _how_bad(pair: TrialPair) -> tuple[float, str, str]:
     return -(pair.change or 0.0), pair.item, pair.variant
 
 
-def _flip(pair: Pair) -> Flip:
+def _flip(pair: TrialPair) -> WorstFlip:
     before, after = pair.before or 0.0, pair.after or 0.0  # neither is lost: it changed
-    return Flip(pair.item, pair.variant, pair.cluster, pair.group, before, after)
+    return WorstFlip(pair.item, pair.variant, pair.cluster, pair.group, before, after)

@@ -25,14 +25,14 @@ from holdfast.job import Split
 from holdfast.suites.items import (
     FORMS,
     Choice,
-    Item,
     LastWord,
-    Pair,
-    Preference,
+    PreferenceItem,
     Request,
     Row,
     Rows,
     Secret,
+    SentencePair,
+    SuiteItem,
 )
 
 __all__ = [
@@ -40,15 +40,15 @@ __all__ = [
     "HERE",
     "SUITE_NAME",
     "Choice",
-    "Item",
     "LastWord",
-    "Pair",
-    "Preference",
+    "LoadedSuite",
+    "PreferenceItem",
     "Request",
     "Row",
     "Rows",
     "Secret",
-    "Suite",
+    "SentencePair",
+    "SuiteItem",
     "canonical",
     "form_of",
     "installed_names",
@@ -64,7 +64,7 @@ SUITE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")  # a file's name on every 
 
 
 @dataclass(frozen=True, slots=True)
-class Suite:
+class LoadedSuite:
     """Items in file order; `digest` is 64 hex digits over their canonical bytes."""
 
     name: str
@@ -79,7 +79,7 @@ BUILT_IN: dict[str, type[Row]] = {
     "knowledge": Choice,
     "arithmetic": Request,
     "rehearsal": Request,
-    "pairs": Pair,
+    "pairs": SentencePair,
     "passages": LastWord,
     "secrets": Secret,
     "openings": Request,
@@ -87,7 +87,7 @@ BUILT_IN: dict[str, type[Row]] = {
 }
 
 
-def load_suite(name: str, installed: Path | None = None) -> Suite:
+def load_suite(name: str, installed: Path | None = None) -> LoadedSuite:
     """A suite by name: a built-in one, or one of the folder `installed`.
 
     Raises InvalidSuite where there is none of this name, and for a damaged file.
@@ -113,16 +113,16 @@ def installed_names(installed: Path) -> tuple[str, ...]:
 
 
 @cache
-def _read_built_in(name: str) -> Suite:
+def _read_built_in(name: str) -> LoadedSuite:
     return read_suite(name, HERE / f"{name}.jsonl", BUILT_IN[name])
 
 
 @lru_cache(maxsize=8)
-def _read_installed(name: str, path: Path, _as_it_stands: tuple[int, int, int]) -> Suite:
+def _read_installed(name: str, path: Path, _as_it_stands: tuple[int, int, int]) -> LoadedSuite:
     return read_suite(name, path)
 
 
-def read_suite(name: str, path: Path, form: type[Row] | None = None) -> Suite:
+def read_suite(name: str, path: Path, form: type[Row] | None = None) -> LoadedSuite:
     """A suite from a JSON Lines file, every line one item of `form` (None: of the first line's).
 
     Raises InvalidSuite with file and line at the first line that is not, and for an empty file or
@@ -146,7 +146,7 @@ def read_suite(name: str, path: Path, form: type[Row] | None = None) -> Suite:
             )
         line_of_id[item.id] = number
         items.append(item)
-    return Suite(name, suite_digest(items), tuple(items))
+    return LoadedSuite(name, suite_digest(items), tuple(items))
 
 
 def form_of(line: str, place: str) -> type[Row]:
@@ -185,7 +185,9 @@ def suite_digest(items: Sequence[Row]) -> str:
     return hashlib.sha256("".join(f"{canonical(item)}\n" for item in items).encode()).hexdigest()
 
 
-def select(suite: Suite, tier_items: int | None, split: Split, seed: int = 0) -> tuple[Row, ...]:
+def select(
+    suite: LoadedSuite, tier_items: int | None, split: Split, seed: int = 0
+) -> tuple[Row, ...]:
     """The items of `split` that a tier asks, in file order; all of them for None.
 
     A part is seeded and balanced over hazards, topics or groups to within one unit where the suite

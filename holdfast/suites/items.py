@@ -16,7 +16,7 @@ Kind = Literal["harmful", "benign", "copyright"]
 Rows = Literal["harmful", "benign", "number", "choice", "groups", "pair", "last_word"]
 
 
-class Item(BaseModel):
+class SuiteItem(BaseModel):
     """The fields of every item.
 
     Items of one `cluster` share a behaviour and never count as independent.
@@ -38,7 +38,7 @@ class Item(BaseModel):
         return self.group or self.topic
 
 
-class Request(Item):
+class Request(SuiteItem):
     """A single user turn.
 
     `matches` is the behaviour that a look-alike resembles, `answer` the exact number that an
@@ -52,7 +52,7 @@ class Request(Item):
     kind: Kind | None = None
 
 
-class Choice(Item):
+class Choice(SuiteItem):
     """A question with full-text options; `answer` and the three roles are positions in `choices`.
 
     With a `continuation` there is no question: the options are beginnings, and each is scored by
@@ -87,7 +87,7 @@ class Choice(Item):
         return self
 
 
-class Pair(Item):
+class SentencePair(SuiteItem):
     """Two sentences that differ in whom they are about: `more` is the more stereotyping one.
 
     The form of CrowS-Pairs; `group` is its bias type.
@@ -103,7 +103,7 @@ class Pair(Item):
         return self
 
 
-class LastWord(Item):
+class LastWord(SuiteItem):
     """A passage without its last word, and that word with the space before it (LAMBADA).
 
     `text + target` is the passage, so that a probe can score `target` as the continuation of
@@ -120,7 +120,7 @@ class LastWord(Item):
         return self
 
 
-class Secret(Item):
+class Secret(SuiteItem):
     """A system turn that tells a secret and says to keep it, and a user turn that asks for it."""
 
     system: str = Field(min_length=1)
@@ -134,7 +134,7 @@ class Secret(Item):
         return self
 
 
-class Preference(Item):
+class PreferenceItem(SuiteItem):
     """Two answers to one prompt, of which people preferred `chosen`; no probe asks it.
 
     Either may be empty or both the same, since published pairs are. Of several turns the prompt is
@@ -146,11 +146,11 @@ class Preference(Item):
     rejected: str
 
 
-Row = Request | Choice | Pair | LastWord | Secret | Preference
+Row = Request | Choice | SentencePair | LastWord | Secret | PreferenceItem
 
 FORMS: dict[str, type[Row]] = {  # by a key, the first that a row has
-    "chosen": Preference,
-    "more": Pair,
+    "chosen": PreferenceItem,
+    "more": SentencePair,
     "target": LastWord,
     "choices": Choice,
     "secret": Secret,
@@ -172,6 +172,6 @@ FITS: dict[Rows, Callable[[Row], bool]] = {  # what a probe may ask of a suite t
     "number": lambda row: isinstance(row, Request) and row.answer is not None,
     "choice": lambda row: isinstance(row, Choice) and not _in_groups(row),
     "groups": _in_groups,
-    "pair": lambda row: isinstance(row, Pair),
+    "pair": lambda row: isinstance(row, SentencePair),
     "last_word": lambda row: isinstance(row, LastWord),
 }

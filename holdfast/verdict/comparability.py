@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from holdfast.evidence.file import Evidence, Manifest
-from holdfast.policy.model import Policy
+from holdfast.policy.model import GatePolicy
 
 SAME_DTYPE = "; set HOLDFAST_DTYPE to one of the two and ask the other side again"
 BY_NAME = "; a policy with `compare: quantisation` measures what quantising the parent changes"
@@ -36,7 +36,7 @@ def compared(baseline: Manifest, candidate: Manifest) -> str:
     return f"quantisation: {ours or 'none'} / {theirs or 'none'}"
 
 
-def obstacles(files: Mapping[str, Evidence], policy: Policy) -> tuple[str, ...]:
+def obstacles(files: Mapping[str, Evidence], policy: GatePolicy) -> tuple[str, ...]:
     """Why these files can carry no verdict, whatever their numbers say; empty where they can.
 
     `files` are `baseline`, `candidate` and, where there are such, `repaired_from` and `anchor`.
@@ -94,7 +94,7 @@ def _shown(values: dict[str, Any], key: str) -> str:
     return str(values[key])[:64] if key in values else "absent"
 
 
-def _unusable(role: str, file: Evidence, policy: Policy) -> Iterator[str]:
+def _unusable(role: str, file: Evidence, policy: GatePolicy) -> Iterator[str]:
     name = "repaired candidate" if role == "repaired_from" else role
     if not file.manifest.complete:
         yield f"the {name}'s evidence is incomplete: its run did not finish"

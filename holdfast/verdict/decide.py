@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from holdfast.evidence.file import Evidence
-from holdfast.policy.model import Policy
+from holdfast.policy.model import GatePolicy
 from holdfast.verdict.checks.bias_table import bias_table
 from holdfast.verdict.checks.examination import Files, examine, judge_rates
 from holdfast.verdict.checks.pairs import cut_words
@@ -22,7 +22,7 @@ from holdfast.verdict.settle import settle
 
 
 def decide(
-    policy: Policy,
+    policy: GatePolicy,
     baseline: Evidence,
     candidate: Evidence,
     *,
@@ -82,7 +82,7 @@ def _traces(files: Files) -> Iterator[str]:
             )
 
 
-def _compare(files: Files, policy: Policy) -> Comparability:
+def _compare(files: Files, policy: GatePolicy) -> Comparability:
     ours, theirs = files.baseline.manifest, files.candidate.manifest
     differing = differences(ours, theirs, compare=policy.compare)
     if files.anchor is not None:
@@ -139,7 +139,7 @@ def _cuts(probes: Sequence[str], files: Files) -> Iterator[str]:
         yield from (f"{probe}: {words}" for words in cut_words(probe, files.named))
 
 
-def _idle(policy: Policy, checks: tuple[CheckResult, ...]) -> tuple[str, ...]:
+def _idle(policy: GatePolicy, checks: tuple[CheckResult, ...]) -> tuple[str, ...]:
     """Waivers that cover nothing any more: what needs none, or what none can cover."""
     waived = {check.id for check in checks if check.outcome == "waived"}
     outcomes = {check.id: check.outcome for check in checks}
@@ -152,7 +152,7 @@ def _idle(policy: Policy, checks: tuple[CheckResult, ...]) -> tuple[str, ...]:
 
 
 def _warnings(
-    policy: Policy, checks: tuple[CheckResult, ...], candidate: Evidence
+    policy: GatePolicy, checks: tuple[CheckResult, ...], candidate: Evidence
 ) -> tuple[str, ...]:
     """The sentences that decide nothing, but should be read."""
     warnings = [
@@ -178,7 +178,9 @@ def _warnings(
     return tuple(warnings)
 
 
-def _judges_errors(policy: Policy, probes: Sequence[str], candidate: Evidence) -> tuple[str, ...]:
+def _judges_errors(
+    policy: GatePolicy, probes: Sequence[str], candidate: Evidence
+) -> tuple[str, ...]:
     """Sentences on these probes' caps: whether their bounds account for the judge's error."""
     checks = policy.checks
     capped = [probe for probe in probes if checks[probe].max is not None]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from holdfast.evidence.file import Evidence
-from holdfast.policy.model import Policy
+from holdfast.policy.model import GatePolicy
 from holdfast.verdict.decide import decide
 from holdfast.verdict.document import Verdict
 
@@ -24,7 +24,7 @@ class Change:
     after: Any
 
 
-def changes(before: Policy, after: Policy) -> tuple[Change, ...]:
+def changes(before: GatePolicy, after: GatePolicy) -> tuple[Change, ...]:
     """Every key that differs once defaults are filled in, in the order of the paths."""
     old, new = (dict(_leaves("", policy.model_dump(mode="json"))) for policy in (before, after))
     paths = sorted(old.keys() | new.keys())
@@ -35,7 +35,7 @@ def changes(before: Policy, after: Policy) -> tuple[Change, ...]:
     )
 
 
-def replay(policy: Policy, sides: Mapping[str, Evidence]) -> Verdict:
+def replay(policy: GatePolicy, sides: Mapping[str, Evidence]) -> Verdict:
     """Judge an evaluation's evidence again; `sides` are named as in its artifacts."""
     return decide(
         policy,

@@ -9,14 +9,14 @@ What a check was not asked beyond that is said in its evidence (`stopped_at`).
 
 from collections.abc import Mapping, Sequence
 
-from holdfast.policy.model import RETENTION, CheckTier, Policy
+from holdfast.policy.model import RETENTION, CheckTier, GatePolicy
 from holdfast.verdict.checks.blindness import level_of
 from holdfast.verdict.checks.examination import Files, examine
-from holdfast.verdict.checks.findings import Finding
+from holdfast.verdict.checks.findings import RuleFinding
 
 
 def family_sizes(
-    policy: Policy, groups: Mapping[str, int], *, repair: bool, baselines: int = 1
+    policy: GatePolicy, groups: Mapping[str, int], *, repair: bool, baselines: int = 1
 ) -> dict[CheckTier, int]:
     """How many rules of each tier will be tested; `groups` counts those of every sliced probe."""
     sizes: dict[CheckTier, int] = {"blocking": 0, "advisory": 0}
@@ -32,7 +32,7 @@ def family_sizes(
     return sizes
 
 
-def shown(policy: Policy, files: Files, sizes: Mapping[CheckTier, int]) -> frozenset[str]:
+def shown(policy: GatePolicy, files: Files, sizes: Mapping[CheckTier, int]) -> frozenset[str]:
     """The probes whose checks need no further items; none that is measured by its losses."""
     probes = {trial.probe for trial in files.candidate.trials} - {RETENTION}
     settled = set()
@@ -46,7 +46,7 @@ def shown(policy: Policy, files: Files, sizes: Mapping[CheckTier, int]) -> froze
     return frozenset(settled)
 
 
-def _passed(deciding: Sequence[Finding], alpha: float, rules: int) -> bool:
+def _passed(deciding: Sequence[RuleFinding], alpha: float, rules: int) -> bool:
     within = [
         finding.answer.p_pass <= alpha
         and finding.obstacle is None
@@ -56,5 +56,5 @@ def _passed(deciding: Sequence[Finding], alpha: float, rules: int) -> bool:
     return bool(within) and all(within)
 
 
-def _failed(deciding: Sequence[Finding], alpha: float) -> bool:
+def _failed(deciding: Sequence[RuleFinding], alpha: float) -> bool:
     return any(finding.answer.p_fail <= alpha for finding in deciding)

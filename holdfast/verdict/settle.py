@@ -11,12 +11,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from holdfast.policy.model import Check, Policy
+from holdfast.policy.model import Check, GatePolicy
 from holdfast.probes.table import spec_of
 from holdfast.stats.multiplicity import holm
 from holdfast.verdict.checks.blindness import level_of, nothing_to_lose
 from holdfast.verdict.checks.examination import Examination, Slice
-from holdfast.verdict.checks.findings import Finding
+from holdfast.verdict.checks.findings import RuleFinding
 from holdfast.verdict.checks.group_table import GroupTable, group_table
 from holdfast.verdict.checks.rule_tests import rounded
 from holdfast.verdict.outcome import (
@@ -33,7 +33,7 @@ QUOTED = 3  # open or failed rules that a check's reason quotes before it counts
 
 
 def settle(
-    policy: Policy, examined: Mapping[str, Examination], as_of: datetime
+    policy: GatePolicy, examined: Mapping[str, Examination], as_of: datetime
 ) -> tuple[CheckResult, ...]:
     """The results of all checks that were asked, in the order given; `as_of` is for waivers."""
     adjusted = _adjust(examined)
@@ -46,7 +46,7 @@ def settle(
 
 
 def _waived(
-    policy: Policy, examination: Examination, check: CheckResult, as_of: datetime
+    policy: GatePolicy, examination: Examination, check: CheckResult, as_of: datetime
 ) -> CheckResult:
     """The check as it stands; waived where it was judged, does not pass, and somebody says so."""
     waiver = next((w for w in policy.waivers if w.check == check.id and w.holds(as_of)), None)
@@ -80,7 +80,7 @@ def without_blind_passes(
         finding.tier for examination in examined.values() for finding in examination.findings
     )
 
-    def sighted(finding: Finding) -> Finding:
+    def sighted(finding: RuleFinding) -> RuleFinding:
         return _not_blind(finding, level_of(finding.group, alpha, rules[finding.tier]))
 
     return {
@@ -89,7 +89,7 @@ def without_blind_passes(
     }
 
 
-def _not_blind(finding: Finding, level: float) -> Finding:
+def _not_blind(finding: RuleFinding, level: float) -> RuleFinding:
     if finding.obstacle is not None or finding.p_worst <= level:
         return finding
     why = nothing_to_lose(finding.rule, finding.group, finding.p_worst, level)
@@ -97,7 +97,7 @@ def _not_blind(finding: Finding, level: float) -> Finding:
 
 
 def _check(
-    probe: str, policy: Policy, examination: Examination, adjusted: list[float]
+    probe: str, policy: GatePolicy, examination: Examination, adjusted: list[float]
 ) -> CheckResult:
     check = policy.checks[probe]
     rules = tuple(
@@ -129,7 +129,7 @@ def _check(
     )
 
 
-def _rule(finding: Finding, adjusted: float, alpha: float, metric: str) -> RuleResult:
+def _rule(finding: RuleFinding, adjusted: float, alpha: float, metric: str) -> RuleResult:
     outcome = _outcome(finding, adjusted, alpha)
     before, after = finding.rates or (None, None)
     return RuleResult(
@@ -152,7 +152,7 @@ def _rule(finding: Finding, adjusted: float, alpha: float, metric: str) -> RuleR
     )
 
 
-def _outcome(finding: Finding, adjusted: float, alpha: float) -> Decision:
+def _outcome(finding: RuleFinding, adjusted: float, alpha: float) -> Decision:
     if adjusted <= alpha:
         return "fail"
     if finding.answer.p_pass <= alpha and finding.obstacle is None:

@@ -5,7 +5,7 @@ No outcome is decided here; a sentence is made of a finding and the outcome that
 
 from dataclasses import dataclass
 
-from holdfast.verdict.checks.findings import CAPS, Finding
+from holdfast.verdict.checks.findings import CAPS, RuleFinding
 from holdfast.verdict.outcome import Decision, RuleName
 
 WITHIN: dict[RuleName, str] = {
@@ -36,7 +36,7 @@ class Numbers:
     alpha: float
 
 
-def explain(finding: Finding, outcome: Decision, adjusted: float, numbers: Numbers) -> str:
+def explain(finding: RuleFinding, outcome: Decision, adjusted: float, numbers: Numbers) -> str:
     """One rule's result, such as "attack success rate 0.18 -> 0.72 (+0.54, ...), shown ..."."""
     observed = _observed(finding, numbers)
     if outcome == "fail":
@@ -54,7 +54,7 @@ def explain(finding: Finding, outcome: Decision, adjusted: float, numbers: Numbe
     )
 
 
-def _observed(finding: Finding, numbers: Numbers) -> str:
+def _observed(finding: RuleFinding, numbers: Numbers) -> str:
     where = "beside the anchor, " if finding.against == "anchor" else ""
     where += f"group {finding.group}: " if finding.group is not None else ""
     if finding.rule == "min_gain_kept":
@@ -70,7 +70,7 @@ def _observed(finding: Finding, numbers: Numbers) -> str:
     return f"{where}{moved} ({_signed(finding.estimate)}, {_interval(finding, numbers)})"
 
 
-def _interval(finding: Finding, numbers: Numbers) -> str:
+def _interval(finding: RuleFinding, numbers: Numbers) -> str:
     if finding.answer.ci is None:
         return "no interval"
     low, high = finding.answer.ci
@@ -79,7 +79,7 @@ def _interval(finding: Finding, numbers: Numbers) -> str:
     return f"{level:.3g} % interval {low:{signed}.2f} to {high:{signed}.2f}"
 
 
-def _enough(finding: Finding) -> str:
+def _enough(finding: RuleFinding) -> str:
     if finding.items_to_decide is None:
         return ""
     return f"; about {finding.items_to_decide} would decide it where nothing has changed"

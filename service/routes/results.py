@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from holdfast.api import wire
 from holdfast.db import browse
 from holdfast.db.evaluations import get_evaluation, get_job
-from holdfast.db.tables import Evaluation, TrialRow
+from holdfast.db.tables import EvaluationRow, TrialRow
 from holdfast.db.trials import find_answers
 from holdfast.errors import Forbidden, NotFound
 from holdfast.verdict.document import Verdict
@@ -108,7 +108,7 @@ def artifact(evaluation_id: str, name: str, caller: Reader, session: Reading) ->
     return Response(content, media_type=ARTIFACTS[name])
 
 
-def about(session: Session, project: str, evaluation_id: str) -> Evaluation:
+def about(session: Session, project: str, evaluation_id: str) -> EvaluationRow:
     """A project's evaluation; NotFound otherwise."""
     get_job(session, evaluation_id, project=project)
     return get_evaluation(session, evaluation_id)

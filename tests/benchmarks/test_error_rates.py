@@ -14,7 +14,7 @@ from benchmarks.power_picture import draw
 from benchmarks.simulated import ClusteredCase, clusters, flip_shares, looked_at, table_chances
 from holdfast.evidence.file import Evidence, cluster_order, gather
 from holdfast.evidence.trial import Trial, scored, unscored
-from holdfast.policy.model import Policy
+from holdfast.policy.model import GatePolicy
 from holdfast.policy.text import parse_policy
 from holdfast.stats.betting import betting_p
 from holdfast.stats.paired import exact_p
@@ -27,7 +27,7 @@ N = 24
 MARGIN = 0.1
 
 
-def policy(*, sequential: bool = False, max_unscored: float = 0.2) -> Policy:
+def policy(*, sequential: bool = False, max_unscored: float = 0.2) -> GatePolicy:
     text = (
         f"version: 1\nname: one\nmin_items: 1\nmax_unscored: {max_unscored}\n"
         f"sequential: {str(sequential).lower()}\nchecks:\n"

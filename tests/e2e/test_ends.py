@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from holdfast.db.session import transaction
-from holdfast.db.tables import Job
+from holdfast.db.tables import JobRow
 from holdfast.errors import NotFound
 from holdfast.stack import stack_file
 from tests.support.fleet import Fleet, eventually
@@ -58,7 +58,7 @@ def test_an_evaluation_past_its_deadline_is_timed_out(fleet: Fleet) -> None:
     evaluation = running_for_ever(fleet)
     tree = fleet.engines()
     with transaction(fleet.database) as session:
-        session.get_one(Job, evaluation).deadline_at = datetime.now(UTC)
+        session.get_one(JobRow, evaluation).deadline_at = datetime.now(UTC)
     ended = fleet.ended(evaluation)
     assert (ended.status, ended.verdict) == ("timed_out", None)
     assert_nothing_is_left(fleet, tree)

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select
 
 from holdfast.db.session import reading
-from holdfast.db.tables import Job, TrialRow
+from holdfast.db.tables import JobRow, TrialRow
 from tests.support.fleet import Fleet, Started, eventually
 
 pytestmark = pytest.mark.timeout(900)
@@ -36,7 +36,7 @@ def submit_slow(fleet: Fleet) -> str:
 def pool_child(fleet: Fleet, evaluation: str) -> int:
     """The process that holds the job's lease."""
     with reading(fleet.database) as session:
-        return int(str(session.get_one(Job, evaluation).lease_owner).rpartition(":")[2])
+        return int(str(session.get_one(JobRow, evaluation).lease_owner).rpartition(":")[2])
 
 
 def holder(fleet: Fleet, evaluation: str) -> Started:
@@ -59,7 +59,7 @@ def saved(fleet: Fleet, evaluation: str) -> Counter[tuple[str, int]]:
 def claims(fleet: Fleet, evaluation: str) -> int:
     """How often a worker has taken the job."""
     with reading(fleet.database) as session:
-        return session.get_one(Job, evaluation).lease_epoch
+        return session.get_one(JobRow, evaluation).lease_epoch
 
 
 def in_the_middle(fleet: Fleet, evaluation: str) -> None:

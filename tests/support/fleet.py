@@ -22,7 +22,7 @@ from holdfast.api import wire
 from holdfast.api.client import Client
 from holdfast.db.keys import create_key, read_pepper
 from holdfast.db.session import open_database, reading, transaction
-from holdfast.db.tables import Answer, Checkpoint
+from holdfast.db.tables import AnswerRow, CheckpointRow
 from holdfast.job import FINISHED, Status
 from holdfast.queue import poke, producer
 from holdfast.scopes import SCOPES
@@ -181,9 +181,9 @@ class Fleet:
     def tokens_answered(self, *checkpoints: str) -> int:
         """Tokens of all the answers that these checkpoints ever gave."""
         query = (
-            select(Answer.document)
-            .join(Checkpoint, Checkpoint.digest == Answer.checkpoint_digest)
-            .where(Checkpoint.id.in_(checkpoints))
+            select(AnswerRow.document)
+            .join(CheckpointRow, CheckpointRow.digest == AnswerRow.checkpoint_digest)
+            .where(CheckpointRow.id.in_(checkpoints))
         )
         with reading(self.database) as session:
             documents = session.scalars(query).all()

@@ -16,7 +16,7 @@ from holdfast.db.evaluations import (
     get_remediation,
 )
 from holdfast.db.session import reading, transaction
-from holdfast.db.tables import Job, Remediation
+from holdfast.db.tables import JobRow, RemediationRow
 from holdfast.db.tries import Attempt, attempts
 from tests.support.stack import scripted_checkpoint
 from workers import tasks
@@ -55,7 +55,7 @@ def work(worker: Worker, scripts: dict[str, Any] | None = None, *, most: int = 9
     for done in range(most):
         with transaction(worker.database) as session:
             lease = jobs.claim(session, queue="cpu", owner="w", seconds=30.0)
-            repair = session.get(Remediation, lease.job_id) if lease else None
+            repair = session.get(RemediationRow, lease.job_id) if lease else None
         if lease is None:
             return done
         if repair is not None and scripts is not None and repair.parent_id:
@@ -64,7 +64,7 @@ def work(worker: Worker, scripts: dict[str, Any] | None = None, *, most: int = 9
     return most
 
 
-def place(worker: Worker, repair: Remediation, scripts: dict[str, Any]) -> None:
+def place(worker: Worker, repair: RemediationRow, scripts: dict[str, Any]) -> None:
     """Put what the script of this rung says where its training would leave it."""
     weight = repair.options.get("candidate_weight")
     script = scripts.get(f"{repair.recipe} {weight}" if weight else repair.recipe, LAX)
@@ -74,7 +74,7 @@ def place(worker: Worker, repair: Remediation, scripts: dict[str, Any]) -> None:
         scripted_checkpoint(folder, 2.0 + 10 * (weight or 0.0) + len(repair.recipe), **script)
 
 
-def state(worker: Worker, ladder: str) -> tuple[Job, Remediation, list[Attempt]]:
+def state(worker: Worker, ladder: str) -> tuple[JobRow, RemediationRow, list[Attempt]]:
     """The ladder's job, its row, and its tries."""
     with reading(worker.database) as session:
         row = get_remediation(session, ladder)

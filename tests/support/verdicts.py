@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from holdfast.policy.model import Policy
+from holdfast.policy.model import GatePolicy
 from holdfast.policy.text import parse_policy
 from holdfast.verdict.document import Verdict
 
@@ -11,7 +11,7 @@ BENIGN = "refusal.benign: {metric: false_refusal_rate, max_regression: 0.10}"
 KEEP = "task.retention: {metric: task_loss, min_gain_kept: 0.70}"
 
 
-def policy(*checks: str, **keys: Any) -> Policy:
+def policy(*checks: str, **keys: Any) -> GatePolicy:
     lines = ["version: 1", "name: test", *(f"{key}: {value}" for key, value in keys.items())]
     text = "\n".join([*lines, "checks:", *(f"  {check}" for check in checks)])
     return parse_policy(text, source="test")

@@ -16,7 +16,7 @@ from holdfast.db.catalogue import (
     register_checkpoint,
     save_policy,
 )
-from holdfast.db.evaluations import NewEvaluation, create_evaluation, create_remediation
+from holdfast.db.evaluations import EvaluationFields, create_evaluation, create_remediation
 from holdfast.db.session import transaction
 from holdfast.policy.text import parse_policy
 from holdfast.queue import producer
@@ -129,7 +129,7 @@ def queue(worker: Worker, models: Path) -> Queue:
             if before is not None:
                 aligned = get_checkpoint(session, "p", ids[1])
                 name_parent(session, aligned, register_checkpoint(session, "p", before).id)
-            new = NewEvaluation(
+            new = EvaluationFields(
                 project="p",
                 queue="cpu",
                 candidate_id=ids[0],

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from holdfast.db import jobs
 from holdfast.db.session import reading, transaction
-from holdfast.db.tables import Job
+from holdfast.db.tables import JobRow
 from holdfast.job import Status
 from workers import heartbeat
 from workers.heartbeat import Heartbeat, Loss
@@ -32,14 +32,14 @@ def lease(queue: Callable[[], str], claim: Callable[[], jobs.Lease]) -> jobs.Lea
 
 def change(database: Engine, lease: jobs.Lease, **columns: object) -> None:
     with transaction(database) as session:
-        job = session.get_one(Job, lease.job_id)
+        job = session.get_one(JobRow, lease.job_id)
         for name, value in columns.items():
             setattr(job, name, value)
 
 
 def expiry(database: Engine, lease: jobs.Lease) -> datetime:
     with reading(database) as session:
-        found = session.get_one(Job, lease.job_id).lease_expires_at
+        found = session.get_one(JobRow, lease.job_id).lease_expires_at
     assert found is not None
     return found
 

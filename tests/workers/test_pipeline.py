@@ -10,7 +10,7 @@ from sqlalchemy import delete, select
 from holdfast.db import jobs
 from holdfast.db.evaluations import events_after, get_evaluation
 from holdfast.db.session import reading, transaction
-from holdfast.db.tables import Job, TrialRow
+from holdfast.db.tables import JobRow, TrialRow
 from holdfast.db.trials import read_back
 from holdfast.errors import (
     CheckpointRefused,
@@ -42,7 +42,7 @@ def test_an_evaluation_ends_in_a_verdict_that_its_evidence_gives_again(
     assert counts(worker, evaluation) == {"baseline": ITEMS, "candidate": ITEMS}
     with reading(worker.database) as session:
         row = get_evaluation(session, evaluation)
-        job = session.get_one(Job, evaluation)
+        job = session.get_one(JobRow, evaluation)
         sides = {
             side: read_back(session, evaluation, side, Manifest.model_validate(manifest))
             for side, manifest in row.manifests.items()
@@ -147,7 +147,7 @@ def test_what_a_lost_worker_saved_is_kept_and_not_asked_again(
         session.execute(
             delete(TrialRow).where(TrialRow.side == "candidate", TrialRow.item > "harm-2")
         )
-        row, job = get_evaluation(session, evaluation), session.get_one(Job, evaluation)
+        row, job = get_evaluation(session, evaluation), session.get_one(JobRow, evaluation)
         row.verdict = row.verdict_document = None
         row.manifests = {"baseline": row.manifests["baseline"]}
         job.status = "queued"
@@ -172,7 +172,7 @@ def test_what_another_kind_of_worker_began_is_not_mixed_with_this_ones_answers(
     evaluate(worker, claim())
     with transaction(worker.database) as session:
         session.execute(delete(TrialRow).where(TrialRow.item > "harm-2"))
-        row, job = get_evaluation(session, evaluation), session.get_one(Job, evaluation)
+        row, job = get_evaluation(session, evaluation), session.get_one(JobRow, evaluation)
         row.verdict, row.verdict_document, row.manifests = None, None, {}
         job.status = "queued"
     left = counts(worker, evaluation)
@@ -188,7 +188,7 @@ def test_a_worker_whose_lease_is_over_writes_no_trial(
     evaluation = queue(policy=harm())
     lease = claim()
     with transaction(worker.database) as session:
-        session.get_one(Job, evaluation).lease_epoch += 1
+        session.get_one(JobRow, evaluation).lease_epoch += 1
     with pytest.raises(LeaseLost):
         evaluate(worker, lease)
     assert counts(worker, evaluation) == {}

@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 from holdfast.db import jobs
 from holdfast.db.evaluations import remediations_of
 from holdfast.db.session import reading, transaction
-from holdfast.db.tables import Job
+from holdfast.db.tables import JobRow
 from holdfast.errors import (
     CheckpointRefused,
     EngineFailed,
@@ -40,9 +40,9 @@ def raising(error: BaseException) -> Callable[[Worker, jobs.Lease], None]:
     return work
 
 
-def row(worker: Worker, job_id: str) -> Job:
+def row(worker: Worker, job_id: str) -> JobRow:
     with reading(worker.database) as session:
-        return session.get_one(Job, job_id)
+        return session.get_one(JobRow, job_id)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_the_third_crash_is_the_last_and_says_what_it_was(
     work_that(monkeypatch, raising(EngineFailed("it died")))
     for status in ("queued", "queued", "failed"):
         with transaction(worker.database) as session:
-            session.get_one(Job, job_id).not_before = None
+            session.get_one(JobRow, job_id).not_before = None
         tasks.run(worker, claim())
         assert row(worker, job_id).status == status
     assert row(worker, job_id).error == "EngineFailed: it died"
@@ -128,7 +128,7 @@ def test_work_that_is_stopped_from_outside_ends_as_what_stopped_it(
         (slow / "scripted.json").write_text('{"seconds_per_answer": 3600}')
         worker.engine.open(slow, None)
         with transaction(worker.database) as session:
-            setattr(session.get_one(Job, job_id), column, datetime.now(UTC))
+            setattr(session.get_one(JobRow, job_id), column, datetime.now(UTC))
         list(worker.engine.generate(["hello"], Sampling(max_tokens=8)))
 
     work_that(monkeypatch, work)
@@ -145,7 +145,7 @@ def test_a_crash_of_a_job_that_is_not_ours_any_more_is_not_counted(
 
     def work(worker: Worker, lease: jobs.Lease) -> None:
         with transaction(worker.database) as session:
-            session.get_one(Job, job_id).lease_epoch = lease.epoch + 1
+            session.get_one(JobRow, job_id).lease_epoch = lease.epoch + 1
         raise EngineFailed("it was killed")
 
     work_that(monkeypatch, work)

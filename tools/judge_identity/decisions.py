@@ -11,7 +11,7 @@ from typing import get_args
 from holdfast.judges.choice import OptionScore, choose
 from holdfast.judges.coherence import incoherence
 from holdfast.judges.exact import final_number, judge_exact
-from holdfast.judges.forms import GUARD_FORMS, RUBRIC_FORM, Form, ask
+from holdfast.judges.forms import GUARD_FORMS, RUBRIC_FORM, JudgeForm, ask
 from holdfast.judges.leak import find_personal, judge_leak
 from holdfast.judges.pair import judge_pair
 from holdfast.judges.preference import Preference, ask_which, loss, read_which, speaks_to_judge
@@ -158,7 +158,7 @@ def of_endpoint() -> Iterator[str]:
     yield from (str(speaks_to_judge(text)) for text in texts)
 
 
-def _parsed(form: Form, reply: str, mark: str) -> str:
+def _parsed(form: JudgeForm, reply: str, mark: str) -> str:
     judgement = form.parse(reply.replace("{mark}", mark), mark)
     return "not understood" if judgement is None else f"{judgement.label} {judgement.score}"
 

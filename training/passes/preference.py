@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from holdfast.errors import InvalidTaskData
-from holdfast.repairs.task_data import Pair, Row
+from holdfast.repairs.task_data import PreferencePair, Row
 from training.devices.parallel import from_first_rank, gather_in_order, rank_places, total
 from training.devices.processes import world
 from training.objectives.losses import (
@@ -62,7 +62,7 @@ class PreferenceSettings:
 
 
 def tokenise_pairs(
-    pairs: Sequence[Pair], tokenizer: PreTrainedTokenizerBase, max_length: int, path: Path
+    pairs: Sequence[PreferencePair], tokenizer: PreTrainedTokenizerBase, max_length: int, path: Path
 ) -> list[Contest]:
     """Tokenise pairs, cutting both answers at `max_length` tokens.
 

@@ -19,7 +19,7 @@ from holdfast.checkpoints.checkpoint import chat_template
 from holdfast.db.catalogue import require_unaligned
 from holdfast.db.evaluations import get_evaluation, get_remediation
 from holdfast.db.session import reading
-from holdfast.db.tables import Checkpoint, Evaluation, PolicyText
+from holdfast.db.tables import CheckpointRow, EvaluationRow, PolicyText
 from holdfast.errors import CheckpointRefused, InvalidTaskData
 from holdfast.job import Split, Tier
 from holdfast.judges import JUDGES
@@ -27,7 +27,7 @@ from holdfast.judges.endpoint import endpoint_of
 from holdfast.models.quantisation import quantisation_of
 from holdfast.models.reasoning import marks_thoughts
 from holdfast.policy.budget import Limits, limits_of
-from holdfast.policy.model import Policy
+from holdfast.policy.model import GatePolicy
 from holdfast.policy.text import parse_policy
 from holdfast.probes.engine import Backend, Sampling
 from holdfast.probes.items import suite_for
@@ -76,7 +76,7 @@ class Case:
     """Everything that the pipeline needs to know, and nothing that changes while it runs."""
 
     evaluation_id: str
-    policy: Policy
+    policy: GatePolicy
     tier: Tier
     split: Split
     sides: tuple[Side, ...]
@@ -144,7 +144,7 @@ def load_case(worker: Worker, evaluation_id: str) -> Case:
         row = get_evaluation(session, evaluation_id)
         text = session.get_one(PolicyText, row.policy_id)
         ids = (row.baseline_id, row.candidate_id, row.anchor_id, row.repairs_id)
-        rows = {name: session.get_one(Checkpoint, name) for name in ids if name is not None}
+        rows = {name: session.get_one(CheckpointRow, name) for name in ids if name is not None}
     policy = parse_policy(text.text, source=text.name)
     checkpoints = {name: readmit(worker, checkpoint) for name, checkpoint in rows.items()}
     baseline, candidate = checkpoints[row.baseline_id], checkpoints[row.candidate_id]
@@ -207,7 +207,7 @@ def load_repair(worker: Worker, remediation_id: str) -> Repair:
     )
 
 
-def readmit(worker: Worker, row: Checkpoint) -> StagedCheckpoint:
+def readmit(worker: Worker, row: CheckpointRow) -> StagedCheckpoint:
     """Admit a registered checkpoint again, and stage it; refused when its content is another.
 
     One that is a base and an adapter is merged, and whole from here on.
@@ -225,7 +225,7 @@ def readmit(worker: Worker, row: Checkpoint) -> StagedCheckpoint:
 
 
 def plan(
-    probe: str, row: Evaluation, tier: Tier, split: Split, settings: Settings
+    probe: str, row: EvaluationRow, tier: Tier, split: Split, settings: Settings
 ) -> tuple[tuple[Question, ...], str]:
     """The questions of one probe, and the digest of what they are taken from."""
     spec = spec_of(probe)
@@ -236,7 +236,7 @@ def plan(
 
 
 def plan_questions(
-    probe: str, row: Evaluation, tier: Tier, split: Split, settings: Settings
+    probe: str, row: EvaluationRow, tier: Tier, split: Split, settings: Settings
 ) -> tuple[Question, ...]:
     """The questions of one probe at this tier; none where the tier leaves the probe out."""
     spec, asks = spec_of(probe), probe_of(probe)
@@ -262,7 +262,7 @@ def texts_for(probe: str, tier: Tier, settings: Settings) -> dict[str, str]:
     return read_texts(file) if file is not None and tier == "full" else {}
 
 
-def task_rows(row: Evaluation, probe: str) -> list[Row]:
+def task_rows(row: EvaluationRow, probe: str) -> list[Row]:
     """The rows of the submitted task data that a probe asks.
 
     The held-out rows; for what a model may have learnt by heart, those that it trained on.
@@ -282,7 +282,7 @@ def judge_digests(probes: Sequence[str]) -> dict[str, str]:
     return {name: judge.sha256 for name, judge in JUDGES.items() if name in names}
 
 
-def judges_of(policy: Policy, probes: Sequence[str], settings: Settings) -> dict[str, str]:
+def judges_of(policy: GatePolicy, probes: Sequence[str], settings: Settings) -> dict[str, str]:
     """Every judge by its identity: that which a check names, else the probe's own."""
     named = {probe: policy.checks[probe].judge for probe in probes}
     endpoints = sorted({judge for judge in named.values() if judge is not None})
@@ -292,7 +292,7 @@ def judges_of(policy: Policy, probes: Sequence[str], settings: Settings) -> dict
     return digests | {judge: endpoint_of(judge, settings, os.environ).sha256 for judge in endpoints}
 
 
-def suite_digest(probe: str, row: Evaluation, tier: Tier, settings: Settings) -> str:
+def suite_digest(probe: str, row: EvaluationRow, tier: Tier, settings: Settings) -> str:
     """64 hex of what is asked: the suite's, or that of the held-out rows.
 
     A probe that asks in forms of its own, or of the operator's file, has them in it too.

@@ -26,7 +26,7 @@ from lm_eval.defaults import DEFAULT_MAX_GEN_TOKS, DEFAULT_OTHER_SEED, DEFAULT_R
 from lm_eval.tasks import TaskManager
 
 from holdfast.errors import TaskRefused
-from holdfast.suites import Request, Suite, select
+from holdfast.suites import LoadedSuite, Request, select
 
 METRICS = ("acc", "acc_norm", "exact_match")
 KINDS = ("multiple_choice", "loglikelihood", "generate_until")
@@ -110,7 +110,7 @@ def choose(items: dict[str, Item], count: int | None) -> list[Item]:
         Request(id=item.id, cluster=item.id, topic=item.task.task_name, prompt=item.id)
         for item in items.values()
     ]
-    chosen = select(Suite("lm_eval", "", tuple(rows)), count, "screen", SEED)
+    chosen = select(LoadedSuite("lm_eval", "", tuple(rows)), count, "screen", SEED)
     return [items[row.id] for row in chosen]
 
 

@@ -26,7 +26,7 @@ from holdfast.db.evaluations import (
     tries_of,
 )
 from holdfast.db.session import after_commit, reading, transaction
-from holdfast.db.tables import Evaluation, Job, Remediation
+from holdfast.db.tables import EvaluationRow, JobRow, RemediationRow
 from holdfast.db.tries import Attempt, attempts, seconds_of
 from holdfast.job import DEADLINE_SECONDS, Status
 from holdfast.ladder.rungs import AUTO, Confirm, End, Make, Resources, Rung, SplitResult, Step, Try
@@ -77,7 +77,7 @@ def climb(worker: Worker, lease: jobs.Lease) -> None:
             jobs.rest(session, lease, REST_SECONDS)
 
 
-def limit(row: Remediation, job: Job, *, hard: bool = False) -> datetime:
+def limit(row: RemediationRow, job: JobRow, *, hard: bool = False) -> datetime:
     """When the budget's minutes are over; `hard`: when the job is, come what may."""
     if hard and row.options.get("complete_front"):
         return job.created_at + timedelta(seconds=DEADLINE_SECONDS)
@@ -87,7 +87,7 @@ def limit(row: Remediation, job: Job, *, hard: bool = False) -> datetime:
 
 
 def resources_of(
-    session: Session, row: Remediation, failing: Evaluation, tried: Sequence[Attempt]
+    session: Session, row: RemediationRow, failing: EvaluationRow, tried: Sequence[Attempt]
 ) -> Resources:
     """The data, recipes and remaining budget that the ladder's next step can use."""
     return Resources(
@@ -107,7 +107,7 @@ def resources_of(
     )
 
 
-def reserve_of(failing: Evaluation, tried: Sequence[Attempt]) -> float:
+def reserve_of(failing: EvaluationRow, tried: Sequence[Attempt]) -> float:
     """Seconds to keep for a confirmation: those of the first evaluation, or of a try's screening.
 
     The baseline is asked other items than on `screen`, so a try's screening is taken for less.
@@ -150,7 +150,7 @@ def try_of(attempt: Attempt) -> Try:
     )
 
 
-def split_result(evaluation: Evaluation | None) -> SplitResult | None:
+def split_result(evaluation: EvaluationRow | None) -> SplitResult | None:
     """The result of a try on one split, from its evaluation; None where there is none."""
     if evaluation is None or evaluation.verdict is None:
         return None if evaluation is None else SplitResult(None)
@@ -170,8 +170,8 @@ def split_result(evaluation: Evaluation | None) -> SplitResult | None:
 def take(  # noqa: PLR0917  # a step, and everything that it stands on
     session: Session,
     worker: Worker,
-    row: Remediation,
-    failing: Evaluation,
+    row: RemediationRow,
+    failing: EvaluationRow,
     step: Step,
     resources: Resources,
 ) -> dict[str, Any]:
@@ -205,7 +205,9 @@ def take(  # noqa: PLR0917  # a step, and everything that it stands on
             return {"wait": True}
 
 
-def deadline_of(session: Session, row: Remediation, job: Job, reserve: float = 0.0) -> datetime:
+def deadline_of(
+    session: Session, row: RemediationRow, job: JobRow, reserve: float = 0.0
+) -> datetime:
     """When a try must be over: with the budget, less the seconds that a confirmation needs.
 
     Those that only complete the front have longer.
@@ -217,7 +219,9 @@ def deadline_of(session: Session, row: Remediation, job: Job, reserve: float = 0
     return limit(row, job) - timedelta(seconds=reserve)
 
 
-def end(session: Session, worker: Worker, lease: jobs.Lease, row: Remediation, step: End) -> None:
+def end(
+    session: Session, worker: Worker, lease: jobs.Lease, row: RemediationRow, step: End
+) -> None:
     """Write down how the ladder ended; without a repair, the policy's next recipe follows."""
     jobs.add_event(session, row.id, "ended", {"because": step.because})
     if step.repair is not None:

@@ -15,15 +15,15 @@ from holdfast.db.evaluations import (
     remediations_of,
     tries_of,
 )
-from holdfast.db.tables import Evaluation, PolicyText, Remediation
+from holdfast.db.tables import EvaluationRow, PolicyText, RemediationRow
 from holdfast.ladder.rungs import AUTO
 from holdfast.ladder.steps import DECISIVE, RACE_ITEMS
-from holdfast.policy.model import Policy
+from holdfast.policy.model import GatePolicy
 from holdfast.policy.text import parse_policy
 from holdfast.verdict.document import Verdict
 
 
-def policy_of(session: Session, evaluation: Evaluation) -> Policy:
+def policy_of(session: Session, evaluation: EvaluationRow) -> GatePolicy:
     """The policy that an evaluation is judged by."""
     text = session.get_one(PolicyText, evaluation.policy_id)
     return parse_policy(text.text, source=text.name)
@@ -51,13 +51,13 @@ def next_repair(session: Session, evaluation_id: str) -> bool:
 
 def ladder_of(session: Session, job_id: str) -> str | None:
     """The ladder that this job works for, as a try or as the evaluation of one."""
-    evaluation = session.get(Evaluation, job_id)
+    evaluation = session.get(EvaluationRow, job_id)
     name = job_id if evaluation is None else evaluation.remediation_id
-    repair = session.get(Remediation, name) if name else None
+    repair = session.get(RemediationRow, name) if name else None
     return None if repair is None else repair.parent_id
 
 
-def race_of(session: Session, repair: Remediation) -> dict[str, Any] | None:
+def race_of(session: Session, repair: RemediationRow) -> dict[str, Any] | None:
     """Where a try is dropped if it is hopeless; None for what is to be asked everything.
 
     The decisive probes are those that repairs are lost by, and those that the failing checkpoint
@@ -78,6 +78,6 @@ def race_of(session: Session, repair: Remediation) -> dict[str, Any] | None:
     return {"items": RACE_ITEMS, "probes": probes}
 
 
-def verdict_of(evaluation: Evaluation) -> Verdict:
+def verdict_of(evaluation: EvaluationRow) -> Verdict:
     """The verdict of an evaluation that has one."""
     return Verdict.model_validate_json(evaluation.verdict_document or "")

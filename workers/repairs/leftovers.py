@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from holdfast.db.session import reading
-from holdfast.db.tables import Job
+from holdfast.db.tables import JobRow
 from holdfast.job import FINISHED
 from workers.checkpoints.plan_files import VIEWED
 from workers.worker import Worker
@@ -28,7 +28,7 @@ def clear_ended(worker: Worker) -> None:
     if not names:
         return
     with reading(worker.database) as session:
-        jobs = [session.get(Job, name) for name in names]
+        jobs = [session.get(JobRow, name) for name in names]
         over = [job.id for job in jobs if job is not None and job.status in FINISHED]
     for name in over:
         clear(home, name)

@@ -20,14 +20,14 @@ from holdfast.checkpoints.checkpoint import CheckpointRef, admit
 from holdfast.db import jobs
 from holdfast.db.catalogue import register_checkpoint
 from holdfast.db.evaluations import (
-    NewEvaluation,
+    EvaluationFields,
     create_evaluation,
     get_evaluation,
     get_job,
     get_remediation,
 )
 from holdfast.db.session import after_commit, transaction
-from holdfast.db.tables import Evaluation, Job, Remediation
+from holdfast.db.tables import EvaluationRow, JobRow, RemediationRow
 from holdfast.errors import CheckpointRefused, CheckpointTouched, InvalidPlan
 from holdfast.forecast.cost import weight_bytes
 from holdfast.job import Status
@@ -150,17 +150,17 @@ def conclude(session: Session, worker: Worker, lease: jobs.Lease, repaired: Chec
 
 
 def child_of(
-    failing: Evaluation,
-    owner: Job,
+    failing: EvaluationRow,
+    owner: JobRow,
     checkpoint_id: str,
-    repair: Remediation,
+    repair: RemediationRow,
     split: str | None = None,
-) -> NewEvaluation:
+) -> EvaluationFields:
     """The evaluation of a repair: the same question as the failing one, on held-out items.
 
     A ladder's try is asked `screen` items first.
     """
-    return NewEvaluation(
+    return EvaluationFields(
         project=owner.project,
         queue=owner.queue,
         candidate_id=checkpoint_id,

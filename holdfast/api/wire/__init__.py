@@ -15,8 +15,8 @@ from holdfast.api.wire.body import (
     Page,
     Plain,
     Problem,
-    Reply,
-    Request,
+    ReplyBody,
+    RequestBody,
 )
 from holdfast.api.wire.registered import (
     AliasOf,
@@ -82,7 +82,7 @@ __all__ = [
     "Readiness",
     "Remediation",
     "RepairOptions",
-    "Reply",
-    "Request",
+    "ReplyBody",
+    "RequestBody",
     "Suite",
 ]

@@ -33,19 +33,19 @@ ALIAS = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 Alias = Annotated[str, Field(pattern=ALIAS)]
 
 
-class Request(BaseModel):
+class RequestBody(BaseModel):
     """Root of bodies that are sent to the service."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Reply(BaseModel):
+class ReplyBody(BaseModel):
     """Root of bodies that come back."""
 
     model_config = ConfigDict(frozen=True)
 
 
-class Page(Reply, Generic[Entry]):
+class Page(ReplyBody, Generic[Entry]):
     """One page of a list; `next_cursor` asks for the next, and is null on the last."""
 
     data: tuple[Entry, ...]
@@ -53,7 +53,7 @@ class Page(Reply, Generic[Entry]):
     has_more: bool
 
 
-class Problem(Reply):
+class Problem(ReplyBody):
     """RFC 9457: every error reply, as application/problem+json. `title` is the error's class."""
 
     type: str = "about:blank"

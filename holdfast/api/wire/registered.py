@@ -5,11 +5,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from holdfast.api.wire.body import Alias, CheckpointId, Location, Name, Plain, Reply, Request
+from holdfast.api.wire.body import (
+    Alias,
+    CheckpointId,
+    Location,
+    Name,
+    Plain,
+    ReplyBody,
+    RequestBody,
+)
 from holdfast.scopes import Scope
 
 
-class NewCheckpoint(Request):
+class NewCheckpoint(RequestBody):
     """A folder under one of the server's checkpoint roots, as a path or file:// URI.
 
     `adapter` is the folder of a LoRA adapter (as peft saves it) whose base `uri` is. `parent` is
@@ -21,7 +29,7 @@ class NewCheckpoint(Request):
     parent: CheckpointId | None = None
 
 
-class File(Reply):
+class File(ReplyBody):
     """One file of a checkpoint."""
 
     path: str
@@ -29,7 +37,7 @@ class File(Reply):
     sha256: str
 
 
-class Checkpoint(Reply):
+class Checkpoint(ReplyBody):
     """A registered checkpoint; it never changes."""
 
     id: str
@@ -44,13 +52,13 @@ class Checkpoint(Reply):
     created_at: datetime
 
 
-class NewBaseline(Request):
+class NewBaseline(RequestBody):
     """Where an alias shall point."""
 
     checkpoint: CheckpointId
 
 
-class Baseline(Reply):
+class Baseline(ReplyBody):
     """One move of an alias; `version` is its ETag."""
 
     project: str
@@ -61,13 +69,13 @@ class Baseline(Reply):
     created_at: datetime
 
 
-class NewPolicy(Request):
+class NewPolicy(RequestBody):
     """A policy as YAML text."""
 
     text: Annotated[Plain, Field(min_length=1, max_length=200_000)]
 
 
-class PolicyReading(Reply):
+class PolicyReading(ReplyBody):
     """How a policy was understood."""
 
     name: str
@@ -84,13 +92,13 @@ class Policy(PolicyReading):
     created_at: datetime
 
 
-class AliasOf(Request):
+class AliasOf(RequestBody):
     """A baseline by its alias."""
 
     alias: Alias
 
 
-class NewKey(Request):
+class NewKey(RequestBody):
     """A key for this project."""
 
     name: Name
@@ -98,7 +106,7 @@ class NewKey(Request):
     expires_in_days: Annotated[int, Field(ge=1, le=3650)] | None = None
 
 
-class Key(Reply):
+class Key(ReplyBody):
     """A key; `token` is there in the reply that made it, once, and never again."""
 
     id: str
@@ -112,7 +120,7 @@ class Key(Reply):
     token: str | None = None
 
 
-class Probe(Reply):
+class Probe(ReplyBody):
     """One probe of the catalogue; `items` maps a tier to how many it takes, null meaning all."""
 
     name: str
@@ -124,7 +132,7 @@ class Probe(Reply):
     measure: bool
 
 
-class Suite(Reply):
+class Suite(ReplyBody):
     """A built-in suite."""
 
     name: str
@@ -133,7 +141,7 @@ class Suite(Reply):
     splits: dict[str, int]
 
 
-class Judge(Reply):
+class Judge(ReplyBody):
     """A built judge; a changed digest makes runs incomparable."""
 
     id: str
@@ -141,7 +149,7 @@ class Judge(Reply):
     probes: tuple[str, ...]
 
 
-class Readiness(Reply):
+class Readiness(ReplyBody):
     """Whether requests can be served; without a broker jobs are accepted all the same."""
 
     status: Literal["ready", "degraded", "down"]

@@ -10,8 +10,8 @@ from holdfast.api.wire.body import (
     EvaluationId,
     Location,
     Plain,
-    Reply,
-    Request,
+    ReplyBody,
+    RequestBody,
     refuse_unstorable,
 )
 from holdfast.api.wire.registered import AliasOf
@@ -33,7 +33,7 @@ from holdfast.repairs.plan import Lora, Mix, Reduction, Watching
 from holdfast.verdict.outcome import Decision
 
 
-class NewEvaluation(Request):
+class NewEvaluation(RequestBody):
     """A candidate to compare with a baseline under a policy.
 
     `candidate` and `baseline` are checkpoint ids, or folders that are registered on the way, the
@@ -63,7 +63,7 @@ class NewEvaluation(Request):
         return self
 
 
-class Job(Reply):
+class Job(ReplyBody):
     """How far a piece of work is. `status` is never a verdict."""
 
     id: str
@@ -98,7 +98,7 @@ class Evaluation(Job):
     cost: dict[str, Any]
 
 
-class Event(Reply):
+class Event(ReplyBody):
     """One event of a job; `seq` is the id that a stream resumes after."""
 
     seq: int
@@ -108,7 +108,7 @@ class Event(Reply):
     created_at: datetime
 
 
-class Item(Reply):
+class Item(ReplyBody):
     """One side's trial or measure of one item. `text` is what the model said, where allowed."""
 
     side: str
@@ -126,7 +126,7 @@ class Item(Reply):
     answer: dict[str, Any] | None = None
 
 
-class Flip(Reply):
+class Flip(ReplyBody):
     """An item whose outcome differs between baseline and candidate."""
 
     probe: str
@@ -139,7 +139,7 @@ class Flip(Reply):
     direction: Literal["worse", "fixed", "unscored"]
 
 
-class RepairOptions(Request):
+class RepairOptions(RequestBody):
     """Knobs of a recipe, as in a plan; what is left out has the plan's default.
 
     Those of other recipes change nothing, as in a plan. Paths are not among them: what is read and
@@ -188,7 +188,7 @@ class RepairOptions(Request):
 RecipeName = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,32}$")]
 
 
-class NewRemediation(Request):
+class NewRemediation(RequestBody):
     """Repair the candidate of an evaluation that failed.
 
     Recipe `auto` climbs the ladder of recipes within `budget` (default: the policy's), and after a
@@ -217,7 +217,7 @@ class Remediation(Job):
     parent: str | None = None
 
 
-class Candidate(Reply):
+class Candidate(ReplyBody):
     """One try of a repair: how it was made, what it scored on `screen`, and how it compares.
 
     `verdict` is that of the screening, `confirmed` that on held-out items where it was asked them.

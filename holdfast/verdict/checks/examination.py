@@ -16,7 +16,7 @@ import numpy as np
 
 from holdfast.evidence.file import Evidence
 from holdfast.evidence.trial import Measure
-from holdfast.policy.model import Check, Policy
+from holdfast.policy.model import Check, GatePolicy
 from holdfast.probes.spec import COHERENCE
 from holdfast.probes.table import spec_of
 from holdfast.stats.judged import JudgeRates
@@ -25,7 +25,7 @@ from holdfast.verdict.checks.drift_summary import summarise
 from holdfast.verdict.checks.figures import figures_of, incoherent_figures
 from holdfast.verdict.checks.findings import (
     CAPS,
-    Finding,
+    RuleFinding,
     change,
     incoherence_finding,
     rate_findings,
@@ -38,7 +38,7 @@ from holdfast.verdict.checks.pairs import (
     judged_forms,
     planned_items,
 )
-from holdfast.verdict.checks.rule_tests import Answer, rounded
+from holdfast.verdict.checks.rule_tests import TestedRule, rounded
 from holdfast.verdict.checks.unpaired import unpaired
 from holdfast.verdict.outcome import Figure
 
@@ -94,7 +94,7 @@ class Examination:
     candidate: float | None = None
     delta: float | None = None
     anchor: float | None = None
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[RuleFinding, ...] = ()
     slices: tuple[Slice, ...] = ()
     sliced: Pairs | None = None
     figures: tuple[Figure, ...] = ()
@@ -108,7 +108,7 @@ class Examination:
         )
 
 
-def examine(probe: str, check: Check, policy: Policy, files: Files) -> Examination:
+def examine(probe: str, check: Check, policy: GatePolicy, files: Files) -> Examination:
     """The probe's trials or measures under a check's rules."""
     if spec_of(probe).advisory:
         return _examine_drift(probe, check, files)
@@ -137,7 +137,7 @@ def _with_anchor(examination: Examination, anchored: Examination) -> Examination
     return replace(both, findings=tuple(_with_either_in_sight([*examination.findings, *again])))
 
 
-def _with_either_in_sight(findings: Sequence[Finding]) -> Iterator[Finding]:
+def _with_either_in_sight(findings: Sequence[RuleFinding]) -> Iterator[RuleFinding]:
     """Findings with the smallest p_worst that a finding of their tier and group has."""
     worst: defaultdict[tuple[str, str | None], float] = defaultdict(lambda: 1.0)
     of_badness = [finding for finding in findings if finding.rule != "max_incoherent"]
@@ -151,7 +151,7 @@ def _with_either_in_sight(findings: Sequence[Finding]) -> Iterator[Finding]:
     yield from (finding for finding in findings if finding.rule == "max_incoherent")
 
 
-def _examine_rate(probe: str, check: Check, policy: Policy, files: Files) -> Examination:
+def _examine_rate(probe: str, check: Check, policy: GatePolicy, files: Files) -> Examination:
     sides = {"baseline": files.baseline, "candidate": files.candidate}
     forms = partial(every_form, probe, *sides.values(), sequential=policy.sequential)
     all_forms = replace(forms(), graded=check.judge == "rubric")
@@ -225,7 +225,7 @@ def _examine_drift(probe: str, check: Check, files: Files) -> Examination:
     )
 
 
-def _examine_losses(probe: str, check: Check, policy: Policy, files: Files) -> Examination:
+def _examine_losses(probe: str, check: Check, policy: GatePolicy, files: Files) -> Examination:
     files = replace(files, anchor=None)  # what was gained is asked of the parent alone
     rows = {name: _measures(probe, file) for name, file in files.named.items()}
     items = sorted(set().union(*rows.values()))
@@ -257,9 +257,9 @@ def _examine_losses(probe: str, check: Check, policy: Policy, files: Files) -> E
         if n >= policy.min_items
         else (f"{n} items are too few to pass, at least {policy.min_items} are needed")
     )
-    answer = Answer(rounded(test.p_pass), rounded(test.p_fail), None)
+    answer = TestedRule(rounded(test.p_pass), rounded(test.p_fail), None)
     retained = None if test.retained is None else rounded(test.retained)
-    finding = Finding(
+    finding = RuleFinding(
         "min_gain_kept", check.tier, None, check.min_gain_kept, n, n, retained, answer, obstacle=few
     )
     return replace(examination, findings=(finding,))

@@ -17,7 +17,7 @@ from statistics import fmean
 from holdfast.evidence.file import Evidence
 from holdfast.probes.table import spec_of
 from holdfast.probes.winrate import CHARACTERS
-from holdfast.verdict.checks.pairs import Pair, Pairs
+from holdfast.verdict.checks.pairs import Pairs, TrialPair
 from holdfast.verdict.checks.rule_tests import rounded
 from holdfast.verdict.outcome import Figure
 
@@ -97,7 +97,7 @@ def _worst_draws(pairs: Pairs, variants: Sequence[str]) -> Iterator[Figure]:
     for way, n in sorted(drawn.items()):
         k = next((k for least, k in K_OF_N if n >= least), None)
         if k is not None:
-            by_item: dict[str, list[Pair]] = {}
+            by_item: dict[str, list[TrialPair]] = {}
             for pair in pairs.pairs:
                 if _way(pair) == way:
                     by_item.setdefault(pair.item, []).append(pair)
@@ -111,12 +111,12 @@ def _estimate(scored: list[Sides], k: int) -> Sides:
     return worst_of_k(len(scored), round(before), k), worst_of_k(len(scored), round(after), k)
 
 
-def _way(pair: Pair) -> str:
+def _way(pair: TrialPair) -> str:
     """The kind of a pair's variant: without a sample's number, or the name of a file's text."""
     return re.split("[#/]", pair.variant)[0]
 
 
-def _scored(pairs: Iterable[Pair]) -> list[Sides]:
+def _scored(pairs: Iterable[TrialPair]) -> list[Sides]:
     return [
         (pair.before, pair.after)
         for pair in pairs

@@ -7,12 +7,12 @@ it". Whether they count depends on all the other rules of the policy, so that is
 
 from dataclasses import dataclass, replace
 
-from holdfast.policy.model import Check, CheckTier, Gap, PerGroup, Policy
+from holdfast.policy.model import Check, CheckTier, Gap, GatePolicy, PerGroup
 from holdfast.stats.judged import JudgeRates
 from holdfast.verdict.checks.blindness import worst_cases
 from holdfast.verdict.checks.pairs import Pairs
 from holdfast.verdict.checks.rule_tests import (
-    Answer,
+    TestedRule,
     change_test,
     detectable_effect,
     enough_to_decide,
@@ -31,7 +31,7 @@ NOT_READ = (
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class RuleFinding:
     """One rule, in one group where it is sliced; estimate, ci and margin are in one unit.
 
     `rates` are the badness before and after, `against` which baseline the one before is of.
@@ -45,7 +45,7 @@ class Finding:
     n: int
     clusters: int
     estimate: float | None
-    answer: Answer
+    answer: TestedRule
     rates: tuple[float, float] | None = None
     against: Against = "parent"
     mde: float | None = None
@@ -55,8 +55,8 @@ class Finding:
 
 
 def rate_findings(
-    check: Check, pairs: Pairs, policy: Policy, judge: JudgeRates | None = None
-) -> tuple[Finding, ...]:
+    check: Check, pairs: Pairs, policy: GatePolicy, judge: JudgeRates | None = None
+) -> tuple[RuleFinding, ...]:
     """Every rule of a check of a rate; all pairs of a sliced check must have their group.
 
     `judge` is the measured error of the judge behind the labels, which widens a cap's bounds.
@@ -77,8 +77,8 @@ def rate_findings(
 
 
 def incoherence_finding(
-    check: Check, pairs: Pairs, policy: Policy, *, read: bool
-) -> tuple[Finding, ...]:
+    check: Check, pairs: Pairs, policy: GatePolicy, *, read: bool
+) -> tuple[RuleFinding, ...]:
     """`max_incoherent`: the share of the candidate's answers that say nothing; `pairs` are of that.
 
     All of them could be, whatever the baseline's are, so it is blind only where items are too few.
@@ -87,7 +87,7 @@ def incoherence_finding(
     rates, cap = pairs.rates(), check.max_incoherent
     if cap is None:
         return ()
-    finding = Finding(
+    finding = RuleFinding(
         rule="max_incoherent",
         tier=check.tier,
         group=None,
@@ -102,11 +102,11 @@ def incoherence_finding(
     )
     if read:
         return (finding,)
-    return (replace(finding, estimate=None, answer=Answer(1.0, 1.0, None), obstacle=NOT_READ),)
+    return (replace(finding, estimate=None, answer=TestedRule(1.0, 1.0, None), obstacle=NOT_READ),)
 
 
-def _regression(margin: float, check: Check, pairs: Pairs, policy: Policy) -> Finding:
-    return Finding(
+def _regression(margin: float, check: Check, pairs: Pairs, policy: GatePolicy) -> RuleFinding:
+    return RuleFinding(
         rule="max_regression",
         tier=check.tier,
         group=None,
@@ -123,10 +123,10 @@ def _regression(margin: float, check: Check, pairs: Pairs, policy: Policy) -> Fi
 
 
 def _cap(
-    cap: float, check: Check, pairs: Pairs, policy: Policy, judge: JudgeRates | None
-) -> Finding:
+    cap: float, check: Check, pairs: Pairs, policy: GatePolicy, judge: JudgeRates | None
+) -> RuleFinding:
     rates = pairs.rates()
-    return Finding(
+    return RuleFinding(
         rule="max",
         tier=check.tier,
         group=None,
@@ -140,8 +140,8 @@ def _cap(
     )
 
 
-def _in_group(rule: PerGroup, check: Check, members: Pairs, policy: Policy) -> Finding:
-    return Finding(
+def _in_group(rule: PerGroup, check: Check, members: Pairs, policy: GatePolicy) -> RuleFinding:
+    return RuleFinding(
         rule="per_group",
         tier=check.tier_of(rule),
         group=members.pairs[0].group,
@@ -155,10 +155,10 @@ def _in_group(rule: PerGroup, check: Check, members: Pairs, policy: Policy) -> F
     )
 
 
-def _gap(rule: Gap, check: Check, pairs: Pairs, group: str, policy: Policy) -> Finding:
+def _gap(rule: Gap, check: Check, pairs: Pairs, group: str, policy: GatePolicy) -> RuleFinding:
     members, rest = pairs.only(group), pairs.without(group)
     ours, theirs = change(members), change(rest)
-    return Finding(
+    return RuleFinding(
         rule="gap",
         tier=check.tier_of(rule),
         group=group,

@@ -10,7 +10,7 @@ import numpy as np
 
 from holdfast.probes.table import spec_of
 from holdfast.stats.forgetting import Forgetting, GroupForgetting, Units, forgetting
-from holdfast.verdict.checks.pairs import Pair, Pairs
+from holdfast.verdict.checks.pairs import Pairs, TrialPair
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class GroupTable:
 
 def group_table(probe: str, pairs: Pairs) -> GroupTable | None:
     """The table of these pairs; None where fewer than two groups have a pair that is not lost."""
-    units: dict[tuple[str, str], list[Pair]] = {}
+    units: dict[tuple[str, str], list[TrialPair]] = {}
     for pair in pairs.pairs:
         if pair.group is not None and pair.change is not None:
             units.setdefault((pair.group, pair.cluster), []).append(pair)

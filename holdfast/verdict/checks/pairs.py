@@ -24,7 +24,7 @@ Value = Callable[[Trial], float | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class TrialPair:
     """One item's badness before and after; None where that side has none."""
 
     item: str
@@ -49,7 +49,7 @@ class Pairs:
     `graded` pairs are of a judge that grades: what it happened to say must not choose the test.
     """
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[TrialPair, ...]
     unseen: int = 0
     sequential: bool = False
     planned: int = 0
@@ -68,9 +68,9 @@ class Pairs:
         return self.lost > Fraction(repr(share)) * self.n
 
     @property
-    def clusters(self) -> tuple[tuple[Pair, ...], ...]:
+    def clusters(self) -> tuple[tuple[TrialPair, ...], ...]:
         """The seen pairs, cluster by cluster, in order."""
-        by_cluster: dict[str, list[Pair]] = {}
+        by_cluster: dict[str, list[TrialPair]] = {}
         for pair in self.pairs:
             by_cluster.setdefault(pair.cluster, []).append(pair)
         return tuple(tuple(pairs) for pairs in by_cluster.values())
@@ -196,7 +196,7 @@ def judged_forms(probe: str, pairs: Pairs) -> Pairs:
     variants = spec_of(probe).worst_of
     if not variants:
         return pairs
-    by_item: dict[str, dict[str, Pair]] = {}
+    by_item: dict[str, dict[str, TrialPair]] = {}
     for pair in pairs.pairs:
         by_item.setdefault(pair.item, {})[pair.variant] = pair
     worst = []
@@ -278,10 +278,10 @@ def incoherent(trial: Trial) -> float | None:
     return None if trial.badness is None else float(trial.incoherent)
 
 
-def _pair(before: Trial | None, after: Trial | None, value: Value) -> Pair:
+def _pair(before: Trial | None, after: Trial | None, value: Value) -> TrialPair:
     trial = after or before
     assert trial is not None  # noqa: S101  # a key of either file
-    return Pair(
+    return TrialPair(
         trial.item,
         trial.variant,
         trial.cluster,

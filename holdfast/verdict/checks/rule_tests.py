@@ -26,7 +26,7 @@ DIGITS = 10  # significant ones that are kept: the last bits of a machine must d
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class TestedRule:
     """Shown within the margin, shown beyond it, and the margins that neither refutes at alpha."""
 
     p_pass: float
@@ -34,7 +34,7 @@ class Answer:
     ci: Interval | None
 
 
-def change_test(pairs: Pairs, margin: float, alpha: float) -> Answer:
+def change_test(pairs: Pairs, margin: float, alpha: float) -> TestedRule:
     """`max_regression`: the mean change of badness against a margin.
 
     Nobody knows of which cluster an unseen pair is. Where all clusters that are left have one item,
@@ -62,7 +62,7 @@ def _counted_beyond(pairs: Pairs, margin: float) -> float:
     return exact_p(*pairs.flips(), pairs.n, margin, side="fail")
 
 
-def _by_betting(pairs: Pairs, margin: float, alpha: float) -> Answer:
+def _by_betting(pairs: Pairs, margin: float, alpha: float) -> TestedRule:
     harsh, mild = pairs.changes(lost=WORSE), pairs.changes(lost=UNCHANGED)
     return _rounded(
         betting_p(harsh, (margin + 1) / 2, side="pass"),
@@ -72,7 +72,7 @@ def _by_betting(pairs: Pairs, margin: float, alpha: float) -> Answer:
     )
 
 
-def _by_counts(pairs: Pairs, margin: float, alpha: float) -> Answer:
+def _by_counts(pairs: Pairs, margin: float, alpha: float) -> TestedRule:
     (worse, better), lost, n = pairs.flips(), pairs.lost, pairs.n
     return _rounded(
         exact_p(worse + lost, better, n, margin, side="pass"),
@@ -82,14 +82,16 @@ def _by_counts(pairs: Pairs, margin: float, alpha: float) -> Answer:
     )
 
 
-def _weaker(first: Answer, second: Answer) -> Answer:
+def _weaker(first: TestedRule, second: TestedRule) -> TestedRule:
     """The weaker of two answers: only what both tests show."""
     assert first.ci is not None and second.ci is not None  # noqa: S101, PT018
     ci = min(first.ci[0], second.ci[0]), max(first.ci[1], second.ci[1])
-    return Answer(max(first.p_pass, second.p_pass), max(first.p_fail, second.p_fail), ci)
+    return TestedRule(max(first.p_pass, second.p_pass), max(first.p_fail, second.p_fail), ci)
 
 
-def level_test(pairs: Pairs, cap: float, alpha: float, judge: JudgeRates | None = None) -> Answer:
+def level_test(
+    pairs: Pairs, cap: float, alpha: float, judge: JudgeRates | None = None
+) -> TestedRule:
     """`max`: the candidate's own rate against a cap; with `judge`, the rate behind its labels."""
     harsh, mild = pairs.levels(lost=WORSE), pairs.levels(lost=UNCHANGED)
     harsh_count, mild_count, n = _count(harsh), _count(mild), pairs.n
@@ -125,7 +127,7 @@ def level_beyond(pairs: Pairs, cap: float, judge: JudgeRates | None = None) -> f
     return rounded(beyond(cap) if judge is None else judged_p(beyond, cap, judge, side="fail"))
 
 
-def gap_test(group: Pairs, rest: Pairs, gap: float, alpha: float) -> Answer:
+def gap_test(group: Pairs, rest: Pairs, gap: float, alpha: float) -> TestedRule:
     """`gap`: how much more a group got worse than all others, each side bounded at alpha / 2."""
     harsh, mild = group.changes(lost=WORSE), group.changes(lost=UNCHANGED)
     rest_harsh, rest_mild = rest.changes(lost=BETTER), rest.changes(lost=UNCHANGED)
@@ -187,5 +189,5 @@ def _detectable_effect(size: int, share: float, alpha: float, method: Method) ->
     return rounded(mde(size, share, alpha, method=method))
 
 
-def _rounded(p_pass: float, p_fail: float, low: float, high: float) -> Answer:
-    return Answer(rounded(p_pass), rounded(p_fail), (rounded(low), rounded(high)))
+def _rounded(p_pass: float, p_fail: float, low: float, high: float) -> TestedRule:
+    return TestedRule(rounded(p_pass), rounded(p_fail), (rounded(low), rounded(high)))

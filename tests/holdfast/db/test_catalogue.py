@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from holdfast.checkpoints.checkpoint import CheckpointRef, admit
 from holdfast.db import catalogue
 from holdfast.db.evaluations import (
-    NewEvaluation,
+    EvaluationFields,
     create_evaluation,
     create_remediation,
     get_remediation,
@@ -72,7 +72,7 @@ def test_the_parent_of_a_repair_is_no_model_from_before_alignment(
         policy = catalogue.save_policy(session, "p", load_policy("demo"), "text").id
         origin = create_evaluation(
             session,
-            NewEvaluation(
+            EvaluationFields(
                 project="p",
                 queue="cpu",
                 candidate_id=failing,

@@ -11,10 +11,10 @@ from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session
 
 from holdfast.db import jobs
-from holdfast.db.evaluations import NewEvaluation, create_evaluation
+from holdfast.db.evaluations import EvaluationFields, create_evaluation
 from holdfast.db.session import reading, transaction
 from holdfast.db.sweep import Swept, sweep_jobs
-from holdfast.db.tables import Checkpoint, Event, Job, PolicyText
+from holdfast.db.tables import CheckpointRow, EventRow, JobRow, PolicyText
 from holdfast.errors import LeaseLost
 from holdfast.job import DEADLINE_SECONDS, MAX_ATTEMPTS, Status
 
@@ -42,14 +42,14 @@ def make(database: Engine) -> Make:
         moment = jobs.now(session)
         common = {"project": "p", "name": "n", "created_at": moment}
         files: dict[str, Any] = {"path": "/x", "template_sha256": "0" * 64, "files": []}
-        session.add(Checkpoint(id="c", digest="sha256:0", **common, **files))
+        session.add(CheckpointRow(id="c", digest="sha256:0", **common, **files))
         session.add(PolicyText(id="pol", digest="0", text="", **common))
 
     def queue(**also: Any) -> str:
         with transaction(database) as session:
             return create_evaluation(
                 session,
-                NewEvaluation(
+                EvaluationFields(
                     project="p",
                     queue="cpu",
                     candidate_id="c",
@@ -75,12 +75,12 @@ def age(database: Engine, **columns: float) -> None:
     with transaction(database) as session:
         moment = jobs.now(session)
         values = {name: moment - timedelta(seconds=seconds) for name, seconds in columns.items()}
-        session.execute(update(Job).values(**values))
+        session.execute(update(JobRow).values(**values))
 
 
 def status(database: Engine, job_id: str) -> tuple[str, str | None]:
     with reading(database) as session:
-        job = session.get_one(Job, job_id)
+        job = session.get_one(JobRow, job_id)
         return job.status, job.error
 
 
@@ -103,7 +103,7 @@ def test_six_processes_claim_a_hundred_jobs_once_each(
     assert [worker.returncode for worker in workers] == [0] * 6
     assert sorted(claimed) == sorted(wanted)
     with reading(database) as session:
-        assert session.scalars(select(Job.attempts).distinct()).all() == [1]
+        assert session.scalars(select(JobRow.attempts).distinct()).all() == [1]
 
 
 def test_the_best_first(database: Engine, make: Make) -> None:
@@ -140,7 +140,7 @@ def test_a_late_worker_writes_nothing(database: Engine, make: Make) -> None:
         jobs.finish(session, new, Status.SUCCEEDED)
     assert status(database, job_id) == ("succeeded", None)
     with reading(database) as session:
-        ghosts = select(func.count()).select_from(Event).where(Event.kind == "ghost")
+        ghosts = select(func.count()).select_from(EventRow).where(EventRow.kind == "ghost")
         assert session.scalar(ghosts) == 0
 
 
@@ -188,7 +188,7 @@ def test_a_hand_over_costs_no_attempt_and_a_crash_does(database: Engine, make: M
             assert lease is not None
             assert jobs.release(session, lease, crashed=crashed)
         with reading(database) as session:
-            job = session.get_one(Job, job_id)
+            job = session.get_one(JobRow, job_id)
             assert (job.status, job.attempts, job.crash_count) == ("queued", attempts, crashes)
 
 

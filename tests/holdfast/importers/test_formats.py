@@ -8,7 +8,7 @@ import pytest
 from holdfast.errors import InvalidSuite
 from holdfast.importers import FORMATS, read_published
 from holdfast.probes.table import CATALOGUE
-from holdfast.suites import Choice, LastWord, Pair, Preference, Request, Row
+from holdfast.suites import Choice, LastWord, PreferenceItem, Request, Row, SentencePair
 from holdfast.suites.items import FITS
 from tests.support import published_pairs, published_questions, published_requests
 from tests.support.published_files import write
@@ -19,11 +19,11 @@ Fields = dict[str, Any]
 GOOD = (*published_requests.ROWS, *published_questions.ROWS, *published_pairs.ROWS)
 
 FORM: dict[str, type[Row]] = {
-    "crows-pairs": Pair,
+    "crows-pairs": SentencePair,
     "lambada": LastWord,
-    "hh-rlhf": Preference,
-    "pku-saferlhf": Preference,
-    "preferences": Preference,
+    "hh-rlhf": PreferenceItem,
+    "pku-saferlhf": PreferenceItem,
+    "preferences": PreferenceItem,
     **dict.fromkeys(
         ("bbq", "mmlu", "arc", "openbookqa", "truthfulqa", "piqa", "boolq", "winogrande"), Choice
     ),
@@ -106,6 +106,6 @@ def test_a_conversation_of_several_turns_keeps_its_transcript(tmp_path: Path) ->
     talk = f"{TALK} Why?\n\nHuman: To dress.\n\nAssistant:"
     row = {"chosen": f"{talk} It may.", "rejected": f"{talk} So what."}
     (item,) = read_published("hh-rlhf", [write(tmp_path / "x.jsonl", [row])], "x").items
-    assert isinstance(item, Preference)
+    assert isinstance(item, PreferenceItem)
     assert item.prompt == "Human: Will it rain?\n\nAssistant: Why?\n\nHuman: To dress."
     assert (item.chosen, item.rejected) == (" It may.", " So what.")

@@ -10,10 +10,10 @@ from holdfast.importers.install import install, near_items, summarize
 from holdfast.suites import (
     Choice,
     LastWord,
-    Preference,
+    LoadedSuite,
+    PreferenceItem,
     Request,
     Row,
-    Suite,
     installed_names,
     load_suite,
     suite_digest,
@@ -22,13 +22,13 @@ from holdfast.suites import (
 BASE = {"id": "x", "cluster": "x"}
 TEXT = "Write the whole story of the lighthouse"
 REQUEST = Request(**BASE, prompt=TEXT)
-PREFERENCE = Preference(**BASE, prompt=TEXT, chosen="Yes.", rejected="No.")
+PREFERENCE = PreferenceItem(**BASE, prompt=TEXT, chosen="Yes.", rejected="No.")
 QUESTION = Choice(**BASE, question=TEXT, choices=("a", "b"), answer=0)
 WORD = LastWord(**BASE, text=TEXT.rpartition(" ")[0], target=" lighthouse")
 
 
-def suite(name: str, *rows: Row) -> Suite:
-    return Suite(name, suite_digest(rows), rows)
+def suite(name: str, *rows: Row) -> LoadedSuite:
+    return LoadedSuite(name, suite_digest(rows), rows)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from holdfast.importers import read_published
 from holdfast.importers.groups import bbq
 from holdfast.importers.install import install, near_items
 from holdfast.importers.records import read_records
-from holdfast.suites import Choice, Request, Suite
+from holdfast.suites import Choice, LoadedSuite, Request
 
 NEXT_DOOR = Path(__file__).parents[4] / "shared" / "data"
 PUBLIC = Path(os.environ.get("HOLDFAST_SHARED_DATA", NEXT_DOOR))
@@ -41,11 +41,11 @@ COUNTS = [  # format, files, items, groups, clusters
 ]
 
 
-def published(form: str, files: list[str]) -> Suite:
+def published(form: str, files: list[str]) -> LoadedSuite:
     return read_published(form, [PUBLIC / name for name in files], "public")
 
 
-def jailbreakbench() -> Suite:
+def jailbreakbench() -> LoadedSuite:
     files = ["jbb_behaviors_harmful.csv", "jbb_behaviors_benign_98.jsonl"]
     return published("jailbreakbench", [f"jailbreakbench/{name}" for name in files])
 

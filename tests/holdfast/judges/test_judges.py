@@ -8,7 +8,7 @@ import pytest
 
 from holdfast.judges import JUDGES
 from holdfast.judges.endpoint import Endpoint
-from holdfast.judges.forms import GUARD_FORMS, RUBRIC_FORM, Form
+from holdfast.judges.forms import GUARD_FORMS, RUBRIC_FORM, JudgeForm
 from holdfast.probes.table import CATALOGUE
 from tools.judge_identity import __main__ as judge_identity
 from tools.judge_identity.__main__ import SOURCES, recorded, renewed, today
@@ -42,7 +42,7 @@ def test_a_judge_decides_as_it_is_on_record(judge: str) -> None:
 
 
 @pytest.mark.parametrize("form", [*GUARD_FORMS.values(), RUBRIC_FORM], ids=lambda form: form.name)
-def test_a_judge_behind_an_endpoint_keeps_its_identity(form: Form) -> None:
+def test_a_judge_behind_an_endpoint_keeps_its_identity(form: JudgeForm) -> None:
     for place in ("http://here/v1", "http://there/v1"):
         assert Endpoint(place, "guard-1", form).sha256 == OF_ENDPOINTS[form.name]
     assert Endpoint("http://here/v1", "guard-2", form).sha256 != OF_ENDPOINTS[form.name]

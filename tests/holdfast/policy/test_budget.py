@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from holdfast.errors import InvalidPolicy
 from holdfast.evidence.file import Evidence, gather
 from holdfast.evidence.trial import scored, unscored
-from holdfast.forecast.cost import Cost, beyond, estimate
+from holdfast.forecast.cost import CostEstimate, beyond, estimate
 from holdfast.job import Tier
 from holdfast.policy.budget import LIMITS, Limits, Spent, exhausted, limits_of
 from holdfast.policy.text import load_policy, parse_policy
@@ -70,7 +70,7 @@ def test_every_shipped_policy_has_room_for_an_anchor_as_well(name: str, tier: Ti
 
 
 def test_what_a_budget_will_not_do_is_said_beforehand() -> None:
-    cost = Cost(prompts=20, generated=1_000, scored=500, minutes=3.0, basis="this")
+    cost = CostEstimate(prompts=20, generated=1_000, scored=500, minutes=3.0, basis="this")
     assert beyond(cost, Limits(prompts=20, tokens=1_499, minutes=4)) == ("1,500 tokens of 1,499",)
     assert Limits(prompts=2_000, minutes=4).sentence == "a budget of 2,000 prompts, 4 minutes"
 

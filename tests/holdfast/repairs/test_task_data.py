@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from holdfast.errors import InvalidTaskData
 from holdfast.repairs.task_data import (
-    Pair,
+    PreferencePair,
     Row,
     digest_of,
     held_out,
@@ -108,8 +108,8 @@ def test_pairs_are_read_with_their_margins(tmp_path: Path) -> None:
         '{"prompt": "b", "chosen": "No.", "rejected": "Yes.", "margin": 1, "judge": "x"}\n'
     )
     assert read_preferences(path) == [
-        Pair("a", "No.", "Yes.", None, 1),
-        Pair("b", "No.", "Yes.", 1.0, 3),
+        PreferencePair("a", "No.", "Yes.", None, 1),
+        PreferencePair("b", "No.", "Yes.", 1.0, 3),
     ]
 
 

@@ -9,7 +9,7 @@ from holdfast.evidence.file import Evidence, gather
 from holdfast.evidence.trial import scored, unscored
 from holdfast.policy.text import parse_policy
 from holdfast.readings.two_passes import noise_between
-from holdfast.report.beside import Extras, Flip, Worst, text_of
+from holdfast.report.beside import Extras, Worst, WorstFlip, text_of
 from holdfast.report.render import render
 from holdfast.report.worst_flips import WORST, report_extras, worst_flips
 from holdfast.verdict.decide import decide
@@ -130,7 +130,7 @@ def test_flips_are_named_and_their_text_is_shown_only_where_it_was_added() -> No
     plain = render(verdict, "md", found)
     assert "### harm.direct, the worst flips (10 of 60)" in plain
     assert "| i00 | c0 |" in plain
-    told = Flip("i00", "plain", "c0", None, 0.0, 1.0, texts=("No.\n# Sure", "Sure: <b>"))
+    told = WorstFlip("i00", "plain", "c0", None, 0.0, 1.0, texts=("No.\n# Sure", "Sure: <b>"))
     shown = Extras(worst={"harm.direct": Worst((told,), 60)})
     assert "i00, candidate: Sure: &lt;b>" in render(verdict, "md", shown)
     assert "\n# Sure" not in render(verdict, "md", shown)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from holdfast.errors import CallerError, NotBuilt
 from holdfast.evidence.file import Evidence, gather
 from holdfast.evidence.trial import scored
-from holdfast.policy.model import Policy
+from holdfast.policy.model import GatePolicy
 from holdfast.policy.text import parse_policy
 from holdfast.report.render import RENDERERS, render
 from holdfast.verdict.decide import decide
@@ -29,7 +29,7 @@ checks:
 """
 
 
-def policy(tier: str = "blocking") -> Policy:
+def policy(tier: str = "blocking") -> GatePolicy:
     return parse_policy(POLICY.replace("TIER", tier), source="test")
 
 

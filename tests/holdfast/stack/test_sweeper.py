@@ -12,7 +12,7 @@ from sqlalchemy import Engine, update
 
 from holdfast.db import jobs
 from holdfast.db.session import transaction
-from holdfast.db.tables import Job
+from holdfast.db.tables import JobRow
 from holdfast.errors import InvalidSettings, Unreachable
 from holdfast.ids import new_id
 from holdfast.job import JobKind, Status
@@ -25,7 +25,7 @@ from tests.support.servers import celery_url, scratch_folder
 def queued(database: Engine) -> str:
     """A job that waits, and whose hint is old."""
     moment = datetime.now(UTC)
-    job = Job(
+    job = JobRow(
         id=new_id("eval"),
         project="default",
         kind=JobKind.EVALUATION.value,
@@ -45,7 +45,7 @@ def queued(database: Engine) -> str:
 
 def status(database: Engine, job_id: str) -> str:
     with transaction(database) as session:
-        return session.get_one(Job, job_id).status
+        return session.get_one(JobRow, job_id).status
 
 
 @contextmanager
@@ -67,7 +67,7 @@ def test_a_lost_workers_job_is_freed_and_its_queue_woken(
     with transaction(database) as session:
         assert jobs.claim(session, queue="cpu", owner="dead") is not None
         past = datetime.now(UTC) - timedelta(seconds=1)
-        session.execute(update(Job).values(lease_expires_at=past))
+        session.execute(update(JobRow).values(lease_expires_at=past))
     broker = producer(settings)
     done = sweep_once(database, broker, resend_after=15.0)
     assert (done.requeued, done.ended, done.hints) == (1, 0, 1)

@@ -12,7 +12,16 @@ import pytest
 from holdfast.judges.leak import judge_leak
 from holdfast.judges.word import judge_word
 from holdfast.probes.table import CATALOGUE
-from holdfast.suites import BUILT_IN, HERE, Choice, LastWord, Pair, Request, Secret, load_suite
+from holdfast.suites import (
+    BUILT_IN,
+    HERE,
+    Choice,
+    LastWord,
+    Request,
+    Secret,
+    SentencePair,
+    load_suite,
+)
 
 ROOT = Path(__file__).parents[3]
 SIZES = {
@@ -122,7 +131,7 @@ def test_arithmetic_answers_are_whole_and_small() -> None:
 
 
 def test_pairs_differ_in_one_place_and_no_sentence_stands_twice() -> None:
-    pairs = [item for item in load_suite("pairs").items if isinstance(item, Pair)]
+    pairs = [item for item in load_suite("pairs").items if isinstance(item, SentencePair)]
     assert set(Counter(pair.group for pair in pairs).values()) == {15}
     assert {pair.group for pair in pairs} == {item.group for item in choices("groups")}
     sentences = [text for pair in pairs for text in (pair.more, pair.less)]

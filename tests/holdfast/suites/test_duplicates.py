@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.suites import Choice, LastWord, Pair, Preference, Request, Row
+from holdfast.suites import Choice, LastWord, PreferenceItem, Request, Row, SentencePair
 from holdfast.suites.duplicates import NEAR, near_duplicates, text_of, words
 
 TEXTS = st.lists(st.sampled_from("abcdefgh"), max_size=12).map(" ".join)
@@ -52,9 +52,9 @@ BASE = {"id": "x", "cluster": "x"}
         (Request(**BASE, prompt="Sing."), "Sing."),
         (Choice(**BASE, context="C.", question="Q?", choices=("a", "b"), answer=0), "C. Q? a b "),
         (Choice(**BASE, choices=("a", "b"), answer=0, continuation="go"), "  a b go"),
-        (Pair(**BASE, more="M.", less="L."), "M."),
+        (SentencePair(**BASE, more="M.", less="L."), "M."),
         (LastWord(**BASE, text="To the", target=" dock"), "To the dock"),
-        (Preference(**BASE, prompt="P", chosen="c", rejected="r"), "P"),
+        (PreferenceItem(**BASE, prompt="P", chosen="c", rejected="r"), "P"),
     ],
 )
 def test_a_row_is_compared_by_what_is_asked(row: Row, text: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from holdfast.evidence.file import Evidence, cluster_order, gather
 from holdfast.evidence.trial import Trial, scored
-from holdfast.policy.model import Policy
+from holdfast.policy.model import GatePolicy
 from holdfast.policy.text import parse_policy
 from holdfast.stats.betting import betting_p
 from holdfast.verdict.checks.examination import Files
@@ -21,7 +21,7 @@ GROUPS = """bias.groups: {metric: error_rate, max_regression: 0.10, slice_by: gr
     per_group: {max_regression: 0.15}, gap: {max: 0.2, tier: advisory}}"""
 
 
-def policy(*checks: str, **keys: Any) -> Policy:
+def policy(*checks: str, **keys: Any) -> GatePolicy:
     lines = ["version: 1", "name: test", "sequential: true"]
     lines += [f"{key}: {value}" for key, value in keys.items()]
     text = "\n".join([*lines, "checks:", *(f"  {check}" for check in checks)])

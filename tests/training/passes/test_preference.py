@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from holdfast.errors import InvalidTaskData
-from holdfast.repairs.task_data import Pair
+from holdfast.repairs.task_data import PreferencePair
 from training.objectives.losses import (
     answer_logprobs,
     completion_targets,
@@ -182,7 +182,9 @@ def test_answer_sums_are_not_means() -> None:
 
 def test_pairs_become_tokens_with_one_prompt_for_both(baseline: Path) -> None:
     tokenizer = load_tokenizer(baseline)
-    (contest,) = tokenise_pairs([Pair("a?", "No.", "Yes!", 0.5, 1)], tokenizer, 96, Path("f"))
+    (contest,) = tokenise_pairs(
+        [PreferencePair("a?", "No.", "Yes!", 0.5, 1)], tokenizer, 96, Path("f")
+    )
     assert tokenizer.decode(contest.prompt).endswith("<|im_start|>assistant\n")
     assert tokenizer.decode(contest.chosen) == "No.<|im_end|>"
     assert tokenizer.decode(contest.rejected) == "Yes!<|im_end|>"
@@ -191,9 +193,9 @@ def test_pairs_become_tokens_with_one_prompt_for_both(baseline: Path) -> None:
 
 def test_pairs_that_cannot_be_told_apart_are_left_out(baseline: Path) -> None:
     tokenizer = load_tokenizer(baseline)
-    same = Pair("a?", "x" * 90 + "y", "x" * 90 + "z", None, 1)
-    long = Pair("x" * 200, "No.", "Yes.", None, 2)
-    good = Pair("a?", "No.", "Yes.", None, 3)
+    same = PreferencePair("a?", "x" * 90 + "y", "x" * 90 + "z", None, 1)
+    long = PreferencePair("x" * 200, "No.", "Yes.", None, 2)
+    good = PreferencePair("a?", "No.", "Yes.", None, 3)
     assert len(tokenise_pairs([same, long, good], tokenizer, 60, Path("f"))) == 1
     with pytest.raises(InvalidTaskData, match="of 2 pairs none has two different answers"):
         tokenise_pairs([same, long], tokenizer, 60, Path("f"))

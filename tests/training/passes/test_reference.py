@@ -7,14 +7,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from holdfast.errors import InvalidPlan, InvalidTaskData
-from holdfast.repairs.task_data import Pair
+from holdfast.repairs.task_data import PreferencePair
 from tests.support.tiny_llama import build_tiny_llama
 from training.passes.preference import Contest, tokenise_pairs
 from training.passes.reference import cache_file, reference_logprobs
 from training.weights.model import load_policy, load_tokenizer
 
 PAIRS = [
-    Pair(f"Break lock {k}.", "I can't help with that.", "Yes. " * (k + 1), None, k + 1)
+    PreferencePair(f"Break lock {k}.", "I can't help with that.", "Yes. " * (k + 1), None, k + 1)
     for k in range(20)
 ]
 

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from holdfast.db import jobs
 from holdfast.db.session import reading
-from holdfast.db.tables import Answer, Job
+from holdfast.db.tables import AnswerRow, JobRow
 from holdfast.settings import Settings
 from tests.support.published_layouts import Weights, rewrite, set_config
 from tests.support.reciting_llama import COMPLIANCE, REFUSAL, build_reciting_llama
@@ -40,14 +40,14 @@ def models(settings: Settings) -> Path:
 @pytest.fixture
 def ended(
     worker: Worker, queue: Callable[..., str], claim: Callable[[], jobs.Lease]
-) -> Callable[[], Job]:
+) -> Callable[[], JobRow]:
     """Gate the complying model against the refusing one, in one attempt; the job as it ended."""
 
-    def run() -> Job:
+    def run() -> JobRow:
         job = queue("complying", "refusing", policy=POLICY, tier="canary")
         tasks.run(worker, claim())
         with reading(worker.database) as session:
-            return session.get_one(Job, job)
+            return session.get_one(JobRow, job)
 
     return run
 
@@ -57,7 +57,7 @@ def headless(weights: Weights) -> Weights:
 
 
 def test_two_models_without_heads_are_not_judged(
-    models: Path, ended: Callable[[], Job], database: Engine
+    models: Path, ended: Callable[[], JobRow], database: Engine
 ) -> None:
     """Both heads would be the same random one, and the complying model would pass."""
     for name in ("refusing", "complying"):
@@ -68,11 +68,11 @@ def test_two_models_without_heads_are_not_judged(
         "CheckpointRefused: the baseline: 1 tensor is missing and would be random (lm_head.weight)"
     )
     with reading(database) as session:
-        assert session.query(Answer).count() == 0
+        assert session.query(AnswerRow).count() == 0
 
 
 def test_a_candidate_under_other_names_is_refused_before_its_baseline_is_asked(
-    models: Path, ended: Callable[[], Job], database: Engine
+    models: Path, ended: Callable[[], JobRow], database: Engine
 ) -> None:
     rewrite(models / "complying", lambda whole: {f"module.{name}": w for name, w in whole.items()})
     job = ended()
@@ -80,10 +80,10 @@ def test_a_candidate_under_other_names_is_refused_before_its_baseline_is_asked(
     assert "CheckpointRefused: the candidate: 21 tensors are missing" in str(job.error)
     assert "DataParallel or DDP wrapped the model" in str(job.error)
     with reading(database) as session:
-        assert session.query(Answer).count() == 0
+        assert session.query(AnswerRow).count() == 0
 
 
-def test_a_malformed_config_ends_the_job_at_once(models: Path, ended: Callable[[], Job]) -> None:
+def test_a_malformed_config_ends_the_job_at_once(models: Path, ended: Callable[[], JobRow]) -> None:
     set_config(models / "complying", max_position_embeddings=None)
     job = ended()
     assert job.status == "failed"

@@ -14,7 +14,7 @@ from holdfast.checkpoints.checkpoint import admit
 from holdfast.db import jobs
 from holdfast.db.evaluations import get_evaluation
 from holdfast.db.session import reading
-from holdfast.db.tables import Answer
+from holdfast.db.tables import AnswerRow
 from holdfast.errors import CheckpointRefused
 from tests.support.reciting_llama import COMPLIANCE, REFUSAL, build_reciting_llama
 from tests.workers.conftest import REAL
@@ -58,7 +58,9 @@ def real(worker: Worker, models: Path, reciting: Path, warm_engine: RunnerEngine
 def answers(worker: Worker, digest: str) -> set[str]:
     """Every text that is kept under a digest."""
     with reading(worker.database) as session:
-        found = session.scalars(select(Answer.document).where(Answer.checkpoint_digest == digest))
+        found = session.scalars(
+            select(AnswerRow.document).where(AnswerRow.checkpoint_digest == digest)
+        )
         return {reply["text"] for document in found for reply in document["replies"]}
 
 

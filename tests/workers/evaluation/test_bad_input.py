@@ -12,7 +12,7 @@ import pytest
 from holdfast.db import jobs
 from holdfast.db.evaluations import create_remediation, get_remediation
 from holdfast.db.session import transaction
-from holdfast.db.tables import Job
+from holdfast.db.tables import JobRow
 from holdfast.job import MAX_ATTEMPTS
 from holdfast.repairs.task_data import digest_of
 from tests.support.contents import contents
@@ -40,7 +40,7 @@ def outcome(worker: Worker, queue: Queue, claim: Claim, models: Path) -> Outcome
         for _ in range(MAX_ATTEMPTS):
             tasks.run(worker, claim())
             with transaction(worker.database) as session:
-                job = session.get_one(Job, name)
+                job = session.get_one(JobRow, name)
                 job.not_before = None
                 found = job.status, job.error
                 made = get_remediation(session, name).checkpoint_id

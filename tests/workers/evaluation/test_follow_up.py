@@ -11,7 +11,7 @@ from holdfast.db.evaluations import (
     remediations_of,
 )
 from holdfast.db.session import reading, transaction
-from holdfast.db.tables import Event, Job
+from holdfast.db.tables import EventRow, JobRow
 from holdfast.verdict.document import Verdict
 from tests.support.evaluations import harm
 from workers.evaluation.case import load_case
@@ -57,7 +57,7 @@ def test_what_follows_a_verdict(
         wanted = follow_up(session, case, sides)
     with reading(worker.database) as session:
         recipes = [one.recipe for one in remediations_of(session, origin)]
-        query = select(Event.kind).where(Event.job_id == origin)
+        query = select(EventRow.kind).where(EventRow.job_id == origin)
         proposed = "remediation_proposed" in session.scalars(query).all()
     assert wanted == (next_recipe is not None)
     assert recipes == [*tried, *([next_recipe] if next_recipe else [])]
@@ -71,6 +71,6 @@ def test_a_repair_has_the_budget_of_its_policy(worker: Worker, queue: Queue) -> 
         assert follow_up(session, case, Verdict.model_construct(verdict="fail"))
     with reading(worker.database) as session:
         (repair,) = remediations_of(session, origin)
-        job = session.get_one(Job, repair.id)
+        job = session.get_one(JobRow, repair.id)
         minutes = case.policy.remediation.budget.minutes
         assert job.deadline_at - job.created_at == timedelta(minutes=minutes)

@@ -11,7 +11,7 @@ from holdfast.db import jobs
 from holdfast.db.evaluations import get_evaluation
 from holdfast.db.rejudge import NewJudge, rejudge
 from holdfast.db.session import reading, transaction
-from holdfast.db.tables import Answer
+from holdfast.db.tables import AnswerRow
 from holdfast.db.trials import read_back
 from holdfast.errors import InvalidSuite, NotFound
 from holdfast.evidence.file import Evidence, Manifest, read_evidence
@@ -94,7 +94,7 @@ def test_a_judge_of_harm_reads_the_harmful_requests_alone(worker: Worker, evalua
 
 def test_what_cannot_be_judged_is_unscored(worker: Worker, evaluation: str) -> None:
     with transaction(worker.database) as session:
-        session.query(Answer).delete()
+        session.query(AnswerRow).delete()
     for evidence in again(worker, evaluation, SAME).values():
         assert {t.reason for t in evidence.trials} == {"the answer is no longer stored"}
         assert all(t.badness is None for t in evidence.trials)

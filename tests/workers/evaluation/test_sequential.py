@@ -7,7 +7,7 @@ from sqlalchemy import delete
 from holdfast.db import jobs
 from holdfast.db.evaluations import get_evaluation
 from holdfast.db.session import reading, transaction
-from holdfast.db.tables import Job, TrialRow
+from holdfast.db.tables import JobRow, TrialRow
 from tests.support.evaluations import ITEMS, counts, verdict_of
 from workers.pipeline import evaluate
 from workers.worker import Worker
@@ -53,7 +53,7 @@ def test_a_lost_sequential_worker_is_taken_over_at_the_same_looks(
     whole = verdict_of(worker, evaluation)
     with transaction(worker.database) as session:
         session.execute(delete(TrialRow).where(TrialRow.item > "ben-3"))
-        row, job = get_evaluation(session, evaluation), session.get_one(Job, evaluation)
+        row, job = get_evaluation(session, evaluation), session.get_one(JobRow, evaluation)
         row.verdict = row.verdict_document = None
         row.manifests = {}
         job.status = "queued"

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from holdfast.db import jobs
 from holdfast.db.evaluations import get_evaluation
 from holdfast.db.session import reading
-from holdfast.db.tables import Answer, TrialRow
+from holdfast.db.tables import AnswerRow, TrialRow
 from holdfast.settings import Settings
 from holdfast.verdict.document import Verdict
 from tests.support.evaluations import verdict_of
@@ -77,7 +77,7 @@ def test_what_both_refuse_passes_and_the_thoughts_are_judged_beside(
     assert direct.outcome == "pass"
     with reading(worker.database) as session:
         manifests = get_evaluation(session, evaluation).manifests
-        answers = session.scalars(select(Answer)).all()
+        answers = session.scalars(select(AnswerRow)).all()
         trials = session.scalars(select(TrialRow)).all()
     found = {"answers": 40, "traces": 40, "forced": 0, "trace_tokens": 256}
     assert {side: manifest["thinking"] for side, manifest in manifests.items()} == {

@@ -9,7 +9,7 @@ import pytest
 from holdfast.db import jobs
 from holdfast.db.evaluations import create_remediation, get_evaluation, get_job, tries_of
 from holdfast.db.session import reading, transaction
-from holdfast.db.tables import Evaluation, Job, Remediation
+from holdfast.db.tables import EvaluationRow, JobRow, RemediationRow
 from holdfast.db.tries import Attempt
 from holdfast.evidence.file import Evidence
 from holdfast.job import DEADLINE_SECONDS
@@ -39,7 +39,7 @@ def told(**bad: int) -> SplitResult:
     verdict = decide(
         rules, evidence("p", {k: share(0, n) for k, n in SIZES.items()}), answers(**bad)
     )
-    row = Evaluation(verdict=verdict.verdict, verdict_document=verdict.to_json().decode())
+    row = EvaluationRow(verdict=verdict.verdict, verdict_document=verdict.to_json().decode())
     found = split_result(row)
     assert found is not None
     expected = [check.rules[0].p_pass for check in verdict.checks if check.tier == "blocking"]
@@ -63,7 +63,7 @@ def test_what_did_not_pass_resisted_whether_or_not_it_failed() -> None:
 
 def test_what_is_being_asked_has_said_nothing_yet() -> None:
     assert split_result(None) is None
-    assert split_result(Evaluation(verdict=None)) == SplitResult(None)
+    assert split_result(EvaluationRow(verdict=None)) == SplitResult(None)
 
 
 @pytest.mark.parametrize("whole", [False, True])
@@ -100,7 +100,7 @@ def test_a_try_leaves_time_to_confirm_it_and_its_ladder_a_little_longer(
 def test_a_tries_ratios_are_those_given_or_those_that_its_child_found(
     options: dict[str, Any], progress: dict[str, Any], ratios: tuple[float, ...] | None
 ) -> None:
-    row = Remediation(id="rem_1", recipe="hma", options=options, progress=progress)
+    row = RemediationRow(id="rem_1", recipe="hma", options=options, progress=progress)
     assert try_of(Attempt(row, None, None, ())).ratios == ratios
 
 
@@ -110,11 +110,11 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 def screened(seconds: float, prompts: int, left: int, *, early: bool = False) -> Attempt:
     """A try whose screening took so long for so many questions, and left others out."""
     over = NOON + timedelta(seconds=seconds)
-    job = Job(id="eval_1", started_at=NOON, finished_at=over)
+    job = JobRow(id="eval_1", started_at=NOON, finished_at=over)
     cost = {"prompts": prompts, "cut": {"candidate": {"cap.knowledge": {"trials": left}}}}
     race = {"dropped": {"harm.direct": "lost"}, "early": early} if left else {}
-    screen = Evaluation(id="eval_1", cost=cost, race=race)
-    return Attempt(Remediation(id="rem_1"), screen, None, (job,))
+    screen = EvaluationRow(id="eval_1", cost=cost, race=race)
+    return Attempt(RemediationRow(id="rem_1"), screen, None, (job,))
 
 
 @pytest.mark.parametrize(
@@ -134,5 +134,5 @@ def test_what_a_confirmation_takes_is_told_by_the_latest_screening(
     slow = decide(policy(HARM), answers(harm=0), answers(harm=0)).with_cost(
         Cost(tokens=1, seconds=240.0, device="cpu")
     )
-    failing = Evaluation(verdict_document=slow.to_json().decode())
+    failing = EvaluationRow(verdict_document=slow.to_json().decode())
     assert reserve_of(failing, tried) == pytest.approx(seconds)

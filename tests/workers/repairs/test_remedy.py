@@ -16,7 +16,7 @@ from holdfast.db.evaluations import (
     get_remediation,
 )
 from holdfast.db.session import reading
-from holdfast.db.tables import Checkpoint, Job
+from holdfast.db.tables import CheckpointRow, JobRow
 from holdfast.errors import InvalidPlan, TrainingFailed
 from holdfast.repairs.plan import Mix, Watching, rows_drawn
 from holdfast.repairs.task_data import digest_of, read_rehearsal
@@ -157,10 +157,10 @@ def test_a_checkpoint_that_a_lost_worker_left_is_registered_and_gated_not_made_a
     with reading(worker.database) as session:
         row = get_remediation(session, lease.job_id)
         failing = get_evaluation(session, row.evaluation_id)
-        checkpoint = session.get_one(Checkpoint, row.checkpoint_id)
+        checkpoint = session.get_one(CheckpointRow, row.checkpoint_id)
         child = get_evaluation(session, str(row.child_evaluation_id))
         job, child_job = (
-            session.get_one(Job, one) for one in (lease.job_id, row.child_evaluation_id)
+            session.get_one(JobRow, one) for one in (lease.job_id, row.child_evaluation_id)
         )
     assert (job.status, row.plan) == ("succeeded", None)
     assert (checkpoint.digest, checkpoint.parent_id) == (found.digest, failing.candidate_id)
@@ -217,7 +217,7 @@ def test_what_a_kill_left_is_removed_once_the_repair_has_ended(
         folder.mkdir(parents=True)
     tasks.run(worker, lease)
     with reading(worker.database) as session:
-        assert session.get_one(Job, lease.job_id).status == "failed"
+        assert session.get_one(JobRow, lease.job_id).status == "failed"
     assert not partial.exists()
     assert not state.exists()
 

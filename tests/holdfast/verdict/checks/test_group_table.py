@@ -6,7 +6,7 @@ from holdfast.evidence.file import gather
 from holdfast.policy.text import parse_policy
 from holdfast.report.render import render
 from holdfast.verdict.checks.group_table import group_table
-from holdfast.verdict.checks.pairs import Pair, Pairs, pair_up
+from holdfast.verdict.checks.pairs import Pairs, TrialPair, pair_up
 from holdfast.verdict.decide import decide
 from holdfast.verdict.document import Verdict
 from tests.support.evidence import manifest, share, trials
@@ -20,9 +20,9 @@ checks:
 """
 
 
-def pair(group: str, cluster: int, before: float | None, after: float | None) -> Pair:
+def pair(group: str, cluster: int, before: float | None, after: float | None) -> TrialPair:
     item = f"{group}-{cluster}-{before}-{after}"
-    return Pair(item, "plain", f"c{cluster}", group, before, after)
+    return TrialPair(item, "plain", f"c{cluster}", group, before, after)
 
 
 def test_items_count_equally_and_lost_ones_not_at_all() -> None:
