@@ -38,6 +38,11 @@ take one positional message and stay picklable. A new class goes into the tree a
 HTTP status where it is not its parent's, and needs nothing else.
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
 
 class HoldfastError(Exception):
     """Root of all errors raised on purpose; `exit_code` is the CLI's, `status` the HTTP reply's.
@@ -205,3 +210,23 @@ class JudgeFailed(HarnessError):
 
 class TrainingFailed(HarnessError):
     """A training child ended without a complete checkpoint."""
+
+
+# --- errors as text -------------------------------------------------------------------------
+
+
+ERRORS: dict[str, type[HoldfastError]] = {
+    name: kind
+    for name, kind in list(globals().items())
+    if isinstance(kind, type) and issubclass(kind, HoldfastError)
+}
+"""The classes above by name, as processes and servers tell each other what happened."""
+
+
+def first_problem(error: "ValidationError", document: str) -> str:
+    """A pydantic error's first problem, as `field: message`; `document` where it is about all."""
+    problem = error.errors()[0]
+    place = ".".join(str(part) for part in problem["loc"]) or document
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {place}"
+    return f"{place}: {problem['msg']}"

@@ -40,6 +40,7 @@ from holdfast.errors import (
     InvalidTaskData,
     NotBuilt,
     QueueFull,
+    first_problem,
 )
 from holdfast.ids import is_id
 from holdfast.ladder.rungs import AUTO, LADDER
@@ -183,9 +184,7 @@ def check_options(recipe: str, options: dict[str, Any]) -> None:
     try:
         Plan.model_validate({"recipe": recipe, "baseline": nowhere, "output": nowhere, **options})
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise InvalidPlan(f"remediation option {place}: {first['msg']}") from error
+        raise InvalidPlan(f"remediation option {first_problem(error, 'together')}") from error
 
 
 def checkpoint_named(

@@ -17,12 +17,12 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from holdfast.api.replies import ERRORS
 from holdfast.cli.command import Usage
 from holdfast.cli.doctor import Finding
 from holdfast.cli.table import COMMANDS
 from holdfast.cli.waiting import GaveUpWaiting
 from holdfast.db.tables import TableRow
+from holdfast.errors import ERRORS
 from holdfast.evidence import file as evidence
 from holdfast.forecast.power import Lint, PowerRow
 from holdfast.importers.install import Summary

@@ -15,13 +15,6 @@ LONGEST_BACKOFF_SECONDS = 8.0
 WORTH_ANOTHER_TRY = {429, 502, 503, 504}
 
 
-ERRORS: dict[str, type[errors.HoldfastError]] = {
-    name: kind
-    for name, kind in vars(errors).items()
-    if isinstance(kind, type) and issubclass(kind, errors.HoldfastError)
-}
-
-
 def backoff(attempt: int) -> float:
     """Seconds to wait after the attempt of this number, from 1: doubling, up to 8 s."""
     return min(BACKOFF_SECONDS * 2.0 ** (attempt - 1), LONGEST_BACKOFF_SECONDS)
@@ -49,7 +42,7 @@ def as_error(reply: httpx.Response) -> errors.HoldfastError:
             "is the address right, or is a proxy in between?"
         )
     text = "; ".join((problem.detail, *problem.errors))
-    kind = ERRORS.get(problem.title)
+    kind = errors.ERRORS.get(problem.title)
     if kind is not None:
         return kind(text)
     fallback = errors.CallerError if 400 <= problem.status < 500 else errors.HarnessError

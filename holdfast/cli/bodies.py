@@ -7,6 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from holdfast.api.wire import AliasOf
 from holdfast.cli.command import Usage
+from holdfast.errors import first_problem
 from holdfast.stack.connect import ALIAS, location
 
 _Body = TypeVar("_Body", bound=BaseModel)
@@ -17,9 +18,8 @@ def body(kind: type[_Body], **fields: Any) -> _Body:
     try:
         return kind(**fields)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise Usage(f"{place}: {first['msg']} (found {first['input']!r:.80})") from error
+        value = error.errors()[0]["input"]
+        raise Usage(f"{first_problem(error, 'the words')} (found {value!r:.80})") from error
 
 
 def nest_options(options: Iterable[tuple[str, Any]]) -> dict[str, Any]:

@@ -8,11 +8,10 @@ import queue
 import threading
 import time
 
-from holdfast import errors
 from holdfast.api import wire
 from holdfast.api.client import Client
 from holdfast.cli.command import note
-from holdfast.errors import CallerError, HarnessError, HoldfastError, Unreachable
+from holdfast.errors import ERRORS, CallerError, HarnessError, HoldfastError, Unreachable
 from holdfast.job import Status
 from holdfast.verdict.document import Verdict
 
@@ -93,9 +92,9 @@ def ended_without(what: str, job_id: str, status: Status, error: str | None) -> 
     The worker writes the error's name before its sentence (workers/tasks.py).
     """
     sentence = f"no {what}: {job_id} ended as {status.value}{f' ({error})' if error else ''}"
-    named = getattr(errors, (error or "").partition(":")[0], None)
-    if isinstance(named, type) and issubclass(named, CallerError):
-        return named(sentence)
+    kind = ERRORS.get((error or "").partition(":")[0])
+    if kind is not None and issubclass(kind, CallerError):
+        return kind(sentence)
     return HarnessError(sentence)
 
 

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from holdfast.checkpoints.checkpoint import CheckpointRef
 from holdfast.db.jobs import now
+from holdfast.db.session import insert_into
 from holdfast.db.tables import BaselineMove, CheckpointRow, PolicyText, RemediationRow
 from holdfast.errors import Conflict, InvalidPlan, NotFound, StaleVersion
 from holdfast.ids import new_id
@@ -211,9 +211,8 @@ def _insert_or_find(session: Session, fresh: _Registered) -> _Registered:
 
 
 def _insert_once(session: Session, fresh: CheckpointRow | PolicyText | BaselineMove) -> bool:
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     table = type(fresh)
     values = {column.key: getattr(fresh, column.key) for column in table.__table__.columns}
-    statement = dialect.insert(table).values(values).on_conflict_do_nothing()
+    statement = insert_into(session, table).values(values).on_conflict_do_nothing()
     key = session.scalars(statement.returning(*table.__table__.primary_key)).one_or_none()
     return key is not None

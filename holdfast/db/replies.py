@@ -12,10 +12,10 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, CursorResult, delete, or_, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from holdfast.db.jobs import now
+from holdfast.db.session import insert_into
 from holdfast.db.tables import IdempotentReply
 from holdfast.errors import Conflict, IdempotencyMismatch, InFlight
 
@@ -49,10 +49,11 @@ def claim_key(session: Session, project: str, key: str, fingerprint: str) -> Cla
     """
     claim = Claim(project, key, secrets.token_hex(16))
     moment = now(session)
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     fresh = {"fingerprint": fingerprint, "claim": claim.token, "created_at": moment}
     emptied: dict[str, Any] = {"status": None, "headers": {}, "body": None}
-    statement = dialect.insert(IdempotentReply).values(project=project, key=key, **fresh, **emptied)
+    statement = insert_into(session, IdempotentReply).values(
+        project=project, key=key, **fresh, **emptied
+    )
     abandoned = IdempotentReply.status.is_(None) & (IdempotentReply.created_at < moment - IN_FLIGHT)
     claimed_key = session.execute(
         statement.on_conflict_do_update(

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from holdfast.db.jobs import Lease, now
+from holdfast.db.session import insert_into
 from holdfast.db.tables import AnswerRow, TableRow, TrialRow
 from holdfast.evidence.file import Evidence, Manifest, gather
 from holdfast.evidence.trial import Measure, Outcome, Trial
@@ -139,7 +139,6 @@ def _measure(row: TrialRow) -> Measure:
 
 
 def _insert_once(session: Session, table: type[TableRow], rows: list[dict[str, Any]]) -> None:
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     for start in range(0, len(rows), PAGE):
         page = rows[start : start + PAGE]
-        session.execute(dialect.insert(table).values(page).on_conflict_do_nothing())
+        session.execute(insert_into(session, table).values(page).on_conflict_do_nothing())

@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from holdfast.errors import InvalidEvidence
+from holdfast.errors import InvalidEvidence, first_problem
 from holdfast.evidence.thinking import Thinking
 from holdfast.evidence.trial import BAD_FROM, Measure, Outcome, Trial
 from holdfast.job import Split, Tier
@@ -277,11 +277,7 @@ def _checked(model: type[_Line], line: bytes, place: str) -> _Line:
     try:
         return model.model_validate_json(line, strict=True)
     except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(str(part) for part in problem["loc"]) or "the line"
-        if problem["type"] == "extra_forbidden":
-            raise InvalidEvidence(f"{place}: unknown key {where}") from error
-        raise InvalidEvidence(f"{place}: {where}: {problem['msg']}") from error
+        raise InvalidEvidence(f"{place}: {first_problem(error, 'the line')}") from error
 
 
 def _render(manifest: Manifest, trials: Iterable[Trial], measures: Iterable[Measure]) -> bytes:

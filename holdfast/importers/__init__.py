@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from holdfast.errors import InvalidSuite
+from holdfast.errors import InvalidSuite, first_problem
 from holdfast.importers import answers, groups, native, preferences, questions, requests
 from holdfast.importers.records import Record, read_records
 from holdfast.suites import BUILT_IN, SUITE_NAME, LoadedSuite, Row, suite_digest
@@ -205,9 +205,7 @@ def _item(format_: Format, record: Record) -> Row:
     try:
         return format_.read(record)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "the row"
-        raise record.wrong(f"{field}: {first['msg']}") from error
+        raise record.wrong(first_problem(error, "the row")) from error
 
 
 def _cluster_equal_texts(items: Sequence[Row]) -> tuple[Row, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from holdfast.errors import InvalidPolicy, NotBuilt, UnknownProbe
+from holdfast.errors import InvalidPolicy, NotBuilt, UnknownProbe, first_problem
 from holdfast.policy.model import RETENTION, Check, GatePolicy, NamedJudge
 from holdfast.policy.strict_yaml import parse_mapping
 from holdfast.probes.table import spec_of
@@ -123,10 +123,9 @@ def _match_rate(name: str, check: Check, source: str, *, sliced: bool) -> None:
 
 
 def _first_problem(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    place = ".".join(str(part) for part in problem["loc"]) or "the policy"
+    problem, sentence = error.errors()[0], first_problem(error, "the policy")
     if problem["type"] == "extra_forbidden":
-        return f"unknown key {place}; a misspelt rule would silently not apply"
+        return f"{sentence}; a misspelt rule would silently not apply"
     if problem["type"] == "missing":
-        return f"{place} is missing"
-    return f"{place}: {problem['msg']}, found {problem['input']!r:.60}"
+        return f"{sentence.partition(':')[0]} is missing"
+    return f"{sentence}, found {problem['input']!r:.60}"

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from holdfast.errors import InvalidPlan
+from holdfast.errors import InvalidPlan, first_problem
 from holdfast.repairs.knobs import (
     KNOBS,
     Anchor,
@@ -253,6 +253,4 @@ def read_plan(path: Path) -> Plan:
     except OSError as error:
         raise InvalidPlan(f"plan {path} cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise InvalidPlan(f"plan {path}: {place}: {first['msg']}") from error
+        raise InvalidPlan(f"plan {path}: {first_problem(error, 'the file')}") from error

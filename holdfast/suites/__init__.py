@@ -20,7 +20,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from holdfast.errors import InvalidSuite
+from holdfast.errors import InvalidSuite, first_problem
 from holdfast.job import Split
 from holdfast.suites.items import (
     FORMS,
@@ -169,9 +169,7 @@ def parse_item(line: str, form: type[Row], place: str) -> Row:
     try:
         return form.model_validate_json(line)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "the line"
-        raise InvalidSuite(f"{place}: {field}: {first['msg']}") from error
+        raise InvalidSuite(f"{place}: {first_problem(error, 'the line')}") from error
 
 
 def canonical(item: Row) -> str:

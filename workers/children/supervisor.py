@@ -17,8 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from holdfast import errors
-from holdfast.errors import EngineFailed, HoldfastError
+from holdfast.errors import ERRORS, EngineFailed, HoldfastError
 from holdfast.probes.engine import (
     Arguments,
     Backend,
@@ -252,7 +251,5 @@ def _each_once(
 
 def _error_named(name: str, detail: str) -> HoldfastError:
     """The error that the runner named, or EngineFailed for a name that is none of ours."""
-    error_class = getattr(errors, name, None)
-    if isinstance(error_class, type) and issubclass(error_class, HoldfastError):
-        return error_class(detail)
-    return EngineFailed(f"{name}: {detail}")
+    kind = ERRORS.get(name)
+    return kind(detail) if kind else EngineFailed(f"{name}: {detail}")

@@ -13,8 +13,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from holdfast import errors
-from holdfast.errors import CallerError, HoldfastError, MachineUnfit, TrainingFailed
+from holdfast.errors import ERRORS, CallerError, HoldfastError, MachineUnfit, TrainingFailed
 from holdfast.settings import Settings
 from workers.children.dtype import dtype_of
 from workers.children.environment import runner_environment
@@ -101,9 +100,7 @@ def failure(last: dict[str, Any], log: Path, log_start: int = 0) -> HoldfastErro
         last_error = telling_line(log, log_start) if log.exists() else ""
         why = f": {last_error}" if last_error else ""
         return TrainingFailed(f"training ended without a word{why}; its log is {log}")
-    error_class = getattr(errors, last["error"], None)
-    if isinstance(error_class, type) and issubclass(
-        error_class, CallerError | MachineUnfit | TrainingFailed
-    ):
-        return error_class(last["detail"])
+    kind = ERRORS.get(last["error"])
+    if kind is not None and issubclass(kind, CallerError | MachineUnfit | TrainingFailed):
+        return kind(last["detail"])
     return TrainingFailed(f"{last['error']}: {last['detail']}; the log is {log}")

@@ -19,7 +19,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from holdfast.attacks.table import ATTACKS
-from holdfast.errors import CheckpointRefused
+from holdfast.errors import CheckpointRefused, first_problem
 from holdfast.probes.engine import (
     Arguments,
     Backend,
@@ -166,7 +166,7 @@ def _script_of(checkpoint: Path) -> Script:
     except FileNotFoundError as error:
         raise CheckpointRefused(f"{checkpoint} holds no {FILE} for the scripted engine") from error
     except ValidationError as error:
-        raise CheckpointRefused(f"{file}: {error.errors()[0]['msg']}") from error
+        raise CheckpointRefused(f"{file}: {first_problem(error, 'the script')}") from error
 
 
 def _asks_for_harm(prompt: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from holdfast.db import jobs
-from holdfast.errors import InvalidPlan
+from holdfast.errors import InvalidPlan, first_problem
 from holdfast.repairs.plan import Mix, Plan, without_refusals
 from workers.evaluation.case import Repair
 from workers.repairs.leaks import refuse_leaks
@@ -109,9 +109,7 @@ def validate_plan(fields: Fields) -> Plan:
     try:
         return Plan.model_validate(fields)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the options"
-        raise InvalidPlan(f"remediation option {place}: {first['msg']}") from error
+        raise InvalidPlan(f"remediation option {first_problem(error, 'together')}") from error
 
 
 def without_task(mix: Mix) -> Mix:

@@ -14,10 +14,11 @@ from fastapi import FastAPI
 from holdfast import errors
 from holdfast.api import wire
 from holdfast.api.client import TRIES, Client, open_client
-from holdfast.api.replies import ERRORS, backoff
+from holdfast.api.replies import backoff
 from holdfast.db import jobs
 from holdfast.db.keys import create_key, read_pepper
 from holdfast.db.session import transaction
+from holdfast.errors import ERRORS
 from holdfast.job import Status
 from holdfast.scopes import SCOPES
 from holdfast.settings import Settings

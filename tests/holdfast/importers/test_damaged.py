@@ -67,7 +67,7 @@ TEXTS = [  # format, file name, its text, the line that is named, and what is sa
     ("mmlu", "a_test.csv", "Which?,a,b,c,A\n", 1, "found 5 columns, expected 6"),
     ("mmlu", "a_test.csv", "Which?,a,,c,d,A\n", 1, "b is empty"),
     ("native", "n.jsonl", '{"id": "a"}\n', 1, "found the columns id, expected id, chosen or"),
-    ("native", "n.jsonl", '{"id": "a", "prompt": "x", "odd": 1}\n', 1, "odd: Extra inputs"),
+    ("native", "n.jsonl", '{"id": "a", "prompt": "x", "odd": 1}\n', 1, "unknown key odd"),
     ("native", "n.jsonl", '{"id": "a", "prompt": "x"}\n{"id": "a", "prompt": "y"}\n', 2, "already"),
 ]
 

@@ -66,7 +66,7 @@ CHOICE = '{"id":"a","cluster":"a","question":"q","choices":["x","y","z"],"answer
         (Request, [GOOD, ""], ":2: the line: Invalid JSON"),
         (Request, [GOOD.replace('"p"', '""')], ":1: prompt: String should have at least 1"),
         (Request, [GOOD.replace('"p"', "3")], ":1: prompt: Input should be a valid string"),
-        (Request, [GOOD.replace("}", ',"more":1}')], ":1: more: Extra inputs"),
+        (Request, [GOOD.replace("}", ',"more":1}')], ":1: unknown key more"),
         (Request, [GOOD.replace("}", ',"split":"train"}')], ":1: split: Input should be"),
         (Request, ['{"id":"a"}'], ":1: cluster: Field required"),
         (Request, [], "holds no items"),
