@@ -11,8 +11,9 @@ from holdfast.cli.command import GAVE_UP_WAITING, Usage, emit
 from holdfast.cli.show import flips_and_noise, write_report
 from holdfast.cli.waiting import verdict_of
 from holdfast.errors import NotFound
+from holdfast.evidence.answer_text import stored_text
 from holdfast.job import FINISHED
-from holdfast.report.beside import Extras, WorstFlip, text_of
+from holdfast.report.beside import Extras, WorstFlip
 from holdfast.report.render import NAMES_FLIPS, render
 from holdfast.stack.connect import connect
 
@@ -102,7 +103,9 @@ def with_text(client: Client, evaluation_id: str, context: Extras) -> Extras:
 
     def with_answers(probe: str, flip: WorstFlip) -> WorstFlip:
         rows = client.items(evaluation_id, probe=probe, item=flip.item, text=True).data
-        sides = {row.side: text_of(row.answer) for row in rows if row.variant == flip.variant}
+        sides = {
+            row.side: stored_text(row.answer) or "" for row in rows if row.variant == flip.variant
+        }
         return replace(flip, texts=(sides.get("baseline", ""), sides.get("candidate", "")))
 
     worst = {

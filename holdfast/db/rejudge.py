@@ -13,13 +13,13 @@ judge and with nothing else.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy.orm import Session
 
 from holdfast.db.evaluations import get_evaluation
 from holdfast.db.trials import find_answers, read_back, trial_rows
 from holdfast.errors import InvalidSuite, NotFound
+from holdfast.evidence.answer_text import stored_text
 from holdfast.evidence.file import Evidence, Manifest, gather
 from holdfast.evidence.trial import Trial, says_nothing, scored, unscored
 from holdfast.judges import JUDGES
@@ -68,7 +68,7 @@ def rejudge(
             for trial in trial_rows(session, evaluation_id, side)
         }
         answers = find_answers(session, list(keys.values()))
-        texts = {place: _text(answers.get(key)) for place, key in keys.items()}
+        texts = {place: stored_text(answers.get(key)) for place, key in keys.items()}
         trials = tuple(_judge_trials(before, texts, judge, installed))
         evidence[side] = gather(_manifest(manifest, judge, trials), trials, before.measures)
     return evidence
@@ -139,21 +139,6 @@ def _prompts(probe: str, spec: ProbeSpec, manifest: Manifest, installed: Path) -
             "asked; install that version to judge its answers again"
         )
     return {item.id: getattr(item, "prompt", "") for item in suite.items}
-
-
-def _text(document: dict[str, Any] | None) -> str | None:
-    """The last thing that the model said, with the opening that was put before it."""
-    replies = (document or {}).get("replies", ())
-    completions = [
-        completion
-        for reply in replies
-        for completion in reply.get("said", (reply,))
-        if "text" in completion
-    ]
-    if not completions:
-        return None
-    text: str = completions[-1]["text"]
-    return (completions[-1].get("opening") or "") + text if text.strip() else text
 
 
 def _manifest(manifest: Manifest, judge: NewJudge, trials: tuple[Trial, ...]) -> Manifest:

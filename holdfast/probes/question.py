@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import Any
 
+from holdfast.evidence.answer_text import with_opening
 from holdfast.probes.engine import Completion, Continuation, Message, Prompt, Score
 from holdfast.repairs.task_data import Row
 
@@ -150,7 +151,7 @@ class Answer:
         """`text` with the opening that was put before it; nothing where the model said nothing."""
         match self.replies:
             case (Completion() as completion,) | (Dialogue(said=(*_, Completion() as completion)),):
-                return completion.opening + completion.text if completion.text.strip() else ""
+                return with_opening(completion.opening, completion.text)
         raise TypeError(f"this answer holds {len(self.replies)} replies, expected one completion")
 
     @property

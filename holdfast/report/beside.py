@@ -8,7 +8,6 @@ the same backend.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from holdfast.readings.noise import Floor
 
@@ -40,10 +39,3 @@ class Extras:
 
     worst: Mapping[str, Worst] = field(default_factory=dict)
     noise: Mapping[str, Floor] = field(default_factory=dict)
-
-
-def text_of(answer: Mapping[str, Any] | None) -> str:
-    """The last thing that a stored answer says, with its opening; "" where it only scores."""
-    replies = (answer or {}).get("replies", ())
-    turns = [turn for reply in replies for turn in reply.get("said", (reply,)) if "text" in turn]
-    return f"{turns[-1].get('opening') or ''}{turns[-1]['text']}" if turns else ""

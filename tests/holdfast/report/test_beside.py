@@ -3,13 +3,11 @@
 import json
 from html.parser import HTMLParser
 
-import pytest
-
 from holdfast.evidence.file import Evidence, gather
 from holdfast.evidence.trial import scored, unscored
 from holdfast.policy.text import parse_policy
 from holdfast.readings.two_passes import noise_between
-from holdfast.report.beside import Extras, Worst, WorstFlip, text_of
+from holdfast.report.beside import Extras, Worst, WorstFlip
 from holdfast.report.render import render
 from holdfast.report.worst_flips import WORST, report_extras, worst_flips
 from holdfast.verdict.decide import decide
@@ -57,19 +55,6 @@ def test_noise_of_another_backend_is_not_drawn() -> None:
     assert report_extras(["refusal.benign"], ours, theirs, noise).noise == {}
     other = noise.model_copy(update={"backend": noise.backend | {"dtype": "float64"}})
     assert report_extras(["harm.direct"], ours, theirs, other).noise == {}
-
-
-@pytest.mark.parametrize(
-    ("answer", "text"),
-    [
-        (None, ""),
-        ({"replies": [{"text": "b", "opening": "a "}]}, "a b"),
-        ({"replies": [{"said": [{"text": "first"}, {"text": "last", "opening": ""}]}]}, "last"),
-        ({"replies": [{"logprob": -1.0, "tokens": 2}]}, ""),
-    ],
-)
-def test_what_an_answer_says(answer: dict[str, object] | None, text: str) -> None:
-    assert text_of(answer) == text
 
 
 class Page(HTMLParser):
