@@ -18,8 +18,8 @@ demo: setup    ## the whole story on a real model (FAKE=1 adds a repair that che
 test: setup    ## every test, against real Redis, PostgreSQL, processes and tiny real models (T=path)
 	@.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(T)
 
-lint: setup    ## ruff, format included
-	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
+lint: setup    ## ruff, format included, and no dead code
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/python -m tools.dead
 
 types: setup    ## mypy --strict on the four packages
 	@.venv/bin/mypy

@@ -30,7 +30,6 @@ from holdfast.errors import CheckpointRefused, NotBuilt
 ADAPTER = "+adapter/"  # before the paths of an adapter's files; no file's own name has a plus
 
 # what saving a model again changes without changing the model
-INCIDENTAL_CONFIG = frozenset({"transformers_version", "_name_or_path", "_commit_hash"})
 
 
 class FileEntry(NamedTuple):
@@ -228,28 +227,6 @@ def _default_template(named: Sequence[Any], config: str) -> str:
 def template_digest(template: str | None) -> str:
     """64 hex digits of a template; no template counts as no bytes."""
     return hashlib.sha256((template or "").encode(errors="surrogatepass")).hexdigest()
-
-
-def same_architecture(a: Path, b: Path) -> bool:
-    """Whether the weights of one could be copied over the other's in a running engine.
-
-    Same config but for what saving changes, and the same tensors by name, dtype and shape; how
-    they are spread over files does not matter.
-    """
-    return _architecture(a) == _architecture(b)
-
-
-def _architecture(folder: Path) -> tuple[dict[str, Any], dict[str, tuple[str, tuple[int, ...]]]]:
-    config = strict_json((folder / "config.json").read_bytes(), str(folder / "config.json"))
-    essential = {key: value for key, value in config.items() if key not in INCIDENTAL_CONFIG}
-    if "dtype" in essential:  # transformers 5 writes `dtype` where 4 wrote `torch_dtype`
-        essential["torch_dtype"] = essential.pop("dtype")
-    tensors = {
-        name: (span.dtype, span.shape)
-        for file in sorted(folder.glob("*.safetensors"))
-        for name, span in tensor_spans(file).items()
-    }
-    return essential, tensors
 
 
 def tensor_spans(file: Path) -> dict[str, TensorSpan]:

@@ -155,16 +155,6 @@ def get_remediation(session: Session, remediation_id: str) -> RemediationRow:
     return remediation
 
 
-def list_jobs(
-    session: Session, *, project: str, kind: JobKind, limit: int, before: str | None = None
-) -> Sequence[JobRow]:
-    """Newest first; `before` is the last id of the page before. Ids sort by time."""
-    query = select(JobRow).where(JobRow.project == project, JobRow.kind == kind.value)
-    if before is not None:
-        query = query.where(JobRow.id < before)
-    return session.scalars(query.order_by(JobRow.id.desc()).limit(limit)).all()
-
-
 def origin_of(session: Session, remediation_id: str) -> str:
     """The evaluation that failed and that this repair answers."""
     return get_remediation(session, remediation_id).evaluation_id

@@ -8,7 +8,6 @@ this set, and so may whoever has the gate's own metric.
 """
 
 from collections.abc import Sequence
-from math import exp
 
 ENOUGH = 0.01  # ratios that differ by less are one model
 BISECTIONS = 80  # halves an interval of at most 4 to below a double's resolution
@@ -35,32 +34,3 @@ def project(values: Sequence[float], mean: float) -> tuple[float, ...]:
 
 def _clip(values: Sequence[float], level: float) -> list[float]:
     return [min(1.0, max(0.0, value + level)) for value in values]
-
-
-def ratios_of(scores: Sequence[float], mean: float, floor: float = 0.0) -> tuple[float, ...]:
-    """Ratios from unbounded scores: K * mean * h / sum(h) with h = sigmoid(score) + floor.
-
-    Equal scores give the mean to all. A floor of 0.2 or more keeps every group in play.
-    """
-    shares = [1 / (1 + exp(-score)) + floor for score in scores]
-    scale = len(shares) * mean / sum(shares)
-    return project([scale * share for share in shares], mean)
-
-
-def grid(groups: int, mean: float, step: float) -> list[tuple[float, ...]]:
-    """Points around the uniform one, whose groups differ by whole steps; the uniform one first.
-
-    At most one step up and one down a group, so 7 points for three groups and 19 for four.
-    """
-    moved = (
-        project([mean + step * move for move in moves], mean) for moves in _balanced_moves(groups)
-    )
-    return [(mean,) * groups, *moved]
-
-
-def _balanced_moves(groups: int) -> list[tuple[int, ...]]:
-    """All of {-1, 0, 1}^groups that add up to nothing, but for the one that moves none."""
-    moves: list[tuple[int, ...]] = [()]
-    for _ in range(groups):
-        moves = [(*move, change) for move in moves for change in (-1, 0, 1)]
-    return [move for move in moves if any(move) and sum(move) == 0]

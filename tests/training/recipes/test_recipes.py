@@ -10,11 +10,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from holdfast.checkpoints.checkpoint import admit, same_architecture
+from holdfast.checkpoints.checkpoint import admit
 from holdfast.errors import CallerError, InvalidPlan, InvalidTaskData, RepairImpossible
 from holdfast.repairs.plan import Mix, Plan
 from holdfast.repairs.recipes import Recipe
 from holdfast.repairs.task_data import held_out
+from tests.support.architectures import same_architecture
 from training.progress import Report
 from training.recipes import RECIPES
 from training.runs.sources import read_sources

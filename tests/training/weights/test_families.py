@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from holdfast.checkpoints.checkpoint import admit, same_architecture
+from holdfast.checkpoints.checkpoint import admit
 from holdfast.repairs.plan import Plan
+from tests.support.architectures import same_architecture
 from tests.support.tiny_families import TRAINED, build_tiny
 from training.progress import Report
 from training.recipes import RECIPES
