@@ -1,6 +1,6 @@
 """The Celery object, its settings, and the one message there is: "look for work".
 
-A message carries no job. `poke` makes a worker claim the best runnable row of its queue, so a
+A message carries no job. It makes a worker claim the best runnable row of its queue, so a
 lost, late or doubled message does no harm, and message order does not matter: the row's priority
 does. Messages are acknowledged early and no worker prefetches, because with late acknowledgement
 Redis hands a task that runs longer than the visibility timeout to a second worker while it still
@@ -22,7 +22,7 @@ from holdfast.settings import Settings
 
 log = logging.getLogger(__name__)
 
-POKE = "holdfast.poke"
+HINT = "holdfast.poke"  # the task's name on the wire, from when it was called that
 QUEUES = ("control", "cpu", "gpu")
 
 
@@ -78,10 +78,10 @@ def producer(settings: Settings) -> Celery:
     return app
 
 
-def poke(app: Celery, queue: str) -> None:
-    """Wake one worker of a queue; Unreachable when the broker does not answer in time."""
+def send_hint(app: Celery, queue: str) -> None:
+    """Tell one worker of a queue to look for work; Unreachable when the broker does not answer in time."""
     try:
-        app.send_task(POKE, kwargs={"queue": queue}, queue=queue, retry=False)
+        app.send_task(HINT, kwargs={"queue": queue}, queue=queue, retry=False)
     except (OperationalError, RedisError, OSError) as error:
         raise Unreachable(f"the broker did not take a hint: {error}") from error
 
@@ -100,9 +100,9 @@ def broker_state(app: Celery) -> Literal["up", "degraded", "down"]:
     return "up"
 
 
-def hint(app: Celery, queue: str) -> None:
-    """Poke as well as one can: a row is queued already, and the sweeper repeats a lost hint."""
+def try_hint(app: Celery, queue: str) -> None:
+    """Send a hint as well as one can: a row is queued already, and the sweeper repeats a lost hint."""
     try:
-        poke(app, queue)
+        send_hint(app, queue)
     except Unreachable as error:
         log.warning("queue=%s no hint sent, the sweeper will: %s", queue, error)

@@ -19,7 +19,7 @@ from holdfast.db.keys import Caller, find_caller, note_use
 from holdfast.db.replies import forget_old
 from holdfast.db.session import after_commit, reading, transaction
 from holdfast.errors import Forbidden, Unauthorized
-from holdfast.queue import hint
+from holdfast.queue import try_hint
 from holdfast.settings import Settings
 
 bearer = HTTPBearer(auto_error=False, description="An API key, made with `holdfast keys`.")
@@ -108,4 +108,4 @@ def wake_after_commit(request: Request, session: Session, queue: str) -> None:
     """Send a hint once the row is there. A dead broker costs a second, never the request."""
     broker: Celery = request.app.state.broker
 
-    after_commit(session, lambda: hint(broker, queue))
+    after_commit(session, lambda: try_hint(broker, queue))

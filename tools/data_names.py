@@ -31,7 +31,7 @@ from holdfast.policy.model import GatePolicy
 from holdfast.probes.engine import Backend, Completion, Continuation, Message, Sampling, Score
 from holdfast.probes.question import Converse, Dialogue, Drawn, Generate
 from holdfast.probes.table import CATALOGUE
-from holdfast.queue import POKE, QUEUES
+from holdfast.queue import HINT, QUEUES
 from holdfast.readings import noise
 from holdfast.readings.chain import Chain
 from holdfast.readings.comparison import Comparison, ProbeFlips
@@ -118,7 +118,7 @@ def names() -> dict[str, list[str]]:
         "probes": CATALOGUE,
         "suites": BUILT_IN,
         "scopes": SCOPES,
-        "messages": (POKE, *QUEUES),
+        "messages": (HINT, *QUEUES),
     }
     return {name: sorted(set(found)) for name, found in lists.items()}
 

@@ -23,7 +23,7 @@ from holdfast.db.session import after_commit, reading, transaction
 from holdfast.evidence.file import Manifest
 from holdfast.job import Status
 from holdfast.probes.table import probe_of
-from holdfast.queue import hint
+from holdfast.queue import try_hint
 from holdfast.verdict.decide import decide
 from holdfast.verdict.document import Verdict
 from holdfast.verdict.outcome import Cost
@@ -62,7 +62,7 @@ def evaluate(worker: Worker, lease: jobs.Lease) -> None:
         cost = Cost(tokens=tokens, seconds=seconds, device=worker.settings.queue)
         conclude(session, lease, case, verdict.with_cost(cost))
         if follow_up(session, case, verdict):
-            after_commit(session, partial(hint, worker.broker, worker.settings.queue))
+            after_commit(session, partial(try_hint, worker.broker, worker.settings.queue))
 
 
 def ask_all(worker: Worker, lease: jobs.Lease, case: Case) -> dict[str, int]:
@@ -121,7 +121,7 @@ def conclude(session: Session, lease: jobs.Lease, case: Case, verdict: Verdict) 
 
 
 def follow_up(session: Session, case: Case, verdict: Verdict) -> bool:
-    """Queue the next repair that the policy allows; True if there is one to wake a worker for.
+    """Queue the next repair that the policy allows; True if there is one, so that a worker is told.
 
     A repair that was not shown to be good is followed by the next recipe, within the budget; one
     that somebody made by hand is not ours to go on with.
@@ -131,6 +131,6 @@ def follow_up(session: Session, case: Case, verdict: Verdict) -> bool:
         return False
     repair = row.remediation_id
     if repair and (ladder := get_remediation(session, repair).parent_id):
-        return jobs.wake(session, ladder)
+        return jobs.take_up(session, ladder)
     failed = verdict.verdict == "fail" or (repair and verdict.verdict != "pass")
     return bool(failed) and next_repair(session, origin_of(session, repair) if repair else row.id)

@@ -27,7 +27,7 @@ from holdfast.db.evaluations import get_job, origin_of
 from holdfast.db.session import after_commit, open_database, transaction
 from holdfast.errors import CallerError, HoldfastError, LeaseLost, MachineUnfit, Transient
 from holdfast.job import FINISHED, MAX_ATTEMPTS, JobKind, Status
-from holdfast.queue import POKE, hint
+from holdfast.queue import HINT, try_hint
 from workers import pipeline
 from workers.children.sessions import reap_leftovers
 from workers.children.supervisor import RunnerEngine
@@ -69,8 +69,8 @@ def leave_nothing(**_: object) -> None:
         this_worker().views.close()
 
 
-@app.task(name=POKE)
-def poke(queue: str) -> None:
+@app.task(name=HINT)
+def take_hint(queue: str) -> None:
     """Work on whatever is runnable in this queue, until nothing is; then clear up."""
     worker = this_worker()
     while True:
@@ -105,7 +105,7 @@ def hand_over(worker: Worker, lease: jobs.Lease) -> None:
     worker.stop()
     with transaction(worker.database) as session:
         if jobs.release(session, lease):
-            after_commit(session, partial(hint, worker.broker, worker.settings.queue))
+            after_commit(session, partial(try_hint, worker.broker, worker.settings.queue))
     log.info("job=%s handed over", lease.job_id)
 
 
@@ -124,7 +124,7 @@ def end(worker: Worker, lease: jobs.Lease, error: Exception, lost: Loss | None) 
                 settle(session, lease, error, worker.settings.retry_seconds)
             over = get_job(session, lease.job_id).status in FINISHED
             if go_on(session, lease):
-                after_commit(session, partial(hint, worker.broker, worker.settings.queue))
+                after_commit(session, partial(try_hint, worker.broker, worker.settings.queue))
         if over and lease.kind is JobKind.REMEDIATION:
             clear(worker.settings.home, lease.job_id)
     except LeaseLost as late:
@@ -135,7 +135,7 @@ def go_on(session: Session, lease: jobs.Lease) -> bool:
     """Queue the job that follows one without a result; True if a worker is to be woken for it."""
     ladder = ladder_of(session, lease.job_id)
     if ladder is not None:
-        return jobs.wake(session, ladder)
+        return jobs.take_up(session, ladder)
     if not came_to_nothing(session, lease):
         return False
     return next_repair(session, origin_of(session, lease.job_id))

@@ -147,7 +147,7 @@ def release(session: Session, lease: Lease, *, crashed: bool = False, delay: flo
 
 
 def rest(session: Session, lease: Lease, seconds: float) -> None:
-    """Put a job aside that waits for others, at most so long; `wake` takes it up earlier."""
+    """Put a job aside that waits for others, at most so long; `take_up` does so earlier."""
     rested = _write(
         session,
         _held(lease).values(
@@ -162,7 +162,7 @@ def rest(session: Session, lease: Lease, seconds: float) -> None:
         raise LeaseLost(f"{lease.job_id}: epoch {lease.epoch} is over, nothing was written")
 
 
-def wake(session: Session, job_id: str) -> bool:
+def take_up(session: Session, job_id: str) -> bool:
     """Take up a job that rests; False where it does not wait."""
     resting = update(JobRow).where(JobRow.id == job_id, JobRow.status == Status.QUEUED.value)
     return _write(session, resting.values(not_before=None)) == 1

@@ -17,7 +17,7 @@ from holdfast.db.migrate import require_head
 from holdfast.db.session import open_database, transaction
 from holdfast.db.sweep import sweep_jobs
 from holdfast.errors import Unreachable
-from holdfast.queue import poke, producer
+from holdfast.queue import producer, send_hint
 from holdfast.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def sweep_once(database: Engine, broker: Celery, *, resend_after: float) -> Roun
     if swept.requeued or swept.ended:
         log.info("requeued=%d ended=%d", swept.requeued, swept.ended)
     for queue in swept.hints:
-        poke(broker, queue)
+        send_hint(broker, queue)
     return Round(swept.requeued, swept.ended, len(swept.hints))
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from holdfast.db.session import reading
 from holdfast.db.tables import TrialRow
-from holdfast.queue import broker_state, poke, producer
+from holdfast.queue import broker_state, producer, send_hint
 from tests.support.fleet import Fleet
 
 pytestmark = pytest.mark.timeout(900)
@@ -51,7 +51,7 @@ def test_twenty_messages_for_one_job_are_one_attempt(sqlite_fleet: Fleet) -> Non
     broker = producer(fleet.settings)
     assert broker_state(broker) == "up"
     for _ in range(20):
-        poke(broker, fleet.settings.queue)
+        send_hint(broker, fleet.settings.queue)
     broker.close()
     ended = fleet.ended(job)
     assert (ended.status, ended.attempts) == ("succeeded", 1)

@@ -24,7 +24,7 @@ from holdfast.db.keys import create_key, read_pepper
 from holdfast.db.session import open_database, reading, transaction
 from holdfast.db.tables import AnswerRow, CheckpointRow
 from holdfast.job import FINISHED, Status
-from holdfast.queue import poke, producer
+from holdfast.queue import producer, send_hint
 from holdfast.scopes import SCOPES
 from holdfast.settings import EngineName, Settings, child_environment
 from holdfast.stack import stack_file
@@ -123,7 +123,7 @@ class Fleet:
             return True
         with closing(producer(self.settings)) as broker:
             for _ in self.workers:  # the others would take a single one, and could do so for ever
-                poke(broker, self.settings.queue)
+                send_hint(broker, self.settings.queue)
         return False
 
     def have_workers(self, count: int) -> list[Started]:

@@ -51,7 +51,7 @@ def climbing(worker: Worker, queue: Callable[..., str]) -> Callable[..., str]:
 
 
 def work(worker: Worker, scripts: dict[str, Any] | None = None, *, most: int = 99) -> int:
-    """Do whatever is runnable, as `poke` does; `scripts` says what each rung makes."""
+    """Do whatever is runnable, as `take_hint` does; `scripts` says what each rung makes."""
     for done in range(most):
         with transaction(worker.database) as session:
             lease = jobs.claim(session, queue="cpu", owner="w", seconds=30.0)

@@ -31,7 +31,7 @@ from holdfast.db.tries import Attempt, attempts, seconds_of
 from holdfast.job import DEADLINE_SECONDS, Status
 from holdfast.ladder.rungs import AUTO, Confirm, End, Make, Resources, Rung, SplitResult, Step, Try
 from holdfast.ladder.steps import BUILT, next_step, skipped
-from holdfast.queue import hint
+from holdfast.queue import try_hint
 from workers.repairs.ladder import next_repair, verdict_of
 from workers.repairs.remedy import child_of, repair
 from workers.worker import Worker
@@ -189,7 +189,7 @@ def take(  # noqa: PLR0917  # a step, and everything that it stands on
             get_remediation(session, made).split = split
             reserve = resources.reserve if split == "screen" else 0.0
             get_job(session, made).deadline_at = deadline_of(session, row, owner, reserve)
-            after_commit(session, partial(hint, worker.broker, owner.queue))
+            after_commit(session, partial(try_hint, worker.broker, owner.queue))
             return {"make": rung.name, "id": made, "split": split}
         case Confirm(name):
             chosen = get_remediation(session, name)
@@ -197,7 +197,7 @@ def take(  # noqa: PLR0917  # a step, and everything that it stands on
             made = create_evaluation(session, new)
             get_job(session, made).deadline_at = deadline_of(session, row, owner)
             jobs.add_event(session, row.id, "confirm", {"try": name, "evaluation": made})
-            after_commit(session, partial(hint, worker.broker, owner.queue))
+            after_commit(session, partial(try_hint, worker.broker, owner.queue))
             return {"confirm": name, "evaluation": made}
         case End(try_id, because):
             return {"found": try_id, "because": because}
@@ -231,4 +231,4 @@ def end(
         return
     jobs.finish(session, lease, Status.FAILED, error=f"NoRepairFound: {step.because}")
     if next_repair(session, row.evaluation_id):
-        after_commit(session, partial(hint, worker.broker, worker.settings.queue))
+        after_commit(session, partial(try_hint, worker.broker, worker.settings.queue))

@@ -31,7 +31,7 @@ from holdfast.db.tables import EvaluationRow, JobRow, RemediationRow
 from holdfast.errors import CheckpointRefused, CheckpointTouched, InvalidPlan
 from holdfast.forecast.cost import weight_bytes
 from holdfast.job import Status
-from holdfast.queue import hint
+from holdfast.queue import try_hint
 from holdfast.repairs.plan import Plan
 from holdfast.repairs.recipes import recipe_spec
 from workers.checkpoints.loading import naming_sources, require_untouched
@@ -146,7 +146,7 @@ def conclude(session: Session, worker: Worker, lease: jobs.Lease, repaired: Chec
     document = {"checkpoint": checkpoint.id, "digest": repaired.digest, "evaluation": child}
     jobs.add_event(session, lease.job_id, "repaired", document)
     jobs.finish(session, lease, Status.SUCCEEDED)
-    after_commit(session, partial(hint, worker.broker, owner.queue))
+    after_commit(session, partial(try_hint, worker.broker, owner.queue))
 
 
 def child_of(

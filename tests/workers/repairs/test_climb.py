@@ -126,7 +126,7 @@ def test_what_passes_on_screen_but_not_on_held_out_items_is_no_repair(
     confirm = next(one.confirm for one in state(worker, ladder)[2] if one.confirm)
     with transaction(worker.database) as session:  # as if the held-out items said otherwise
         get_job(session, confirm.id).status = Status.FAILED.value
-        jobs.wake(session, ladder)
+        jobs.take_up(session, ladder)
     work(worker, scripts)
     job, row, tried = state(worker, ladder)
     assert (job.status, row.checkpoint_id) == ("failed", None)

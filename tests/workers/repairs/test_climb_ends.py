@@ -24,7 +24,7 @@ def test_a_worker_lost_in_mid_ladder_repeats_no_finished_try(
         work(worker, scripts, most=1)
     before = [one.repair.id for one in state(worker, ladder)[2]]
     with transaction(worker.database) as session:  # lost while it held the ladder itself
-        jobs.wake(session, ladder)
+        jobs.take_up(session, ladder)
         job = get_job(session, ladder)
         job.status, job.lease_owner = Status.RUNNING.value, "lost"
         job.lease_expires_at = jobs.now(session) - timedelta(seconds=1)

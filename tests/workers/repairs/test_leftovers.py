@@ -45,7 +45,7 @@ def test_a_repair_that_was_canceled_in_the_queue_leaves_its_plan_alone(
     with transaction(worker.database) as session:
         assert jobs.request_cancel(session, queued)
     monkeypatch.setattr(tasks, "this_worker", lambda: worker)
-    tasks.poke(worker.settings.queue)
+    tasks.take_hint(worker.settings.queue)
     assert left(worker.settings.home) == ["plan.json"]
 
 
