@@ -79,7 +79,7 @@ def producer(settings: Settings) -> Celery:
 
 
 def send_hint(app: Celery, queue: str) -> None:
-    """Tell one worker of a queue to look for work; Unreachable when the broker does not answer in time."""
+    """Tell a worker of a queue to look for work; Unreachable where no broker answers in time."""
     try:
         app.send_task(HINT, kwargs={"queue": queue}, queue=queue, retry=False)
     except (OperationalError, RedisError, OSError) as error:
@@ -101,7 +101,7 @@ def broker_state(app: Celery) -> Literal["up", "degraded", "down"]:
 
 
 def try_hint(app: Celery, queue: str) -> None:
-    """Send a hint as well as one can: a row is queued already, and the sweeper repeats a lost hint."""
+    """Send a hint if the broker takes it: the row is queued, and the sweeper repeats lost hints."""
     try:
         send_hint(app, queue)
     except Unreachable as error:

@@ -26,7 +26,7 @@ class Swept:
 
 
 def sweep_jobs(session: Session, *, resend_after: float = RESEND_HINT_SECONDS) -> Swept:
-    """Free expired leases, end what is past its deadline or its attempts, say which queues deserve a hint.
+    """Free expired leases, end what is past its deadline or its attempts, name queues to hint at.
 
     A hint older than `resend_after` seconds is taken for lost.
     """

@@ -20,11 +20,11 @@ from holdfast.checkpoints.checkpoint import (
     admit,
     chat_template,
     manifest_digest,
-    same_architecture,
     template_digest,
     verify_unchanged,
 )
 from holdfast.errors import CheckpointRefused, NotBuilt
+from tests.support.architectures import same_architecture
 from tests.support.checkpoint_files import CONFIG, HEADER, safetensors, shard, sound_checkpoint
 
 
