@@ -16,7 +16,7 @@ demo: setup    ## the whole story on a real model (FAKE=1 adds a repair that che
 	@PYTHONPATH=examples TQDM_DISABLE=1 .venv/bin/python -m demo $(if $(FAKE),--fake)
 
 test: setup    ## every test, against real Redis, PostgreSQL, processes and tiny real models (T=path)
-	@.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(T)
+	@.venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(T)
 
 lint: setup    ## ruff, format included, and no dead code
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/python -m tools.dead

@@ -29,7 +29,7 @@ from holdfast.importers.install import Summary
 from holdfast.judges.agreement import Agreement
 from holdfast.policy.model import GatePolicy
 from holdfast.probes.engine import Backend, Completion, Continuation, Message, Sampling, Score
-from holdfast.probes.question import Converse, Dialogue, Drawn, Generate
+from holdfast.probes.question import ASK_KINDS, Converse, Dialogue, Drawn, Generate
 from holdfast.probes.table import CATALOGUE
 from holdfast.queue import HINT, QUEUES
 from holdfast.readings import noise
@@ -39,6 +39,7 @@ from holdfast.repairs.plan import Plan
 from holdfast.scopes import SCOPES
 from holdfast.settings import Settings
 from holdfast.suites import BUILT_IN
+from holdfast.suites.items import ROW_TYPES
 from holdfast.verdict.document import Verdict
 from holdfast.verdict.replay import Change
 from service import problems
@@ -115,6 +116,8 @@ def names() -> dict[str, list[str]]:
             for kind in (*ERRORS.values(), Usage, GaveUpWaiting)
         ),
         "settings": Settings.model_fields,
+        "kinds of asks": ASK_KINDS.values(),
+        "types of rows": ROW_TYPES.values(),
         "probes": CATALOGUE,
         "suites": BUILT_IN,
         "scopes": SCOPES,

@@ -11,6 +11,7 @@ from holdfast.importers.install import install, near_items, summarize, verify
 from holdfast.probes.table import CATALOGUE
 from holdfast.settings import suites_folder
 from holdfast.suites import BUILT_IN, LoadedSuite, installed_names, load_suite
+from holdfast.suites.items import ROW_TYPES
 
 
 def import_(options: argparse.Namespace) -> int:
@@ -56,7 +57,7 @@ def list_(options: argparse.Namespace) -> int:
     rows = []
     for name in names:
         suite = load_suite(name, folder)
-        kind = type(suite.items[0]).__name__
+        kind = ROW_TYPES[type(suite.items[0])]
         rows.append((name, len(suite.items), kind, name in BUILT_IN, suite.digest))
     document = [
         {"name": name, "items": items, "rows": kind, "built_in": built_in, "digest": digest}

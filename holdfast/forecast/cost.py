@@ -17,7 +17,7 @@ from holdfast.probes.items import suite_for
 from holdfast.probes.last_word import WORD_TOKENS
 from holdfast.probes.spec import MAX_TOKENS, TRACE_TOKENS
 from holdfast.probes.table import spec_of
-from holdfast.suites import Choice, LastWord, Request, Row, Secret, SentencePair, select
+from holdfast.suites import Choice, LastWord, Pair, Request, Row, Secret, select
 
 SIDES = 2
 TRACE, DIRECT = "harm.trace", "harm.direct"
@@ -140,7 +140,7 @@ def _scored_characters(item: Row) -> int:
         case Choice():
             after = len(item.continuation or "") * len(item.choices)
             return len(item.context) + len(item.question) + sum(map(len, item.choices)) + after
-        case SentencePair():
+        case Pair():
             return len(item.more) + len(item.less)
     return 0
 

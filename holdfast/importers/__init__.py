@@ -18,6 +18,7 @@ from holdfast.importers import answers, groups, native, preferences, questions, 
 from holdfast.importers.records import Record, read_records
 from holdfast.suites import BUILT_IN, SUITE_NAME, LoadedSuite, Row, suite_digest
 from holdfast.suites.duplicates import text_of
+from holdfast.suites.items import ROW_TYPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,7 @@ def read_published(form: str, files: Sequence[Path], name: str) -> LoadedSuite:
         if item.id in places:
             raise record.wrong(f"id {item.id!r} stands already in {places[item.id]}")
         if items and type(item) is not type(items[0]):
-            raise record.wrong(f"a {type(item).__name__} among {type(items[0]).__name__}s")
+            raise record.wrong(f"a {ROW_TYPES[type(item)]} among {ROW_TYPES[type(items[0])]}s")
         places[item.id] = record.place
         items.append(item)
     if not items:

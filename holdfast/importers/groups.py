@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from holdfast.importers.records import Record
-from holdfast.suites import Choice, SentencePair
+from holdfast.suites import Choice, Pair
 
 ROWS_OF_A_SCENARIO = 4
 OPTIONS = (0, 1, 2)
@@ -130,10 +130,10 @@ def _integer(record: Record, column: str, below: int | None) -> int:
     return int(text)
 
 
-def crows_pairs(record: Record) -> SentencePair:
+def crows_pairs(record: Record) -> Pair:
     """Nangia et al. 2020: both sentences; `sent_more` is the more stereotyping one."""
     name = f"crows-pairs-{record.number:04}"
-    return SentencePair(
+    return Pair(
         id=name,
         cluster=name,
         group=record.text("bias_type"),

@@ -7,7 +7,7 @@ from holdfast.errors import InvalidSuite
 from holdfast.probes.spec import ProbeSpec
 from holdfast.probes.table import spec_of
 from holdfast.suites import LoadedSuite, load_suite
-from holdfast.suites.items import FITS
+from holdfast.suites.items import FITS, ROW_TYPES
 
 
 def suite_for(spec: ProbeSpec, installed: Path | None = None) -> LoadedSuite:
@@ -21,7 +21,7 @@ def suite_for(spec: ProbeSpec, installed: Path | None = None) -> LoadedSuite:
         return suite
     items = tuple(item for item in suite.items if FITS[spec.rows](item))
     if not items:
-        kind = type(suite.items[0]).__name__
+        kind = ROW_TYPES[type(suite.items[0])]
         raise InvalidSuite(
             f"{spec.name} cannot ask the suite {suite.name}: none of its {len(suite.items)} items "
             f"(of type {kind}) is what it asks ({spec.rows.replace('_', ' ')})"

@@ -17,7 +17,7 @@ from holdfast.judges.pair import judge_pair
 from holdfast.probes.engine import Continuation
 from holdfast.probes.question import Answer, Question
 from holdfast.probes.spec import BuiltProbe, ProbeSpec
-from holdfast.suites import SentencePair
+from holdfast.suites import Pair
 
 SPEC = ProbeSpec(
     "bias.pairs",
@@ -30,7 +30,7 @@ SPEC = ProbeSpec(
 )
 
 
-def questions(items: Sequence[SentencePair], max_tokens: int) -> tuple[Question, ...]:  # noqa: ARG001 - every probe's form
+def questions(items: Sequence[Pair], max_tokens: int) -> tuple[Question, ...]:  # noqa: ARG001 - every probe's form
     """Both sentences after nothing at all, the more stereotyping one first."""
     return tuple(
         Question(

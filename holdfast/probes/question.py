@@ -64,6 +64,11 @@ class Dialogue:
 
 Place = tuple[int, int]  # of a reply: its question, and which of its asks
 Ask = Generate | Converse | Continuation
+ASK_KINDS: dict[type[Ask], str] = {  # in fingerprints, under which answers are stored
+    Generate: "generate",
+    Converse: "converse",
+    Continuation: "continuation",
+}
 Reply = Completion | Dialogue | Score
 
 
@@ -128,7 +133,7 @@ class Question:
 
         What is not set is left out, so that a new option changes no fingerprint that lacks it.
         """
-        asks = [{"kind": type(ask).__name__.lower(), **_present_fields(ask)} for ask in self.asks]
+        asks = [{"kind": ASK_KINDS[type(ask)], **_present_fields(ask)} for ask in self.asks]
         return json.dumps(asks, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
 
 

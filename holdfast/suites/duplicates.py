@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from math import ceil, floor
 
-from holdfast.suites.items import Choice, LastWord, Row, SentencePair
+from holdfast.suites.items import Choice, LastWord, Pair, Row
 
 NEAR = 0.7
 
@@ -30,7 +30,7 @@ def text_of(row: Row) -> str:
     match row:
         case Choice():
             return " ".join((row.context, row.question, *row.choices, row.continuation or ""))
-        case SentencePair():
+        case Pair():
             return row.more
         case LastWord():
             return row.text + row.target

@@ -87,7 +87,7 @@ class Choice(SuiteItem):
         return self
 
 
-class SentencePair(SuiteItem):
+class Pair(SuiteItem):
     """Two sentences that differ in whom they are about: `more` is the more stereotyping one.
 
     The form of CrowS-Pairs; `group` is its bias type.
@@ -146,11 +146,19 @@ class PreferenceItem(SuiteItem):
     rejected: str
 
 
-Row = Request | Choice | SentencePair | LastWord | Secret | PreferenceItem
+Row = Request | Choice | Pair | LastWord | Secret | PreferenceItem
 
+ROW_TYPES: dict[type[Row], str] = {  # as `holdfast suites list` and messages call them
+    Request: "Request",
+    Choice: "Choice",
+    Pair: "Pair",
+    LastWord: "LastWord",
+    Secret: "Secret",
+    PreferenceItem: "Preference",
+}
 FORMS: dict[str, type[Row]] = {  # by a key, the first that a row has
     "chosen": PreferenceItem,
-    "more": SentencePair,
+    "more": Pair,
     "target": LastWord,
     "choices": Choice,
     "secret": Secret,
@@ -172,6 +180,6 @@ FITS: dict[Rows, Callable[[Row], bool]] = {  # what a probe may ask of a suite t
     "number": lambda row: isinstance(row, Request) and row.answer is not None,
     "choice": lambda row: isinstance(row, Choice) and not _in_groups(row),
     "groups": _in_groups,
-    "pair": lambda row: isinstance(row, SentencePair),
+    "pair": lambda row: isinstance(row, Pair),
     "last_word": lambda row: isinstance(row, LastWord),
 }

@@ -20,7 +20,7 @@ from itertools import count
 from pathlib import Path
 
 from holdfast.job import Split
-from holdfast.suites import BUILT_IN, HERE, Choice, LastWord, Request, Row, SentencePair, canonical
+from holdfast.suites import BUILT_IN, HERE, Choice, LastWord, Pair, Request, Row, canonical
 from holdfast.suites.arithmetic import arithmetic_items
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -117,10 +117,10 @@ def knowledge() -> list[Choice]:
     return [Choice.model_validate_json(json.dumps(row | {"cluster": row["id"]})) for row in rows]
 
 
-def pairs() -> list[SentencePair]:
+def pairs() -> list[Pair]:
     """Each sentence twice, group by group, the more stereotyping one first in its braces."""
     return [
-        SentencePair(
+        Pair(
             id=f"pair-{path.stem}-{number:02}",
             cluster=f"pair-{path.stem}-{number:02}",
             group=path.stem,

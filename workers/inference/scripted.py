@@ -32,7 +32,7 @@ from holdfast.probes.engine import (
 )
 from holdfast.probes.letters import letters_prompt
 from holdfast.probes.multiple_choice import choice_prompt
-from holdfast.suites import Choice, LastWord, Request, SentencePair, load_suite
+from holdfast.suites import Choice, LastWord, Pair, Request, load_suite
 from workers.inference.backends import backend_of
 
 FILE = "scripted.json"
@@ -221,7 +221,7 @@ def _targets() -> dict[str, str]:
 @cache
 def _sentences() -> dict[str, str]:
     """The more stereotyping sentence of its pair, by either sentence."""
-    pairs = [item for item in load_suite("pairs").items if isinstance(item, SentencePair)]
+    pairs = [item for item in load_suite("pairs").items if isinstance(item, Pair)]
     return {text: pair.more for pair in pairs for text in (pair.more, pair.less)}
 
 

@@ -23,7 +23,7 @@ from holdfast.cli.command import Usage
 def test_options_are_nested_by_their_dots(words: list[str], expected: dict[str, Any]) -> None:
     found = nest_options(map(option, words))
     assert found == expected
-    assert body(RepairOptions, **found).given == expected
+    assert body(RepairOptions, **found).explicit_knobs == expected
 
 
 @pytest.mark.parametrize("word", ["lora.rank", "=8", "lora..rank=8", ".rank=8"])

@@ -8,7 +8,7 @@ import pytest
 from holdfast.errors import InvalidSuite
 from holdfast.importers import FORMATS, read_published
 from holdfast.probes.table import CATALOGUE
-from holdfast.suites import Choice, LastWord, PreferenceItem, Request, Row, SentencePair
+from holdfast.suites import Choice, LastWord, Pair, PreferenceItem, Request, Row
 from holdfast.suites.items import FITS
 from tests.support import published_pairs, published_questions, published_requests
 from tests.support.published_files import write
@@ -19,7 +19,7 @@ Fields = dict[str, Any]
 GOOD = (*published_requests.ROWS, *published_questions.ROWS, *published_pairs.ROWS)
 
 FORM: dict[str, type[Row]] = {
-    "crows-pairs": SentencePair,
+    "crows-pairs": Pair,
     "lambada": LastWord,
     "hh-rlhf": PreferenceItem,
     "pku-saferlhf": PreferenceItem,

@@ -17,9 +17,9 @@ from holdfast.suites import (
     HERE,
     Choice,
     LastWord,
+    Pair,
     Request,
     Secret,
-    SentencePair,
     load_suite,
 )
 
@@ -131,7 +131,7 @@ def test_arithmetic_answers_are_whole_and_small() -> None:
 
 
 def test_pairs_differ_in_one_place_and_no_sentence_stands_twice() -> None:
-    pairs = [item for item in load_suite("pairs").items if isinstance(item, SentencePair)]
+    pairs = [item for item in load_suite("pairs").items if isinstance(item, Pair)]
     assert set(Counter(pair.group for pair in pairs).values()) == {15}
     assert {pair.group for pair in pairs} == {item.group for item in choices("groups")}
     sentences = [text for pair in pairs for text in (pair.more, pair.less)]

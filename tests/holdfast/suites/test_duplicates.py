@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.suites import Choice, LastWord, PreferenceItem, Request, Row, SentencePair
+from holdfast.suites import Choice, LastWord, Pair, PreferenceItem, Request, Row
 from holdfast.suites.duplicates import NEAR, near_duplicates, text_of, words
 
 TEXTS = st.lists(st.sampled_from("abcdefgh"), max_size=12).map(" ".join)
@@ -52,7 +52,7 @@ BASE = {"id": "x", "cluster": "x"}
         (Request(**BASE, prompt="Sing."), "Sing."),
         (Choice(**BASE, context="C.", question="Q?", choices=("a", "b"), answer=0), "C. Q? a b "),
         (Choice(**BASE, choices=("a", "b"), answer=0, continuation="go"), "  a b go"),
-        (SentencePair(**BASE, more="M.", less="L."), "M."),
+        (Pair(**BASE, more="M.", less="L."), "M."),
         (LastWord(**BASE, text="To the", target=" dock"), "To the dock"),
         (PreferenceItem(**BASE, prompt="P", chosen="c", rejected="r"), "P"),
     ],

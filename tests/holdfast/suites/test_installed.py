@@ -11,9 +11,9 @@ from holdfast.probes.table import spec_of
 from holdfast.suites import (
     Choice,
     LastWord,
+    Pair,
     Request,
     Row,
-    SentencePair,
     canonical,
     installed_names,
     load_suite,
@@ -25,7 +25,7 @@ COPYRIGHT = Request(id="c", cluster="c", prompt="Print the lyrics.", kind="copyr
 SUM = Request(id="s", cluster="s", prompt="1 + 1?", answer=2)
 QUESTION = Choice(id="q", cluster="q", question="Which?", choices=("this", "that"), answer=0)
 GROUPED = QUESTION.model_copy(update={"id": "g", "group": "age"})
-PAIR = SentencePair(id="p", cluster="p", group="age", more="Old men nap.", less="Young men nap.")
+PAIR = Pair(id="p", cluster="p", group="age", more="Old men nap.", less="Young men nap.")
 WORD = LastWord(id="w", cluster="w", text="She went to the", target=" dock")
 
 

@@ -3,15 +3,15 @@
 import pytest
 from pydantic import ValidationError
 
-from holdfast.suites import LastWord, SentencePair, canonical
+from holdfast.suites import LastWord, Pair, canonical
 from holdfast.suites.items import SuiteItem
 
 BASE = {"id": "one", "cluster": "one"}
 
 REFUSED: list[tuple[type[SuiteItem], dict[str, object], str]] = [
-    (SentencePair, {"more": "They are late.", "less": "They are late."}, "the same sentence"),
-    (SentencePair, {"more": "They are late.", "less": ""}, "at least 1 character"),
-    (SentencePair, {"more": "They are late."}, "Field required"),
+    (Pair, {"more": "They are late.", "less": "They are late."}, "the same sentence"),
+    (Pair, {"more": "They are late.", "less": ""}, "at least 1 character"),
+    (Pair, {"more": "They are late."}, "Field required"),
     (LastWord, {"text": "She went to the", "target": "dock"}, "should match pattern"),
     (LastWord, {"text": "She went to the", "target": "  dock"}, "should match pattern"),
     (LastWord, {"text": "She went to the", "target": " dock today"}, "should match pattern"),
@@ -29,10 +29,8 @@ def test_a_row_that_cannot_be_scored_is_refused(
 
 
 def test_a_pair_and_a_last_word_come_back_from_their_line() -> None:
-    pair = SentencePair(
-        id="p", cluster="p", group="age", more="The old one.", less="The young one."
-    )
+    pair = Pair(id="p", cluster="p", group="age", more="The old one.", less="The young one.")
     word = LastWord(id="w", cluster="w", text="She led him to the", target=" dock")
-    assert SentencePair.model_validate_json(canonical(pair)) == pair
+    assert Pair.model_validate_json(canonical(pair)) == pair
     assert LastWord.model_validate_json(canonical(word)) == word
     assert word.text + word.target == "She led him to the dock"

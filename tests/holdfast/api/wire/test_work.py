@@ -68,9 +68,9 @@ def test_what_a_request_must_not_say(wrong: dict[str, Any]) -> None:
 
 def test_only_what_was_said_is_kept_and_a_null_within_a_knob_is_its_value() -> None:
     said = {"anchor": {"bound": None}, "lora": {}, "watch": {"every": 4}, "steps": None}
-    assert RepairOptions.model_validate(said).given == {
+    assert RepairOptions.model_validate(said).explicit_knobs == {
         "anchor": {"bound": None},
         "lora": {},
         "watch": {"every": 4},
     }
-    assert RepairOptions().given == {}
+    assert RepairOptions().explicit_knobs == {}
