@@ -60,7 +60,7 @@ def old_command() -> Path:
         subprocess.run(
             ["git", "worktree", "add", "--quiet", WORKTREE, BEFORE], cwd=ROOT, check=True
         )
-    subprocess.run([sys.executable, "tools/bootstrap.py"], cwd=WORKTREE, check=True)
+    subprocess.run(["make", "setup"], cwd=WORKTREE, check=True)
     return WORKTREE / ".venv" / "bin" / "holdfast"
 
 
