@@ -38,7 +38,7 @@ class Settings(BaseModel):
     The sentences below the fields are what docs/settings.md says of them.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     home: Path
     """The data folder: database, keys, logs, imported suites, repaired checkpoints. Unset:

@@ -6,13 +6,16 @@
 Kept by a test, so that a setting can neither be added in silence nor change behind its page.
 """
 
+import ast
 import sys
 import types
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from holdfast import settings
 from holdfast.settings import PREFIX, Settings
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "settings.md"
@@ -34,14 +37,31 @@ with `HOLDFAST_` and is no setting is refused, and so is a value that does not f
 
 def page() -> str:
     """The whole page, the settings in the order of their fields."""
-    return HEAD + "".join(row(name, field) for name, field in Settings.model_fields.items())
+    sentences = field_sentences()
+    rows = (row(name, field, sentences) for name, field in Settings.model_fields.items())
+    return HEAD + "".join(rows)
 
 
-def row(name: str, field: FieldInfo) -> str:
+def field_sentences() -> dict[str, str]:
+    """The text below each field, by its name; read here, since every command loads the settings."""
+    tree = ast.parse(Path(settings.__file__).read_text(encoding="utf-8"))
+    kinds = (node for node in tree.body if isinstance(node, ast.ClassDef))
+    body = next(node.body for node in kinds if node.name == Settings.__name__)
+    return {
+        field.target.id: text.value.value
+        for field, text in pairwise(body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+    }
+
+
+def row(name: str, field: FieldInfo, sentences: dict[str, str]) -> str:
     """One setting as a row of the table."""
-    if not field.description:
+    if name not in sentences:
         raise SystemExit(f"{name} says nothing of itself; write a sentence below its field")
-    cells = (f"`{PREFIX}{name.upper()}`", values(field), default(field), field.description)
+    cells = (f"`{PREFIX}{name.upper()}`", values(field), default(field), sentences[name])
     return f"| {' | '.join(' '.join(cell.split()) for cell in cells)} |\n"
 
 

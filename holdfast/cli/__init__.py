@@ -10,6 +10,7 @@ the worker and the trainer as processes and never imports them.
 
 import argparse
 import errno
+import gc
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -34,7 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _refuse_unbuilt(words)
         options = parser().parse_args(words)
-        code: int = resolve_name(options.run)(options)
+        gc.disable()  # no garbage is made by importing, which is most of what a command does
+        run = resolve_name(options.run)
+        gc.enable()
+        code: int = run(options)
     except KeyboardInterrupt:
         return _fail(
             words, "Interrupted", "interrupted; a job that was submitted runs on", INTERRUPTED

@@ -44,7 +44,9 @@ def _check_template_arguments(arguments: dict[str, Scalar]) -> dict[str, Scalar]
 
 TemplateArguments = Annotated[dict[str, Scalar], AfterValidator(_check_template_arguments)]
 Share = Annotated[float, Field(ge=0, le=1)]
-_FROZEN = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+_FROZEN = ConfigDict(
+    frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True
+)
 
 
 def _is_not_set(value: object) -> bool:

@@ -12,7 +12,7 @@ Divergence = Literal["forward_kl", "reverse_kl"]
 Controller = Literal["doubling", "pid", "ziegler"]
 Fisher = Literal["true", "empirical"]
 
-KNOBS = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+KNOBS = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 class Anchor(BaseModel):

@@ -9,9 +9,6 @@ from collections.abc import Callable
 
 from holdfast.errors import CallerError, NotBuilt
 from holdfast.report.beside import Extras
-from holdfast.report.html import render_html
-from holdfast.report.junit import render_junit
-from holdfast.report.markdown import render_markdown
 from holdfast.report.text import render_text
 from holdfast.verdict.document import Verdict
 
@@ -25,12 +22,31 @@ def render_json(verdict: Verdict, extras: Extras) -> str:
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False) + "\n"
 
 
+def _markdown(verdict: Verdict, extras: Extras) -> str:
+    from holdfast.report.markdown import render_markdown
+
+    return render_markdown(verdict, extras)
+
+
+def _html(verdict: Verdict, extras: Extras) -> str:
+    from holdfast.report.html import render_html
+
+    return render_html(verdict, extras)
+
+
+def _junit(verdict: Verdict, _extras: Extras) -> str:
+    from holdfast.report.junit import render_junit
+
+    return render_junit(verdict)
+
+
+# text and json are what commands print; the others are imported by who asks for them
 RENDERERS: dict[str, Callable[[Verdict, Extras], str]] = {
     "text": render_text,
-    "md": render_markdown,
-    "html": render_html,
+    "md": _markdown,
+    "html": _html,
     "json": render_json,
-    "junit": lambda verdict, _extras: render_junit(verdict),
+    "junit": _junit,
 }
 NAMES_FLIPS = ("md", "html")
 PLANNED = ("sarif",)

@@ -16,7 +16,7 @@ Against = Literal["parent", "anchor"]  # what a rule compares the candidate with
 Interval = tuple[float, float]
 CheckOutcome = Literal["pass", "fail", "inconclusive", "missing", "error", "waived"]
 
-FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 class RuleResult(BaseModel):

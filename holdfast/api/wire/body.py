@@ -42,7 +42,7 @@ class RequestBody(BaseModel):
 class ReplyBody(BaseModel):
     """Root of bodies that come back."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 class Page(ReplyBody, Generic[Entry]):
