@@ -15,6 +15,8 @@ from typing import Literal
 
 Tier = Literal["canary", "demo", "standard", "full"]  # how much an evaluation asks
 Split = Literal["screen", "confirm"]  # which items: confirm is for repairs, and opened once each
+SideName = Literal["baseline", "candidate", "repaired", "anchor"]  # of evidence, rows and events;
+# "repaired" is the failing checkpoint that the candidate repairs
 
 
 class Status(StrEnum):
@@ -26,6 +28,27 @@ class Status(StrEnum):
     FAILED = "failed"
     CANCELED = "canceled"
     TIMED_OUT = "timed_out"
+
+
+class EventKind(StrEnum):
+    """The kinds of a job's events, beside the statuses that it ends in, which are kinds as well."""
+
+    QUEUED = "queued"
+    CLAIMED = "claimed"
+    REQUEUED = "requeued"
+    RETRIED = "retried"
+    PROGRESS = "progress"
+    NOTE = "note"
+    VERDICT = "verdict"
+    REMEDIATION_PROPOSED = "remediation_proposed"
+    REMEDIATION = "remediation"
+    PLAN = "plan"
+    STEP = "step"
+    TRAINING = "training"
+    REPAIRED = "repaired"
+    TRY = "try"
+    CONFIRM = "confirm"
+    ENDED = "ended"
 
 
 class JobKind(StrEnum):

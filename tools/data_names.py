@@ -26,6 +26,7 @@ from holdfast.errors import ERRORS
 from holdfast.evidence import file as evidence
 from holdfast.forecast.power import Lint, PowerRow
 from holdfast.importers.install import Summary
+from holdfast.job import FINISHED, EventKind
 from holdfast.judges.agreement import Agreement
 from holdfast.policy.model import GatePolicy
 from holdfast.probes.engine import Backend, Completion, Continuation, Message, Sampling, Score
@@ -159,15 +160,21 @@ def schema_fields(schema: dict[str, Any], defined: dict[str, Any], at: str = "")
 
 def events() -> Iterator[str]:
     """Kinds of events as the code writes them, and the keys of theirs that stand beside."""
+    yield from (kind.value for kind in (*EventKind, *FINISHED))
     for package in ("holdfast", "service", "workers"):
         for file in (ROOT / package).rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
                 match node:
                     case ast.Call(
                         func=ast.Name("add_event") | ast.Attribute(attr="add_event"),
-                        args=[_, _, ast.Constant(str(kind)), *document],
+                        args=[
+                            _,
+                            _,
+                            ast.Attribute(value=ast.Name("EventKind"), attr=name),
+                            *document,
+                        ],
                     ):
-                        yield kind
+                        kind = EventKind[name].value
                         for part in document:
                             if isinstance(part, ast.Dict):
                                 yield from (

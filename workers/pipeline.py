@@ -21,7 +21,7 @@ from holdfast.db.evaluations import (
 )
 from holdfast.db.session import after_commit, reading, transaction
 from holdfast.evidence.file import Manifest
-from holdfast.job import Status
+from holdfast.job import EventKind, Status
 from holdfast.probes.table import probe_of
 from holdfast.queue import try_hint
 from holdfast.verdict.decide import decide
@@ -116,7 +116,7 @@ def conclude(session: Session, lease: jobs.Lease, case: Case, verdict: Verdict) 
     row.verdict_document = verdict.to_json().decode()
     row.cost = {**row.cost, **(verdict.cost.model_dump() if verdict.cost else {})}
     document = {"verdict": verdict.verdict, "reasons": list(verdict.reasons)}
-    jobs.add_event(session, lease.job_id, "verdict", document)
+    jobs.add_event(session, lease.job_id, EventKind.VERDICT, document)
     jobs.finish(session, lease, Status.SUCCEEDED)
 
 

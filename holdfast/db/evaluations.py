@@ -12,7 +12,7 @@ from holdfast.db.jobs import add_event, now
 from holdfast.db.tables import EvaluationRow, EventRow, JobRow, RemediationRow
 from holdfast.errors import NotFound
 from holdfast.ids import new_id
-from holdfast.job import DEADLINE_SECONDS, JobKind, Split, Status, Tier
+from holdfast.job import DEADLINE_SECONDS, EventKind, JobKind, Split, Status, Tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,10 @@ def create_remediation(
     )
     announcement = {"id": job_id, "recipe": recipe, **({"options": options} if parent_id else {})}
     add_event(
-        session, parent_id or evaluation_id, "try" if parent_id else "remediation", announcement
+        session,
+        parent_id or evaluation_id,
+        EventKind.TRY if parent_id else EventKind.REMEDIATION,
+        announcement,
     )
     session.flush()
     return job_id
@@ -127,7 +130,7 @@ def _create_job(session: Session, kind: JobKind, *, project: str, queue: str, pr
         )
     )
     session.flush()
-    add_event(session, job_id, Status.QUEUED.value, {})
+    add_event(session, job_id, EventKind.QUEUED, {})
     return job_id
 
 

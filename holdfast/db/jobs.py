@@ -18,6 +18,7 @@ from holdfast.errors import Conflict, LeaseLost, NotFound
 from holdfast.job import (
     FINISHED,
     LEASE_SECONDS,
+    EventKind,
     JobKind,
     Status,
     may_move,
@@ -77,7 +78,7 @@ def claim(
     ).one_or_none()
     if row is None:
         return None
-    add_event(session, row.id, "claimed", {"attempt": row.attempts, "worker": owner})
+    add_event(session, row.id, EventKind.CLAIMED, {"attempt": row.attempts, "worker": owner})
     kind, epoch = JobKind(row.kind), row.lease_epoch
     return Lease(row.id, kind, owner, epoch, row.deadline_at, seconds)
 
@@ -119,7 +120,7 @@ def finish(session: Session, lease: Lease, status: Status, *, error: str | None 
     )
     if ended != 1:
         raise LeaseLost(f"{lease.job_id}: epoch {lease.epoch} is over, its end was not written")
-    add_event(session, lease.job_id, status.value, {"error": error} if error else {})
+    add_event(session, lease.job_id, status, {"error": error} if error else {})
 
 
 def release(session: Session, lease: Lease, *, crashed: bool = False, delay: float = 0.0) -> bool:
@@ -142,7 +143,7 @@ def release(session: Session, lease: Lease, *, crashed: bool = False, delay: flo
         ),
     )
     if released == 1:
-        add_event(session, lease.job_id, "requeued", {"crashed": crashed})
+        add_event(session, lease.job_id, EventKind.REQUEUED, {"crashed": crashed})
     return released == 1
 
 
@@ -190,7 +191,7 @@ def request_cancel(session: Session, job_id: str) -> Status:
     job.cancel_requested_at = job.cancel_requested_at or moment
     if status is Status.QUEUED:
         job.status, job.finished_at = Status.CANCELED.value, moment
-        add_event(session, job_id, Status.CANCELED.value, {})
+        add_event(session, job_id, Status.CANCELED, {})
     return Status(job.status)
 
 
@@ -207,7 +208,7 @@ def retry(session: Session, job_id: str, *, deadline_at: datetime) -> None:
     job.cancel_requested_at, job.hinted_at, job.not_before = None, None, None
     job.attempts = job.crash_count = 0
     job.deadline_at = deadline_at
-    add_event(session, job_id, "retried", {})
+    add_event(session, job_id, EventKind.RETRIED, {})
 
 
 def _held(lease: Lease) -> Update:
@@ -223,6 +224,10 @@ def _write(session: Session, statement: Update) -> int:
     return result.rowcount if isinstance(result, CursorResult) else 0
 
 
-def add_event(session: Session, job_id: str, kind: str, document: dict[str, Any]) -> None:
+def add_event(
+    session: Session, job_id: str, kind: EventKind | Status, document: dict[str, Any]
+) -> None:
     """Store an event of a job; the event stream reads them in order."""
-    session.add(EventRow(job_id=job_id, kind=kind, document=document, created_at=datetime.now(UTC)))
+    session.add(
+        EventRow(job_id=job_id, kind=kind.value, document=document, created_at=datetime.now(UTC))
+    )

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from holdfast.db.jobs import add_event, now
 from holdfast.db.tables import JobRow
-from holdfast.job import MAX_ATTEMPTS, RESEND_HINT_SECONDS, Status
+from holdfast.job import MAX_ATTEMPTS, RESEND_HINT_SECONDS, EventKind, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def sweep_jobs(session: Session, *, resend_after: float = RESEND_HINT_SECONDS) -
         .execution_options(synchronize_session=False)
     ).all()
     for job_id in freed:
-        add_event(session, job_id, "requeued", {"lost": True})
+        add_event(session, job_id, EventKind.REQUEUED, {"lost": True})
     return Swept(len(freed), len(ended), tuple(_due_hints(session, moment, resend_after)))
 
 
@@ -106,5 +106,5 @@ def _end(session: Session, status: Status, error: str | None, *where: Any) -> li
         )
     )
     for job_id in ended:
-        add_event(session, job_id, status.value, {"error": error} if error else {})
+        add_event(session, job_id, status, {"error": error} if error else {})
     return ended

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from holdfast.db import jobs
 from holdfast.db.session import transaction
-from holdfast.job import Status
+from holdfast.job import EventKind, Status
 from service.routes import events
 
 STREAM = {"Accept": "text/event-stream"}
@@ -26,7 +26,7 @@ def work(app: FastAPI, *, finish: bool) -> None:
         lease = jobs.claim(session, queue="cpu", owner="w")
         assert lease is not None
         for done in (1, 2):
-            jobs.add_event(session, lease.job_id, "progress", {"done": done})
+            jobs.add_event(session, lease.job_id, EventKind.PROGRESS, {"done": done})
         if finish:
             jobs.finish(session, lease, Status.SUCCEEDED)
 
@@ -89,6 +89,6 @@ def test_polling(app: FastAPI, api: TestClient, path: str) -> None:
     unchanged = api.get(path, params=nothing, headers={"If-None-Match": empty.headers["etag"]})
     assert (unchanged.status_code, unchanged.content) == (304, b"")
     with transaction(app.state.database) as session:
-        jobs.add_event(session, path.split("/")[3], "progress", {"done": 3})
+        jobs.add_event(session, path.split("/")[3], EventKind.PROGRESS, {"done": 3})
     changed = api.get(path, params=nothing, headers={"If-None-Match": empty.headers["etag"]})
     assert len(changed.json()["data"]) == 1

@@ -16,6 +16,7 @@ from holdfast.db.trials import Saved, save_answers, save_trials, saved_items
 from holdfast.errors import EngineFailed
 from holdfast.evidence.file import Cut
 from holdfast.evidence.trial import Measure, Trial, unscored
+from holdfast.job import EventKind
 from holdfast.policy.budget import Spent, exhausted
 from holdfast.probes.question import Question
 from holdfast.probes.table import probe_of, spec_of
@@ -72,7 +73,7 @@ def run_probe(
                 save_trials(session, lease, case.evaluation_id, side.name, saved)
                 spent = spend(session, case, bill(batch, ended - began))
                 progress = {"side": side.name, "probe": probe, "done": finished, "total": total}
-                jobs.add_event(session, lease.job_id, "progress", progress)
+                jobs.add_event(session, lease.job_id, EventKind.PROGRESS, progress)
             began = ended
             for answered in batch:
                 del unanswered[answered.question]
@@ -100,7 +101,7 @@ def say_notes(worker: Worker, lease: jobs.Lease, side: Side) -> None:
     with transaction(worker.database) as session:
         jobs.fence(session, lease)
         for text in notes:
-            jobs.add_event(session, lease.job_id, "note", {"side": side.name, "text": text})
+            jobs.add_event(session, lease.job_id, EventKind.NOTE, {"side": side.name, "text": text})
 
 
 def require_same_backend(
@@ -149,7 +150,7 @@ def cut(  # noqa: PLR0913, PLR0917  # of whose answers to which probe, and by wh
         save_trials(session, lease, case.evaluation_id, side.name, cut_off(probe, keys, why))
         note_cut(session, case, side.name, probe, Cut(trials=len(questions), because=why))
         note = {"side": side.name, "probe": probe, "not_asked": len(questions), "because": why}
-        jobs.add_event(session, lease.job_id, "note", note)
+        jobs.add_event(session, lease.job_id, EventKind.NOTE, note)
 
 
 def judging(worker: Worker, case: Case, side: Side, probe: str) -> AbstractContextManager[Grade]:

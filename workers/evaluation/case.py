@@ -21,7 +21,7 @@ from holdfast.db.evaluations import get_evaluation, get_remediation
 from holdfast.db.session import reading
 from holdfast.db.tables import CheckpointRow, EvaluationRow, PolicyText
 from holdfast.errors import CheckpointRefused, InvalidTaskData
-from holdfast.job import Split, Tier
+from holdfast.job import SideName, Split, Tier
 from holdfast.judges import JUDGES
 from holdfast.judges.endpoint import endpoint_of
 from holdfast.models.quantisation import quantisation_of
@@ -45,7 +45,9 @@ from workers.worker import Worker
 
 RETENTION = "task.retention"
 DEPLOYED = "deployed"  # the template of a repair that changes it: the candidate's own for itself
-FAILING = "repaired"  # the side of the checkpoint that a repair starts from, as rows and files say
+FAILING: SideName = (
+    "repaired"  # the side of the checkpoint that a repair starts from, as rows and files say
+)
 SEED = 0  # of the item selection; part of what makes runs comparable, so never a setting
 
 
@@ -53,7 +55,7 @@ SEED = 0  # of the item selection; part of what makes runs comparable, so never 
 class Side:
     """One checkpoint of the comparison: `baseline`, `anchor`, `candidate` or FAILING."""
 
-    name: str
+    name: SideName
     checkpoint: StagedCheckpoint
     probes: tuple[str, ...]
     quantisation: str | None = None
@@ -129,7 +131,7 @@ class Repair:
         return recipe_spec(self.recipe)
 
 
-def side_of(name: str, checkpoint: StagedCheckpoint, probes: tuple[str, ...]) -> Side:
+def side_of(name: SideName, checkpoint: StagedCheckpoint, probes: tuple[str, ...]) -> Side:
     """A side, and how its weights are quantised."""
     return Side(name, checkpoint, probes, quantisation_of(checkpoint.path))
 

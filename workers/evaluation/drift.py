@@ -18,6 +18,7 @@ from holdfast.db.session import reading, transaction
 from holdfast.db.trials import Saved, save_trials, saved_items
 from holdfast.errors import CallerError
 from holdfast.forecast.cost import weight_bytes
+from holdfast.job import EventKind
 from holdfast.policy.budget import exhausted
 from holdfast.probes import drift
 from holdfast.probes.question import Generate, Question
@@ -52,7 +53,7 @@ def measure_drift(worker: Worker, lease: jobs.Lease, case: Case) -> None:
     if not fits_with_engine(worker.engine.backend.name, memory_of(sides.values())):
         worker.engine.close()
     try:
-        views = {side.name: str(side.checkpoint.path) for side in pair}
+        views: dict[str, str] = {side.name: str(side.checkpoint.path) for side in pair}
         with naming_sources(*(side.checkpoint for side in pair)):
             lines = run_child(worker, {**job, **views, "scratch": str(folder / "scratch")})
         for side in pair:
@@ -69,7 +70,7 @@ def measure_drift(worker: Worker, lease: jobs.Lease, case: Case) -> None:
         save_trials(session, lease, case.evaluation_id, "candidate", saved)
         total = len(questions)
         progress = {"side": "candidate", "probe": drift.SPEC.name, "done": total, "total": total}
-        jobs.add_event(session, lease.job_id, "progress", progress)
+        jobs.add_event(session, lease.job_id, EventKind.PROGRESS, progress)
 
 
 def job_of(
@@ -115,4 +116,4 @@ def note(worker: Worker, lease: jobs.Lease, document: dict[str, str]) -> None:
     """Say in the job's events why there is no drift."""
     with transaction(worker.database) as session:
         jobs.fence(session, lease)
-        jobs.add_event(session, lease.job_id, "note", document)
+        jobs.add_event(session, lease.job_id, EventKind.NOTE, document)

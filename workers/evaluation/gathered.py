@@ -21,9 +21,12 @@ def manifests_of(
 ) -> dict[str, Manifest]:
     """The manifest of each side's evidence, at this moment."""
     moment, backend = jobs.now(session), worker.engine.backend
-    thoughts = {side.name: thinking_of(session, case, side) for side in case.sides}
-    notes = {side.name: notes_of(session, side, backend) for side in case.sides}
-    ends = Ends(stops, cuts_so_far(session, case), thoughts, notes)
+    ends = Ends(
+        stops,
+        cuts_so_far(session, case),
+        {side.name: thinking_of(session, case, side) for side in case.sides},
+        {side.name: notes_of(session, side, backend) for side in case.sides},
+    )
     return {side.name: manifest_of(case, side, backend, moment, ends) for side in case.sides}
 
 

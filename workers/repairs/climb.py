@@ -28,7 +28,7 @@ from holdfast.db.evaluations import (
 from holdfast.db.session import after_commit, reading, transaction
 from holdfast.db.tables import EvaluationRow, JobRow, RemediationRow
 from holdfast.db.tries import Attempt, attempts, seconds_of
-from holdfast.job import DEADLINE_SECONDS, Status
+from holdfast.job import DEADLINE_SECONDS, EventKind, Status
 from holdfast.ladder.rungs import AUTO, Confirm, End, Make, Resources, Rung, SplitResult, Step, Try
 from holdfast.ladder.steps import BUILT, next_step, skipped
 from holdfast.queue import try_hint
@@ -196,7 +196,7 @@ def take(  # noqa: PLR0917  # a step, and everything that it stands on
             new = child_of(failing, owner, str(chosen.checkpoint_id), chosen, split="confirm")
             made = create_evaluation(session, new)
             get_job(session, made).deadline_at = deadline_of(session, row, owner)
-            jobs.add_event(session, row.id, "confirm", {"try": name, "evaluation": made})
+            jobs.add_event(session, row.id, EventKind.CONFIRM, {"try": name, "evaluation": made})
             after_commit(session, partial(try_hint, worker.broker, owner.queue))
             return {"confirm": name, "evaluation": made}
         case End(try_id, because):
@@ -223,7 +223,7 @@ def end(
     session: Session, worker: Worker, lease: jobs.Lease, row: RemediationRow, step: End
 ) -> None:
     """Write down how the ladder ended; without a repair, the policy's next recipe follows."""
-    jobs.add_event(session, row.id, "ended", {"because": step.because})
+    jobs.add_event(session, row.id, EventKind.ENDED, {"because": step.because})
     if step.repair is not None:
         row.checkpoint_id = get_remediation(session, step.repair).checkpoint_id
         row.child_evaluation_id = evaluations_of(session, step.repair)["confirm"].id

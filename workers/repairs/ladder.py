@@ -16,6 +16,7 @@ from holdfast.db.evaluations import (
     tries_of,
 )
 from holdfast.db.tables import EvaluationRow, PolicyText, RemediationRow
+from holdfast.job import EventKind
 from holdfast.ladder.rungs import AUTO
 from holdfast.ladder.steps import DECISIVE, RACE_ITEMS
 from holdfast.policy.model import GatePolicy
@@ -38,7 +39,9 @@ def next_repair(session: Session, evaluation_id: str) -> bool:
     if not untried or len(tried) >= wanted.budget.candidates:
         return False
     if wanted.on_fail == "propose":
-        jobs.add_event(session, evaluation_id, "remediation_proposed", {"recipe": untried[0]})
+        jobs.add_event(
+            session, evaluation_id, EventKind.REMEDIATION_PROPOSED, {"recipe": untried[0]}
+        )
     if wanted.on_fail != "auto":
         return False
     budget = wanted.budget.model_dump()

@@ -16,6 +16,7 @@ from pathlib import Path
 from holdfast.db import jobs
 from holdfast.db.session import transaction
 from holdfast.errors import RepairImpossible
+from holdfast.job import EventKind
 from holdfast.judges.coherence import incoherence
 from holdfast.judges.refusal import judge_refusal
 from holdfast.probes.question import Question
@@ -92,7 +93,7 @@ def bad_answers(
                 "done": done,
                 "total": len(questions),
             }
-            jobs.add_event(session, lease.job_id, "progress", progress)
+            jobs.add_event(session, lease.job_id, EventKind.PROGRESS, progress)
         for answered in batch:
             prompt, text = answered.question.prompt_text, complete_sentences(answered.answer.text)
             if text and _complied(prompt, answered.answer.text):

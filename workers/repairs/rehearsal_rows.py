@@ -15,6 +15,7 @@ from holdfast.db import jobs
 from holdfast.db.session import transaction
 from holdfast.db.trials import save_answers
 from holdfast.errors import RepairImpossible
+from holdfast.job import EventKind
 from holdfast.judges.coherence import incoherence
 from holdfast.judges.refusal import judge_refusal
 from holdfast.probes.question import Question
@@ -92,7 +93,7 @@ def usable_answers(
                 "done": done,
                 "total": len(requests),
             }
-            jobs.add_event(session, lease.job_id, "progress", progress)
+            jobs.add_event(session, lease.job_id, EventKind.PROGRESS, progress)
         for answered in batch:
             row = rehearsal_row(kind, answered.question.prompt_text, answered.answer.text)
             if row is not None:

@@ -30,7 +30,7 @@ from holdfast.db.session import after_commit, transaction
 from holdfast.db.tables import EvaluationRow, JobRow, RemediationRow
 from holdfast.errors import CheckpointRefused, CheckpointTouched, InvalidPlan
 from holdfast.forecast.cost import weight_bytes
-from holdfast.job import Status
+from holdfast.job import EventKind, Status
 from holdfast.queue import try_hint
 from holdfast.repairs.plan import Plan
 from holdfast.repairs.recipes import recipe_spec
@@ -118,7 +118,7 @@ def train(worker: Worker, lease: jobs.Lease, plan_file: Path) -> None:
             with transaction(worker.database) as session:
                 jobs.fence(session, lease)
                 get_remediation(session, lease.job_id).progress = line
-                kind = "step" if line["event"] == "step" else "training"
+                kind = EventKind.STEP if line["event"] == "step" else EventKind.TRAINING
                 jobs.add_event(session, lease.job_id, kind, line)
 
 
@@ -127,7 +127,7 @@ def note_plan(worker: Worker, lease: jobs.Lease, plan: Plan) -> None:
     with transaction(worker.database) as session:
         jobs.fence(session, lease)
         get_remediation(session, lease.job_id).plan = plan.model_dump(mode="json")
-        jobs.add_event(session, lease.job_id, "plan", {"recipe": plan.recipe})
+        jobs.add_event(session, lease.job_id, EventKind.PLAN, {"recipe": plan.recipe})
 
 
 def conclude(session: Session, worker: Worker, lease: jobs.Lease, repaired: CheckpointRef) -> None:
@@ -144,7 +144,7 @@ def conclude(session: Session, worker: Worker, lease: jobs.Lease, repaired: Chec
         get_job(session, child).deadline_at = lease.deadline_at
     row.checkpoint_id, row.child_evaluation_id = checkpoint.id, child
     document = {"checkpoint": checkpoint.id, "digest": repaired.digest, "evaluation": child}
-    jobs.add_event(session, lease.job_id, "repaired", document)
+    jobs.add_event(session, lease.job_id, EventKind.REPAIRED, document)
     jobs.finish(session, lease, Status.SUCCEEDED)
     after_commit(session, partial(try_hint, worker.broker, owner.queue))
 

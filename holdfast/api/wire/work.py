@@ -15,7 +15,7 @@ from holdfast.api.wire.body import (
     refuse_unstorable,
 )
 from holdfast.api.wire.registered import AliasOf
-from holdfast.job import Split, Status, Tier
+from holdfast.job import EventKind, SideName, Split, Status, Tier
 from holdfast.ladder.front import Scores
 from holdfast.policy.model import Budget, Scalar, TemplateArguments
 from holdfast.repairs.knobs import (
@@ -103,7 +103,7 @@ class Event(ReplyBody):
 
     seq: int
     job: str
-    kind: str
+    kind: EventKind | Status | str
     document: dict[str, Any]
     created_at: datetime
 
@@ -111,7 +111,7 @@ class Event(ReplyBody):
 class Item(ReplyBody):
     """One side's trial or measure of one item. `text` is what the model said, where allowed."""
 
-    side: str
+    side: SideName | str
     probe: str
     item: str
     variant: str

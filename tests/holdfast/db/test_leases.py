@@ -16,7 +16,7 @@ from holdfast.db.session import reading, transaction
 from holdfast.db.sweep import Swept, sweep_jobs
 from holdfast.db.tables import CheckpointRow, EventRow, JobRow, PolicyText
 from holdfast.errors import LeaseLost
-from holdfast.job import DEADLINE_SECONDS, MAX_ATTEMPTS, Status
+from holdfast.job import DEADLINE_SECONDS, MAX_ATTEMPTS, EventKind, Status
 
 Make = Callable[..., str]
 
@@ -126,7 +126,7 @@ def test_a_late_worker_writes_nothing(database: Engine, make: Make) -> None:
 
     def write_late(write: Callable[[Session], None]) -> None:
         with transaction(database) as session:
-            jobs.add_event(session, job_id, "ghost", {})
+            jobs.add_event(session, job_id, EventKind.TRAINING, {})
             write(session)
 
     with pytest.raises(LeaseLost):
@@ -140,7 +140,7 @@ def test_a_late_worker_writes_nothing(database: Engine, make: Make) -> None:
         jobs.finish(session, new, Status.SUCCEEDED)
     assert status(database, job_id) == ("succeeded", None)
     with reading(database) as session:
-        ghosts = select(func.count()).select_from(EventRow).where(EventRow.kind == "ghost")
+        ghosts = select(func.count()).select_from(EventRow).where(EventRow.kind == EventKind.TRAINING.value)
         assert session.scalar(ghosts) == 0
 
 
