@@ -140,7 +140,8 @@ def test_a_late_worker_writes_nothing(database: Engine, make: Make) -> None:
         jobs.finish(session, new, Status.SUCCEEDED)
     assert status(database, job_id) == ("succeeded", None)
     with reading(database) as session:
-        ghosts = select(func.count()).select_from(EventRow).where(EventRow.kind == EventKind.TRAINING.value)
+        is_ghost = EventRow.kind == EventKind.TRAINING.value
+        ghosts = select(func.count()).select_from(EventRow).where(is_ghost)
         assert session.scalar(ghosts) == 0
 
 
