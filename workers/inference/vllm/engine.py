@@ -10,16 +10,14 @@ they stream without costing throughput.
 """
 
 import gc
-import json
 import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from vllm import LLM, ModelRegistry, RequestOutput, SamplingParams
+from vllm import LLM, RequestOutput, SamplingParams
 from vllm.sampling_params import MAX_LOGPROB_TOKEN_IDS, RequestOutputKind
 
 from holdfast.errors import CheckpointRefused, EngineFailed
@@ -34,29 +32,20 @@ from holdfast.probes.engine import (
     Score,
 )
 from workers.inference.loading.architecture import check_architecture
-from workers.inference.loading.capacity import blaming_machine, cache_bytes, check_memory
 from workers.inference.loading.folder import FolderState, folder_state
 from workers.inference.reading import Reading, read_checkpoint
 from workers.inference.tokens import Tokenizer, draw_seed, same_tokenizer
 from workers.inference.traces import Drawn, Request, Turn, answers
 from workers.inference.vllm.scores import choosing, score_of, scoring
+from workers.inference.vllm.starting import UNTIED, model_length, start, ties_head
 from workers.inference.vllm.stepping import step_through
 from workers.inference.vllm.swapping import (
     EXACT_RELOADS,
     Layout,
-    has_head,
     layout_of,
     restart_reason,
 )
 from workers.inference.vllm.worker import WorkerMethods
-
-CPU_CACHE_BYTES = 1 << 30  # 45,000 tokens of a 135M model; more where one prompt takes more
-BLOCK_SIZE = 32  # vLLM's 128 on the CPU is longer than the prompts whose prefix is worth sharing
-UNTIED = (
-    "the files hold no head, since it is tied to the embedding, and vLLM does not tie that of "
-    "{family}, so that it would be random; save the model with a head of its own and "
-    "tie_word_embeddings false, or ask it with HOLDFAST_ENGINE=transformers"
-)
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +74,7 @@ class VllmEngine:
     def examine(self, checkpoint: Path) -> None:
         """Raise CheckpointRefused where its files make no model; no weight is read."""
         check_architecture(checkpoint, self.backend.name)
-        _model_length(checkpoint, self.backend.max_model_len)
+        model_length(checkpoint, self.backend.max_model_len)
         read_checkpoint(checkpoint)
 
     def open(self, checkpoint: Path, template: str | None) -> None:
@@ -96,20 +85,20 @@ class VllmEngine:
             return
         # Before a swap too: what a file lacks would stay from the model before.
         notes = check_architecture(checkpoint, self.backend.name)
-        length = _model_length(checkpoint, self.backend.max_model_len)
+        length = model_length(checkpoint, self.backend.max_model_len)
         reading, layout = read_checkpoint(checkpoint), layout_of(checkpoint)
         reason = self._restart_reason(layout, reading.tokenizer)
         self._loaded = self._layout = None
         if reason or not self._swap(checkpoint):
             log.info("vLLM starts on %s: %s", checkpoint, reason or "its prefix cache stayed")
             self.close()
-            cache = self._cache_bytes(checkpoint, length)
-            check_memory(checkpoint, self.backend, cache)  # else vLLM blames what it was given
-            if self.backend.name == "vllm-cpu":
-                _import_models(layout.config.get("architectures") or [])
-            with blaming_machine():
-                self._llm = self._start(checkpoint, length, cache)
-            self._require_head(layout)
+            share = self._gpu_memory_utilization
+            self._llm = start(
+                checkpoint, layout, self.backend, length, gpu_memory_utilization=share
+            )
+            if not ties_head(self._llm, layout):
+                self.close()
+                raise CheckpointRefused(UNTIED.format(family=layout.config.get("model_type")))
         self._notes += [*notes, *([reading.note] if reading.note else [])]
         self._reading = reading.with_template(template)
         self._loaded, self._layout = state, layout
@@ -216,54 +205,6 @@ class VllmEngine:
             raise RuntimeError("no checkpoint is open")
         return self._llm
 
-    def _start(self, checkpoint: Path, length: int, cache: int) -> LLM:
-        try:
-            llm = LLM(
-                model=str(checkpoint),
-                load_format="safetensors",
-                trust_remote_code=False,
-                dtype=self.backend.dtype,  # type: ignore[arg-type]  # one of its names, or it says so
-                generation_config="vllm",  # the checkpoint's could change how answers are drawn
-                max_model_len=length,
-                seed=0,
-                disable_log_stats=True,
-                enable_prefix_caching=True,
-                worker_extension_cls=f"{WorkerMethods.__module__}.{WorkerMethods.__name__}",
-                **self._device_options(cache),
-            )
-        except ValueError as error:
-            raise CheckpointRefused(f"{checkpoint}: vLLM does not load it: {error}") from error
-        if self.backend.name == "vllm-cpu":
-            llm.collective_rpc(WorkerMethods.ask_for_tiles.__name__)
-        gc.collect()
-        gc.freeze()  # as vLLM does in a process of its own: else a tenth of the time goes there
-        return llm
-
-    def _require_head(self, layout: Layout) -> None:
-        """Raise CheckpointRefused where vLLM has made up a head that the files do not hold."""
-        if has_head(layout) or all(
-            self._running.collective_rpc(WorkerMethods.heads_are_embeddings.__name__)
-        ):
-            return
-        self.close()
-        raise CheckpointRefused(UNTIED.format(family=layout.config.get("model_type")))
-
-    def _cache_bytes(self, checkpoint: Path, length: int) -> int:
-        """The cache's bytes of a CPU's memory; 0 on a GPU, where it is what the weights leave."""
-        if self.backend.name != "vllm-cpu":
-            return 0
-        longest = cache_bytes(checkpoint, length + 2 * BLOCK_SIZE, self.backend.dtype)
-        return max(CPU_CACHE_BYTES, longest)
-
-    def _device_options(self, cache: int) -> dict[str, Any]:
-        if self.backend.name == "vllm-cpu":
-            return {
-                "enforce_eager": True,
-                "kv_cache_memory_bytes": cache,
-                "block_size": BLOCK_SIZE,
-            }
-        return {"gpu_memory_utilization": self._gpu_memory_utilization}
-
     def _restart_reason(self, layout: Layout, tokenizer: Tokenizer) -> str | None:
         """Why the engine has to start again; vLLM keeps the tokenizer that it started with."""
         if self._llm is None or self._layout is None:
@@ -301,19 +242,6 @@ class VllmEngine:
         return step_through(self._running.llm_engine, prompts)
 
 
-def _import_models(names: Sequence[str]) -> None:
-    """Have vLLM know these classes, before it starts a process only to look at them.
-
-    It does so lest its own process touches a GPU too early, for each class that its cache does not
-    know: 8 to 15 s, in which torch and vLLM are imported once more. What cannot be imported is left
-    to that process, and to what vLLM says of it.
-    """
-    for name in names:
-        if (model := ModelRegistry.models.get(name)) is not None:
-            with suppress(ImportError):
-                ModelRegistry.register_model(name, model.load_model_cls())
-
-
 def _drawing(sampling: Sampling, request: Request, *, reads_ends: bool) -> SamplingParams:
     """The sampling parameters of one prompt."""
     until = request.until if reads_ends else ()
@@ -334,12 +262,3 @@ def _each(
     prompts: dict[int, list[int]], params: SamplingParams
 ) -> dict[int, tuple[list[int], SamplingParams]]:
     return {index: (ids, params) for index, ids in prompts.items()}
-
-
-def _model_length(checkpoint: Path, limit: int) -> int:
-    """The context to start with: as long as it was set, and no longer than the model's own."""
-    try:
-        config = json.loads((checkpoint / "config.json").read_bytes())
-    except FileNotFoundError as error:
-        raise CheckpointRefused(f"{checkpoint} holds no config.json") from error
-    return min(limit, int(config.get("max_position_embeddings", limit)))
