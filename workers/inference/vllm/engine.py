@@ -37,7 +37,7 @@ from workers.inference.reading import Reading, read_checkpoint
 from workers.inference.tokens import Tokenizer, draw_seed, same_tokenizer
 from workers.inference.traces import Drawn, Request, Turn, answers
 from workers.inference.vllm.scores import choosing, score_of, scoring
-from workers.inference.vllm.starting import UNTIED, model_length, start, ties_head
+from workers.inference.vllm.starting import UNTIED, model_length, start_vllm, ties_head
 from workers.inference.vllm.stepping import step_through
 from workers.inference.vllm.swapping import (
     EXACT_RELOADS,
@@ -93,7 +93,7 @@ class VllmEngine:
             log.info("vLLM starts on %s: %s", checkpoint, reason or "its prefix cache stayed")
             self.close()
             share = self._gpu_memory_utilization
-            self._llm = start(
+            self._llm = start_vllm(
                 checkpoint, layout, self.backend, length, gpu_memory_utilization=share
             )
             if not ties_head(self._llm, layout):
