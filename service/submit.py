@@ -184,7 +184,7 @@ def check_options(recipe: str, options: dict[str, Any]) -> None:
     try:
         Plan.model_validate({"recipe": recipe, "baseline": nowhere, "output": nowhere, **options})
     except ValidationError as error:
-        raise InvalidPlan(f"remediation option {first_problem(error, 'together')}") from error
+        raise InvalidPlan(f"remediation option {first_problem(error, 'combination')}") from error
 
 
 def checkpoint_named(

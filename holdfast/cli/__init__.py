@@ -13,7 +13,7 @@ import errno
 import gc
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pkgutil import resolve_name
 
 from holdfast.cli.command import COULD_NOT_RUN, INTERRUPTED, Command, Parser, Version, note, to_json
@@ -35,10 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _refuse_unbuilt(words)
         options = parser().parse_args(words)
-        gc.disable()  # no garbage is made by importing, which is most of what a command does
-        run = resolve_name(options.run)
-        gc.enable()
-        code: int = run(options)
+        code: int = _imported(options.run)(options)
     except KeyboardInterrupt:
         return _fail(
             words, "Interrupted", "interrupted; a job that was submitted runs on", INTERRUPTED
@@ -55,6 +52,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         return _fail(words, type(error).__name__, f"could not run: {error}", COULD_NOT_RUN)
     return code
+
+
+def _imported(place: str) -> Callable[[argparse.Namespace], int]:
+    gc.disable()  # importing makes no garbage, and is most of what a command does
+    try:
+        run: Callable[[argparse.Namespace], int] = resolve_name(place)
+    finally:
+        gc.enable()
+    return run
 
 
 def parser(rows: Sequence[Command] = COMMANDS) -> Parser:

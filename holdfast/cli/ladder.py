@@ -58,6 +58,8 @@ def follow_try(client: Client, try_id: str, deadline: Deadline) -> None:
 
 def no_repair(ladder: wire.Remediation) -> str | None:
     """Why a ladder ended without a repair, in a sentence; None for any other end."""
-    step = ladder.progress.get("step", {})
-    because: str | None = step.get("because") if step.get("found") is None else None
+    step = ladder.progress.get("step")  # of a single repair it is the number of a training step
+    if not isinstance(step, dict) or step.get("found") is not None:
+        return None
+    because: str | None = step.get("because")
     return because

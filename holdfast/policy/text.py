@@ -127,5 +127,5 @@ def _first_problem(error: ValidationError) -> str:
     if problem["type"] == "extra_forbidden":
         return f"{sentence}; a misspelt rule would silently not apply"
     if problem["type"] == "missing":
-        return f"{sentence.partition(':')[0]} is missing"
+        return f"{sentence.removesuffix(': ' + problem['msg'])} is missing"
     return f"{sentence}, found {problem['input']!r:.60}"

@@ -109,7 +109,7 @@ def validate_plan(fields: Fields) -> Plan:
     try:
         return Plan.model_validate(fields)
     except ValidationError as error:
-        raise InvalidPlan(f"remediation option {first_problem(error, 'together')}") from error
+        raise InvalidPlan(f"remediation option {first_problem(error, 'combination')}") from error
 
 
 def without_task(mix: Mix) -> Mix:

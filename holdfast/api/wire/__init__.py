@@ -2,7 +2,7 @@
 
 Requests refuse unknown keys, since a misspelt option must not silently fall back to a default.
 Replies are read leniently: a newer server may say more. `GET …/verdict` is not here, it is
-`holdfast.verdict.decide.Verdict`.
+`holdfast.verdict.document.Verdict`.
 """
 
 from holdfast.api.wire.body import (

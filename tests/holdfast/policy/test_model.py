@@ -78,6 +78,10 @@ REFUSED = {
     "unknown key": (policy_text(f"harm.direct: {RATE}max_regresion: 0.1}}"), "unknown key"),
     "unknown top key": (policy_text(strict="true"), "unknown key strict"),
     "no checks": ("version: 1\nname: x\nchecks: {}", "at least 1"),
+    "no metric": (
+        policy_text('"cap.lm_eval:arc_easy": {max: 0.5}'),
+        "checks.cap.lm_eval:arc_easy.metric is missing",
+    ),
     "no rule": (policy_text("harm.direct: {metric: attack_success_rate}"), "no rule"),
     "no blocking check": (
         policy_text(f"harm.direct: {RATE}max: 0.1, tier: advisory}}"),
