@@ -58,9 +58,7 @@ def decide(
             *_warnings(policy, checks, candidate),
             *_idle(policy, checks),
         ),
-        waivers_applied=tuple(
-            f"{check.id}: {check.reason}" for check in checks if check.outcome == "waived"
-        ),
+        waivers_applied=tuple(_waivers(checks)),
         comparability=comparability,
         policy_digest=policy.digest,
         evidence_digests={name: file.digest for name, file in files.named.items()},
@@ -69,6 +67,10 @@ def decide(
             "template": candidate.manifest.template_sha256,
         },
     )
+
+
+def _waivers(checks: Sequence[CheckResult]) -> Iterator[str]:
+    return (f"{check.id}: {check.reason}" for check in checks if check.outcome == "waived")
 
 
 def _traces(files: Files) -> Iterator[str]:

@@ -53,14 +53,7 @@ def run_probe(
     unanswered, limit = dict.fromkeys(missing), worker.settings.max_model_len
     with judging(worker, case, side, probe) as grade, closing(stream):
         for batch in batches(stream):
-            saved = [
-                Saved(finding, answered.key)
-                for answered in batch
-                for finding in (
-                    grade_answer(grade, probe, answered, limit),
-                    *extra_measures(probe, answered),
-                )
-            ]
+            saved = to_save(grade, probe, batch, limit)
             finished += len(batch)
             fresh = [
                 (answered.key, answered.answer.to_json()) for answered in batch if answered.fresh
@@ -85,6 +78,18 @@ def run_probe(
             why = exhausted(case.limits, spent_so_far(session, case))
         reason = why or "the budget has no room for it"
         cut(worker, lease, case, side, probe, list(unanswered), reason)
+
+
+def to_save(grade: Grade, probe: str, batch: Sequence[Answered], limit: int) -> list[Saved]:
+    """The trial of each answer of a batch, and the measures that its probe notes of it."""
+    return [
+        Saved(finding, answered.key)
+        for answered in batch
+        for finding in (
+            grade_answer(grade, probe, answered, limit),
+            *extra_measures(probe, answered),
+        )
+    ]
 
 
 def file_notes(worker: Worker, side: Side) -> list[tuple[str, dict[str, Any]]]:
