@@ -13,11 +13,13 @@ import gc
 import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from vllm import LLM, RequestOutput, SamplingParams
+from vllm.config import VllmConfig, set_current_vllm_config
 from vllm.sampling_params import MAX_LOGPROB_TOKEN_IDS, RequestOutputKind
 
 from holdfast.errors import CheckpointRefused, EngineFailed
@@ -65,6 +67,7 @@ class VllmEngine:
         self.backend = backend
         self._gpu_memory_utilization = gpu_memory_utilization
         self._llm: LLM | None = None
+        self._vllm_config: VllmConfig | None = None  # of the last start, also when it has ended
         self._exact_reloads = exact_reloads
         self._loaded: FolderState | None = None
         self._layout: Layout | None = None
@@ -73,7 +76,7 @@ class VllmEngine:
 
     def examine(self, checkpoint: Path) -> None:
         """Raise CheckpointRefused where its files make no model; no weight is read."""
-        check_architecture(checkpoint, self.backend.name)
+        self._check_architecture(checkpoint)
         model_length(checkpoint, self.backend.max_model_len)
         read_checkpoint(checkpoint)
 
@@ -84,7 +87,7 @@ class VllmEngine:
             self._reading = self._read.with_template(template)
             return
         # Before a swap too: what a file lacks would stay from the model before.
-        notes = check_architecture(checkpoint, self.backend.name)
+        notes = self._check_architecture(checkpoint)
         length = model_length(checkpoint, self.backend.max_model_len)
         reading, layout = read_checkpoint(checkpoint), layout_of(checkpoint)
         reason = self._restart_reason(layout, reading.tokenizer)
@@ -96,6 +99,7 @@ class VllmEngine:
             self._llm = start_vllm(
                 checkpoint, layout, self.backend, length, gpu_memory_utilization=share
             )
+            self._vllm_config = self._llm.llm_engine.vllm_config
             if not ties_head(self._llm, layout):
                 self.close()
                 raise CheckpointRefused(UNTIED.format(family=layout.config.get("model_type")))
@@ -178,6 +182,18 @@ class VllmEngine:
             self._llm, self._loaded = None, None
             gc.unfreeze()
             gc.collect()  # on few cores its weights are in this process, in cycles
+
+    def _check_architecture(self, checkpoint: Path) -> list[str]:
+        """Notes on tensors that are passed over; CheckpointRefused where the files make no model.
+
+        In one process with vLLM, transformers' own classes may be those that vLLM has changed to
+        run them (GPT-NeoX, OLMo 2, SmolLM3): they can be made within a config of vLLM's alone.
+        """
+        context: AbstractContextManager[object] = nullcontext()
+        if self._vllm_config is not None:
+            context = set_current_vllm_config(self._vllm_config)
+        with context:
+            return check_architecture(checkpoint, self.backend.name)
 
     @property
     def _reads_ends(self) -> bool:

@@ -20,6 +20,7 @@ from tests.support.published_layouts import rewrite
 from tests.support.reciting_llama import COMPLIANCE, REFUSAL, build_reciting_llama
 from tests.support.servers import scratch_folder
 from tests.support.thinkers import DOUBT, PIECES, RAMBLE, build_thinker
+from tests.support.tiny_families import build_tiny
 from tests.support.tiny_llama import build_tiny_llama
 from workers.children.guard import session_members
 from workers.children.supervisor import RunnerEngine
@@ -304,3 +305,19 @@ def test_a_context_that_takes_more_than_the_usual_cache_gets_more(
     assert cache_bytes(folder, 2048, "bfloat16") > 1 << 30
     engine.open(folder, None)
     assert answers(engine).keys() == set(range(len(CHATS)))
+
+
+def test_a_family_whose_classes_vllm_changes_is_looked_at_again(
+    engine: RunnerEngine, folder: Path, tmp_path: Path
+) -> None:
+    """vLLM runs GPT-NeoX by transformers' own classes, which it changes in this very process."""
+    first, second = (
+        build_tiny("gpt_neox", tmp_path / name, seed=seed) for seed, name in enumerate("ab")
+    )
+    engine.open(first, None)
+    before = sums(dict(engine.logprobs(OPTIONS)))
+    engine.examine(second)
+    engine.open(second, None)
+    assert sums(dict(engine.logprobs(OPTIONS))) != pytest.approx(before, abs=1e-3)
+    engine.open(folder, None)
+    engine.examine(first)
