@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class Floor(BaseModel):
-    """One probe's flips of n answers; `bound` is above the true share with confidence .95."""
+    """One probe's noise: `flips` of n answers, and a bound above the true share at .95."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     flips: int

@@ -33,7 +33,7 @@ class Round:
 
 
 def sweep_once(database: Engine, broker: Celery, *, resend_after: float) -> Round:
-    """One round. Raises OperationalError (database) or Unreachable (broker)."""
+    """Free lost leases and send lost hints once; OperationalError or Unreachable in an outage."""
     with transaction(database) as session:
         swept = sweep_jobs(session, resend_after=resend_after)
     if swept.requeued or swept.ended:

@@ -19,7 +19,7 @@ SLICE = 64  # tokens of a trace between two looks for a mark that is no token
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Go on from `ids` until one of the tokens or texts, at most so many tokens."""
+    """A request to draw on from `ids` until one of the tokens or texts, at most so many tokens."""
 
     ids: list[int]
     stops: frozenset[int]

@@ -15,7 +15,7 @@ FolderState = tuple[Path, tuple[tuple[str, Stamp | str], ...]]
 
 
 def folder_state(checkpoint: Path) -> FolderState:
-    """The folder with what tells every file in it."""
+    """The state of a folder: its path and the stamp of every file, equal while none is touched."""
     files = sorted(file for file in checkpoint.rglob("*") if file.is_file())
     return checkpoint, tuple((str(file), _identity(file)) for file in files)
 
