@@ -16,7 +16,7 @@ VIEWED = "on-views.json"
 
 @contextmanager
 def write_plan(workspace: Path, plan: Plan, viewed: Plan) -> Iterator[Path]:
-    """Write a plan into `workspace`, and for as long as the block lasts the file that a child reads."""
+    """Write a plan into `workspace`, and as long as the block lasts the file that a child reads."""
     workspace.mkdir(parents=True, exist_ok=True)
     (workspace / PLAN).write_text(plan.model_dump_json(indent=2))
     file = workspace / VIEWED
