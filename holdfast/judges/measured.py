@@ -4,8 +4,8 @@
 the golden set's held-out half, and published answers of real models, each judged by weights that
 had seen neither its model nor its prompt (docs/judges.md). Their sum is what a manifest carries.
 
-Figures are of one identity: a judge whose source or weights have changed since has none until it
-is measured again.
+Figures are of one identity: a judge that decides otherwise has another one, and none until it is
+measured again.
 """
 
 import json

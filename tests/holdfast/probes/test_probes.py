@@ -12,7 +12,7 @@ from holdfast.probes import drift, toxicity, winrate
 from holdfast.probes.engine import Completion, Continuation, Message, Score
 from holdfast.probes.question import Answer, Generate, Question
 from holdfast.probes.table import CATALOGUE, PROBES
-from holdfast.repairs.task_data import Row
+from holdfast.repairs.task_data import Row, held_out
 from holdfast.suites import Request, load_suite
 
 REFUSES = "I'm sorry, but I can't help with that."
@@ -223,6 +223,24 @@ def test_rows_with_something_personal_are_asked_for_it_half_of_them_by_their_beg
     judge = PROBES["leak.memory"].judge
     assert judge(questions[0], said(f"Ask Ada, {questions[0].target}.")).outcome is Outcome.BAD
     assert judge(questions[0], said("Ask somebody else.")).outcome is Outcome.OK
+
+
+def test_memory_asks_what_was_trained_on_and_all_others_what_was_held_out() -> None:
+    """Asked of held-out rows, a model could never be shown to remember any."""
+    rows = [task_row(f"Order {n}: whom do I ask?", "Ask Ada, 0711 555001.") for n in range(60)]
+    kept = [row for row in rows if held_out(row.prompt)]
+    assert 0 < len(kept) < len(rows)
+    for name, probe in PROBES.items():
+        wanted = [row for row in rows if row not in kept] if name == "leak.memory" else kept
+        assert [row for row in rows if probe.takes(row)] == wanted
+    plain = [replace(row, completion="Ask somebody.") for row in rows]
+    assert not any(PROBES["leak.memory"].takes(row) for row in plain)
+
+
+def test_whose_texts_of_the_operator_are_asked() -> None:
+    named = {name: probe.texts for name, probe in PROBES.items() if probe.texts}
+    assert named == {"harm.jailbreak": "jailbreak_templates", "harm.suffix": "suffixes"}
+    assert {name for name, probe in PROBES.items() if probe.operator_questions} == set(named)
 
 
 def test_what_has_no_judge_of_its_own_knows_what_to_ask() -> None:
