@@ -10,6 +10,8 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -18,12 +20,14 @@ from pydantic import BaseModel, ValidationError
 
 from holdfast import errors
 from holdfast.api import wire
-from holdfast.api.replies import as_error, backoff, retry_after, worth_another_try
+from holdfast.api.replies import as_error, worth_another_try
 from holdfast.job import FINISHED
+from holdfast.retries import Backoff, send_with_retries
 from holdfast.settings import Settings
 from holdfast.verdict.document import Verdict
 
-TRIES = 4
+BACKOFF = Backoff(tries=4, first_pause=0.25, longest_pause=8.0)
+ONCE = replace(BACKOFF, tries=1)
 TIMEOUT = httpx.Timeout(10.0, read=60.0)  # hashing a checkpoint happens inside the request
 STREAM_TIMEOUT = httpx.Timeout(10.0, read=45.0)  # the server says something every 15 s
 LOCAL = {"127.0.0.1", "::1", "localhost"}
@@ -99,7 +103,7 @@ class Client:
         path = f"/v1/projects/{project}/baselines/{alias}"
         headers = {} if expected_version is None else {"If-Match": f'"{expected_version}"'}
         body = wire.NewBaseline(checkpoint=checkpoint)
-        reply = self._send("PUT", path, body=body, headers=headers, tries=1)
+        reply = self._send("PUT", path, body=body, headers=headers, backoff=ONCE)
         return _parse_reply(wire.Baseline, reply)
 
     def save_policy(self, text: str) -> wire.Policy:
@@ -193,7 +197,7 @@ class Client:
         """
         kind = "remediations" if job_id.startswith("rem_") else "evaluations"
         path, last_seq, failures = f"/v1/{kind}/{job_id}/events", after, 0
-        while failures < TRIES:
+        while failures < BACKOFF.tries:
             ended = False
             try:
                 for event in self._stream(path, last_seq):
@@ -204,7 +208,7 @@ class Client:
                     return
             except (httpx.TransportError, errors.Unreachable):
                 failures += 1
-                self._sleep(backoff(failures))
+                self._sleep(BACKOFF.pause(failures))
         raise errors.Unreachable(f"{self._server} does not answer; the job runs on without us")
 
     def _is_over(self, job: str, events: str, last_seq: int) -> bool:
@@ -244,30 +248,21 @@ class Client:
         query: Mapping[str, str] = {},
         body: BaseModel | None = None,
         headers: Mapping[str, str] = {},
-        tries: int = TRIES,
+        backoff: Backoff = BACKOFF,
     ) -> httpx.Response:
         content = body.model_dump_json(exclude_unset=True).encode() if body else None
         sent = {**headers, "Content-Type": "application/json"} if body else dict(headers)
-        for attempt in range(1, tries + 1):
-            try:
-                reply = self._http.request(
-                    method, path, params=dict(query), content=content, headers=sent
-                )
-            except httpx.TransportError as error:
-                problem: errors.HoldfastError = errors.Unreachable(
-                    f"{self._server} does not answer ({type(error).__name__}: {error})"
-                )
-                wait = backoff(attempt)
-            else:
-                if reply.is_success:
-                    return reply
-                problem = as_error(reply)
-                if not worth_another_try(reply):
-                    raise problem
-                wait = retry_after(reply) or backoff(attempt)
-            if attempt < tries:
-                self._sleep(wait)
-        raise problem
+        request = partial(
+            self._http.request, method, path, params=dict(query), content=content, headers=sent
+        )
+        outcome = send_with_retries(request, backoff, worth_another_try, self._sleep)
+        if isinstance(outcome, httpx.TransportError):
+            raise errors.Unreachable(
+                f"{self._server} does not answer ({type(outcome).__name__}: {outcome})"
+            )
+        if not outcome.is_success:
+            raise as_error(outcome)
+        return outcome
 
 
 def open_client(settings: Settings) -> Client:

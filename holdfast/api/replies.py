@@ -10,26 +10,13 @@ from pydantic import ValidationError
 from holdfast import errors
 from holdfast.api import wire
 
-BACKOFF_SECONDS = 0.25
-LONGEST_BACKOFF_SECONDS = 8.0
 WORTH_ANOTHER_TRY = {429, 502, 503, 504}
-
-
-def backoff(attempt: int) -> float:
-    """Seconds to wait after the attempt of this number, from 1: doubling, up to 8 s."""
-    return min(BACKOFF_SECONDS * 2.0 ** (attempt - 1), LONGEST_BACKOFF_SECONDS)
 
 
 def worth_another_try(reply: httpx.Response) -> bool:
     """Whether the same request may succeed a little later."""
     in_flight = reply.status_code == errors.Conflict.status and "retry-after" in reply.headers
     return reply.status_code in WORTH_ANOTHER_TRY or in_flight
-
-
-def retry_after(reply: httpx.Response) -> float | None:
-    """Seconds that the server asks us to wait, within our own limit."""
-    header = reply.headers.get("retry-after", "")
-    return min(float(header), LONGEST_BACKOFF_SECONDS) if header.isdigit() else None
 
 
 def as_error(reply: httpx.Response) -> errors.HoldfastError:

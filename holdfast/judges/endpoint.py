@@ -10,6 +10,7 @@ hundreds of unscored answers would say the same, later and dearer.
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from typing import Any, Self, TypeVar
 
@@ -20,10 +21,10 @@ from holdfast.judges import HERE
 from holdfast.judges.forms import GUARD_FORMS, RUBRIC_FORM, JudgeForm, Messages, ask
 from holdfast.judges.judgement import Judgement
 from holdfast.judges.preference import Preference, ask_which, read_which
+from holdfast.retries import Backoff, send_with_retries
 from holdfast.settings import Settings
 
 RETRIED_STATUSES = {408, 409, 425, 429, 500, 502, 503, 504}  # another try may cure them
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 20.0  # seconds
 SILENT_ANSWERS = 3  # in a row, after which the endpoint counts as gone
 PARSES = 2  # replies that are read before the answer is unscored
 FROZEN_SOURCE = HERE / "endpoint.identity"  # of version 1: the source as it was hashed then
@@ -129,30 +130,29 @@ class EndpointJudge:
 
     def _reply(self, messages: Messages) -> str | Judgement:
         """The text of a reply, or why there is none."""
-        problem = "no try"
-        for attempt in range(self.endpoint.tries):
-            if self.calls >= self.endpoint.max_calls or self.tokens >= self.endpoint.max_tokens:
-                return Judgement("unscored", "the judge's budget of calls or tokens is spent")
-            self.calls += 1
-            pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt)
-            try:
-                response = self._client.post(self._path, json=self._body(messages))
-            except httpx.TransportError as error:
-                problem = type(error).__name__
-            else:
-                if response.is_success:
-                    self._silent = 0
-                    return self._text(response)
-                problem = f"HTTP {response.status_code}"
-                if response.status_code not in RETRIED_STATUSES:
-                    raise JudgeFailed(
-                        f"the judge at {self.endpoint.url} answered {problem} to model "
-                        f"{self.endpoint.model}; check its URL, model name and key"
-                    )
-                pause = min(LONGEST_PAUSE, _retry_after(response) or pause)
-            if attempt + 1 < self.endpoint.tries:
-                self._pause(pause)
-        return self._give_up(problem)
+        calls_left = self.endpoint.max_calls - self.calls
+        if calls_left <= 0 or self.tokens >= self.endpoint.max_tokens:
+            return Judgement("unscored", "the judge's budget of calls or tokens is spent")
+        backoff = Backoff(min(self.endpoint.tries, calls_left), first_pause=0.5, longest_pause=20.0)
+        outcome = send_with_retries(
+            partial(self._post, messages), backoff, _worth_another_try, self._pause
+        )
+        if isinstance(outcome, httpx.TransportError):
+            return self._give_up(type(outcome).__name__)
+        problem = f"HTTP {outcome.status_code}"
+        if _worth_another_try(outcome):
+            return self._give_up(problem)
+        if not outcome.is_success:
+            raise JudgeFailed(
+                f"the judge at {self.endpoint.url} answered {problem} to model "
+                f"{self.endpoint.model}; check its URL, model name and key"
+            )
+        self._silent = 0
+        return self._text(outcome)
+
+    def _post(self, messages: Messages) -> httpx.Response:
+        self.calls += 1
+        return self._client.post(self._path, json=self._body(messages))
 
     def _give_up(self, problem: str) -> Judgement:
         self._silent += 1
@@ -190,7 +190,5 @@ class EndpointJudge:
         return text if isinstance(text, str) else ""
 
 
-def _retry_after(response: httpx.Response) -> float | None:
-    """The server's Retry-After in seconds; None where there is none, or only a date."""
-    value = response.headers.get("retry-after", "")
-    return float(value) if value.isdecimal() else None
+def _worth_another_try(response: httpx.Response) -> bool:
+    return response.status_code in RETRIED_STATUSES

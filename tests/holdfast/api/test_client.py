@@ -13,8 +13,7 @@ from fastapi import FastAPI
 
 from holdfast import errors
 from holdfast.api import wire
-from holdfast.api.client import TRIES, Client, open_client
-from holdfast.api.replies import backoff
+from holdfast.api.client import BACKOFF, Client, open_client
 from holdfast.db import jobs
 from holdfast.db.keys import create_key, read_pepper
 from holdfast.db.session import transaction
@@ -143,7 +142,7 @@ def test_what_may_be_sent_again_is() -> None:
         client, asked = scripted(trouble)
         with pytest.raises(errors.Unreachable):
             client.probes()
-        assert len(asked) == TRIES
+        assert len(asked) == BACKOFF.tries
 
 
 def test_a_repeated_post_carries_the_same_key() -> None:
@@ -177,7 +176,3 @@ def test_settings_name_the_server(tmp_path: Path) -> None:
         client._sleep = lambda _seconds: None
         with pytest.raises(errors.Unreachable, match="does not answer"):
             client.probes()
-
-
-def test_backoff_doubles_up_to_a_limit() -> None:
-    assert [backoff(attempt) for attempt in (1, 2, 3, 6, 60)] == [0.25, 0.5, 1.0, 8.0, 8.0]
