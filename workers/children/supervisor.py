@@ -30,9 +30,9 @@ from holdfast.probes.engine import (
 from holdfast.settings import Settings
 from workers.children.dtype import dtype_of
 from workers.children.environment import runner_environment
-from workers.children.guard import end_session
+from workers.children.guarded import end_guarded
 from workers.children.progress import wait_for_stall
-from workers.children.sessions import forget_session, reap_leftovers, record_session
+from workers.children.sessions import reap_leftovers
 from workers.children.threads import (
     THREADS,
     busy_cores,
@@ -74,7 +74,7 @@ class RunnerEngine:
     def alive(self) -> bool:
         """Whether the tree is up, so that the next `open` may be a swap."""
         tree = self._tree
-        return tree is not None and tree.guard.poll() is None
+        return tree is not None and tree.runner.guard.poll() is None
 
     def examine(self, checkpoint: Path) -> None:
         """Raise CheckpointRefused where its files make no model; once a tree for each folder."""
@@ -149,10 +149,7 @@ class RunnerEngine:
         if tree is None:
             return
         tree.ended.set()
-        end_session(tree.guard.pid, grace=0.0)
-        tree.guard.wait()
-        os.close(tree.life)
-        forget_session(self._settings.home, tree.guard.pid)
+        end_guarded(tree.runner)
         if not calling:  # else the call, which is at the other end of the pipes, closes them
             close_pipes(tree)
 
@@ -162,7 +159,6 @@ class RunnerEngine:
         tree = start_tree(self._settings.home, self._runner_arguments(), self._environment())
         with self._lock:
             self._tree = tree
-        record_session(self._settings.home, tree.guard.pid)
         threading.Thread(target=self._watch, args=(tree,), daemon=True).start()
         (reply,) = _all_replies(self._call({"do": "backend"}))
         if (backend := Backend(**reply)) != self.backend:
@@ -191,7 +187,7 @@ class RunnerEngine:
 
     def _watch(self, tree: Tree) -> None:
         """End a tree that is waited for and has stalled; the call that waits then says so."""
-        if wait_for_stall(tree.guard.pid, lambda: self._waiting_since, tree.ended):
+        if wait_for_stall(tree.runner.guard.pid, lambda: self._waiting_since, tree.ended):
             tree.stalled.set()
             self.kill()
 

@@ -7,8 +7,6 @@ How it ended is what it said last: `done`, or `error` with the name of the error
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -18,8 +16,8 @@ from holdfast.settings import Settings
 from workers.children.dtype import dtype_of
 from workers.children.environment import runner_environment
 from workers.children.guard import end_session
+from workers.children.guarded import GuardedChild, end_guarded, start_guarded
 from workers.children.last_words import telling_line
-from workers.children.sessions import forget_session, record_session
 
 
 class TrainingChild:
@@ -28,7 +26,7 @@ class TrainingChild:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._home = settings.home
-        self._guard: subprocess.Popen[bytes] | None = None
+        self._child: GuardedChild | None = None
 
     def run(self, plan: Path, module: str = "training") -> Generator[dict[str, Any]]:
         """Yield the child's progress until it is done; raises its own error, or TrainingFailed.
@@ -37,58 +35,33 @@ class TrainingChild:
 
         Close it to end the child early.
         """
-        log = self._home / "log" / f"{plan.parent.name}.training.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log_start = log.stat().st_size if log.exists() else 0
+        environment = {"HOLDFAST_DTYPE": dtype_of(self._settings)}
+        child = start_guarded(
+            self._home,
+            module,
+            [str(plan)],
+            requests=os.open(os.devnull, os.O_RDONLY),
+            log=self._home / "log" / f"{plan.parent.name}.training.log",
+            environment=runner_environment(self._home, os.environ, environment),
+        )
+        self._child = child
         last: dict[str, Any] = {}
-        life_end, life = os.pipe()
-        answers, answers_end = os.pipe()
         try:
-            self._start(plan, module, log, life_end, answers_end)
-            with os.fdopen(answers, encoding="utf-8") as lines:
+            with child.answers as lines:
                 for line in lines:
                     last = json.loads(line)
                     yield last
         finally:
-            os.close(life)  # the guard ends whatever is left
-            self._forget()
+            self._child = None
+            end_guarded(child)
         if last.get("event") != "done":
-            raise failure(last, log, log_start)
+            raise failure(last, child.log, child.log_start)
 
     def kill(self) -> None:
         """End the child and everything it started, at once."""
-        guard = self._guard
-        if guard is not None:
-            end_session(guard.pid, grace=0.0)
-
-    def _start(self, plan: Path, module: str, log: Path, life_end: int, answers_end: int) -> None:
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        guard = (sys.executable, "-m", "workers.children.guard", str(nothing), str(answers_end))
-        (self._home / "run").mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as output:
-            started = subprocess.Popen(
-                [*guard, sys.executable, "-m", module, str(plan)],
-                stdin=life_end,
-                stdout=output,
-                stderr=output,
-                pass_fds=(nothing, answers_end),
-                start_new_session=True,
-                cwd=self._home / "run",
-                env=runner_environment(
-                    self._home, os.environ, {"HOLDFAST_DTYPE": dtype_of(self._settings)}
-                ),
-            )
-        for end in (life_end, answers_end, nothing):
-            os.close(end)
-        self._guard = started
-        record_session(self._home, started.pid)
-
-    def _forget(self) -> None:
-        guard, self._guard = self._guard, None
-        if guard is not None:
-            end_session(guard.pid, grace=0.0)
-            guard.wait()
-            forget_session(self._home, guard.pid)
+        child = self._child
+        if child is not None:
+            end_session(child.guard.pid, grace=0.0)
 
 
 def failure(last: dict[str, Any], log: Path, log_start: int = 0) -> HoldfastError:

@@ -78,7 +78,7 @@ def test_an_engine_starts_without_what_its_libraries_need_for_nothing_here(
     tree = warm_engine._tree
     assert tree is not None
     loaded = "".join(
-        Path(f"/proc/{pid}/maps").read_text() for pid in session_members(tree.guard.pid)
+        Path(f"/proc/{pid}/maps").read_text() for pid in session_members(tree.runner.guard.pid)
     )
     assert "/site-packages/torch/" in loaded
     assert "/site-packages/sklearn/" not in loaded
