@@ -73,8 +73,8 @@ def is_complete(attempt: Attempt) -> bool:
 
 def drop_reason(evaluation: EvaluationRow | None) -> str | None:
     """Why a race dropped it, in words; None for one that was asked everything."""
-    lost = evaluation.race.get("dropped", {}) if evaluation and evaluation.race else {}
-    return "; ".join(lost.values()) or None
+    race = evaluation.race if evaluation else None
+    return "; ".join(race.dropped.values()) or None if race else None
 
 
 def verdict_of(evaluation: EvaluationRow | None) -> Verdict | None:

@@ -19,6 +19,20 @@ _Row = TypeVar("_Row")
 _Out = TypeVar("_Out", bound=BaseModel)
 
 
+def _reply(kind: type[_Out], *rows: tables.TableRow, **given: Any) -> _Out:
+    """A reply whose fields are the rows' columns; a reference is named without its `_id`."""
+    columns = {name: _column(rows, name) for name in kind.model_fields if name not in given}
+    return kind.model_validate({**columns, **given})
+
+
+def _column(rows: Sequence[tables.TableRow], name: str) -> Any:
+    for row in rows:
+        for column in (name, f"{name}_id"):
+            if hasattr(row, column):
+                return getattr(row, column)
+    raise AttributeError(f"none of {[type(row).__name__ for row in rows]} has a column {name}")
+
+
 def page(
     rows: Sequence[_Row], limit: int, render: Callable[[_Row], _Out], cursor: Callable[[_Row], str]
 ) -> wire.Page[_Out]:
@@ -39,30 +53,12 @@ def full_page(entries: Sequence[_Out]) -> wire.Page[_Out]:
 def checkpoint(row: tables.CheckpointRow) -> wire.Checkpoint:
     """A registered checkpoint."""
     files = [wire.File(path=path, size=size, sha256=sha) for path, size, sha in row.files]
-    return wire.Checkpoint(
-        id=row.id,
-        project=row.project,
-        name=row.name,
-        path=row.path,
-        digest=row.digest,
-        template_sha256=row.template_sha256,
-        files=tuple(files),
-        adapter=row.adapter,
-        parent=row.parent_id,
-        created_at=row.created_at,
-    )
+    return _reply(wire.Checkpoint, row, files=files)
 
 
 def baseline(row: tables.BaselineMove) -> wire.Baseline:
     """One move of an alias."""
-    return wire.Baseline(
-        project=row.project,
-        alias=row.alias,
-        checkpoint=row.checkpoint_id,
-        version=row.version,
-        actor=row.actor,
-        created_at=row.created_at,
-    )
+    return _reply(wire.Baseline, row)
 
 
 def reading(policy: GatePolicy) -> wire.PolicyReading:
@@ -83,88 +79,33 @@ def policy(row: tables.PolicyText) -> wire.Policy:
     )
 
 
-def _job(row: tables.JobRow) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "project": row.project,
-        "status": row.status,
-        "error": row.error,
-        "priority": row.priority,
-        "attempts": row.attempts,
-        "created_at": row.created_at,
-        "started_at": row.started_at,
-        "finished_at": row.finished_at,
-        "deadline_at": row.deadline_at,
-    }
-
-
 def evaluation(
     job: tables.JobRow, about: tables.EvaluationRow, repairs: Sequence[tables.RemediationRow]
 ) -> wire.Evaluation:
     """An evaluation, with the ids of the repairs that answer it."""
-    fields = {
-        "verdict": about.verdict,
-        "candidate": about.candidate_id,
-        "baseline": about.baseline_id,
-        "anchor": about.anchor_id,
-        "policy": about.policy_id,
-        "tier": about.tier,
-        "split": about.split,
-        "template": about.template,
-        "template_arguments": about.template_arguments or {},
-        "task_data": about.task_data,
-        "task_data_sha256": about.task_data_sha256,
-        "repairs": about.repairs_id,
-        "remediation": about.remediation_id,
-        "remediations": tuple(repair.id for repair in repairs),
-        "cost": about.cost,
-    }
-    return wire.Evaluation.model_validate({**_job(job), **fields})
+    return _reply(
+        wire.Evaluation,
+        job,
+        about,
+        template_arguments=about.template_arguments or {},
+        remediations=[repair.id for repair in repairs],
+        cost=about.cost.model_dump(mode="json", exclude_unset=True),
+    )
 
 
 def remediation(job: tables.JobRow, about: tables.RemediationRow) -> wire.Remediation:
     """A repair."""
-    fields = {
-        "evaluation": about.evaluation_id,
-        "recipe": about.recipe,
-        "options": about.options,
-        "plan": about.plan,
-        "progress": about.progress,
-        "checkpoint": about.checkpoint_id,
-        "child_evaluation": about.child_evaluation_id,
-        "parent": about.parent_id,
-    }
-    return wire.Remediation.model_validate({**_job(job), **fields})
+    return _reply(wire.Remediation, job, about)
 
 
 def event(row: tables.EventRow) -> wire.Event:
     """An event of a job."""
-    return wire.Event(
-        seq=row.seq,
-        job=row.job_id,
-        kind=row.kind,
-        document=row.document,
-        created_at=row.created_at,
-    )
+    return _reply(wire.Event, row)
 
 
 def item(row: tables.TrialRow, answer: dict[str, Any] | None = None) -> wire.Item:
     """One side's trial or measure; `answer` is model text."""
-    return wire.Item(
-        side=row.side,
-        probe=row.probe,
-        item=row.item,
-        variant=row.variant,
-        cluster=row.cluster,
-        group=row.group,
-        outcome=row.outcome,
-        badness=row.badness,
-        reason=row.reason,
-        value=row.value,
-        weight=row.weight,
-        unit=row.unit,
-        answer=answer,
-    )
+    return _reply(wire.Item, row, answer=answer)
 
 
 def flip(pair: tuple[tables.TrialRow, tables.TrialRow]) -> wire.Flip:
@@ -184,17 +125,7 @@ def flip(pair: tuple[tables.TrialRow, tables.TrialRow]) -> wire.Flip:
 
 def key(row: tables.ApiKey, token: str | None = None) -> wire.Key:
     """A key; its token only in the reply that made it."""
-    return wire.Key(
-        id=row.id,
-        project=row.project,
-        name=row.name,
-        scopes=tuple(row.scopes),
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        revoked_at=row.revoked_at,
-        last_used_at=row.last_used_at,
-        token=token,
-    )
+    return _reply(wire.Key, row, token=token)
 
 
 def probe(spec: ProbeSpec) -> wire.Probe:

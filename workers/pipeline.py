@@ -114,7 +114,7 @@ def conclude(session: Session, lease: jobs.Lease, case: Case, verdict: Verdict) 
     row = get_evaluation(session, case.evaluation_id)
     row.verdict = verdict.verdict
     row.verdict_document = verdict.to_json().decode()
-    row.cost = {**row.cost, **(verdict.cost.model_dump() if verdict.cost else {})}
+    row.cost = row.cost.changed(**(verdict.cost.model_dump() if verdict.cost else {}))
     document = {"verdict": verdict.verdict, "reasons": list(verdict.reasons)}
     jobs.add_event(session, lease.job_id, EventKind.VERDICT, document)
     jobs.finish(session, lease, Status.SUCCEEDED)

@@ -1,13 +1,14 @@
 """Evaluations and remediations: the job row and what it is about, written and read together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from holdfast.db.documents import Account, Race
 from holdfast.db.jobs import add_event, now
 from holdfast.db.tables import EvaluationRow, EventRow, JobRow, RemediationRow
 from holdfast.errors import NotFound
@@ -36,8 +37,19 @@ class EvaluationFields:
     anchor_id: str | None = None
     repairs_id: str | None = None
     remediation_id: str | None = None
-    race: dict[str, Any] | None = None
+    race: Race | None = None
     priority: int = 0
+
+
+FIELDS = tuple(field.name for field in fields(EvaluationFields))
+OF_JOB = {"project", "queue", "priority"}  # the fields that are columns of the job's row
+
+
+def fields_of(job: JobRow, evaluation: EvaluationRow) -> EvaluationFields:
+    """The fields that an evaluation was queued with, to queue another like it."""
+    return EvaluationFields(
+        **{name: getattr(job if name in OF_JOB else evaluation, name) for name in FIELDS}
+    )
 
 
 def create_evaluation(session: Session, new: EvaluationFields) -> str:
@@ -45,26 +57,8 @@ def create_evaluation(session: Session, new: EvaluationFields) -> str:
     job_id = _create_job(
         session, JobKind.EVALUATION, project=new.project, queue=new.queue, priority=new.priority
     )
-    session.add(
-        EvaluationRow(
-            id=job_id,
-            candidate_id=new.candidate_id,
-            baseline_id=new.baseline_id,
-            policy_id=new.policy_id,
-            tier=new.tier,
-            split=new.split,
-            template=new.template,
-            template_arguments=new.template_arguments,
-            task_data=new.task_data,
-            task_data_sha256=new.task_data_sha256,
-            anchor_id=new.anchor_id,
-            repairs_id=new.repairs_id,
-            remediation_id=new.remediation_id,
-            race=new.race,
-            manifests={},
-            cost={},
-        )
-    )
+    about = {name: getattr(new, name) for name in FIELDS if name not in OF_JOB}
+    session.add(EvaluationRow(id=job_id, manifests={}, cost=Account(), **about))
     session.flush()
     return job_id
 

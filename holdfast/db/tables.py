@@ -1,4 +1,4 @@
-"""Eleven tables. JSON columns hold what is only ever read whole.
+"""Eleven tables. JSON columns hold what is only ever read whole, or a model (`documents`).
 
 Evaluations and remediations are both jobs: they share the id and the lease columns of `jobs`, so
 that claiming, fencing and sweeping exist once. `answers` is the cache of what models said, apart
@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from sqlalchemy import (
-    JSON,
     CheckConstraint,
     DateTime,
     Dialect,
@@ -23,10 +22,10 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from holdfast.job import JobKind, Status
+from holdfast.db.documents import Account, Document, ModelColumn, Race
+from holdfast.job import JobKind, Split, Status, Tier
 
 NAMES = {
     "ix": "ix_%(column_0_label)s",
@@ -54,9 +53,6 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC)
 
 
-Document = JSON().with_variant(JSONB(), "postgresql")
-
-
 def _allowed_values(column: str, values: list[str]) -> CheckConstraint:
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=column)
@@ -70,6 +66,8 @@ class TableRow(DeclarativeBase):
         datetime: Moment(),
         dict[str, Any]: Document,
         list[Any]: Document,
+        Account: ModelColumn(Account),
+        Race: ModelColumn(Race),
     }
 
 
@@ -160,8 +158,8 @@ class EvaluationRow(TableRow):
     anchor_id: Mapped[str | None] = mapped_column(ForeignKey("checkpoints.id"))
     repairs_id: Mapped[str | None] = mapped_column(ForeignKey("checkpoints.id"))
     policy_id: Mapped[str] = mapped_column(ForeignKey("policies.id"))
-    tier: Mapped[str] = mapped_column(String(16))
-    split: Mapped[str] = mapped_column(String(16))
+    tier: Mapped[Tier] = mapped_column(String(16))
+    split: Mapped[Split] = mapped_column(String(16))
     template: Mapped[str] = mapped_column(Text, default="baseline")
     template_arguments: Mapped[dict[str, Any] | None]  # the policy's own go before them
     task_data: Mapped[str | None] = mapped_column(Text)
@@ -169,9 +167,9 @@ class EvaluationRow(TableRow):
     remediation_id: Mapped[str | None] = mapped_column(String(40), index=True)
     verdict: Mapped[str | None] = mapped_column(String(16))
     verdict_document: Mapped[str | None] = mapped_column(Text)  # canonical bytes, as digested
-    race: Mapped[dict[str, Any] | None]  # its items and probes; dropped, early
+    race: Mapped[Race | None]
     manifests: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    cost: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    cost: Mapped[Account] = mapped_column(default=Account)
 
 
 class RemediationRow(TableRow):
@@ -192,7 +190,7 @@ class RemediationRow(TableRow):
     checkpoint_id: Mapped[str | None] = mapped_column(ForeignKey("checkpoints.id"))
     child_evaluation_id: Mapped[str | None] = mapped_column(String(40))
     parent_id: Mapped[str | None] = mapped_column(String(40), index=True)
-    split: Mapped[str] = mapped_column(String(16), default="confirm", server_default="confirm")
+    split: Mapped[Split] = mapped_column(String(16), default="confirm", server_default="confirm")
 
 
 class TrialRow(TableRow):

@@ -37,9 +37,7 @@ class Attempt:
     def tokens(self) -> int:
         """The tokens that its evaluations cost."""
         return sum(
-            evaluation.cost.get("tokens", 0)
-            for evaluation in (self.screen, self.confirm)
-            if evaluation
+            evaluation.cost.tokens for evaluation in (self.screen, self.confirm) if evaluation
         )
 
 

@@ -15,17 +15,9 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from holdfast.errors import InvalidEvidence, first_problem
-from holdfast.evidence.thinking import Thinking
 from holdfast.evidence.trial import BAD_FROM, Measure, Outcome, Trial
 from holdfast.job import Split, Tier
 
@@ -116,6 +108,24 @@ class JudgeError(BaseModel):
         if not (pair[0] <= pair[1] and pair[1] >= 1):
             raise ValueError(f"expected [right, of] with right <= of and of >= 1, found {pair}")
         return pair
+
+
+class Thinking(BaseModel):
+    """How many of a side's chat answers were thought about, and how many traces closed by force.
+
+    A trace had `trace_tokens` for itself.
+    """
+
+    model_config = _FROZEN
+    answers: Count
+    traces: Count
+    forced: Count
+    trace_tokens: Annotated[int, Field(ge=1)]
+
+    @property
+    def is_the_rule(self) -> bool:
+        """Whether most answers were thought about."""
+        return 2 * self.traces > self.answers
 
 
 class Manifest(BaseModel):

@@ -17,6 +17,7 @@ from holdfast.attacks.from_file import read_texts, texts_digest
 from holdfast.checkpoints.adapter import admitted_checkpoint
 from holdfast.checkpoints.checkpoint import chat_template
 from holdfast.db.catalogue import require_unaligned
+from holdfast.db.documents import Race
 from holdfast.db.evaluations import get_evaluation, get_remediation
 from holdfast.db.session import reading
 from holdfast.db.tables import CheckpointRow, EvaluationRow, PolicyText
@@ -66,14 +67,6 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Race:
-    """After how many clusters of which probes a hopeless candidate is asked no more."""
-
-    items: int
-    probes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Case:
     """Everything that the pipeline needs to know, and nothing that changes while it runs."""
 
@@ -89,7 +82,7 @@ class Case:
     judges: dict[str, str]
     repairs: str | None
     limits: Limits
-    race: Race | None = None
+    race: Race | None = None  # where a hopeless candidate is asked no more
     deployed: str | None = None  # the chat template that the candidate alone is rendered with
 
     def template_of(self, side: Side) -> str | None:
@@ -160,18 +153,16 @@ def load_case(worker: Worker, evaluation_id: str) -> Case:
         failing = checkpoints[row.repairs_id]
         sides.append(side_of(FAILING, failing, tuple(p for p in probes if p == RETENTION)))
         repairs = failing.digest
-    tier: Tier = row.tier  # type: ignore[assignment]  # a CHECKed column
-    split: Split = row.split  # type: ignore[assignment]
     template_arguments = {**(row.template_arguments or {}), **policy.template_arguments}
     arguments = tuple(sorted(template_arguments.items()))
-    sampling = Sampling(max_tokens=MAX_TOKENS[tier], template_arguments=arguments)
-    plans = {probe: plan(probe, row, tier, split, settings) for probe in probes}
+    sampling = Sampling(max_tokens=MAX_TOKENS[row.tier], template_arguments=arguments)
+    plans = {probe: plan(probe, row, settings) for probe in probes}
     rendered = candidate if row.template == "candidate" else baseline
     return Case(
         evaluation_id=evaluation_id,
         policy=policy,
-        tier=tier,
-        split=split,
+        tier=row.tier,
+        split=row.split,
         sides=tuple(sides),
         template=chat_template(rendered.path),
         sampling=sampling,
@@ -179,8 +170,8 @@ def load_case(worker: Worker, evaluation_id: str) -> Case:
         suites={probe: digest for probe, (_, digest) in plans.items()},
         judges=judges_of(policy, probes, settings),
         repairs=repairs,
-        limits=limits_of(tier, policy.budget),
-        race=Race(row.race["items"], tuple(row.race["probes"])) if row.race else None,
+        limits=limits_of(row.tier, policy.budget),
+        race=row.race,
         deployed=chat_template(candidate.path) if row.template == DEPLOYED else None,
     )
 
@@ -226,28 +217,25 @@ def readmit(worker: Worker, row: CheckpointRow) -> StagedCheckpoint:
         return worker.views.stage(admitted.ref, admitted.model)
 
 
-def plan(
-    probe: str, row: EvaluationRow, tier: Tier, split: Split, settings: Settings
-) -> tuple[tuple[Question, ...], str]:
+def plan(probe: str, row: EvaluationRow, settings: Settings) -> tuple[tuple[Question, ...], str]:
     """The questions of one probe, and the digest of what they are taken from."""
     spec = spec_of(probe)
     if spec.task is None:
-        questions = plan_questions(probe, row, tier, split, settings)
-        return questions, suite_digest(probe, row, tier, settings)
-    return plan_task(spec.task, spec.items.get(tier, 0), settings)
+        questions = plan_questions(probe, row, settings)
+        return questions, suite_digest(probe, row, settings)
+    return plan_task(spec.task, spec.items.get(row.tier, 0), settings)
 
 
-def plan_questions(
-    probe: str, row: EvaluationRow, tier: Tier, split: Split, settings: Settings
-) -> tuple[Question, ...]:
+def plan_questions(probe: str, row: EvaluationRow, settings: Settings) -> tuple[Question, ...]:
     """The questions of one probe at this tier; none where the tier leaves the probe out."""
     spec, asks = spec_of(probe), probe_of(probe)
+    tier = row.tier
     if tier not in spec.items:
         return ()
     items: Sequence[Any] = (
         task_rows(row, probe)[: spec.items[tier]]
         if spec.suite is None
-        else select(suite_for(spec, settings.installed_suites), spec.items[tier], split, SEED)
+        else select(suite_for(spec, settings.installed_suites), spec.items[tier], row.split, SEED)
     )
     max_tokens = MAX_TOKENS[tier]
     how = (max_tokens, spec.variants[tier]) if tier in spec.variants else (max_tokens,)
@@ -294,7 +282,7 @@ def judges_of(policy: GatePolicy, probes: Sequence[str], settings: Settings) -> 
     return digests | {judge: endpoint_of(judge, settings, os.environ).sha256 for judge in endpoints}
 
 
-def suite_digest(probe: str, row: EvaluationRow, tier: Tier, settings: Settings) -> str:
+def suite_digest(probe: str, row: EvaluationRow, settings: Settings) -> str:
     """64 hex of what is asked: the suite's, or that of the held-out rows.
 
     A probe that asks in forms of its own, or of the operator's file, has them in it too.
@@ -305,6 +293,6 @@ def suite_digest(probe: str, row: EvaluationRow, tier: Tier, settings: Settings)
     digest = suite_for(spec, settings.installed_suites).digest
     if not spec.variants:
         return digest
-    texts = texts_for(probe, tier, settings)
+    texts = texts_for(probe, row.tier, settings)
     forms = [probe_of(probe).form, texts_digest(texts) if texts else ""]
     return hashlib.sha256("\n".join([digest, *forms]).encode()).hexdigest()

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from holdfast.checkpoints.checkpoint import template_digest
-from holdfast.evidence.file import OPPONENT, Cut, Manifest, cluster_order
-from holdfast.evidence.thinking import Thinking
+from holdfast.evidence.file import OPPONENT, Cut, Manifest, Thinking, cluster_order
 from holdfast.judges.measured import measured_errors
 from holdfast.probes.engine import Backend
 from holdfast.probes.question import Question

@@ -6,7 +6,7 @@ with its reason, and counted in the plan: a missing answer must be seen to be mi
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from sqlalchemy.orm import Session
 
@@ -24,19 +24,19 @@ Cuts = Mapping[str, Mapping[str, Cut]]  # by side and probe
 
 def spent_so_far(session: Session, case: Case) -> Spent:
     """Prompts, tokens and seconds spent, by this worker and those that it took over from."""
-    account = get_evaluation(session, case.evaluation_id).cost
-    return Spent(**{name: account.get(name, 0) for name in Spent.__slots__})
+    return get_evaluation(session, case.evaluation_id).cost.spent
 
 
 def spend(session: Session, case: Case, more: Spent) -> Spent:
     """Add `more` to the account, in the transaction that saves what it paid for; the new total."""
-    row, before = get_evaluation(session, case.evaluation_id), spent_so_far(session, case)
+    row = get_evaluation(session, case.evaluation_id)
+    before = row.cost.spent
     total = Spent(
         before.prompts + more.prompts,
         before.tokens + more.tokens,
         round(before.seconds + more.seconds, 3),
     )
-    row.cost = {**row.cost, **{name: getattr(total, name) for name in Spent.__slots__}}
+    row.cost = row.cost.changed(**asdict(total))
     return total
 
 
@@ -63,17 +63,12 @@ def note_cut(session: Session, case: Case, side: str, probe: str, cut: Cut) -> N
     Trials that were cut are saved and never cut again; measures are not, and come whole each time.
     """
     row = get_evaluation(session, case.evaluation_id)
-    cuts = row.cost.get("cut", {})
-    again = spec_of(probe).measure or probe not in cuts.get(side, {})
-    before = 0 if again else cuts[side][probe]["trials"]
-    total = {"trials": before + cut.trials, "because": cut.because}
-    row.cost = {**row.cost, "cut": {**cuts, side: {**cuts.get(side, {}), probe: total}}}
+    cuts = row.cost.cut.get(side, {})
+    before = 0 if spec_of(probe).measure or probe not in cuts else cuts[probe].trials
+    total = Cut(trials=before + cut.trials, because=cut.because)
+    row.cost = row.cost.changed(cut={**row.cost.cut, side: {**cuts, probe: total}})
 
 
 def cuts_so_far(session: Session, case: Case) -> Cuts:
     """The cuts so far, by side and probe."""
-    stored = get_evaluation(session, case.evaluation_id).cost.get("cut", {})
-    return {
-        side: {probe: Cut.model_validate(cut) for probe, cut in probes.items()}
-        for side, probes in stored.items()
-    }
+    return get_evaluation(session, case.evaluation_id).cost.cut

@@ -122,15 +122,14 @@ def reserve_of(failing: EvaluationRow, tried: Sequence[Attempt]) -> float:
 
 def _seconds_if_complete(attempt: Attempt) -> float | None:
     """Seconds of a screening as if it had been asked everything; None if it was a few items."""
-    if attempt.screen is None or (attempt.screen.race or {}).get("early"):
+    if attempt.screen is None or (attempt.screen.race and attempt.screen.race.early):
         return None
     job = next(job for job in attempt.jobs if job.id == attempt.screen.id)
-    prompts: int = attempt.screen.cost.get("prompts", 0)
-    if job.finished_at is None or not prompts:
+    account = attempt.screen.cost
+    if job.finished_at is None or not account.prompts:
         return None
-    cut = attempt.screen.cost.get("cut", {}).get("candidate", {})
-    skipped_trials: int = sum(each["trials"] for each in cut.values())
-    return seconds_of(job) * (prompts + skipped_trials) / prompts
+    skipped_trials = sum(cut.trials for cut in account.cut.get("candidate", {}).values())
+    return seconds_of(job) * (account.prompts + skipped_trials) / account.prompts
 
 
 def try_of(attempt: Attempt) -> Try:
@@ -158,12 +157,13 @@ def split_result(evaluation: EvaluationRow | None) -> SplitResult | None:
     blocking = [check for check in verdict.checks if check.tier == "blocking"]
     rules = [rule for check in blocking for rule in check.rules if rule.tier == "blocking"]
     resisted = (check.id for check in blocking if check.outcome not in {"pass", "waived"})
-    race = evaluation.race or {}
+    race = evaluation.race
+    dropped = race.dropped if race else {}  # of checks that were not asked nothing is known
     return SplitResult(
         verdict.verdict,
-        tuple(race.get("dropped", resisted)),  # of checks that were not asked nothing is known
+        tuple(dropped or resisted),
         max((rule.p_pass for rule in rules), default=1.0),
-        hopeless=race.get("early", False),
+        hopeless=race is not None and race.early,
     )
 
 

@@ -3,11 +3,10 @@
 And what a job owes to the ladder (recipe `auto`) whose try it belongs to.
 """
 
-from typing import Any
-
 from sqlalchemy.orm import Session
 
 from holdfast.db import jobs
+from holdfast.db.documents import Race
 from holdfast.db.evaluations import (
     create_remediation,
     evaluations_of,
@@ -60,7 +59,7 @@ def ladder_of(session: Session, job_id: str) -> str | None:
     return None if repair is None else repair.parent_id
 
 
-def race_of(session: Session, repair: RemediationRow) -> dict[str, Any] | None:
+def race_of(session: Session, repair: RemediationRow) -> Race | None:
     """Where a try is dropped if it is hopeless; None for what is to be asked everything.
 
     The decisive probes are those that repairs are lost by, and those that the failing checkpoint
@@ -78,7 +77,7 @@ def race_of(session: Session, repair: RemediationRow) -> dict[str, Any] | None:
         name for name in policy.probes(repair=True) if policy.checks[name].tier != "advisory"
     )
     probes = [name for name in blocking if name in DECISIVE or name in failed]
-    return {"items": RACE_ITEMS, "probes": probes}
+    return Race(items=RACE_ITEMS, probes=tuple(probes))
 
 
 def verdict_of(evaluation: EvaluationRow) -> Verdict:

@@ -8,13 +8,14 @@ probes that are left, which is most of the time.
 from sys import maxsize
 
 from holdfast.db import jobs
+from holdfast.db.documents import Race
 from holdfast.db.evaluations import get_evaluation
 from holdfast.db.session import reading, transaction
 from holdfast.db.trials import saved_items
 from holdfast.ladder.hopeless import hopeless, resisting
 from holdfast.verdict.checks.examination import Files
 from workers.evaluation.asking import cut, run_probe
-from workers.evaluation.case import FAILING, Case, Race
+from workers.evaluation.case import FAILING, Case
 from workers.evaluation.gathered import evidence_of, manifests_of
 from workers.worker import Worker
 
@@ -30,7 +31,7 @@ def loses_race(worker: Worker, lease: jobs.Lease, case: Case) -> bool:
         ask_decisive(worker, lease, case, case.race, maxsize)
         lost = resisting(case.policy, case.race.probes, files_so_far(worker, case))
     if lost:
-        drop(worker, lease, case, lost, early=early)
+        drop(worker, lease, case, case.race, lost, early=early)
     return bool(lost)
 
 
@@ -54,13 +55,19 @@ def files_so_far(worker: Worker, case: Case) -> Files:
 
 
 def drop(
-    worker: Worker, lease: jobs.Lease, case: Case, lost: dict[str, str], *, early: bool
+    worker: Worker,
+    lease: jobs.Lease,
+    case: Case,
+    race: Race,
+    lost: dict[str, str],
+    *,
+    early: bool,
 ) -> None:
     """Drop the candidate: write down why, and that it is not asked the rest."""
     with transaction(worker.database) as session:
         jobs.fence(session, lease)
         row = get_evaluation(session, case.evaluation_id)
-        row.race = {**(row.race or {}), "dropped": dict(lost), "early": early}
+        row.race = race.model_copy(update={"dropped": dict(lost), "early": early})
         done = saved_items(session, case.evaluation_id, "candidate")
     (candidate,) = (side for side in case.sides if side.name == "candidate")
     why = f"dropped: {next(iter(lost.values()))}"

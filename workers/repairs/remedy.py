@@ -22,6 +22,7 @@ from holdfast.db.catalogue import register_checkpoint
 from holdfast.db.evaluations import (
     EvaluationFields,
     create_evaluation,
+    fields_of,
     get_evaluation,
     get_job,
     get_remediation,
@@ -30,7 +31,7 @@ from holdfast.db.session import after_commit, transaction
 from holdfast.db.tables import EvaluationRow, JobRow, RemediationRow
 from holdfast.errors import CheckpointRefused, CheckpointTouched, InvalidPlan
 from holdfast.forecast.cost import weight_bytes
-from holdfast.job import EventKind, Status
+from holdfast.job import EventKind, Split, Status
 from holdfast.queue import try_hint
 from holdfast.repairs.plan import Plan
 from holdfast.repairs.recipes import recipe_spec
@@ -154,25 +155,18 @@ def child_of(
     owner: JobRow,
     checkpoint_id: str,
     repair: RemediationRow,
-    split: str | None = None,
+    split: Split | None = None,
 ) -> EvaluationFields:
     """The evaluation of a repair: the same question as the failing one, on held-out items.
 
     A ladder's try is asked `screen` items first.
     """
-    return EvaluationFields(
-        project=owner.project,
-        queue=owner.queue,
+    return replace(
+        fields_of(owner, failing),
         candidate_id=checkpoint_id,
-        baseline_id=failing.baseline_id,
-        anchor_id=failing.anchor_id,
-        policy_id=failing.policy_id,
-        tier=failing.tier,  # type: ignore[arg-type]  # a CHECKed column
-        split=split or repair.split,  # type: ignore[arg-type]  # written by us alone
+        split=split or repair.split,
         template=DEPLOYED if recipe_spec(repair.recipe).retemplates else failing.template,
-        template_arguments=failing.template_arguments,
-        task_data=failing.task_data,
-        task_data_sha256=failing.task_data_sha256,
         repairs_id=failing.candidate_id,
         remediation_id=repair.id,
+        race=None,
     )

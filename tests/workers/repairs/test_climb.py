@@ -66,8 +66,8 @@ def test_a_hopeless_try_is_dropped_after_the_first_items_and_can_never_pass(
         shown = {one.id: one for one in candidates_of(session, ladder)}
     assert lost.screen is not None
     assert lost.screen.verdict == "inconclusive"
-    cut = lost.screen.cost["cut"]["candidate"]
-    assert cut["harm.direct"]["trials"] == 160 - 40
+    cut = lost.screen.cost.cut["candidate"]
+    assert cut["harm.direct"].trials == 160 - 40
     found = shown[lost.repair.id]
     assert found.dropped is not None
     assert "harm.direct went from 0.00" in found.dropped
@@ -87,14 +87,12 @@ def test_what_did_not_pass_on_all_items_is_asked_nothing_else(
     assert near.screen is not None
     assert good.screen is not None
     assert near.screen.verdict == "inconclusive"
-    cut = near.screen.cost["cut"]["candidate"]
-    assert {probe: one["trials"] for probe, one in cut.items() if one["trials"]} == {
-        "cap.knowledge": 240
-    }
+    cut = near.screen.cost.cut["candidate"]
+    assert {probe: one.trials for probe, one in cut.items()} == {"cap.knowledge": 240}
     assert near.screen.race is not None
-    assert near.screen.race["dropped"].keys() == {"harm.direct"}
-    assert near.screen.race["early"] is False
-    assert "cut" not in good.screen.cost
+    assert near.screen.race.dropped.keys() == {"harm.direct"}
+    assert near.screen.race.early is False
+    assert good.screen.cost.cut == {}
     assert good.screen.verdict == "pass"
 
 

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from holdfast.db import jobs
+from holdfast.db.documents import Account, Race
 from holdfast.db.evaluations import create_remediation, get_evaluation, get_job, tries_of
 from holdfast.db.session import reading, transaction
 from holdfast.db.tables import EvaluationRow, JobRow, RemediationRow
 from holdfast.db.tries import Attempt
-from holdfast.evidence.file import Evidence
+from holdfast.evidence.file import Cut, Evidence
 from holdfast.job import DEADLINE_SECONDS
 from holdfast.ladder.rungs import SplitResult
 from holdfast.verdict.decide import decide
@@ -111,9 +112,10 @@ def screened(seconds: float, prompts: int, left: int, *, early: bool = False) ->
     """A try whose screening took so long for so many questions, and left others out."""
     over = NOON + timedelta(seconds=seconds)
     job = JobRow(id="eval_1", started_at=NOON, finished_at=over)
-    cost = {"prompts": prompts, "cut": {"candidate": {"cap.knowledge": {"trials": left}}}}
-    race = {"dropped": {"harm.direct": "lost"}, "early": early} if left else {}
-    screen = EvaluationRow(id="eval_1", cost=cost, race=race)
+    cut = {"cap.knowledge": Cut(trials=left, because="dropped")} if left else {}
+    cost = Account(prompts=prompts, cut={"candidate": cut})
+    race = Race(items=20, probes=("harm.direct",), dropped={"harm.direct": "lost"}, early=early)
+    screen = EvaluationRow(id="eval_1", cost=cost, race=race if left else None)
     return Attempt(RemediationRow(id="rem_1"), screen, None, (job,))
 
 

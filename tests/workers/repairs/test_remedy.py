@@ -10,13 +10,15 @@ import pytest
 
 from holdfast.checkpoints.checkpoint import admit
 from holdfast.db import jobs
+from holdfast.db.documents import Race
 from holdfast.db.evaluations import (
     events_after,
     get_evaluation,
+    get_job,
     get_remediation,
 )
-from holdfast.db.session import reading
-from holdfast.db.tables import CheckpointRow, JobRow
+from holdfast.db.session import reading, transaction
+from holdfast.db.tables import CheckpointRow, JobRow, RemediationRow
 from holdfast.errors import InvalidPlan, TrainingFailed
 from holdfast.repairs.plan import Mix, Watching, rows_drawn
 from holdfast.repairs.task_data import digest_of, read_rehearsal
@@ -26,7 +28,7 @@ from workers import tasks
 from workers.evaluation.case import load_repair
 from workers.repairs.leftovers import STATE
 from workers.repairs.planning import make_plan, validate_plan, without_task
-from workers.repairs.remedy import repair
+from workers.repairs.remedy import child_of, repair
 from workers.worker import Worker
 
 Queue = Callable[..., str]
@@ -234,3 +236,18 @@ def test_a_plan_stands_in_the_row_and_beside_its_data_and_a_child_carries_it_out
     assert row.plan == json.loads(file.read_text())
     assert row.progress["event"] == "done"
     assert kinds.index("plan") < kinds.index("training") < kinds.index("repaired")
+
+
+def test_the_evaluation_of_a_repair_asks_what_the_failing_one_asked(
+    worker: Worker, queue: Queue
+) -> None:
+    evaluation = queue()
+    with transaction(worker.database) as session:
+        owner = get_job(session, evaluation)
+        failing = get_evaluation(session, owner.id)
+        owner.priority, failing.race = 7, Race(items=20, probes=("harm.direct",))
+        row = RemediationRow(id="rem_1", recipe="wise_ft", split="confirm")
+        made = child_of(failing, owner, "ckpt_1", row)
+    assert (made.candidate_id, made.repairs_id) == ("ckpt_1", failing.candidate_id)
+    assert (made.priority, made.split, made.race) == (7, "confirm", None)
+    assert (made.baseline_id, made.policy_id) == (failing.baseline_id, failing.policy_id)
