@@ -1,4 +1,8 @@
-"""The noise floor of a checkpoint, from two passes of the same questions over it."""
+"""The noise floor of a checkpoint, from two passes of the same questions over it.
+
+Apart from what keeps it (holdfast/readings/noise.py), so that a command that shows a verdict, and
+any floor beside it, loads no statistics.
+"""
 
 from holdfast.errors import HarnessError
 from holdfast.evidence.file import Evidence

@@ -6,12 +6,16 @@ it does not touch), gradients clipped to norm 1. A loss or gradient that is not 
 run: the weights after it would be worthless, and nothing has been written yet. A step that does not
 fit into memory is done again in smaller parts, which changes nothing but its time; of several
 processes one that did so alone would meet the others at another place, so there the run ends.
+
+The learning rate warms up linearly, holds, and decays linearly to nearly nothing. Conservative on
+purpose: what a short repair needs is small last steps, since the safety that it keeps hangs on the
+rate as much as on the mix (docs/benchmarks.md).
 """
 
 import random
 import time
 from collections.abc import Mapping
-from math import isfinite
+from math import floor, isfinite
 from typing import Any, Protocol
 
 import torch
@@ -24,7 +28,6 @@ from training.devices.parallel import full_tensor
 from training.devices.processes import world
 from training.progress import Report
 from training.runs.resume import Resume
-from training.runs.schedule import rate_factor
 from training.runs.watch import StepCheck
 
 MAX_GRADIENT_NORM = 1.0
@@ -98,6 +101,18 @@ def set_rate(optimizer: torch.optim.Optimizer, plan: Plan, step: int) -> None:
     )
     for group in optimizer.param_groups:
         group["lr"] = plan.learning_rate * factor
+
+
+def rate_factor(step: int, *, steps: int, warmup_steps: int, decay_from: float) -> float:
+    """Share of the peak learning rate at `step` (from 0) of `steps`; in (0, 1].
+
+    `decay_from` is the share of the run after which the rate falls, to 1/n of its peak at the last
+    of n decaying steps. Where a run is too short for both, the smaller of the two counts.
+    """
+    warming = (step + 1) / (warmup_steps + 1) if step < warmup_steps else 1.0
+    decaying = steps - floor(decay_from * steps)
+    falling = (steps - step) / decaying if steps - step < decaying else 1.0
+    return min(warming, falling)
 
 
 def gradient_in_parts(

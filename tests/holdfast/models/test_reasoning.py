@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import InvalidPolicy
-from holdfast.evidence.file import Evidence, parse_evidence, render_evidence
-from holdfast.evidence.thinking import Thinking
+from holdfast.evidence.file import Evidence, Thinking, parse_evidence, render_evidence
 from holdfast.models.reasoning import MARKS, marks_of, named_tokens
 from holdfast.policy.text import parse_policy
 from holdfast.verdict.decide import decide
