@@ -4,15 +4,15 @@ Bars where stderr is a terminal (NO_COLOR is rich's to honour), otherwise one pl
 probe is done, so that a CI log stays short.
 """
 
+import sys
 from types import TracebackType
-from typing import Self
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
-from rich.progress import TimeRemainingColumn as Remaining
+from typing import TYPE_CHECKING, Self
 
 from holdfast.api.wire import Event
 from holdfast.cli.command import note
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 QUIET_KINDS = ("queued", "progress", "step")
 
@@ -22,21 +22,13 @@ class ProgressView:
 
     def __init__(self) -> None:
         """Nothing is drawn before the first event."""
-        console = Console(stderr=True)
-        self._live = console.is_terminal
-        self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            Remaining(),
-            console=console,
-            disable=not self._live,
-        )
+        self._bars = _bars() if sys.stderr.isatty() else None
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
         """Take over the last lines of the terminal, if there is one."""
-        self._bars.start()
+        if self._bars:
+            self._bars.start()
         return self
 
     def __exit__(
@@ -46,7 +38,8 @@ class ProgressView:
         _trace: TracebackType | None,
     ) -> None:
         """Give the terminal back."""
-        self._bars.stop()
+        if self._bars:
+            self._bars.stop()
 
     def show(self, event: Event) -> None:
         """Draw one event."""
@@ -61,17 +54,34 @@ class ProgressView:
             self._say(" ".join((event.job, event.kind, *_details(event))))
 
     def _advance(self, name: str, done: int, total: int) -> None:
+        if self._bars is None:
+            if done == total:
+                note(f"{name} {done}/{total}")
+            return
         if name not in self._tasks:
             self._tasks[name] = self._bars.add_task(name, total=total)
         self._bars.update(self._tasks[name], completed=done, total=total)
-        if done == total and not self._live:
-            note(f"{name} {done}/{total}")
 
     def _say(self, line: str) -> None:
-        if self._live:
-            self._bars.console.print(line, highlight=False, markup=False)
-        else:
+        if self._bars is None:
             note(line)
+        else:
+            self._bars.console.print(line, highlight=False, markup=False)
+
+
+def _bars() -> "Progress":
+    """Bars on stderr; rich is imported for a terminal only, which a CI job is not."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        Remaining(),
+        console=Console(stderr=True),
+    )
 
 
 def _details(event: Event) -> list[str]:

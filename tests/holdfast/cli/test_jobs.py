@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -227,3 +229,24 @@ def test_check_needs_nothing_and_leaves_nothing(models: Path, tmp_path: Path) ->
     )
     assert (done.returncode, document(done)["verdict"]) == (1, "fail"), done.stderr
     assert "fail" in (tmp_path / "report.md").read_text().lower()
+
+
+def test_client_commands_import_no_statistics_no_database_and_no_pictures(
+    run: Shell, tmp_path: Path
+) -> None:
+    submit = ("submit", "same", "--baseline", "parent", "--policy", "quick.yaml", "--tier", "demo")
+    run.submit("same", "--id-file", str(tmp_path / "id"))
+    evaluation = (tmp_path / "id").read_text().strip()
+    for words in (("wait", evaluation), ("verdict", evaluation), ("keys", "list"), submit):
+        script = (
+            "import sys\n"
+            "from holdfast.cli import main\n"
+            f"code = main({[*words]!r})\n"
+            "names = {name.partition('.')[0] for name, module in sys.modules.items() if module}\n"
+            "heavy = {'numpy', 'scipy', 'sqlalchemy', 'celery', 'rich', 'click', 'pygments'}\n"
+            "sys.exit(f'exit code {code}, heavy: {sorted(names & heavy)}')"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=False
+        )
+        assert done.stderr.endswith("exit code 0, heavy: []\n"), (words, done.stderr)

@@ -91,7 +91,7 @@ def test_help_and_usage_errors_import_nothing_that_takes_long(words: list[str]) 
         "from holdfast.cli import main\n"
         f"try: main({words!r})\n"
         "except SystemExit: pass\n"
-        "names = {name.partition('.')[0] for name in sys.modules}\n"
+        "names = {name.partition('.')[0] for name, module in sys.modules.items() if module}\n"
         f"sys.stderr.write(repr(sorted(names & {HEAVY})))"
     )
     done = subprocess.run(
@@ -198,7 +198,7 @@ def test_the_command_line_never_imports_what_it_starts(tmp_path: Path) -> None:
         "from pkgutil import resolve_name\n"
         "from holdfast.cli.table import COMMANDS\n"
         "for command in COMMANDS: resolve_name(command.run)\n"
-        "names = {name.partition('.')[0] for name in sys.modules}\n"
+        "names = {name.partition('.')[0] for name, module in sys.modules.items() if module}\n"
         "print(sorted(names & {'service', 'workers', 'training', 'torch', 'transformers', 'vllm'}))"
     )
     found = subprocess.run(
