@@ -6,7 +6,7 @@ moves an alias says which version they saw.
 """
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -14,10 +14,18 @@ from sqlalchemy.orm import Session
 from holdfast.checkpoints.checkpoint import CheckpointRef
 from holdfast.db.jobs import now
 from holdfast.db.session import insert_into
-from holdfast.db.tables import BaselineMove, CheckpointRow, PolicyText, RemediationRow
+from holdfast.db.tables import (
+    BaselineMove,
+    CheckpointPlace,
+    CheckpointRow,
+    PolicyText,
+    RemediationRow,
+)
 from holdfast.errors import Conflict, InvalidPlan, NotFound, StaleVersion
 from holdfast.ids import new_id
 from holdfast.policy.model import GatePolicy
+
+OTHER_PLACES = 7  # of one checkpoint, the newest; of a thousand copies a worker would try each
 
 _Registered = TypeVar("_Registered", CheckpointRow, PolicyText)
 
@@ -27,7 +35,8 @@ def register_checkpoint(
 ) -> CheckpointRow:
     """The row of an admitted checkpoint; the same content is the same row, as first registered.
 
-    Where the folder has moved, the row follows it: the digest says that nothing else changed.
+    The folder is kept beside those that it was registered in before, and moves none of them: what
+    one submitter may write must not become where everybody else's runs read.
     """
     if parent_id is not None:
         get_checkpoint(session, project, parent_id)
@@ -44,8 +53,39 @@ def register_checkpoint(
         created_at=now(session),
     )
     row = _insert_or_find(session, fresh)
-    row.path, row.adapter = str(ref.path), None if ref.adapter is None else str(ref.adapter)
+    _add_place(session, row, Place(fresh.path, fresh.adapter))
     return row
+
+
+class Place(NamedTuple):
+    """A folder that holds a checkpoint, or once did; with the folder of its adapter."""
+
+    path: str
+    adapter: str | None
+
+
+def places_of(session: Session, row: CheckpointRow) -> list[Place]:
+    """The folders to read a checkpoint from: the first registered, then the newest of others."""
+    others = (Place(other.path, other.adapter) for other in _other_places(session, row))
+    return [Place(row.path, row.adapter), *others]
+
+
+def _other_places(session: Session, row: CheckpointRow) -> Sequence[CheckpointPlace]:
+    query = select(CheckpointPlace).where(CheckpointPlace.checkpoint_id == row.id)
+    return session.scalars(query.order_by(CheckpointPlace.id.desc())).all()
+
+
+def _add_place(session: Session, row: CheckpointRow, place: Place) -> None:
+    if place in places_of(session, row):
+        return
+    for oldest in _other_places(session, row)[OTHER_PLACES - 1 :]:
+        session.delete(oldest)
+    session.add(
+        CheckpointPlace(
+            checkpoint_id=row.id, path=place.path, adapter=place.adapter, created_at=now(session)
+        )
+    )
+    session.flush()
 
 
 def get_checkpoint(session: Session, project: str, checkpoint_id: str) -> CheckpointRow:

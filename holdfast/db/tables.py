@@ -1,4 +1,6 @@
-"""Eleven tables. JSON columns hold what is only ever read whole, or a model (`documents`).
+"""Tables of jobs and what they are about; those of projects and acts are in `project_tables`.
+
+JSON columns hold what is only ever read whole, or a model (`documents`).
 
 Evaluations and remediations are both jobs: they share the id and the lease columns of `jobs`, so
 that claiming, fencing and sweeping exist once. `answers` is the cache of what models said, apart
@@ -86,6 +88,20 @@ class CheckpointRow(TableRow):
     files: Mapped[list[Any]]
     adapter: Mapped[str | None] = mapped_column(Text)
     parent_id: Mapped[str | None] = mapped_column(ForeignKey("checkpoints.id"))
+    created_at: Mapped[datetime]
+
+
+class CheckpointPlace(TableRow):
+    """Another folder in which a checkpoint was registered, beside the one of its own row."""
+
+    __tablename__ = "checkpoint_places"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    checkpoint_id: Mapped[str] = mapped_column(
+        ForeignKey("checkpoints.id", ondelete="CASCADE"), index=True
+    )
+    path: Mapped[str] = mapped_column(Text)
+    adapter: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime]
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from holdfast.attacks.from_file import read_texts, texts_digest
 from holdfast.checkpoints.adapter import admitted_checkpoint
 from holdfast.checkpoints.checkpoint import chat_template
-from holdfast.db.catalogue import require_unaligned
+from holdfast.db.catalogue import Place, places_of, require_unaligned
 from holdfast.db.documents import Race
 from holdfast.db.evaluations import get_evaluation, get_remediation
 from holdfast.db.session import reading
@@ -205,11 +205,26 @@ def readmit(worker: Worker, row: CheckpointRow) -> StagedCheckpoint:
 
     One that is a base and an adapter is merged, and whole from here on.
     """
+    with reading(worker.database) as session:
+        places = places_of(session, row)
+    refusals = []
+    for place in places:
+        try:
+            return stage_from(worker, row, place)
+        except CheckpointRefused as refusal:
+            refusals.append(str(refusal))
+    raise CheckpointRefused("; ".join(refusals))
+
+
+def stage_from(worker: Worker, row: CheckpointRow, place: Place) -> StagedCheckpoint:
+    """Stage a checkpoint from one of its folders; CheckpointRefused where that holds another."""
     with ExitStack() as descriptors:
-        admitted = admitted_checkpoint(row.path, row.adapter, worker.settings.roots, descriptors)
+        admitted = admitted_checkpoint(
+            place.path, place.adapter, worker.settings.roots, descriptors
+        )
         if admitted.ref.digest != row.digest:
             raise CheckpointRefused(
-                f"{row.path} holds {admitted.ref.digest}, registered as {row.digest}: "
+                f"{place.path} holds {admitted.ref.digest}, registered as {row.digest}: "
                 "a checkpoint never changes; register the new content as a checkpoint of its own"
             )
         if admitted.adapter is not None:
