@@ -18,8 +18,10 @@ from sqlalchemy.orm import Session
 from holdfast.db.keys import Caller, find_caller, note_use
 from holdfast.db.replies import forget_old
 from holdfast.db.session import after_commit, reading, transaction
+from holdfast.db.tables import JobRow
 from holdfast.errors import Forbidden, Unauthorized
 from holdfast.queue import try_hint
+from holdfast.scopes import roles_with
 from holdfast.settings import Settings
 
 bearer = HTTPBearer(auto_error=False, description="An API key, made with `holdfast keys`.")
@@ -66,18 +68,32 @@ def allow(needed: SecurityScopes, caller: Annotated[Caller, Depends(identify)]) 
 
 
 def require_scopes(caller: Caller, *needed: str) -> None:
-    """Forbidden unless the key has them. `admin` has all but the right to read model text."""
-    missing = set(needed) - caller.scopes
-    if "admin" in caller.scopes:
-        missing &= {"content:read"}
-    if missing:
-        raise Forbidden(f"the key lacks {', '.join(sorted(missing))}; make one that has it")
+    """Forbidden unless the key has them; says which roles do."""
+    for scope in needed:
+        if not caller.may(scope):
+            roles = " or ".join(roles_with(scope))
+            raise Forbidden(f"the key lacks {scope}; a key of role {roles} has it")
+
+
+def allow_one(needed: SecurityScopes, caller: Annotated[Caller, Depends(identify)]) -> Caller:
+    """The caller, if the key has any of the scopes, of which the route decides further."""
+    if not any(map(caller.may, needed.scopes)):
+        require_scopes(caller, needed.scopes[0])
+    return caller
+
+
+def require_own(caller: Caller, job: JobRow) -> None:
+    """Forbidden to end a job that another submitted, but for a key that may cancel any."""
+    own_person = job.principal is not None and job.principal == caller.principal
+    if job.key_id not in {None, caller.key_id} and not own_person:
+        require_scopes(caller, "jobs:cancel")
 
 
 Reader = Annotated[Caller, Security(allow, scopes=["jobs:read"])]
 Writer = Annotated[Caller, Security(allow, scopes=["jobs:write"])]
 BaselineWriter = Annotated[Caller, Security(allow, scopes=["baselines:write"])]
 PolicyWriter = Annotated[Caller, Security(allow, scopes=["policies:write"])]
+Canceler = Annotated[Caller, Security(allow_one, scopes=["jobs:write", "jobs:cancel"])]
 Admin = Annotated[Caller, Security(allow, scopes=["admin"])]
 
 

@@ -32,6 +32,7 @@ from holdfast.db.evaluations import (
     get_evaluation,
     get_job,
 )
+from holdfast.db.keys import Caller
 from holdfast.errors import (
     CheckpointRefused,
     Conflict,
@@ -67,9 +68,10 @@ class TaskFile:
 
 
 def submit_evaluation(
-    session: Session, settings: Settings, project: str, body: wire.NewEvaluation
+    session: Session, settings: Settings, caller: Caller, body: wire.NewEvaluation
 ) -> str:
     """Queue an evaluation and return its id; nothing is written unless all of it is good."""
+    project = caller.project
     if body.template not in {"baseline", "candidate"}:
         raise NotBuilt(
             "a template of one's own is not available in this version; expected baseline or "
@@ -103,6 +105,8 @@ def submit_evaluation(
             task_data_sha256=task.sha256 if task else None,
             repairs_id=body.repairs,
             priority=body.priority,
+            key_id=caller.key_id,
+            principal=caller.principal,
         ),
     )
 
@@ -130,9 +134,10 @@ def check_quota(session: Session, settings: Settings, project: str) -> None:
 
 
 def submit_remediation(
-    session: Session, settings: Settings, project: str, body: wire.NewRemediation
+    session: Session, settings: Settings, caller: Caller, body: wire.NewRemediation
 ) -> str:
     """Queue the repair of a failing evaluation's candidate and return its id."""
+    project = caller.project
     if body.recipe not in RECIPES:
         raise InvalidPlan(f"unknown recipe {body.recipe!r}, expected {' or '.join(RECIPES)}")
     options = body.options.explicit_knobs
@@ -150,7 +155,14 @@ def submit_remediation(
     policy = parse_policy(get_policy(session, project, failing.policy_id).text, source="policy")
     options = ladder_options(body, policy, options)
     check_quota(session, settings, project)
-    return create_remediation(session, body.evaluation, recipe=body.recipe, options=options)
+    return create_remediation(
+        session,
+        body.evaluation,
+        recipe=body.recipe,
+        options=options,
+        key_id=caller.key_id,
+        principal=caller.principal,
+    )
 
 
 def ladder_options(

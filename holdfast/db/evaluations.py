@@ -39,10 +39,12 @@ class EvaluationFields:
     remediation_id: str | None = None
     race: Race | None = None
     priority: int = 0
+    key_id: str | None = None
+    principal: str | None = None
 
 
 FIELDS = tuple(field.name for field in fields(EvaluationFields))
-OF_JOB = {"project", "queue", "priority"}  # the fields that are columns of the job's row
+OF_JOB = ("project", "queue", "priority", "key_id", "principal")  # columns of the job's row
 
 
 def fields_of(job: JobRow, evaluation: EvaluationRow) -> EvaluationFields:
@@ -54,9 +56,8 @@ def fields_of(job: JobRow, evaluation: EvaluationRow) -> EvaluationFields:
 
 def create_evaluation(session: Session, new: EvaluationFields) -> str:
     """Queue an evaluation; the id is returned, the caller sends the hint after commit."""
-    job_id = _create_job(
-        session, JobKind.EVALUATION, project=new.project, queue=new.queue, priority=new.priority
-    )
+    owner = {name: getattr(new, name) for name in OF_JOB}
+    job_id = _create_job(session, JobKind.EVALUATION, owner)
     about = {name: getattr(new, name) for name in FIELDS if name not in OF_JOB}
     session.add(EvaluationRow(id=job_id, manifests={}, cost=Account(), **about))
     session.flush()
@@ -71,15 +72,16 @@ def create_remediation(
     options: dict[str, Any],
     minutes: float | None = None,
     parent_id: str | None = None,
+    **submitter: str | None,
 ) -> str:
     """Queue the repair of an evaluation's candidate; `minutes` is the policy's budget for it.
 
-    `parent_id` names the ladder whose try it is.
+    `parent_id` names the ladder whose try it is; `submitter` is a `key_id` and a `principal`, those
+    of the evaluation where nobody asked for the repair by hand.
     """
     job = get_job(session, evaluation_id)
-    job_id = _create_job(
-        session, JobKind.REMEDIATION, project=job.project, queue=job.queue, priority=job.priority
-    )
+    owner = {name: getattr(job, name) for name in OF_JOB} | submitter
+    job_id = _create_job(session, JobKind.REMEDIATION, owner)
     if minutes is not None:
         made = get_job(session, job_id)
         made.deadline_at = made.created_at + timedelta(minutes=minutes)
@@ -104,16 +106,14 @@ def create_remediation(
     return job_id
 
 
-def _create_job(session: Session, kind: JobKind, *, project: str, queue: str, priority: int) -> str:
+def _create_job(session: Session, kind: JobKind, owner: dict[str, Any]) -> str:
     moment = now(session)
     job_id = new_id("eval" if kind is JobKind.EVALUATION else "rem")
     session.add(
         JobRow(
             id=job_id,
-            project=project,
+            **owner,
             kind=kind.value,
-            queue=queue,
-            priority=priority,
             status=Status.QUEUED.value,
             created_at=moment,
             deadline_at=moment + timedelta(seconds=DEADLINE_SECONDS),

@@ -12,18 +12,19 @@ import os
 import re
 import secrets
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from holdfast.db.jobs import now
 from holdfast.db.tables import ApiKey
-from holdfast.errors import Conflict, InvalidSettings, NotFound, Unauthorized
+from holdfast.errors import Conflict, Forbidden, InvalidSettings, NotFound, Unauthorized
 from holdfast.ids import new_id
-from holdfast.scopes import Scope
+from holdfast.scopes import Scope, held_scopes
 from holdfast.settings import Settings, make_home
 
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -36,12 +37,20 @@ USED_EVERY = timedelta(hours=1)  # how fine `last_used_at` is: not a write for e
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls, with a good key; `use_noted` if its use was written down within the hour."""
+    """Who calls, with a good key; `use_noted` if its use was written down within the hour.
+
+    `principal` is the person that the key stands for; None where nobody said who.
+    """
 
     key_id: str
     project: str
     scopes: frozenset[str]
     use_noted: bool
+    principal: str | None = None
+
+    def may(self, scope: str) -> bool:
+        """Whether the key has a scope, or stands for it."""
+        return scope in held_scopes(self.scopes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +112,26 @@ def create_key(
     return CreatedKey(row, f"{body}_{_checksum(body)}")
 
 
+def mint_key(
+    session: Session,
+    pepper: bytes,
+    minter: Caller,
+    *,
+    principal: str | None,
+    scopes: Collection[Scope],
+    **fields: Any,
+) -> CreatedKey:
+    """Make a key by means of another, in its project; for `principal`, else for the minter's.
+
+    Raises Forbidden where the minter has not itself what the new key is to have.
+    """
+    if missing := {*scopes} - held_scopes(minter.scopes):
+        raise Forbidden(f"a key mints no {', '.join(sorted(missing))} that it has not itself")
+    made = create_key(session, pepper, minter.project, scopes=scopes, **fields)
+    made.row.minted_by, made.row.principal = minter.key_id, principal or minter.principal
+    return made
+
+
 def find_caller(session: Session, pepper: bytes, token: str) -> Caller:
     """Who a token belongs to; Unauthorized, in the same words whatever is wrong with it."""
     refused = Unauthorized("the key is unknown, expired or revoked; make one with `holdfast keys`")
@@ -117,7 +146,7 @@ def find_caller(session: Session, pepper: bytes, token: str) -> Caller:
     if row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= moment):
         raise refused
     use_noted = row.last_used_at is not None and moment - row.last_used_at < USED_EVERY
-    return Caller(row.id, row.project, frozenset(row.scopes), use_noted)
+    return Caller(row.id, row.project, frozenset(row.scopes), use_noted, row.principal)
 
 
 def note_use(session: Session, key_id: str) -> None:

@@ -149,6 +149,8 @@ class JobRow(TableRow):
     priority: Mapped[int] = mapped_column(default=0)
     status: Mapped[str] = mapped_column(String(16), default=Status.QUEUED.value)
     error: Mapped[str | None] = mapped_column(Text)
+    key_id: Mapped[str | None] = mapped_column(String(40))  # of whoever submitted it
+    principal: Mapped[str | None] = mapped_column(String(200))
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
@@ -267,6 +269,8 @@ class ApiKey(TableRow):
     name: Mapped[str] = mapped_column(String(200))
     secret_hmac: Mapped[str] = mapped_column(String(64))
     scopes: Mapped[list[Any]]
+    principal: Mapped[str | None] = mapped_column(String(200))  # the person, if anybody said who
+    minted_by: Mapped[str | None] = mapped_column(String(40))  # a key's id; none: in the database
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]

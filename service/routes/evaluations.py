@@ -19,7 +19,16 @@ from holdfast.errors import (
 )
 from holdfast.job import DEADLINE_SECONDS
 from service import schemas
-from service.deps import Limit, Reader, Reading, SettingsDep, Writer, wake_after_commit
+from service.deps import (
+    Canceler,
+    Limit,
+    Reader,
+    Reading,
+    SettingsDep,
+    Writer,
+    require_own,
+    wake_after_commit,
+)
 from service.idempotency import KeptRoute, Posting
 from service.paging import IdCursor
 from service.problems import raises
@@ -44,7 +53,7 @@ def submit(
     response: Response,
 ) -> wire.Evaluation:
     """Queue an evaluation. 202 says that it is accepted and will not be lost; not a verdict."""
-    evaluation_id = submit_evaluation(session, settings, caller.project, body)
+    evaluation_id = submit_evaluation(session, settings, caller, body)
     wake_after_commit(request, session, settings.queue)
     response.headers["Location"] = f"/v1/evaluations/{evaluation_id}"
     return evaluation_of(session, caller.project, evaluation_id)
@@ -72,9 +81,9 @@ def read(evaluation_id: str, caller: Reader, session: Reading) -> wire.Evaluatio
 
 
 @router.post("/{evaluation_id:id}:cancel", responses=raises(NotFound, Conflict))
-def cancel(evaluation_id: str, caller: Writer, session: Posting) -> wire.Evaluation:
+def cancel(evaluation_id: str, caller: Canceler, session: Posting) -> wire.Evaluation:
     """Ask for its end: at once if it waits, at the worker's next look if it runs."""
-    evaluation_of(session, caller.project, evaluation_id)
+    require_own(caller, get_job(session, evaluation_id, project=caller.project))
     jobs.request_cancel(session, evaluation_id)
     return evaluation_of(session, caller.project, evaluation_id)
 

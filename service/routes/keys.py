@@ -8,6 +8,7 @@ from holdfast.api import wire
 from holdfast.db import jobs
 from holdfast.db import keys as rows
 from holdfast.errors import Conflict, NotFound
+from holdfast.scopes import scopes_of_roles
 from service import schemas
 from service.deps import Admin, Reading
 from service.idempotency import KeptRoute, Posting
@@ -22,13 +23,14 @@ def create(
 ) -> wire.Key:
     """Make a key. Its token is in this reply alone; a replay of the reply is without it."""
     days = body.expires_in_days
-    made = rows.create_key(
+    made = rows.mint_key(
         session,
         request.app.state.pepper,
-        caller.project,
+        caller,
         name=body.name,
-        scopes=body.scopes,
+        scopes={*body.scopes, *scopes_of_roles(body.roles)},
         expires_at=jobs.now(session) + timedelta(days=days) if days else None,
+        principal=body.principal,
     )
     response.headers["Cache-Control"] = "no-store"
     return schemas.key(made.row, made.token)

@@ -12,7 +12,16 @@ from holdfast.db.tries import unfinished_work
 from holdfast.errors import Conflict, InvalidPlan, NotBuilt, NotFound, QueueFull
 from service import schemas
 from service.candidates import candidates_of
-from service.deps import Limit, Reader, Reading, SettingsDep, Writer, wake_after_commit
+from service.deps import (
+    Canceler,
+    Limit,
+    Reader,
+    Reading,
+    SettingsDep,
+    Writer,
+    require_own,
+    wake_after_commit,
+)
 from service.idempotency import KeptRoute, Posting
 from service.paging import IdCursor
 from service.problems import raises
@@ -33,7 +42,7 @@ def submit(
     response: Response,
 ) -> wire.Remediation:
     """Queue a repair; its checkpoint is evaluated on held-out items by itself."""
-    remediation_id = submit_remediation(session, settings, caller.project, body)
+    remediation_id = submit_remediation(session, settings, caller, body)
     wake_after_commit(request, session, get_job(session, remediation_id).queue)
     response.headers["Location"] = f"/v1/remediations/{remediation_id}"
     return remediation_of(session, caller.project, remediation_id)
@@ -55,9 +64,9 @@ def read(remediation_id: str, caller: Reader, session: Reading) -> wire.Remediat
 
 
 @router.post("/{remediation_id:id}:cancel", responses=raises(NotFound, Conflict))
-def cancel(remediation_id: str, caller: Writer, session: Posting) -> wire.Remediation:
+def cancel(remediation_id: str, caller: Canceler, session: Posting) -> wire.Remediation:
     """Ask for its end: at once if it waits, at the worker's next look if it runs."""
-    remediation_of(session, caller.project, remediation_id)
+    require_own(caller, get_job(session, remediation_id, project=caller.project))
     jobs.request_cancel(session, remediation_id)
     for job_id in unfinished_work(session, remediation_id):  # a ladder's tries end with it
         with suppress(Conflict):  # it has just ended by itself

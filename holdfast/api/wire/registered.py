@@ -1,9 +1,9 @@
 """Bodies of checkpoints, baselines, policies and keys, and of what a server's version offers."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from holdfast.api.wire.body import (
     Alias,
@@ -14,7 +14,7 @@ from holdfast.api.wire.body import (
     ReplyBody,
     RequestBody,
 )
-from holdfast.scopes import Scope
+from holdfast.scopes import ROLES, SCOPES, Role, Scope
 
 
 class NewCheckpoint(RequestBody):
@@ -99,11 +99,22 @@ class AliasOf(RequestBody):
 
 
 class NewKey(RequestBody):
-    """A key for this project."""
+    """A key for this project, with scopes, or roles that bundle them.
+
+    `principal` is the person that it is for; left out, it stands for whoever makes it.
+    """
 
     name: Name
-    scopes: Annotated[tuple[Scope, ...], Field(min_length=1, max_length=6)]
+    scopes: Annotated[tuple[Scope, ...], Field(max_length=len(SCOPES))] = ()
+    roles: Annotated[tuple[Role, ...], Field(max_length=len(ROLES))] = ()
+    principal: Name | None = None
     expires_in_days: Annotated[int, Field(ge=1, le=3650)] | None = None
+
+    @model_validator(mode="after")
+    def _may_do_something(self) -> Self:
+        if not self.scopes and not self.roles:
+            raise ValueError("names neither scopes nor roles; a key without any may do nothing")
+        return self
 
 
 class Key(ReplyBody):
@@ -113,6 +124,8 @@ class Key(ReplyBody):
     project: str
     name: str
     scopes: tuple[str, ...]
+    principal: str | None = None
+    minted_by: str | None = None
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None

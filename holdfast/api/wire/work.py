@@ -71,6 +71,7 @@ class Job(ReplyBody):
     status: Status
     error: str | None
     priority: int
+    principal: str | None = None
     attempts: int
     created_at: datetime
     started_at: datetime | None
