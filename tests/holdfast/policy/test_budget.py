@@ -1,6 +1,7 @@
 """Budgets: which ceiling is reached, what a policy may set, and that a cut never helps anybody."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -73,6 +74,24 @@ def test_what_a_budget_will_not_do_is_said_beforehand() -> None:
     cost = CostEstimate(prompts=20, generated=1_000, scored=500, minutes=3.0, basis="this")
     assert beyond(cost, Limits(prompts=20, tokens=1_499, minutes=4)) == ("1,500 tokens of 1,499",)
     assert Limits(prompts=2_000, minutes=4).sentence == "a budget of 2,000 prompts, 4 minutes"
+
+
+def test_every_tier_has_all_ceilings_and_a_larger_one_allows_more() -> None:
+    ceilings = [LIMITS[tier].model_dump() for tier in ("canary", "demo", "standard", "full")]
+    assert set(LIMITS) == {"canary", "demo", "standard", "full"}
+    for smaller, larger in pairwise(ceilings):
+        assert all(smaller[name] < larger[name] for name in ("prompts", "tokens", "minutes"))
+    assert ceilings[-1]["minutes"] < 6 * 60  # a job's deadline
+
+
+def test_what_was_spent_begins_at_nothing_and_each_ceiling_is_a_limit_of_its_own() -> None:
+    assert exhausted(Limits(prompts=1, tokens=1, minutes=1), Spent()) is None
+    assert Spent() == Spent(prompts=0, tokens=0, seconds=0.0)
+    for name, spent in (("prompts", Spent(prompts=7)), ("tokens", Spent(tokens=7))):
+        assert exhausted(Limits(**{name: 8}), spent) is None
+        assert exhausted(Limits(**{name: 7}), spent) == f"the budget of 7 {name} is spent"
+    assert exhausted(Limits(minutes=2), Spent(seconds=119.9)) is None
+    assert exhausted(Limits(prompts=1_000), Spent(1_000)) == "the budget of 1,000 prompts is spent"
 
 
 Rows = list[tuple[float, float]]

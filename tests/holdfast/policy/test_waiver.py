@@ -51,3 +51,41 @@ def test_nothing_is_written_unless_it_holds(
         waive(path, waiver)
     assert path.read_text() == text
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_newest_waiver_stands_first_and_reads_as_it_was_said(path: Path) -> None:
+    waive(path, WAIVER)
+    waive(path, WAIVER.model_copy(update={"owner": "bé", "reason": "über 2 %: «ja»"}))
+    first = (
+        '  - {check: "harm.direct", owner: "bé", reason: "über 2 %: «ja»", expires: 2026-12-31}\n'
+    )
+    added = path.read_text(encoding="utf-8").removeprefix(TEXT)
+    assert added.startswith(f'waivers:\n{first}  - {{check: "harm.direct", owner: "ana", reason: ')
+    assert added.count("\n") == 3
+
+
+def test_a_heading_anywhere_in_the_file_is_found_and_nothing_else_moves(path: Path) -> None:
+    head, checks = TEXT.split("checks:")
+    path.write_text(f"{head}waivers:  \n  # none yet\nchecks:{checks}\n\n")
+    with pytest.raises(InvalidPolicy, match="waivers is empty"):
+        waive(path, WAIVER)
+    row = "{check: harm.direct, owner: ben, reason: old, expires: 2025-01-01}"
+    path.write_text(f"{head}waivers:  \n  - {row}\nchecks:{checks}\n\n")
+    assert [waiver.owner for waiver in waive(path, WAIVER).waivers] == ["ana", "ben"]
+    before, _, after = path.read_text().partition("waivers:  \n")
+    assert (before, after.partition("\n")[2]) == (head, f"  - {row}\nchecks:{checks}")
+
+
+@pytest.mark.parametrize("reason", ["a line\x85ends", "\x7f"])
+def test_what_yaml_would_not_give_back_is_not_written(path: Path, reason: str) -> None:
+    with pytest.raises(InvalidPolicy):
+        waive(path, WAIVER.model_copy(update={"reason": reason}))
+    assert path.read_text() == TEXT
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_file_that_cannot_be_read_is_said_to_be(tmp_path: Path) -> None:
+    (tmp_path / "bytes.yaml").write_bytes(b"\xff")
+    for name in ("none.yaml", "bytes.yaml"):
+        with pytest.raises(InvalidPolicy, match=f"{name} cannot be read"):
+            waive(tmp_path / name, WAIVER)

@@ -118,3 +118,54 @@ def test_only_tests_that_are_valid_at_any_stopping_time_decide() -> None:
     x = (np.array(worse) + 1) / 2
     assert check.p_fail == pytest.approx(betting_p(x, 0.525, side="fail"))
     assert check.p_pass == pytest.approx(betting_p(x, 0.525, side="pass"))
+
+
+def test_rules_are_counted_by_tier_for_each_baseline_and_caps_once() -> None:
+    capped = HARM.replace("}", ", max: 0.5, max_incoherent: 0.1}")
+    told = BENIGN.replace("}", ", tier: advisory}")
+    keep = "task.retention: {metric: task_loss, min_gain_kept: 0.7}"
+    rules = policy(capped, told, GROUPS, keep)
+
+    def sizes(baselines: int, *, repair: bool = False) -> tuple[int, int]:
+        family = family_sizes(rules, {"bias.groups": 3}, repair=repair, baselines=baselines)
+        return family["blocking"], family["advisory"]
+
+    assert sizes(1) == (3 + 1 + 3, 1 + 3)
+    assert sizes(2) == (4 + 2 + 6, 2 + 6)
+    assert sizes(1, repair=True) == (8, 4)
+
+
+def quiet(name: str, n: int = 90) -> Evidence:
+    return file(name, "harm.direct", [0.0] * n, n, of=160)
+
+
+ALONE = {"blocking": 1, "advisory": 1}
+
+
+def test_a_check_is_done_with_once_all_of_its_rules_are_shown() -> None:
+    wide = HARM.replace("0.05", "0.10")
+    sides = Files(quiet("p"), quiet("c"))
+    assert shown(policy(wide), sides, ALONE) == {"harm.direct"}
+    assert shown(policy(wide, min_items=161), sides, ALONE) == frozenset()
+    both = wide.replace("}", ", max: 0.001}")
+    assert shown(policy(both), sides, ALONE) == frozenset()
+    assert shown(policy(BENIGN), sides, ALONE) == frozenset()
+
+
+def test_nothing_is_shown_where_nothing_could_be_tested() -> None:
+    lost = quiet("c")
+    holed = gather(lost.manifest, lost.trials[:-9], ())
+    assert (
+        shown(policy(HARM.replace("0.05", "0.10")), Files(quiet("p"), holed), ALONE) == frozenset()
+    )
+
+
+def test_an_advisory_check_is_done_with_by_the_size_of_its_own_family() -> None:
+    before = file("p", "harm.direct", [0.0] * 40, 40, of=160)
+    after = file("c", "harm.direct", [1.0] * 7 + [0.0] * 33, 40, of=160)
+    told = policy(HARM.replace("}", ", tier: advisory}"), BENIGN)
+    p_fail = decide(policy(HARM), before, after).checks[0].p_fail
+    assert p_fail is not None
+    rules = told.model_copy(update={"alpha": p_fail * 1.5})
+    assert shown(rules, Files(before, after), {"blocking": 9, "advisory": 1}) == {"harm.direct"}
+    assert shown(rules, Files(before, after), {"blocking": 1, "advisory": 9}) == frozenset()
