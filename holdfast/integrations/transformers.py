@@ -19,8 +19,10 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from holdfast.api import wire
 from holdfast.api.client import Client
+from holdfast.api.subject import require_about, require_submitted, subject_of
 from holdfast.errors import CheckpointRefused, HoldfastError
 from holdfast.job import FINISHED
+from holdfast.report.escapes import for_terminal
 from holdfast.stack.connect import baseline_reference, connect
 from holdfast.verdict.document import Verdict
 from holdfast.verdict.outcome import Decision
@@ -58,7 +60,7 @@ class HoldfastCallback(TrainerCallback):
         self._folder = Path(folder).absolute()
         self._every, self._stop_on_fail, self._wait = every, stop_on_fail, wait_seconds
         self._client: Client | None = None
-        self._pending: dict[str, int] = {}  # evaluation -> step
+        self._pending: dict[str, tuple[int, wire.NewEvaluation]] = {}  # by evaluation: its step
         self._verdicts: dict[int, Decision] = {}
         self._due = 0.0
 
@@ -97,7 +99,7 @@ class HoldfastCallback(TrainerCallback):
             if not self._guarded(state.global_step, lambda: self._collect(state, control)):
                 break
             time.sleep(min(1.0, POLL_SECONDS))
-        for evaluation, step in self._pending.items():
+        for evaluation, (step, _) in self._pending.items():
             log.warning("step %d has no verdict yet; %s may still run", step, evaluation)
         if self._client is not None:
             self._client.close()
@@ -108,7 +110,7 @@ class HoldfastCallback(TrainerCallback):
         try:
             act()
         except (HoldfastError, OSError) as error:
-            log.warning("step %d is not judged: %s", step, error)
+            log.warning("step %d is not judged: %s", step, for_terminal(str(error)))
             return False
         return True
 
@@ -124,28 +126,31 @@ class HoldfastCallback(TrainerCallback):
         tokenizer = kwargs.get("processing_class") or kwargs.get("tokenizer")
         if tokenizer is not None and base is None:
             tokenizer.save_pretrained(folder)
-        made = self._server().submit(
-            wire.NewEvaluation(
-                candidate=str(base or folder),
-                adapter=str(folder) if base else None,
-                baseline=baseline_reference(self._baseline),
-                policy=self._policy,
-                tier="canary",
-            )
+        wanted = wire.NewEvaluation(
+            candidate=str(base or folder),
+            adapter=str(folder) if base else None,
+            baseline=baseline_reference(self._baseline),
+            policy=self._policy,
+            tier="canary",
         )
-        self._pending[made.id] = step
+        made = self._server().submit(wanted)
+        self._pending[made.id] = (step, wanted)
 
     def _collect(self, state: TrainerState, control: TrainerControl) -> None:
-        for evaluation, step in list(self._pending.items()):
+        for evaluation, (step, wanted) in list(self._pending.items()):
             submitted = self._server().evaluation(evaluation)
             if submitted.status not in FINISHED:
                 continue
             if submitted.verdict is None:
                 del self._pending[evaluation]
-                log.warning("step %d is not judged: %s %s", step, submitted.status, submitted.error)
+                why = for_terminal(f"{submitted.status.value} {submitted.error}")
+                log.warning("step %d is not judged: %s", step, why)
                 continue
             verdict = self._server().verdict(evaluation)
+            subject = subject_of(self._server(), submitted)
             del self._pending[evaluation]  # only now: what went wrong before is asked again
+            require_submitted(wanted, subject)
+            require_about(verdict, subject)
             self._record(step, verdict, state)
             if verdict.verdict == "fail" and self._stop_on_fail:
                 control.should_training_stop = True
@@ -162,7 +167,7 @@ class HoldfastCallback(TrainerCallback):
         if self.log is not None:
             self.log(record)
         log_line = log.warning if verdict.verdict == "fail" else log.info
-        log_line("step %d: %s", step, "; ".join(verdict.reasons))
+        log_line("step %d: %s", step, for_terminal("; ".join(verdict.reasons)))
         if verdict.verdict != "fail":
             shutil.rmtree(self._folder / f"step-{step}", ignore_errors=True)
 

@@ -1,5 +1,6 @@
 """Which server a client talks to, with which key: the environment's, or this folder's stack."""
 
+import logging
 from pathlib import Path
 
 from holdfast.api.client import Client, open_client
@@ -7,31 +8,43 @@ from holdfast.api.wire import AliasOf
 from holdfast.checkpoints.allowed_roots import SCHEME
 from holdfast.errors import CheckpointRefused, InvalidSettings
 from holdfast.ids import is_id
+from holdfast.report.escapes import for_terminal
 from holdfast.settings import Settings, read_settings
 from holdfast.stack import stack_file
+
+log = logging.getLogger(__name__)
 
 ALIAS = "alias:"
 
 
 def connect() -> Client:
-    """A client for HOLDFAST_SERVER, or else for the stack that runs in HOLDFAST_HOME."""
+    """A client for HOLDFAST_SERVER, or else for the stack that runs in HOLDFAST_HOME.
+
+    HOLDFAST_API_KEY goes to HOLDFAST_SERVER alone: an address from a file never gets a key from
+    the environment, and a stack that is found by its file gets the key that lies beside it.
+    """
     settings = read_settings()
-    announcement = stack_file.read(settings.home) if settings.server is None else None
+    announcement = stack_file.running(settings.home) if settings.server is None else None
     if announcement is None:
         return open_client(settings)
-    key = settings.api_key or read_key(settings)
-    return open_client(settings.model_copy(update={"server": announcement.url, "api_key": key}))
+    if settings.api_key is not None:
+        log.warning(
+            "HOLDFAST_API_KEY is not used: the stack in %s has a key of its own; set "
+            "HOLDFAST_SERVER to the server that it is for",
+            for_terminal(str(settings.home)),
+        )
+    return Client(announcement.url, read_key(settings))
 
 
 def read_key(settings: Settings) -> str:
-    """The admin key of this folder's stack."""
-    path = stack_file.key_file(settings.home)
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except OSError as error:
+    """The admin key of this folder's stack; InvalidSettings where it is absent or no secret."""
+    key = stack_file.read_key(settings.home)
+    if key is None:
         raise InvalidSettings(
-            f"the key {path} cannot be read ({error.strerror}); set HOLDFAST_API_KEY"
-        ) from error
+            f"the key {stack_file.key_file(settings.home)} is missing; put it back, or set "
+            "HOLDFAST_SERVER and HOLDFAST_API_KEY"
+        )
+    return key
 
 
 def location(text: str) -> str:

@@ -31,8 +31,16 @@ from holdfast.db.session import open_database, transaction
 from holdfast.errors import HarnessError, InvalidSettings, Unreachable
 from holdfast.queue import producer
 from holdfast.scopes import SCOPES
-from holdfast.settings import Settings, child_environment, embedded_broker_url, make_home
+from holdfast.settings import (
+    Settings,
+    child_environment,
+    embedded_broker_url,
+    make_home,
+    private_files,
+)
 from holdfast.stack import redis_server, stack_file
+from holdfast.stack.private_files import WRITABLE, require_private
+from holdfast.stack.processes import kill_those, session_of
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +67,7 @@ class Stack:
     def __init__(self, settings: Settings) -> None:
         """`settings.port` is the port to listen on; nothing is started yet."""
         self.settings = settings
-        self.url = f"http://{settings.host}:{settings.port}"
+        self.url = local_url(settings.host, settings.port)
         self.key_file = stack_file.key_file(settings.home)
         self._environment = child_environment(settings)
         self._children: dict[str, _Child] = {}
@@ -116,7 +124,7 @@ class Stack:
 
     def _spawn(self, name: str, command: list[str] | None = None) -> None:
         ours = [sys.executable, "-m", "holdfast.cli", SUBCOMMAND.get(name, "")]
-        with self._log_file(name).open("ab") as output:
+        with private_files(), self._log_file(name).open("ab") as output:
             process = subprocess.Popen(
                 command or ours,
                 cwd=self.settings.home / "run",
@@ -180,7 +188,7 @@ class Stack:
     def _kill_rest(self, process: subprocess.Popen[bytes]) -> None:
         """Kill what outlived a child in its session, and the child itself if it hangs."""
         process.kill()
-        stack_file.kill_those(stack_file.session_of(process.pid))
+        kill_those(session_of(process.pid))
         process.wait()
 
     def _log_file(self, name: str) -> Path:
@@ -201,14 +209,22 @@ def running(settings: Settings, ended: threading.Event) -> Iterator[Stack]:
             "or start `holdfast serve`, `worker` and `sweep` one by one"
         )
     make_home(settings.home)
+    require_private(settings.home, settings.home.stat(), WRITABLE)  # or no client would believe it
     with stack_file.only_launcher(settings.home):
         stack_file.end_leftovers(settings.home, GRACE_SECONDS["worker"])
         stack = Stack(settings.model_copy(update={"port": _port(settings)}))
         try:
-            stack.start(ended)
+            with private_files():  # not the reports that a caller writes while it runs
+                stack.start(ended)
             yield stack
         finally:
             stack.stop()
+
+
+def local_url(host: str, port: int) -> str:
+    """How this machine reaches what listens at an address, also where that is every address."""
+    place = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  never bound here
+    return f"http://[{place}]:{port}" if ":" in place else f"http://{place}:{port}"
 
 
 def _port(settings: Settings) -> int:
@@ -225,8 +241,7 @@ def _port(settings: Settings) -> int:
 
 def _first_key(settings: Settings) -> None:
     """Make the folder's admin key, once; its file is the only copy."""
-    path = stack_file.key_file(settings.home)
-    if path.exists():
+    if stack_file.read_key(settings.home) is not None:
         return
     database = open_database(settings.database_url)
     with transaction(database) as session:
@@ -234,6 +249,7 @@ def _first_key(settings: Settings) -> None:
             session, keys.read_pepper(settings), PROJECT, name="embedded", scopes=SCOPES
         )
     database.dispose()
+    path = stack_file.key_file(settings.home)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(made.token + "\n")

@@ -1,35 +1,46 @@
 """`stack.json`: how a data folder's running stack is reached, and which processes it consists of.
 
-Written anew whenever a child is started. A process is known by its id and its birth, because ids
-are used again; so what a killed launcher left behind can be ended without touching anything else.
-Where there is no /proc, nothing is recognised, and so nothing is ended.
+Written anew whenever a child is started. It is believed only where nobody but this user can have
+written it, where it names this machine, and where the API's process is the one that was recorded:
+a repository may hold a file of that name. What a killed launcher left behind is ended by process
+id, birth and working folder, without touching anything else.
 """
 
+import errno
 import fcntl
 import json
 import logging
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated
 
-from holdfast.errors import Conflict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from holdfast.errors import Conflict, InvalidSettings, Unreachable, first_problem
+from holdfast.stack.private_files import READABLE, TODO, WRITABLE, read_private
+from holdfast.stack.processes import PROC, birth, kill_those, session_of, works_in
 
 log = logging.getLogger(__name__)
 
 STEP_SECONDS = 0.05
+LOCAL_URL = re.compile(r"http://(?:127\.0\.0\.1|localhost|\[::1\]):[0-9]{1,5}", re.ASCII)
+
+ProcessId = Annotated[int, Field(gt=0)]
 
 
-@dataclass(frozen=True, slots=True)
-class Announcement:
+class Announcement(BaseModel):
     """Where the API of a data folder listens, and who serves it: pid and birth by name."""
 
+    model_config = ConfigDict(frozen=True, strict=True)
+
     url: str
-    launcher: int
-    children: dict[str, tuple[int, str | None]]
+    launcher: ProcessId
+    children: dict[str, tuple[ProcessId, str | None]]
 
 
 def key_file(home: Path) -> Path:
@@ -37,23 +48,61 @@ def key_file(home: Path) -> Path:
     return home / "admin.key"
 
 
+def read_key(home: Path) -> str | None:
+    """The admin key of a data folder; None where there is none.
+
+    Raises InvalidSettings where others can read it, or can have put it there.
+    """
+    text = read_private(key_file(home), READABLE)
+    return None if text is None else text.strip()
+
+
 def write(home: Path, url: str, pids: dict[str, int]) -> None:
     """Announce a stack, atomically."""
     children = {name: (pid, birth(pid)) for name, pid in pids.items()}
     document = {"url": url, "launcher": os.getpid(), "children": children}
     draft = home / "stack.json.draft"
-    draft.write_text(json.dumps(document))
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(json.dumps(document))
     draft.replace(_file(home))
 
 
 def read(home: Path) -> Announcement | None:
-    """How to reach the stack of a data folder; None when none is announced there."""
-    try:
-        document = json.loads(_file(home).read_text())
-    except FileNotFoundError:
+    """The announcement in a data folder, whether it is still true or not; None when there is none.
+
+    Raises InvalidSettings for one that somebody else may have written, or that leads elsewhere.
+    """
+    text = read_private(_file(home), WRITABLE)
+    if text is None:
         return None
-    children = {name: (pid, born) for name, (pid, born) in document["children"].items()}
-    return Announcement(document["url"], document["launcher"], children)
+    try:
+        announcement = Announcement.model_validate_json(text)
+    except ValidationError as error:
+        problem = first_problem(error, "the document")
+        raise InvalidSettings(f"{_file(home)} is no stack's: {problem}; {TODO}") from error
+    if not LOCAL_URL.fullmatch(announcement.url):
+        raise InvalidSettings(
+            f"{_file(home)} names {announcement.url!r:.200}, expected http://127.0.0.1:PORT, "
+            f"localhost or [::1]: no file leads to another machine; {TODO}"
+        )
+    return announcement
+
+
+def running(home: Path) -> Announcement | None:
+    """The announcement of the stack that runs in a data folder; None when there is none.
+
+    Raises Unreachable where there is one and its API does not run (any more, or yet).
+    """
+    announcement = read(home)
+    if announcement is None or _api_runs(home, announcement):
+        return announcement
+    raise Unreachable(
+        f"no server: {_file(home)} names a stack at {announcement.url}, and no process of this "
+        "user's and folder's serves it; if it is just starting, try again, else start one with "
+        "`holdfast up`, or set HOLDFAST_SERVER to a URL"
+    )
 
 
 def remove(home: Path) -> None:
@@ -64,17 +113,21 @@ def remove(home: Path) -> None:
 @contextmanager
 def only_launcher(home: Path) -> Iterator[None]:
     """Hold the data folder; Conflict when another launcher does. The kernel frees it at a kill."""
-    with (home / "stack.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            announcement = read(home)
-            place = f"at {announcement.url}" if announcement else "still starting"
-            raise Conflict(
-                f"a stack runs in {home} already, {place}; use that one, stop it, "
-                "or set HOLDFAST_HOME to another folder"
-            ) from None
+    descriptor = _open_lock(home, os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        announcement = read(home)
+        place = f"at {announcement.url}" if announcement else "still starting"
+        raise Conflict(
+            f"a stack runs in {home} already, {place}; use that one, stop it, "
+            "or set HOLDFAST_HOME to another folder"
+        ) from None
+    try:
         yield
+    finally:
+        os.close(descriptor)
 
 
 def end_leftovers(home: Path, grace: float) -> None:
@@ -88,7 +141,7 @@ def end_leftovers(home: Path, grace: float) -> None:
     leftovers = {
         name: (pid, born)
         for name, (pid, born) in announcement.children.items()
-        if born and birth(pid) == born
+        if born and works_in(home, pid, born)
     }
     broker = [leftovers.pop(name) for name in ("redis",) if name in leftovers]
     for processes in (list(leftovers.values()), broker):
@@ -105,37 +158,35 @@ def end_leftovers(home: Path, grace: float) -> None:
     remove(home)
 
 
-def session_of(leader: int) -> dict[int, str]:
-    """The live processes of a session, with their births."""
-    births = {}
-    for entry in Path("/proc").glob("[0-9]*"):
-        fields = _fields(int(entry.name))
-        if fields is not None and fields[3] == str(leader):
-            births[int(entry.name)] = fields[19]
-    return births
-
-
-def kill_those(processes: dict[int, str]) -> None:
-    """KILL each process that is still the one it was."""
-    for pid, born in processes.items():
-        if birth(pid) == born:
-            with suppress(ProcessLookupError):  # it ended between the look and the kill
-                os.kill(pid, signal.SIGKILL)
-
-
-def birth(pid: int) -> str | None:
-    """When a live process was started, in clock ticks since boot; None when it is gone."""
-    fields = _fields(pid)
-    return None if fields is None else fields[19]
-
-
-def _fields(pid: int) -> list[str] | None:
-    """proc(5) stat from field 3 (state) on; None for a process that is gone or a zombie."""
+def launcher_lives(home: Path) -> bool:
+    """Whether some process holds the data folder as its launcher does."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return None if fields[0] in "ZX" else fields
+        descriptor = _open_lock(home, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _api_runs(home: Path, announcement: Announcement) -> bool:
+    if not PROC.is_dir():  # no process is recognised here, but no checked-out file holds a lock
+        return launcher_lives(home)
+    api = announcement.children.get("api")
+    return api is not None and works_in(home, *api)
+
+
+def _open_lock(home: Path, flags: int) -> int:
+    try:
+        return os.open(home / "stack.lock", flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise InvalidSettings(f"{home / 'stack.lock'} is a link; {TODO}") from error
 
 
 def _file(home: Path) -> Path:

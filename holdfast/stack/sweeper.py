@@ -2,11 +2,13 @@
 
 It decides nothing: every statement is conditional, so two sweepers do no harm and none for an hour
 only delays. The database may be away when it starts and at any time after; it says so once a
-round and goes on.
+round and goes on. Once a day it also prunes, where the settings say for how long content is kept.
 """
 
 import logging
+import math
 import threading
+import time
 from dataclasses import dataclass
 
 from celery import Celery
@@ -17,10 +19,13 @@ from holdfast.db.migrate import require_head
 from holdfast.db.session import open_database, transaction
 from holdfast.db.sweep import sweep_jobs
 from holdfast.errors import Unreachable
+from holdfast.projects.prune import ages, prune
 from holdfast.queue import producer, send_hint
 from holdfast.settings import Settings
 
 log = logging.getLogger(__name__)
+
+PRUNE_SECONDS = 24 * 3600.0  # from one pruning to the next; the first comes at the start
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,15 @@ def sweep_once(database: Engine, broker: Celery, *, resend_after: float) -> Roun
     return Round(swept.requeued, swept.ended, len(swept.hints))
 
 
+def prune_once(database: Engine, settings: Settings) -> None:
+    """Remove what is older than it is kept; each problem is a warning."""
+    pruned = prune(database, settings)
+    amounts = {kind: amount for kind, amount in pruned.amounts.items() if amount is not None}
+    log.info("pruned %s", ", ".join(f"{kind}={size.bytes} B" for kind, size in amounts.items()))
+    for problem in pruned.problems:
+        log.warning("not pruned: %s", problem)
+
+
 def sweep(settings: Settings, ended: threading.Event) -> None:
     """Sweep every `sweep_seconds` until `ended` is set; outages are logged and outlived.
 
@@ -51,12 +65,16 @@ def sweep(settings: Settings, ended: threading.Event) -> None:
     database = open_database(settings.database_url)
     broker = producer(settings)
     checked, every = False, settings.sweep_seconds
+    prune_due = time.monotonic() if any(ages(settings).values()) else math.inf
     while not ended.is_set():
         try:
             if not checked:
                 require_head(database)
                 checked = True
             sweep_once(database, broker, resend_after=settings.resend_hint_seconds)
+            if time.monotonic() >= prune_due:
+                prune_once(database, settings)
+                prune_due = time.monotonic() + PRUNE_SECONDS
         except (OperationalError, Unreachable) as error:
             log.warning("sweep skipped, next in %.0f s: %s", every, str(error).splitlines()[0])
         ended.wait(every)

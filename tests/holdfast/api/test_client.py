@@ -1,15 +1,10 @@
 """The client against the real service over a real socket, and against servers that misbehave."""
 
-import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
-from fastapi import FastAPI
 
 from holdfast import errors
 from holdfast.api import wire
@@ -23,21 +18,7 @@ from holdfast.scopes import SCOPES
 from holdfast.settings import Settings
 from service.app import create_app
 from tests.support.folders import write_checkpoint
-
-
-@contextmanager
-def listening(app: FastAPI) -> Iterator[str]:
-    """The application on a free port, in a thread."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{bound.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()
+from tests.support.listening import listening
 
 
 @pytest.fixture

@@ -157,6 +157,22 @@ def test_an_alarm_that_could_not_be_read_is_asked_for_again(
     assert callback.verdicts[1] == "fail"
 
 
+def test_a_verdict_on_something_else_is_none_and_is_not_asked_for_again(
+    models: Path, home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("HOLDFAST_HOME", str(home))
+    answers = Client.verdict
+
+    def of_another_policy(self: Client, evaluation: str) -> Verdict:
+        return answers(self, evaluation).model_copy(update={"policy_digest": "0" * 64})
+
+    monkeypatch.setattr(Client, "verdict", of_another_policy)
+    callback = HoldfastCallback(str(models / "base"), models / "other", policy=ALARM, every=100_000)
+    train(models, callback, steps=1)
+    assert callback.verdicts == {}
+    assert caplog.text.count("no verdict on what was submitted") == 1
+
+
 def test_without_a_server_the_training_goes_on_and_says_so(
     models: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -16,7 +16,8 @@ from holdfast.cli.stack import with_roots
 from holdfast.errors import CheckpointRefused
 from holdfast.settings import read_settings
 from holdfast.stack import stack_file
-from holdfast.stack.embedded import SUBCOMMAND
+from holdfast.stack.embedded import SUBCOMMAND, local_url
+from tests.holdfast.stack.test_log_lines import LINE
 from tests.support.command import document, foreign_packages, holdfast
 from tests.support.evaluations import harm
 from tests.support.folders import write_checkpoint
@@ -78,8 +79,8 @@ def test_it_reads_the_folder_where_it_is_started_and_those_it_is_given(
     launched: Launched, theirs: Path
 ) -> None:
     places = {name: theirs.parent / name / "it" for name in ("repository", "more", "other")}
-    for folder in places.values():
-        write_checkpoint(folder)
+    for value, folder in enumerate(places.values()):  # of the same content one would be the other
+        write_checkpoint(folder, value=value)
     key = stack_file.key_file(launched.home).read_text().strip()
     with Client(launched.url, key) as client:
         for name in ("repository", "more"):
@@ -115,6 +116,28 @@ def test_a_root_that_is_not_there_is_said_so(
     assert "/absent, but there is no such folder" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:1"),
+        ("0.0.0.0", "http://127.0.0.1:1"),
+        ("::", "http://[::1]:1"),
+        ("10.0.0.5", "http://10.0.0.5:1"),
+    ],
+)
+def test_it_is_announced_as_this_machine_reaches_it(host: str, url: str) -> None:
+    assert local_url(host, 1) == url
+
+
+def test_a_folder_that_others_can_write_is_refused_before_anything_starts(theirs: Path) -> None:
+    with scratch_folder() as home:
+        home.chmod(0o770)
+        done = holdfast("up", "--json", cwd=theirs, home=home, timeout=PATIENCE)
+        assert done.returncode == 2
+        assert "(chmod 750)" in document(done)["error"]["message"]
+        assert list(home.iterdir()) == []
+
+
 def test_its_children_see_nothing_of_the_users_folder(launched: Launched) -> None:
     children = launched.children()
     assert set(children) == {"redis", *SUBCOMMAND}
@@ -124,8 +147,16 @@ def test_its_children_see_nothing_of_the_users_folder(launched: Launched) -> Non
     for name in ("api", "sweeper"):  # Celery writes its title over its environment
         environment = Path(f"/proc/{children[name]}/environ").read_bytes().split(b"\0")
         assert b"PYTHONSAFEPATH=1" in environment
-    assert "service.app:app" in command_line(children["api"])
+    assert command_line(children["api"])[1:] == ["-m", "service"]
     assert "-A workers.main" in " ".join(command_line(children["worker"]))
+
+
+def test_the_api_logs_in_our_form_from_its_first_line_on(launched: Launched) -> None:
+    assert answers(launched.url)
+    lines = (launched.home / "log" / "api.log").read_text().splitlines()
+    assert any(" uvicorn.access " in line for line in lines)
+    strange = [line for line in lines if not LINE.match(line)]
+    assert all(line.startswith("WARNING: checkpoints may lie in") for line in strange), strange
 
 
 def test_a_second_one_in_the_same_folder_is_refused(launched: Launched, theirs: Path) -> None:

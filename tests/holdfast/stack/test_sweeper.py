@@ -12,13 +12,15 @@ from sqlalchemy import Engine, update
 
 from holdfast.db import jobs
 from holdfast.db.session import transaction
-from holdfast.db.tables import JobRow
+from holdfast.db.tables import AnswerRow, JobRow
 from holdfast.errors import InvalidSettings, Unreachable
 from holdfast.ids import new_id
 from holdfast.job import JobKind, Status
 from holdfast.queue import producer
 from holdfast.settings import Settings
 from holdfast.stack.sweeper import sweep, sweep_once
+from tests.holdfast.db.rows import add_checkpoint, add_policy
+from tests.holdfast.projects.retention.rows import add_answers, add_judged, count
 from tests.support.servers import celery_url, scratch_folder
 
 
@@ -115,3 +117,48 @@ def wait_for_line(caplog: pytest.LogCaptureFixture, text: str) -> None:
     while text not in caplog.text:
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_content_is_pruned_at_the_start_and_not_again_the_same_day(
+    settings: Settings, database: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    aged = settings.model_copy(update={"keep_answers_days": 30})
+    add_answers(database, "d", "abc", days=31)
+    with caplog.at_level(logging.INFO), sweeping(aged):
+        wait_for_line(caplog, "pruned answers=")
+        add_answers(database, "d", "de", days=31)
+        job_id = queued(database)
+        with transaction(database) as session:
+            past = datetime.now(UTC) - timedelta(seconds=1)
+            moved = {"status": "running", "lease_expires_at": past}
+            session.execute(update(JobRow).where(JobRow.id == job_id).values(moved))
+        wait_for_line(caplog, "requeued=1")  # a round later
+    assert caplog.text.count("pruned answers=") == 1
+    assert count(database, AnswerRow) == 2
+
+
+def test_without_an_age_nothing_is_pruned(
+    settings: Settings, database: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    add_answers(database, "d", "abc", days=9_000)
+    job_id = queued(database)
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    with transaction(database) as session:
+        moved = {"status": "running", "lease_expires_at": past}
+        session.execute(update(JobRow).where(JobRow.id == job_id).values(moved))
+    with caplog.at_level(logging.INFO), sweeping(settings):
+        wait_for_line(caplog, "requeued=1")
+    assert "pruned" not in caplog.text
+    assert count(database, AnswerRow) == 3
+
+
+def test_what_cannot_be_pruned_is_a_warning_and_sweeping_goes_on(
+    settings: Settings, database: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    add_checkpoint(database, "c")
+    add_policy(database, "pol")
+    evaluation = add_judged(database, days=31)
+    (settings.home / "archive").write_text("in the way")
+    aged = settings.model_copy(update={"keep_trials_days": 30})
+    with caplog.at_level(logging.WARNING), sweeping(aged):
+        wait_for_line(caplog, f"not pruned: {evaluation} keeps its trials")
