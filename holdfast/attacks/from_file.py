@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from holdfast.errors import InvalidSettings
+from holdfast.plain_files import read_plain
 
 PLACE = "[INSERT PROMPT HERE]"
+MAX_BYTES = 32 << 20  # of a file of texts
 MAX_CHARACTERS = 4000  # of a template: with request and answer it must fit into 2,048 tokens
 PER_ITEM = 5  # templates that one request is put into
 
@@ -23,8 +25,8 @@ def read_texts(path: Path) -> dict[str, str]:
     Raises InvalidSettings where it cannot be read or is not a JSON array of texts.
     """
     try:
-        texts = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+        texts = json.loads(read_plain(path, MAX_BYTES, InvalidSettings))
+    except (OSError, ValueError, RecursionError) as error:
         raise InvalidSettings(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(texts, list) or not texts:
         raise InvalidSettings(f"{path}: expected a JSON array of texts, at least one")

@@ -14,31 +14,31 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from math import sqrt
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from holdfast.checkpoints.admission import AdmittedFolder, admit_folder
+from holdfast.checkpoints.chat_template import check_template, template_digest, template_in
 from holdfast.checkpoints.checkpoint import (
     ADAPTER,
     CheckpointRef,
     admitted_model,
-    check_template,
     entries,
     local_path,
     manifest_digest,
     ref_of,
     refuse_findings,
-    template_digest,
-    template_in,
     tensor_spans,
 )
-from holdfast.checkpoints.json_files import code_keys, strict_json
+from holdfast.checkpoints.json_files import MAX_JSON_BYTES, abridged, code_keys, strict_json
 from holdfast.checkpoints.model_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from holdfast.checkpoints.safetensors_header import TensorSpan
 from holdfast.errors import CheckpointRefused
+from holdfast.plain_files import read_plain
 
 FACTOR = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<side>[AB])\.weight")
 TIED_HEADS = ("lm_head", "embed_out")
 DTYPES = ("F32", "BF16", "F16")
+MAX_RANK, MAX_ALPHA = 1 << 20, 1 << 30  # far beyond any that trained something
 STARTS = (True, False, "gaussian", "orthogonal", "eva")  # the others change the base's weights
 
 SAYS_HOW_IT_WAS_MADE = frozenset(
@@ -150,11 +150,15 @@ def read_lora(base: Path, adapter: Path) -> PlainLora:
         for name, span in tensor_spans(file).items()
     }
     return plain_lora(
-        strict_json((adapter / ADAPTER_CONFIG).read_bytes(), ADAPTER_CONFIG),
+        _config(adapter / ADAPTER_CONFIG, ADAPTER_CONFIG),
         tensor_spans(adapter / ADAPTER_WEIGHTS),
-        strict_json((base / "config.json").read_bytes(), str(base / "config.json")),
+        _config(base / "config.json", str(base / "config.json")),
         weights,
     )
+
+
+def _config(file: Path, place: str) -> Any:
+    return strict_json(read_plain(file, MAX_JSON_BYTES, CheckpointRefused), place)
 
 
 def plain_lora(
@@ -182,16 +186,21 @@ def rank_and_scale(config: Any) -> tuple[int, float]:
     for key in sorted(config.keys() - SAYS_HOW_IT_WAS_MADE - READ):
         if config[key]:
             raise CheckpointRefused(
-                f"{ADAPTER_CONFIG}: {key} is set ({config[key]!r:.60}), so this is no plain LoRA; "
-                f"{INSTEAD}"
+                f"{ADAPTER_CONFIG}: {key:.60} is set ({abridged(config[key])}), so this is "
+                f"no plain LoRA; {INSTEAD}"
             )
+    _require("use_rslora", config.get("use_rslora", False), (True, False, None))
     rank, alpha = config.get("r"), config.get("lora_alpha")
-    if type(rank) is not int or rank < 1 or not isinstance(alpha, int | float):
+    if type(rank) is not int or not 1 <= rank <= MAX_RANK or not _is_scale(alpha):
         raise CheckpointRefused(
-            f"{ADAPTER_CONFIG}: r is {rank!r} and lora_alpha {alpha!r}; expected a rank of at "
-            "least 1 and a number"
+            f"{ADAPTER_CONFIG}: r is {abridged(rank)} and lora_alpha {abridged(alpha)}; expected a "
+            f"rank of 1 to {MAX_RANK} and a number of at most {MAX_ALPHA}"
         )
     return rank, alpha / (sqrt(rank) if config.get("use_rslora") else rank)
+
+
+def _is_scale(alpha: Any) -> TypeGuard[float]:
+    return type(alpha) in {int, float} and abs(alpha) <= MAX_ALPHA  # which no NaN is
 
 
 def _require(key: str, value: Any, allowed: Sequence[Any]) -> None:
@@ -199,7 +208,7 @@ def _require(key: str, value: Any, allowed: Sequence[Any]) -> None:
         value is choice or (isinstance(choice, str) and value == choice) for choice in allowed
     ):
         raise CheckpointRefused(
-            f"{ADAPTER_CONFIG}: {key} is {value!r:.60}, and a plain LoRA has "
+            f"{ADAPTER_CONFIG}: {key} is {abridged(value)}, and a plain LoRA has "
             f"{' or '.join(map(repr, allowed))}; {INSTEAD}"
         )
 

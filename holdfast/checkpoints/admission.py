@@ -2,8 +2,9 @@
 
 `trust_remote_code=False` has been broken more than once, and pickle scanners too, so what is not on
 the lists of `model_files` is never opened. Every file is opened once and read from that descriptor,
-so that what was checked is what was hashed; whoever goes on to load it keeps the descriptor. All
-that is wrong with a folder is said at once.
+so that what was checked is what was hashed; whoever goes on to load it keeps the descriptor. What
+is read whole is of bounded size, in each file and in all of them. All that is wrong with a folder
+is said at once.
 """
 
 import hashlib
@@ -12,22 +13,28 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 from holdfast.checkpoints.allowed_roots import open_file, opened_folder
 from holdfast.checkpoints.json_files import LARGE_JSON, MAX_JSON_BYTES, parse_json
-from holdfast.checkpoints.listing import MAX_FILES, list_folder, names_in
-from holdfast.checkpoints.model_files import INDEX, WEIGHTS, Role, is_weights
+from holdfast.checkpoints.listing import MAX_FILES, Listing, list_folder, names_in
+from holdfast.checkpoints.model_files import INDEX, PARTS, WEIGHTS, Role, is_weights
 from holdfast.checkpoints.safetensors_header import TensorSpan, read_header
 from holdfast.checkpoints.stamps import Stamp, lasting_stamp, stamp_of
 from holdfast.errors import CheckpointRefused
 
+MAX_TEMPLATE_BYTES = 1_000_000  # published ones have up to 60,000
+MAX_VOCABULARY_BYTES = 64_000_000  # and those up to 20 million
+VOCABULARIES = frozenset(PARTS["tokenizer"]) - {"tokenizer_config.json", "special_tokens_map.json"}
+MAX_BYTES = {Role.MODEL: 200_000_000, Role.COUNTED: 4_000_000_000}  # of all files but weights
+
 
 @dataclass(frozen=True, slots=True)
 class AdmittedFile:
-    """One checked file; `tensors` only of weights, `content` only of a model's JSON.
+    """One checked file; `tensors` only of weights, `content` of a model's JSON but vocabularies.
 
     `text` is a chat template's. `descriptor` is open where whoever admits wants to load the file.
     """
@@ -81,6 +88,7 @@ def admit_folder(
             raise CheckpointRefused(
                 f"{folder}: more than {MAX_FILES} files; submit the model's own folder only"
             )
+        _refuse_bulk(top, folder, listing)
         for path, role in listing.files:
             if path not in files | findings:
                 place.admit(path, role, files, findings)
@@ -90,6 +98,24 @@ def admit_folder(
                 "submit it when it is done"
             )
     return AdmittedFolder(folder, dict(sorted(files.items())), listing.ignored, findings)
+
+
+def _refuse_bulk(top: int, folder: Path, listing: Listing) -> None:
+    """Raise CheckpointRefused where what is no weights is more than any model has."""
+    for role, limit in MAX_BYTES.items():
+        paths = [p for p, kind in listing.files if kind is role and not is_weights(p)]
+        if (size := sum(_size(top, path) for path in paths)) > limit:
+            raise CheckpointRefused(
+                f"{folder}: {len(paths)} files that are no weights have {size} bytes, at most "
+                f"{limit}; submit the model's own folder only"
+            )
+
+
+def _size(top: int, path: str) -> int:
+    try:
+        return os.stat(path, dir_fd=top).st_size
+    except OSError:  # what is wrong with it is said when it is read
+        return 0
 
 
 def shards_of(index: Any) -> set[str]:
@@ -146,9 +172,9 @@ def opened_below(top: int, path: str) -> Iterator[int]:
 def _read(descriptor: int, path: str, role: Role, *, keep_open: bool) -> AdmittedFile:
     stamp, began = stamp_of(os.fstat(descriptor)), time.time_ns()
     with os.fdopen(descriptor, "rb", closefd=False) as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        file.seek(0)
         tensors, content, text = _parse_content(file, path, role, stamp.size)
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     if stamp_of(os.fstat(descriptor)) != stamp:
         raise CheckpointRefused(
             f"{path} changed while it was read, so it is still being written; submit it when it is "
@@ -175,8 +201,27 @@ def _parse_content(
     if role is not Role.MODEL:
         return None, None, None
     if path.endswith(".json"):
-        limit = LARGE_JSON.get(path, MAX_JSON_BYTES)
-        if size > limit:
-            raise CheckpointRefused(f"{path}: {size} bytes of JSON, at most {limit}")
-        return None, parse_json(file.read(), path), None
-    return None, None, file.read(MAX_JSON_BYTES) if path.endswith(".jinja") else None
+        content = parse_json(_whole(file, path, LARGE_JSON.get(path, MAX_JSON_BYTES)), path)
+        return None, None if _is_vocabulary(path) else content, None
+    if path.endswith(".jinja"):
+        return None, None, _whole(file, path, MAX_TEMPLATE_BYTES)
+    _refuse_size(size, path, MAX_VOCABULARY_BYTES)
+    return None, None, None
+
+
+def _is_vocabulary(path: str) -> bool:
+    """Whether this JSON is looked at and then dropped: it is large, and nobody asks for it."""
+    return any(fnmatchcase(path, pattern) for pattern in VOCABULARIES)
+
+
+def _whole(file: BufferedReader, path: str, limit: int) -> bytes:
+    """All of a file that is at most `limit` bytes long."""
+    size = os.fstat(file.fileno()).st_size
+    _refuse_size(size, path, limit)
+    return file.read(size)
+
+
+def _refuse_size(size: int, path: str, limit: int) -> None:
+    if size > limit:
+        kind = "JSON" if path.endswith(".json") else "a model's text"
+        raise CheckpointRefused(f"{path}: {size} bytes of {kind}, at most {limit}")

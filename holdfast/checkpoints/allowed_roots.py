@@ -13,11 +13,30 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from holdfast.checkpoints.json_files import abridged
 from holdfast.errors import CheckpointRefused
 
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
+MAX_PATH = 4096  # PATH_MAX of Linux
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)  # of a URI, which is no path here
+
+
+def real_path(path: Path) -> Path:
+    """The real place of a path, whatever links lead to it; CheckpointRefused where it has none."""
+    try:
+        if len(os.fsencode(path)) < MAX_PATH:
+            real = path.absolute().resolve()
+            str(real).encode()  # no row and no reply could name it otherwise
+            return real
+        why = f"longer than {MAX_PATH} bytes"
+    except ValueError:
+        why = "not UTF-8, or with a null byte"
+    except RuntimeError:
+        why = "links in a circle"
+    raise CheckpointRefused(
+        f"the path {abridged(str(path))} leads nowhere ({why}); give the path of a folder"
+    )
 
 
 @contextmanager
@@ -94,7 +113,7 @@ def _open_or_follow(parent: int, path: str, folder: Path, roots: Sequence[Path])
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise
-    target = (folder / path).resolve()
+    target = real_path(folder / path)
     if not target.exists():
         raise FileNotFoundError(path)
     if not any(target.is_relative_to(root.resolve()) for root in roots):

@@ -9,24 +9,27 @@ has no verdict. A changed chat template can fake safety on its own, so it has a 
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from holdfast.checkpoints.admission import AdmittedFolder, admit_folder
-from holdfast.checkpoints.allowed_roots import SCHEME
+from holdfast.checkpoints.allowed_roots import SCHEME, real_path
+from holdfast.checkpoints.chat_template import check_template, template_digest, template_in
 from holdfast.checkpoints.config import check_config, dropped_keys
-from holdfast.checkpoints.json_files import strict_json
+from holdfast.checkpoints.json_files import abridged
 from holdfast.checkpoints.listing import list_folder
 from holdfast.checkpoints.model_files import is_weights
 from holdfast.checkpoints.safetensors_header import TensorSpan, read_header
 from holdfast.checkpoints.stamps import Stamp, hash_again, stamp_of
 from holdfast.checkpoints.weight_files import check_weights
 from holdfast.errors import CheckpointRefused, NotBuilt
+from holdfast.plain_files import open_plain
 
+MOST_FINDINGS = 20  # that are told of one folder
 ADAPTER = "+adapter/"  # before the paths of an adapter's files; no file's own name has a plus
 
 # what saving a model again changes without changing the model
@@ -107,7 +110,8 @@ def refuse_findings(folder: AdmittedFolder, findings: Sequence[str]) -> None:
         raise CheckpointRefused(wrong[0])
     if wrong:
         numbered = "; ".join(
-            f"({number}) {sentence}" for number, sentence in enumerate(wrong, start=1)
+            f"({number}) {sentence}"
+            for number, sentence in enumerate(wrong[:MOST_FINDINGS], start=1)
         )
         raise CheckpointRefused(f"{folder.path}: {len(wrong)} things are wrong: {numbered}")
 
@@ -157,7 +161,7 @@ def _files_below(folder: Path, ref: CheckpointRef) -> dict[str, Path]:
 def _holds(path: Path, entry: FileEntry, stamp: Stamp) -> bool:
     """Whether the file at `path` is what was hashed."""
     try:
-        with path.open("rb") as file:
+        with open_plain(path, CheckpointRefused) as file:
             descriptor = file.fileno()
             if stamp_of(os.fstat(descriptor)) == stamp:
                 return True
@@ -166,85 +170,29 @@ def _holds(path: Path, entry: FileEntry, stamp: Stamp) -> bool:
         return False
 
 
-def chat_template(path: Path) -> str | None:
-    """The chat template that a tokenizer in this folder would use, or None if it has none."""
-    template_file, config = path / "chat_template.jinja", path / "tokenizer_config.json"
-    if template_file.is_file():
-        return _template_text(template_file.read_bytes(), str(template_file))
-    if not config.is_file():
-        return None
-    return _configured_template(strict_json(config.read_bytes(), str(config)), str(config))
-
-
-def template_in(folder: AdmittedFolder) -> str | None:
-    """The chat template in a folder's admitted files, or None if it has none."""
-    template_file = folder.files.get("chat_template.jinja")
-    if template_file is not None and template_file.text is not None:
-        return _template_text(template_file.text, template_file.path)
-    config = folder.files.get("tokenizer_config.json")
-    return None if config is None else _configured_template(config.content, config.path)
-
-
-def check_template(folder: AdmittedFolder) -> Iterator[str]:
-    """A sentence about a chat template that cannot be told."""
-    try:
-        template_in(folder)
-    except CheckpointRefused as error:
-        yield str(error)
-
-
-def _template_text(raw: bytes, place: str) -> str:
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise CheckpointRefused(f"{place} is not UTF-8; save the tokenizer again") from error
-
-
-def _configured_template(content: Any, place: str) -> str | None:
-    match content:
-        case {"chat_template": str(template)}:
-            return template
-        case {"chat_template": [*named]}:  # the one called default is used unasked
-            return _default_template(named, place)
-        case {"chat_template": other} if other is not None:
-            raise CheckpointRefused(f"{place}: chat_template is no text; save the tokenizer again")
-        case dict():
-            return None
-        case _:
-            raise CheckpointRefused(f"{place}: not a JSON object; save the tokenizer again")
-
-
-def _default_template(named: Sequence[Any], config: str) -> str:
-    for entry in named:
-        match entry:
-            case {"name": "default", "template": str(template)}:
-                return template
-    raise CheckpointRefused(
-        f"{config}: a list of chat templates without one named 'default'; name the one to use"
-    )
-
-
-def template_digest(template: str | None) -> str:
-    """64 hex digits of a template; no template counts as no bytes."""
-    return hashlib.sha256((template or "").encode(errors="surrogatepass")).hexdigest()
-
-
 def tensor_spans(file: Path) -> dict[str, TensorSpan]:
     """Tensors by name of one safetensors file."""
-    with file.open("rb") as opened:
+    with open_plain(file, CheckpointRefused) as opened:
         return read_header(opened, os.fstat(opened.fileno()).st_size, str(file))
 
 
 def local_path(uri: str) -> Path:
     """The real place of a folder, whatever links lead to it."""
     if not SCHEME.match(uri):
-        return Path(os.path.normpath(Path(uri).absolute())).resolve()
-    parts = urlsplit(uri)
+        return real_path(Path(os.path.normpath(uri)))
+    try:
+        parts = urlsplit(uri)
+    except ValueError as error:
+        raise CheckpointRefused(
+            f"{abridged(uri)} is no URI ({error}); expected a path or file:///absolute/path"
+        ) from error
     if parts.scheme.lower() != "file":
         raise NotBuilt(
-            f"checkpoint source {parts.scheme}:// is not available in this version; "
+            f"checkpoint source {parts.scheme:.40}:// is not available in this version; "
             "download it and give its folder as a path or file:// URI"
         )
     if parts.netloc not in {"", "localhost"} or not parts.path.startswith("/"):
-        raise CheckpointRefused(f"{uri} names another host; expected file:///absolute/path")
-    return Path(os.path.normpath(unquote(parts.path))).resolve()
+        raise CheckpointRefused(
+            f"{abridged(uri)} names another host; expected file:///absolute/path"
+        )
+    return real_path(Path(os.path.normpath(unquote(parts.path))))

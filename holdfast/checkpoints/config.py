@@ -10,7 +10,8 @@ from typing import Any
 
 from holdfast.checkpoints.admission import AdmittedFile, AdmittedFolder
 from holdfast.checkpoints.built_in_models import MODEL_TYPES
-from holdfast.checkpoints.json_files import code_keys
+from holdfast.checkpoints.config_values import odd_values
+from holdfast.checkpoints.json_files import abridged, code_keys
 from holdfast.checkpoints.model_files import ADAPTER_CONFIG
 
 MODEL_TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
@@ -30,13 +31,19 @@ def check_config(folder: AdmittedFolder) -> Iterator[str]:
         return
     model_type = model_type_of(folder)
     if not isinstance(model_type, str) or not MODEL_TYPE.fullmatch(model_type):
-        yield f"config.json: model_type is {model_type!r}, expected a name such as 'llama'"
+        yield f"config.json: model_type is {abridged(model_type)}, expected a name such as 'llama'"
     elif model_type not in MODEL_TYPES:
         for key, path in _code_keys(folder):
             yield (
                 f"{path}: key {key!r} asks the loader to run code, and {model_type!r} is no model "
                 "type that transformers has built in; only built-in models are evaluated"
             )
+    yield from (
+        f"{path}: {clause}"
+        for path, file in folder.files.items()
+        if path.endswith("config.json")
+        for clause in odd_values(file.content)
+    )
 
 
 def model_type_of(folder: AdmittedFolder) -> Any:

@@ -2,7 +2,8 @@
 
 Nothing is opened here but folders. A subfolder counts where each of its files would have passed the
 first version's allow-list and none holds weights; any other (`checkpoint-500`, `.cache`, `.git`,
-`onnx`) is ignored whole, but for the chat templates among `additional_chat_templates`.
+`onnx`) is ignored whole, but for the chat templates among `additional_chat_templates`: a loader
+follows a link there as well, so what cannot be listed is named as a file that cannot be opened.
 """
 
 import os
@@ -16,11 +17,14 @@ from holdfast.checkpoints.model_files import (
     TEMPLATE_FOLDER,
     Role,
     is_counted_kind,
+    is_named_template,
     is_weights,
     role_of,
 )
+from holdfast.errors import CheckpointRefused
 
 MAX_FILES = 2_000
+MAX_NAMES = 20_000  # in one folder, those that are ignored as well
 MAX_FOLDER_DEPTH = 4
 
 
@@ -41,8 +45,12 @@ def list_folder(top: int, weights: Collection[str]) -> Listing:
         if kind == stat.S_IFDIR:
             counted = counted_below(top, name)
             files |= {path: role_of(path, ()) for path in counted or ()}
-            if counted is None:
+            if counted is None and name == TEMPLATE_FOLDER:
+                files[name] = Role.MODEL
+            elif counted is None:
                 ignored.append(f"{name}/")
+        elif name == TEMPLATE_FOLDER and kind != stat.S_IFREG:
+            files[name] = Role.MODEL
         elif (role := role_of(name, weights)) is Role.IGNORED or not (
             kind == stat.S_IFREG or role is Role.MODEL
         ):
@@ -55,7 +63,12 @@ def list_folder(top: int, weights: Collection[str]) -> Listing:
 def names_in(folder: int) -> list[str]:
     """The names in an open folder, in order."""
     with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries)
+        names = [entry.name for entry in islice(entries, MAX_NAMES + 1)]
+    if len(names) > MAX_NAMES:
+        raise CheckpointRefused(
+            f"more than {MAX_NAMES} names in one folder; submit the model's own folder only"
+        )
+    return sorted(names)
 
 
 def printable(name: str) -> str:
@@ -64,16 +77,23 @@ def printable(name: str) -> str:
 
 
 def counted_below(top: int, name: str) -> list[str] | None:
-    """The files of a subfolder if all of them count; of chat templates, those alone if not."""
+    """The files of a subfolder if all of them count; of chat templates, those alone if not.
+
+    None where the subfolder is ignored, or cannot be listed.
+    """
     try:
         files = list(islice(_files_below(top, f"{name}/"), MAX_FILES + 1))
-    except OSError:  # a link, or closed to us: no loader is to look into it either
+    except (
+        OSError,
+        CheckpointRefused,
+    ):  # a link, or closed to us: no loader is to look into it either
         return None
-    templates = [path for path in files if role_of(path, ()) is Role.MODEL]
-    all_count = len(files) <= MAX_FILES and all(map(_counts, files))
-    if name == TEMPLATE_FOLDER and not all_count:
-        return templates
-    return files if all_count else None
+    if len(files) > MAX_FILES:
+        return None
+    if all(map(_counts, files)):
+        return files
+    templates = [path.removesuffix("/") for path in files]  # links to nothing as well
+    return list(filter(is_named_template, templates)) if name == TEMPLATE_FOLDER else None
 
 
 def _counts(path: str) -> bool:

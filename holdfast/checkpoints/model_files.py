@@ -33,7 +33,7 @@ PARTS: dict[str, tuple[str, ...]] = {
         "byte_maps.json", "entity_vocab.json", "target_vocab.json", "vocab-*.json",
         "prophetnet.tokenizer", "word_shape.json", "word_pronunciation.json",
     ),
-    "chat template": ("chat_template.jinja", "chat_template.json", f"{TEMPLATE_FOLDER}/*.jinja"),
+    "chat template": ("chat_template.jinja", "chat_template.json"),  # and is_named_template
     "processor": (
         "preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json",
         "audio_tokenizer_config.json",
@@ -67,7 +67,7 @@ def role_of(path: str, weights: Collection[str]) -> Role:
         return Role.MODEL
     if is_weights(path):
         return Role.IGNORED
-    if _is_part(path):
+    if _is_part(path) or is_named_template(path):
         return Role.MODEL
     return Role.COUNTED if is_counted_kind(PurePosixPath(path).name) else Role.IGNORED
 
@@ -85,6 +85,12 @@ def is_counted_kind(name: str) -> bool:
 def is_weights(path: str) -> bool:
     """Whether this is a file of safetensors."""
     return path.lower().endswith(".safetensors")
+
+
+def is_named_template(path: str) -> bool:
+    """Whether a tokenizer reads this file as an additional template, whatever it is called."""
+    folder, _, name = path.rpartition("/")
+    return folder == TEMPLATE_FOLDER and name.endswith(".jinja")
 
 
 def _is_part(path: str) -> bool:

@@ -8,13 +8,15 @@ file. So there may be nothing to choose between.
 import re
 import shlex
 from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from holdfast.checkpoints.admission import AdmittedFolder, shards_of
-from holdfast.checkpoints.json_files import parse_json
+from holdfast.checkpoints.json_files import MAX_JSON_BYTES, abridged, parse_json
 from holdfast.checkpoints.model_files import INDEX, WEIGHTS, is_weights
 from holdfast.errors import CheckpointRefused
+from holdfast.plain_files import read_plain
 
 SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 CONVERT = (
@@ -61,7 +63,8 @@ def _other_weights(folder: AdmittedFolder) -> str:
 def shards_in(index: Path) -> set[str]:
     """The weight files that an index of a user's own folder names; none where there is no index."""
     try:
-        return shards_of(parse_json(index.read_bytes(), str(index)))
+        raw = read_plain(index, MAX_JSON_BYTES, CheckpointRefused)
+        return shards_of(parse_json(raw, str(index)))
     except (OSError, CheckpointRefused):
         return set()
 
@@ -74,7 +77,7 @@ def _check_index(folder: AdmittedFolder, index: Any) -> Iterator[str]:
     for name, shard in weight_map.items():
         if not isinstance(shard, str) or "/" in shard or not is_weights(shard):
             yield (
-                f"{INDEX}: tensor {name!r} is said to be in {shard!r}, "
+                f"{INDEX}: tensor {abridged(name)} is said to be in {abridged(shard)}, "
                 "expected the name of a .safetensors file beside it"
             )
             return
@@ -106,6 +109,6 @@ def _check_shards(folder: AdmittedFolder, weight_map: Mapping[str, str]) -> Iter
 
 def _first_names(names: Collection[str], *, quoted: bool = False) -> str:
     """The first few of the names."""
-    first = [repr(name) if quoted else name for name in names][:3]
+    first = [abridged(name) if quoted else f"{name:.80}" for name in islice(names, 3)]
     more = len(names) - len(first)
     return ", ".join(first) + (f" and {more} more" if more else "")

@@ -20,7 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from holdfast.errors import InvalidEvidence, first_problem
 from holdfast.evidence.trial import BAD_FROM, Measure, Outcome, Trial
 from holdfast.job import Split, Tier
+from holdfast.plain_files import read_plain
 
+MAX_BYTES = 100_000_000  # of a file: half a million trials
 OPPONENT = ":opponent"  # ends the suite that says whose answers a probe's were judged beside
 Hex = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 CheckpointDigest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
@@ -222,7 +224,7 @@ def render_evidence(evidence: Evidence) -> bytes:
 def read_evidence(path: str | Path) -> Evidence:
     """Read a file; raises InvalidEvidence where it is missing or damaged."""
     try:
-        content = Path(path).read_bytes()
+        content = read_plain(Path(path), MAX_BYTES, InvalidEvidence)
     except OSError as error:
         raise InvalidEvidence(f"evidence {path} cannot be read: {error.strerror}") from error
     return parse_evidence(content, source=str(path))
@@ -233,7 +235,7 @@ def parse_evidence(data: bytes, *, source: str) -> Evidence:
     first, *rest = data.removesuffix(b"\n").split(b"\n")
     place = f"{source}, line 1"
     if (kind := _object(first, place).get("kind")) != "manifest":
-        raise InvalidEvidence(f"{place}: found kind {kind!r}, expected the manifest")
+        raise InvalidEvidence(f"{place}: found kind {kind!r:.60}, expected the manifest")
     manifest = _checked(Manifest, first, place)
     trials: dict[tuple[str, str, str], Trial] = {}
     measures: dict[tuple[str, str], Measure] = {}
@@ -241,7 +243,7 @@ def parse_evidence(data: bytes, *, source: str) -> Evidence:
         place = f"{source}, line {number}"
         kind = _object(line, place).get("kind")
         if kind not in _LINES:
-            raise InvalidEvidence(f"{place}: found kind {kind!r}, expected trial or measure")
+            raise InvalidEvidence(f"{place}: found kind {kind!r:.60}, expected trial or measure")
         entry = _checked(_LINES[kind], line, place)
         values = entry.model_dump(exclude={"kind"})
         if isinstance(entry, _TrialLine):
@@ -261,7 +263,9 @@ def cluster_order(probe: str, cluster: str) -> str:
 
 def _add_once(entries: dict[_Key, _Entry], key: _Key, entry: _Entry, place: str) -> None:
     if key in entries:
-        raise InvalidEvidence(f"{place}: {'/'.join(key)} stands on an earlier line, expected once")
+        raise InvalidEvidence(
+            f"{place}: {'/'.join(key):.200} stands on an earlier line, expected once"
+        )
     entries[key] = entry
 
 
@@ -287,7 +291,7 @@ def _checked(model: type[_Line], line: bytes, place: str) -> _Line:
     try:
         return model.model_validate_json(line, strict=True)
     except ValidationError as error:
-        raise InvalidEvidence(f"{place}: {first_problem(error, 'the line')}") from error
+        raise InvalidEvidence(f"{place}: {first_problem(error, 'the line'):.300}") from error
 
 
 def _render(manifest: Manifest, trials: Iterable[Trial], measures: Iterable[Measure]) -> bytes:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.errors import InvalidSuite
+from holdfast.plain_files import open_plain, read_plain
 from holdfast.suites import (
     BUILT_IN,
     LoadedSuite,
@@ -26,6 +27,8 @@ from holdfast.suites import (
     load_suite,
 )
 from holdfast.suites.duplicates import near_duplicates, text_of
+
+MAX_RECORD = 1_000_000  # bytes of the record of an import
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +115,9 @@ def verify(name: str, folder: Path) -> tuple[LoadedSuite, bool]:
     if not record.exists():
         return suite, False
     try:
-        origin: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+        origin: dict[str, Any] = json.loads(read_plain(record, MAX_RECORD, InvalidSuite))
         expected = origin["digest"]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise InvalidSuite(f"{record} is no record of an import; import {name} again") from error
     if expected != suite.digest:
         raise InvalidSuite(
@@ -145,4 +148,5 @@ def _write(path: Path, lines: Iterable[str]) -> None:
 
 
 def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with open_plain(path, InvalidSuite) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

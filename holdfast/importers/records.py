@@ -7,19 +7,22 @@ suite.
 """
 
 import csv
-import gzip
-import io
 import json
 import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from gzip import BadGzipFile, GzipFile
+from io import BytesIO, StringIO
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from holdfast.errors import InvalidSuite
+from holdfast.plain_files import read_plain
 
+MAX_BYTES = 256 << 20  # of a file, unpacked
+CHUNK = 1 << 20
 LABELS = ".lst"  # one label a line, for the rows of the file named before it (PIQA)
 SEPARATORS = {".csv": ",", ".tsv": "\t"}
 UNREADABLE = (".parquet", ".arrow", ".zip", ".tar", ".xlsx")
@@ -83,7 +86,9 @@ class Record:
         for column in columns:
             if self.fields.get(column) is not None:
                 return column, self.fields[column]
-        raise self.wrong(f"no {' or '.join(columns)}, found {', '.join(self.fields) or 'nothing'}")
+        raise self.wrong(
+            f"no {' or '.join(columns)}, found {', '.join(self.fields) or 'nothing':.200}"
+        )
 
 
 def read_records(files: Sequence[Path], header: Sequence[str] | None = None) -> list[Record]:
@@ -122,23 +127,33 @@ def _content(path: Path) -> str:
     if path.suffix in UNREADABLE:
         raise InvalidSuite(f"{path} is {path.suffix}, expected CSV, TSV, JSON or JSON Lines")
     try:
-        content = path.read_bytes()
+        content = read_plain(path, MAX_BYTES, InvalidSuite)
         if path.suffix == ".gz":
-            content = gzip.decompress(content)
+            content = _unpacked(content, path)
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise InvalidSuite(f"{path}:{line}: not UTF-8 text; save it as UTF-8") from error
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except (EOFError, zlib.error, BadGzipFile) as error:
         raise InvalidSuite(f"{path} is no whole gzip file ({error})") from error
     except OSError as error:
         raise InvalidSuite(f"{path} cannot be read: {error.strerror}") from error
 
 
+def _unpacked(content: bytes, path: Path) -> bytes:
+    pieces, size = [], 0
+    with GzipFile(fileobj=BytesIO(content)) as file:
+        while piece := file.read(CHUNK):
+            pieces.append(piece)
+            if (size := size + len(piece)) > MAX_BYTES:
+                raise InvalidSuite(f"{path}: more than {MAX_BYTES} bytes unpacked; give fewer rows")
+    return b"".join(pieces)
+
+
 def _csv(
     path: Path, text: str, separator: str, header: Sequence[str] | None
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    reader = csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True)
     names: list[str] = []
     start = 1
     try:
@@ -156,7 +171,7 @@ def _csv(
             if len(row) != len(names):
                 raise InvalidSuite(
                     f"{path}:{line}: found {len(row)} columns, expected {len(names)} "
-                    f"({', '.join(names)})"
+                    f"({', '.join(names):.200})"
                 )
             yield line, dict(zip(names, row, strict=True))
     except csv.Error as error:
@@ -165,7 +180,7 @@ def _csv(
 
 def _refuse_repeated(names: Sequence[str], place: str) -> None:
     if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise InvalidSuite(f"{place}: the column {repeated[0]!r} stands twice")
+        raise InvalidSuite(f"{place}: the column {repeated[0]!r:.60} stands twice")
 
 
 def _lines(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -14,11 +14,13 @@ from typing import Any, get_args
 
 from holdfast.errors import InvalidLabels
 from holdfast.judges.judgement import Gold, Judgement, Label
+from holdfast.plain_files import read_plain_text
 from holdfast.stats.caps import rate_bounds
 
 Read = Callable[[str, str], Judgement]
 Interval = tuple[float, float]
 
+MAX_BYTES = 100_000_000  # of a labelled file
 ALPHA = 0.05  # of the intervals: two-sided, Clopper-Pearson
 REFUSED = {"refusal", "partial"}
 
@@ -121,7 +123,7 @@ def read_labelled(path: Path) -> list[Labelled]:
     figures without a word.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_plain_text(path, MAX_BYTES, InvalidLabels, "utf-8-sig")
     except OSError as error:
         raise InvalidLabels(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -154,7 +156,7 @@ def _label(value: Any, place: str) -> Gold:
     for label in labels:
         if value == label:
             return label
-    raise InvalidLabels(f"{place}: label is {value!r}, expected {' or '.join(labels)}")
+    raise InvalidLabels(f"{place}: label is {value!r:.60}, expected {' or '.join(labels)}")
 
 
 def _text(row: dict[str, Any], key: str, place: str) -> str:

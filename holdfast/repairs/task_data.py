@@ -9,17 +9,20 @@ never stand on both sides. A bad row is refused by file and line, never skipped.
 
 import hashlib
 import json
+import os
 import re
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from gzip import BadGzipFile, GzipFile
-from math import isfinite
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, TypeVar
 
-from holdfast.errors import InvalidTaskData
+from holdfast.checkpoints.allowed_roots import READ, opened_folder, real_path
+from holdfast.checkpoints.json_files import abridged
+from holdfast.errors import CheckpointRefused, InvalidTaskData
 from holdfast.models.chat_rendering import Turn
+from holdfast.plain_files import open_plain, plain
+from holdfast.repairs.documents import documents
 from holdfast.repairs.recipes import Kind
 from holdfast.repairs.task_forms import RowForm, form_of, turns_of
 
@@ -27,8 +30,7 @@ T = TypeVar("T")
 
 _HALF_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can hold it, no tokenizer can read it
 
-GZIP = b"\x1f\x8b"
-MAX_BYTES = 1 << 30  # of an unpacked file, which may say little in its own size
+MAX_MARGIN = 1e300
 HELD_OUT_OF = 10  # one prompt in ten is measured on and never trained on
 
 
@@ -69,6 +71,14 @@ class PreferencePair:
     line: int
 
 
+@dataclass(frozen=True, slots=True)
+class TaskFile:
+    """The user's task data, read once in full."""
+
+    path: Path
+    sha256: str
+
+
 def held_out(prompt: str) -> bool:
     """Whether rows of this prompt are kept for measuring: sha256(prompt) is 0 mod 10."""
     return int.from_bytes(hashlib.sha256(prompt.encode()).digest()) % HELD_OUT_OF == 0
@@ -79,13 +89,45 @@ def read_task_data(path: Path) -> list[Row]:
 
     Raises InvalidTaskData naming the file and the line.
     """
-    form: RowForm | None = None
+    with _opened(path) as file:
+        return _all(_task_rows(file, path), path)
 
-    def task_row(content: dict[str, Any], number: int, place: str) -> Row:
-        nonlocal form
+
+def admit_task_data(named: str, roots: Sequence[Path]) -> TaskFile:
+    """Read every row of a file under one of the roots, and hash what was read.
+
+    Raises InvalidTaskData where it lies elsewhere, or one of its rows is none.
+    """
+    try:
+        path = real_path(Path(named))
+        if not path.exists():
+            raise InvalidTaskData(f"{named} does not exist; give the path of the task data")
+        if not any(path.is_relative_to(root.resolve()) for root in roots):
+            raise InvalidTaskData(
+                f"{named} lies outside the allowed roots ({', '.join(map(str, roots))}); move it "
+                "there, or have its folder added: `holdfast up --root DIR` on one machine, "
+                "HOLDFAST_CHECKPOINT_ROOTS on a server"
+            )
+        with opened_folder(path.parent, roots) as folder:
+            descriptor = os.open(path.name, READ, dir_fd=folder)
+        with plain(descriptor, str(path), InvalidTaskData) as file:
+            if sum(1 for _ in _task_rows(file, path)) == 0:
+                raise _no_rows(path)
+            file.seek(0)
+            return TaskFile(path, hashlib.file_digest(file, "sha256").hexdigest())
+    except CheckpointRefused as error:
+        raise InvalidTaskData(str(error)) from error
+    except OSError as error:
+        raise InvalidTaskData(f"{named} cannot be read: {error.strerror}") from error
+
+
+def _task_rows(file: BufferedReader, path: Path) -> Iterator[Row]:
+    form: RowForm | None = None
+    for document, number, place in documents(file, path):
+        content = _object(document, place)
         form = form or form_of(content, place)
         *history, (_, prompt), (_, completion) = turns_of(content, form, place)
-        return Row(
+        yield Row(
             _text(prompt, "prompt", place),
             _text(completion, "completion", place),
             "task",
@@ -93,15 +135,11 @@ def read_task_data(path: Path) -> list[Row]:
             tuple((role, _text(words, f"{role} turn", place)) for role, words in history),
         )
 
-    return _read(path, task_row)
-
 
 def digest_of(path: Path) -> str:
     """64 hex digits of the file's bytes; raises InvalidTaskData if it cannot be read."""
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise InvalidTaskData(f"{path} cannot be read: {error.strerror}") from error
+    with _opened(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def rows_digest(rows: Iterable[Row]) -> str:
@@ -135,54 +173,29 @@ def read_preferences(path: Path) -> list[PreferencePair]:
 
 
 def _read(path: Path, made_of: Callable[[dict[str, Any], int, str], T]) -> list[T]:
-    rows = [
-        made_of(_object(document, place), number, place)
-        for document, number, place in _documents(path)
-    ]
-    if not rows:
-        raise InvalidTaskData(f"{path} holds no rows, expected one JSON object a line")
-    return rows
+    with _opened(path) as file:
+        rows = (
+            made_of(_object(document, place), number, place)
+            for document, number, place in documents(file, path)
+        )
+        return _all(rows, path)
 
 
-def _documents(path: Path) -> Iterator[tuple[Any, int, str]]:
-    """Each document of a file, its number and its place: a line's, or an element of one array."""
-    text = _file_text(path)
-    if text.lstrip().startswith("["):
-        for number, element in enumerate(_json(text, str(path)), start=1):
-            yield element, number, f"{path}, row {number}"
-        return
-    for number, line in enumerate(text.split("\n"), start=1):  # U+2028 ends no line of JSON
-        if line.strip():
-            place = f"{path}, line {number}"
-            yield _json(line, place), number, place
-
-
-def _file_text(path: Path) -> str:
+def _opened(path: Path) -> BufferedReader:
     try:
-        with path.open("rb") as file:
-            zipped = file.read(len(GZIP)) == GZIP
-            file.seek(0)
-            raw = GzipFile(fileobj=file).read(MAX_BYTES + 1) if zipped else file.read()
-        if zipped and len(raw) > MAX_BYTES:
-            raise InvalidTaskData(f"{path}: more than {MAX_BYTES} bytes unpacked; give fewer rows")
-        return raw.decode("utf-8-sig")
-    except (BadGzipFile, EOFError, zlib.error) as error:
-        raise InvalidTaskData(f"{path} is no whole gzip file ({error}); pack it again") from error
+        return open_plain(path, InvalidTaskData)
     except OSError as error:
         raise InvalidTaskData(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InvalidTaskData(
-            f"{path} is not UTF-8 at byte {error.start}; save it as UTF-8"
-        ) from error
 
 
-def _json(text: str, place: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InvalidTaskData(
-            f"{place}: not JSON ({error}); expected one object a line, or one array of objects"
-        ) from error
+def _all(rows: Iterable[T], path: Path) -> list[T]:
+    if every := list(rows):
+        return every
+    raise _no_rows(path)
+
+
+def _no_rows(path: Path) -> InvalidTaskData:
+    return InvalidTaskData(f"{path} holds no rows, expected one JSON object a line")
 
 
 def _object(content: Any, place: str) -> dict[str, Any]:
@@ -210,10 +223,12 @@ def _pair(content: dict[str, Any], number: int, place: str) -> PreferencePair:
             margin = None
         case bool():
             raise InvalidTaskData(f"{place}: its margin is a bool, expected a number")
-        case int() | float() as finite if isfinite(finite):
+        case int() | float() as finite if abs(finite) <= MAX_MARGIN:
             margin = float(finite)
         case other:
-            raise InvalidTaskData(f"{place}: its margin is {other!r}, expected a finite number")
+            raise InvalidTaskData(
+                f"{place}: its margin is {abridged(other)}, expected a finite number"
+            )
     return PreferencePair(prompt, chosen, rejected, margin, number)
 
 
@@ -242,4 +257,6 @@ def _rehearsal_kind(content: dict[str, Any], place: str) -> Kind:
         case "answer":
             return "answer"
         case other:
-            raise InvalidTaskData(f"{place}: kind is {other!r}, expected 'refusal' or 'answer'")
+            raise InvalidTaskData(
+                f"{place}: kind is {abridged(other)}, expected 'refusal' or 'answer'"
+            )

@@ -9,6 +9,7 @@ that ends otherwise, tool calls and pictures have no such reading and are refuse
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from holdfast.checkpoints.json_files import abridged
 from holdfast.errors import InvalidTaskData
 from holdfast.models.chat_rendering import Turn
 
@@ -63,7 +64,7 @@ def form_of(content: Mapping[str, Any], place: str) -> RowForm:
     matches = [form for form in FORMS if form.keys <= content.keys()]
     if len(matches) == 1:
         return matches[0]
-    keys = ", ".join(sorted(content)) or "none"
+    keys = f"{', '.join(sorted(content)):.200}" or "none"
     if matches:
         raise InvalidTaskData(
             f"{place}: its keys ({keys}) make it {' and '.join(form.name for form in matches)} at "
@@ -119,9 +120,10 @@ def _message(turn: Any, place: str) -> Turn:
             pass
         case _:
             raise InvalidTaskData(f"{place}: expected role and content, or from and value")
-    if role not in ROLES:
+    if not isinstance(role, str) or role not in ROLES:
         raise InvalidTaskData(
-            f"{place}: its role is {role!r}, expected one of {', '.join(ROLES)}; remove the row"
+            f"{place}: its role is {abridged(role)}, expected one of {', '.join(ROLES)}; "
+            "remove the row"
         )
     return ROLES[role], _words(words)
 

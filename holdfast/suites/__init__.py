@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from holdfast.errors import InvalidSuite, first_problem
 from holdfast.job import Split
+from holdfast.plain_files import read_plain_text
 from holdfast.suites.items import (
     FORMS,
     Choice,
@@ -60,6 +61,7 @@ __all__ = [
 ]
 
 HERE = Path(__file__).parent
+MAX_BYTES = 100_000_000  # of a suite: more than any of the imported ones
 SUITE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")  # a file's name on every system
 
 
@@ -129,7 +131,7 @@ def read_suite(name: str, path: Path, form: type[Row] | None = None) -> LoadedSu
     an id that stands twice.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_plain_text(path, MAX_BYTES, InvalidSuite)
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidSuite(f"suite {name}: {path} cannot be read: {error}") from error
     if not text.strip():
@@ -142,7 +144,7 @@ def read_suite(name: str, path: Path, form: type[Row] | None = None) -> LoadedSu
         item = parse_item(line, form, f"{path}:{number}")
         if item.id in line_of_id:
             raise InvalidSuite(
-                f"{path}:{number}: id {item.id!r} stands already in line {line_of_id[item.id]}"
+                f"{path}:{number}: id {item.id!r:.60} stands already in line {line_of_id[item.id]}"
             )
         line_of_id[item.id] = number
         items.append(item)
@@ -158,7 +160,7 @@ def form_of(line: str, place: str) -> type[Row]:
     row_type = next((form for key, form in FORMS.items() if key in keys), None)
     if row_type is None:
         raise InvalidSuite(
-            f"{place}: found the keys {', '.join(sorted(keys))}; expected one of "
+            f"{place}: found the keys {', '.join(sorted(keys)):.200}; expected one of "
             f"{', '.join(FORMS)}, which tells what an item is"
         )
     return row_type
@@ -169,7 +171,7 @@ def parse_item(line: str, form: type[Row], place: str) -> Row:
     try:
         return form.model_validate_json(line)
     except ValidationError as error:
-        raise InvalidSuite(f"{place}: {first_problem(error, 'the line')}") from error
+        raise InvalidSuite(f"{place}: {first_problem(error, 'the line'):.300}") from error
 
 
 def canonical(item: Row) -> str:

@@ -16,7 +16,6 @@ import math
 import os
 import re
 import sys
-import traceback
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +25,7 @@ from pydantic import BaseModel, ConfigDict
 from safetensors import safe_open
 
 from holdfast.errors import CallerError, CheckpointRefused
+from holdfast.failures import detail_of, trace
 from holdfast.models.chat_rendering import Turn
 from holdfast.probes.engine import Continuation, Message, Sampling, Scalar
 from workers.inference.backends import backend_of
@@ -179,8 +179,8 @@ def main(path: Path) -> int:
         _say("error", error=error.title, detail=str(error))
         return 65
     except Exception as error:  # noqa: BLE001  the edge of the process; the parent reads the line
-        traceback.print_exc()
-        _say("error", error=type(error).__name__, detail=str(error))
+        sys.stderr.write(trace(error))
+        _say("error", error=type(error).__name__, detail=detail_of(error))
         return 70
     _say("done")
     return 0

@@ -11,6 +11,7 @@ from pathlib import Path
 from holdfast.models.reasoning import TraceMarks, marks_of, named_tokens
 from holdfast.models.tokenizer_file import embedded_tokens, refuse_unknown_tokens
 from holdfast.probes.engine import Arguments, Continuation, Prompt, Sampling
+from workers.inference.loading.model_config import blaming
 from workers.inference.marks import SpelledMarks, spell
 from workers.inference.tokens import (
     Tokenizer,
@@ -78,6 +79,7 @@ class Reading:
 
 def read_checkpoint(checkpoint: Path) -> Reading:
     """Read a checkpoint's tokenizer files; raises CheckpointRefused where they do not load."""
-    tokenizer, note = load_noted_tokenizer(checkpoint)
-    ends = frozenset(end_ids(tokenizer, checkpoint))
-    return Reading(checkpoint, tokenizer, ends, embedded_tokens(checkpoint), note)
+    with blaming("one of its tokenizer's files", "tokenizer"):
+        tokenizer, note = load_noted_tokenizer(checkpoint)
+        ends = frozenset(end_ids(tokenizer, checkpoint))
+        return Reading(checkpoint, tokenizer, ends, embedded_tokens(checkpoint), note)

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from holdfast.checkpoints.adapter import admit_checkpoint, read_lora
+from holdfast.checkpoints.chat_template import template_digest
 from holdfast.checkpoints.checkpoint import ADAPTER, admit, verify_unchanged
 from holdfast.errors import CheckpointRefused
 from tests.support.folders import write_tensors
+from tests.support.template_layouts import MORE, named, of_processor, write_layout
 
 Q = "model.layers.0.self_attn.q_proj"
 A, B = (f"base_model.model.{Q}.lora_{side}.weight" for side in "AB")
@@ -186,6 +188,57 @@ def test_what_a_trainer_leaves_beside_the_adapter_is_ignored(
     ref = admit_checkpoint(str(base), str(adapter), [tmp_path])
     assert ref.digest == clean.digest
     assert ref.ignored == ("+adapter/more.safetensors", "+adapter/training_args.bin")
+
+
+OTHER = "{{ other }}"
+PLACES: dict[str, dict[str, Any]] = {
+    "jinja": {"chat_template.jinja": OTHER},
+    "config": {"tokenizer_config.json": json.dumps({"chat_template": OTHER})},
+    "list": {"tokenizer_config.json": json.dumps(named(default=OTHER))},
+    "additional": {f"{MORE}default.jinja": OTHER},
+    "additional over the base's": {
+        f"{MORE}default.jinja": OTHER,
+        "tokenizer_config.json": json.dumps({"chat_template": "{{ messages }}"}),
+    },
+    "empty": {"chat_template.jinja": ""},
+}
+
+
+@pytest.mark.parametrize("files", PLACES.values(), ids=PLACES.keys())
+def test_another_template_is_refused_wherever_it_lies(
+    files: dict[str, Any], base: Path, adapter: Path, tmp_path: Path
+) -> None:
+    write_layout(adapter, files)
+    with pytest.raises(CheckpointRefused, match="brings another chat template than its base"):
+        admit_checkpoint(str(base), str(adapter), [tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ({"chat_template.json": of_processor(OTHER)}, "chat_template.json holds a chat template"),
+        ({"special_tokens_map.json": of_processor(OTHER)}, "key 'chat_template' would replace"),
+        ({f"{MORE}rag.jinja": OTHER}, "without one named 'default'"),
+    ],
+)
+def test_an_adapter_whose_template_cannot_be_told_is_refused(
+    files: dict[str, Any], says: str, base: Path, adapter: Path, tmp_path: Path
+) -> None:
+    write_layout(adapter, files)
+    with pytest.raises(CheckpointRefused, match=says):
+        admit_checkpoint(str(base), str(adapter), [tmp_path])
+
+
+def test_the_template_of_a_base_is_looked_for_in_every_place_as_well(
+    base: Path, adapter: Path, tmp_path: Path
+) -> None:
+    write_layout(base, {f"{MORE}default.jinja": OTHER})
+    write_layout(adapter, {"chat_template.jinja": OTHER})
+    ref = admit_checkpoint(str(base), str(adapter), [tmp_path])
+    assert ref.template_sha256 == template_digest(OTHER)
+    write_layout(adapter, {"chat_template.jinja": "{{ messages }}"})
+    with pytest.raises(CheckpointRefused, match="brings another chat template than its base"):
+        admit_checkpoint(str(base), str(adapter), [tmp_path])
 
 
 def test_the_same_template_beside_the_adapter_is_no_other(

@@ -18,9 +18,7 @@ from hypothesis import strategies as st
 from holdfast.checkpoints.checkpoint import (
     FileEntry,
     admit,
-    chat_template,
     manifest_digest,
-    template_digest,
     verify_unchanged,
 )
 from holdfast.errors import CheckpointRefused, NotBuilt
@@ -208,24 +206,6 @@ def test_a_model_that_is_copied_over_another_is_noticed(folder: Path, tmp_path: 
         assert getattr(before, name) == getattr(after, name)
     with pytest.raises(CheckpointRefused, match="changed after it was admitted"):
         verify_unchanged(ref)
-
-
-def test_which_template_counts(folder: Path) -> None:
-    config = folder / "tokenizer_config.json"
-    named = [{"name": "tool_use", "template": "T"}, {"name": "default", "template": "D"}]
-    config.write_text(json.dumps({"chat_template": named}))
-    assert chat_template(folder) == "D"
-    config.write_text(json.dumps({"chat_template": named[:1]}))
-    with pytest.raises(CheckpointRefused, match="without one named 'default'"):
-        chat_template(folder)
-    (folder / "chat_template.jinja").write_text("J")
-    assert chat_template(folder) == "J"
-    (folder / "chat_template.jinja").unlink()
-    config.write_text('{"chat_template": null}')
-    assert chat_template(folder) is None
-    config.unlink()
-    assert chat_template(folder) is None
-    assert template_digest(None) == hashlib.sha256(b"").hexdigest()
 
 
 def twin(folder: Path, config: dict[str, Any], header: dict[str, Any] = HEADER) -> Path:

@@ -25,6 +25,7 @@ TOKENIZER = {
 }
 TRAINER = {"trainer_state.json": '{"global_step": 500}', "all_results.json": '{"loss": 1.0}'}
 SUBFOLDERS = {
+    "chat_template.jinja": "{{ messages[0].content }}",  # without it the next unseats the config's
     "additional_chat_templates/rag.jinja": "{{ documents }}",
     "1_Pooling/config.json": '{"pooling_mode_mean_tokens": true}',
     "2_Dense/deeper/notes.txt": "two down",
@@ -37,7 +38,7 @@ FOLDERS: list[tuple[Mapping[str, str], bool, str]] = [
     (CARD, False, "b358de9614342b9cd6f801d223cdc68ddb40540b3fe22b4c5a907fe8b1fa7400"),
     (TOKENIZER, False, "58396614e80e05473ae65abd89af32333fe948982610612c08536b3398ec4abe"),
     (TRAINER, True, "b941365a15f3e513200df4761f6d33ee98fe2272fbe7326186b3eb77dd998ac5"),
-    (SUBFOLDERS, False, "041c0cd8a3a71357b1515229bd774590b4cc80a28c600afd0914a74d786315d3"),
+    (SUBFOLDERS, False, "a1d547d2817d29ce22b20f550ee0a2d372d9c2c53f0dc853ffff0377c547dfa2"),
     (HIDDEN, False, "5d47e4314a00a1cf59158d431a2b9721161a45fd09fb1c56a4a0e89b9ee35f6a"),
     (
         CARD | TOKENIZER | TRAINER | SUBFOLDERS | HIDDEN,

@@ -31,7 +31,9 @@ from holdfast.models.unloadable import (
     gaps,
     odd_shapes,
 )
+from workers.inference.loading.capacity import blaming_machine, bounded_memory
 from workers.inference.loading.model_config import (
+    MAX_LAYERS,
     blaming,
     generating_class,
     quantisation_settings,
@@ -73,8 +75,14 @@ def check_architecture(checkpoint: Path, backend: str) -> list[str]:
     """Check that the files hold the config's model; a note if tensors of them are passed over.
 
     Raises CheckpointRefused where one that it needs is missing or of another shape, where one is
-    left over, where no model can be made of the config, or the engine `backend` cannot read it.
+    left over, where no model can be made of the config, or the engine `backend` cannot read it;
+    MachineUnfit where a package is missing that it asks for.
     """
+    with blaming_machine(), bounded_memory(), blaming("config.json"):
+        return _check_architecture(checkpoint, backend)
+
+
+def _check_architecture(checkpoint: Path, backend: str) -> list[str]:
     config, settings = read_config(checkpoint), quantisation_settings(checkpoint)
     if settings is not None:
         check_method(settings, backend)
@@ -214,7 +222,8 @@ def _passed_over(model: PreTrainedModel) -> Iterator[str]:
     yield from model._keys_to_ignore_on_load_unexpected or ()  # noqa: SLF001  the only place
     config = model.config.get_text_config()
     first = config.num_hidden_layers
-    for extra in range(getattr(config, "num_nextn_predict_layers", None) or 0):
+    more = getattr(config, "num_nextn_predict_layers", None) or 0
+    for extra in range(min(more, MAX_LAYERS)):
         yield rf"\.layers\.{first + extra}\."
 
 

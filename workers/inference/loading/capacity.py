@@ -5,6 +5,7 @@ system without a word.
 """
 
 import errno
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
@@ -20,6 +21,8 @@ from workers.free_memory import free_memory
 from workers.inference.loading.model_config import read_config
 
 GIB = 1 << 30
+LOOKING_BYTES = 8 * GIB  # the headers of 92,000 tensors take one
+STATM = Path("/proc/self/statm")
 FULL = frozenset({errno.ENOMEM, errno.ENOSPC, errno.EDQUOT})
 OUT_OF_MEMORY = ("can't allocate memory", "out of memory")  # torch's own words, CPU and CUDA
 
@@ -75,6 +78,24 @@ def _free(backend: Backend) -> int | None:
         return free_memory() or None
     free, _ = torch.cuda.mem_get_info()
     return free
+
+
+@contextmanager
+def bounded_memory() -> Iterator[None]:
+    """A block that looks at a model without loading it, and so may take no more than a little.
+
+    Numbers of a config become buffers here and there; the system would end a process without a word
+    that fills them, where this is an error of the block.
+    """
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(STATM.read_text(encoding="ascii").split()[0]) if STATM.is_file() else 0
+    bound = pages * resource.getpagesize() + LOOKING_BYTES
+    if pages and (limits[0] == resource.RLIM_INFINITY or bound < limits[0]):
+        resource.setrlimit(resource.RLIMIT_AS, (bound, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
 
 
 @contextmanager

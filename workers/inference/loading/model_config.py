@@ -16,13 +16,14 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, GenerationConfig, PretrainedConfig, PreTrainedModel
 from transformers.models.auto import modeling_auto as auto
 
+from holdfast.checkpoints.json_files import abridged
 from holdfast.errors import CheckpointRefused
 from holdfast.models.quantisation import quantisation_config
 
 CONFIG_ERRORS = (
     # What transformers 5.19 raises where a config is not one: its dataclasses for a wrong type, its
     # validators and layers for a wrong value, torch on the meta device for an impossible shape.
-    # Nothing is allocated there, so none of them is a lack of memory.
+    # Nothing that a real model asks for is allocated there, so none of them is a lack of memory.
     StrictDataclassError,
     TypeError,
     ValueError,
@@ -33,6 +34,8 @@ CONFIG_ERRORS = (
     AssertionError,
     NotImplementedError,
     RuntimeError,
+    MemoryError,
+    RecursionError,
     OSError,
 )
 
@@ -105,27 +108,37 @@ def _check_architectures(config: PretrainedConfig, model_class: type[PreTrainedM
         return
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise CheckpointRefused(
-            f"config.json: architectures is {names!r}, expected a list of class names such as "
-            f"[{model_class.__name__!r}]"
+            f"config.json: architectures is {abridged(names)}, expected a list of class names such "
+            f"as [{model_class.__name__!r}]"
         )
     for name in names:
         other = getattr(transformers, name, None)  # names of other libraries' are theirs to judge
-        if other is None or issubclass(model_class, other):
+        if other is None or (_is_model(other) and issubclass(model_class, other)):
             continue
-        if not (isinstance(config, other.config_class) and other.can_generate()):
+        if not (_is_model(other) and _generates(other, config)):
             raise CheckpointRefused(
-                f"config.json: architectures names {name}, but model_type {config.model_type!r} "
-                f"makes a {model_class.__name__}; set one to what the other says, and save the "
-                "whole model where it was saved without its head"
+                f"config.json: architectures names {name:.80}, but model_type "
+                f"{config.model_type!r} makes a {model_class.__name__}; set one to what the other "
+                "says, and save the whole model where it was saved without its head"
             )
+
+
+def _is_model(named: object) -> bool:
+    return isinstance(named, type) and issubclass(named, PreTrainedModel)
+
+
+def _generates(model_class: type[PreTrainedModel], config: PretrainedConfig) -> bool:
+    of_config = model_class.config_class  # none, for a class that is no single model
+    return of_config is not None and isinstance(config, of_config) and model_class.can_generate()
 
 
 def _check_layers(config: PretrainedConfig) -> None:
     """Raise CheckpointRefused for an impossible number of layers, before they are built."""
-    layers = config.get_text_config().num_hidden_layers
+    with blaming("config.json"):
+        layers = config.get_text_config().num_hidden_layers
     if not isinstance(layers, int) or not 0 < layers <= MAX_LAYERS:
         raise CheckpointRefused(
-            f"config.json asks for {layers!r} layers, expected 1 to {MAX_LAYERS}; correct "
+            f"config.json asks for {abridged(layers)} layers, expected 1 to {MAX_LAYERS}; correct "
             "num_hidden_layers, or take the file of its base"
         )
 
@@ -142,7 +155,7 @@ def _check_object(file: Path) -> None:
 
 
 @contextmanager
-def blaming(file: str) -> Iterator[None]:
+def blaming(file: str, makes: str = "model") -> Iterator[None]:
     """A block in which whatever the library raises is refused as a fault of this file."""
     try:
         yield
@@ -151,6 +164,6 @@ def blaming(file: str) -> Iterator[None]:
     except CONFIG_ERRORS as error:
         message = " ".join(str(error).split())[:SENTENCE]
         raise CheckpointRefused(
-            f"{file} makes no model that transformers {transformers.__version__} can build "
+            f"{file} makes no {makes} that transformers {transformers.__version__} can build "
             f"({type(error).__name__}: {message}); correct it, or take the file of its base"
         ) from error

@@ -102,4 +102,4 @@ def model_length(checkpoint: Path, limit: int) -> int:
         config = json.loads((checkpoint / "config.json").read_bytes())
     except FileNotFoundError as error:
         raise CheckpointRefused(f"{checkpoint} holds no config.json") from error
-    return min(limit, int(config.get("max_position_embeddings", limit)))
+    return min(limit, int(config.get("max_position_embeddings") or limit))

@@ -53,8 +53,10 @@ def home() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def engine(home: Path) -> Iterator[RunnerEngine]:
-    engine = RunnerEngine(read_settings({"HOLDFAST_HOME": str(home), "HOLDFAST_ENGINE": "vllm"}))
+def engine(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunnerEngine]:
+    given = {"HOME": home, "ENGINE": "vllm", "CHECKPOINT_ROOTS": tmp_path_factory.getbasetemp()}
+    settings = read_settings({f"HOLDFAST_{name}": str(value) for name, value in given.items()})
+    engine = RunnerEngine(settings)
     yield engine
     (record,) = (home / "run").glob("*.sid")
     engine.close()

@@ -1,0 +1,113 @@
+"""Folders and task files are admitted by children, few at a time, and never in a request's thread.
+
+Reading them holds an interpreter (`holdfast.admitting`); here that would be the one that answers
+everybody. Whoever finds all places taken is asked to come again, so that threads are left for the
+rest. A child starts when it is needed, and ends with its answer or with the application.
+"""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import BoundedSemaphore, Event
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from holdfast.admitting import checkpoint_of, refuse_if_refused, task_of
+from holdfast.checkpoints.checkpoint import CheckpointRef
+from holdfast.errors import CheckpointRefused, Unreachable
+from holdfast.repairs.task_data import TaskFile
+from holdfast.settings import Settings
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 2
+COMMAND = (sys.executable, "-P", "-m", "holdfast.admitting")
+INHERITED = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "LC_CTYPE")  # no key is among them
+
+
+class Admitting:
+    """Admits what requests name under the server's roots, `AT_ONCE` of them at once.
+
+    `children` are those that run.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """As many more as the settings allow may wait."""
+        self.children: set[subprocess.Popen[bytes]] = set()
+        self._roots = [str(root) for root in settings.roots]
+        self._places = BoundedSemaphore(AT_ONCE + settings.max_admissions)
+        self._turns = BoundedSemaphore(AT_ONCE)
+        self._ending = Event()
+
+    def checkpoint(self, uri: str, adapter: str | None) -> CheckpointRef:
+        """Check and hash a checkpoint, with the adapter on it if one is named."""
+        ref = checkpoint_of(self._reply({"checkpoint": uri, "adapter": adapter}))
+        if ref.ignored:
+            ignored = ", ".join(ref.ignored)
+            log.info("checkpoint=%s path=%s ignored: %s", ref.digest, ref.path, ignored)
+        return ref
+
+    def task_data(self, named: str) -> TaskFile:
+        """Read a file of task data, every row of it."""
+        return task_of(self._reply({"task_data": named}))
+
+    def close(self) -> None:
+        """End the children that run, and begin no other."""
+        self._ending.set()
+        for child in tuple(self.children):
+            child.kill()
+
+    def _reply(self, request: dict[str, Any]) -> dict[str, Any]:
+        written, status = self._run(json.dumps(request | {"roots": self._roots}).encode())
+        if status == -signal.SIGALRM:
+            raise CheckpointRefused(
+                "it could not be read in a minute and a second for each 20 MB; put it on a faster "
+                "disk, or submit the model's own folder only"
+            )
+        if status != 0:
+            raise Unreachable(
+                f"the process that read it ended with {status} and no answer; try again"
+            )
+        reply: dict[str, Any] = json.loads(written)
+        refuse_if_refused(reply)
+        return reply
+
+    def _run(self, request: bytes) -> tuple[bytes, int]:
+        """The answer of a child of its own and its exit status; waits for a turn."""
+        if not self._places.acquire(blocking=False):
+            raise Unreachable("as many folders are being read as may be at once; try again")
+        try:
+            with self._turns, self._child() as child:
+                return child.communicate(request)[0], child.returncode
+        finally:
+            self._places.release()
+
+    @contextmanager
+    def _child(self) -> Iterator[subprocess.Popen[bytes]]:
+        if self._ending.is_set():
+            raise Unreachable("the server is about to end; try again")
+        environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        with subprocess.Popen(
+            COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, cwd="/"
+        ) as child:
+            self.children.add(child)
+            try:
+                yield child
+            finally:
+                child.kill()
+                self.children.discard(child)
+
+
+def admitting_of(request: Request) -> Admitting:
+    """The application's."""
+    admitting: Admitting = request.app.state.admitting
+    return admitting
+
+
+AdmittingDep = Annotated[Admitting, Depends(admitting_of)]
