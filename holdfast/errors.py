@@ -30,7 +30,8 @@
         ├── EngineFailed
         ├── MachineUnfit       too little memory or disk, or a package is missing; not tried again
         ├── JudgeFailed
-        └── TrainingFailed
+        ├── TrainingFailed
+        └── AuditBroken
 
 "Cannot tell" is not an error: it is the verdict `inconclusive` or the outcome `unscored`.
 A message says what was found, what was expected, and what to do. Errors cross processes, so they
@@ -210,6 +211,10 @@ class JudgeFailed(HarnessError):
 
 class TrainingFailed(HarnessError):
     """A training child ended without a complete checkpoint."""
+
+
+class AuditBroken(HarnessError):
+    """The audit trail is not what was written: an event was changed, removed, moved or cut off."""
 
 
 # --- errors as text -------------------------------------------------------------------------

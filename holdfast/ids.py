@@ -8,7 +8,7 @@ import secrets
 import time
 from typing import Literal
 
-Prefix = Literal["ckpt", "eval", "rem", "pol", "key"]
+Prefix = Literal["ckpt", "eval", "rem", "pol", "key", "wvr"]
 
 
 def is_id(text: str, prefix: Prefix) -> bool:

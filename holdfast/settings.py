@@ -6,7 +6,8 @@ working directory of ours, not in the user's.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Literal, Self
@@ -26,9 +27,12 @@ from holdfast.job import (
 GuardForm = Literal["llama-guard", "wildguard", "harmbench"]
 EngineName = Literal["vllm", "transformers", "scripted"]
 Dtype = Literal["auto", "bfloat16", "float16", "float32"]
+WallMode = Literal["auto", "off", "required"]
 
 PREFIX = "HOLDFAST_"
 MAX_MODEL_LEN = 2048
+PRIVATE_UMASK = 0o077  # of every process of ours that writes into a data folder
+MAX_DAYS = 36_500  # of an age after which something is removed; unset is for ever
 MAX_SOCKET_PATH = 100  # sun_path holds 108 bytes on Linux, 104 on macOS
 
 
@@ -60,6 +64,9 @@ class Settings(BaseModel):
     dtype: Dtype = "auto"
     """What engines and training compute in. `auto`: bfloat16 where this machine is measured to be
     fast at it, else float32 (docs/machines.md)."""
+    wall: WallMode = "auto"
+    """The walls around processes that load checkpoints (docs/walls.md). `auto`: all that the kernel
+    has; `required`: nothing is started unless all of them stand; `off`: none."""
     max_model_len: int = Field(default=MAX_MODEL_LEN, ge=64)
     """How many tokens a prompt and its answer may have together."""
     queue: Literal["cpu", "gpu"] = "cpu"
@@ -70,9 +77,11 @@ class Settings(BaseModel):
     """The port that the API listens at; 0 is any free one. Unset, `holdfast up` takes a free one
     where 8321 is in use."""
     server: str | None = None
-    """For clients: the server's URL. Unset: the stack that runs in the data folder."""
+    """For clients: the server's URL. Unset: the stack that runs in the data folder, if its files
+    are this user's alone."""
     api_key: str | None = None
-    """For clients: the key. Unset: the admin key of the stack in the data folder."""
+    """For clients: the key of HOLDFAST_SERVER, which alone it is sent to; the stack in the data
+    folder gets its own admin key."""
     key_pepper: str | None = None
     """What API keys are hashed with. Unset: made once and kept in the data folder, mode 0600."""
     redis_server: Path | None = None
@@ -84,8 +93,14 @@ class Settings(BaseModel):
     """A JSON array of texts, for `harm.suffix` (docs/harm-probes.md)."""
     lm_eval_tasks: Path | None = None
     """A folder of lm-evaluation-harness tasks, for `cap.lm_eval`."""
+    metrics_open: bool = False
+    """Whether `/metrics` is answered without a key; else a key with `jobs:read`, of any project, is
+    needed."""
     max_jobs: int = Field(default=500, ge=1)
     """How many unfinished jobs a project may have; one more is answered with 429."""
+    max_admissions: int = Field(default=16, ge=1, le=30)
+    """How many requests may wait while the folders of others are read; one more is answered with
+    503."""
     gpu_memory_utilization: float = Field(default=0.85, gt=0, le=1)
     """The share of a GPU's memory that vLLM takes."""
     judge_url: str | None = None
@@ -112,6 +127,19 @@ class Settings(BaseModel):
     """How long a job is queued before its hint counts as lost."""
     retry_seconds: float = Field(default=RETRY_SECONDS, gt=0)
     """How long a job waits after a crash, or an error that may pass, before it is tried again."""
+    keep_answers_days: float | None = Field(default=None, gt=0, le=MAX_DAYS)
+    """After how many days answers are removed (docs/retention.md). Unset: never."""
+    keep_events_days: float | None = Field(default=None, gt=0, le=MAX_DAYS)
+    """How many days after a job has finished its events are removed. Unset: never."""
+    keep_trials_days: float | None = Field(default=None, gt=0, le=MAX_DAYS)
+    """How many days after an evaluation has finished its trials are removed; its evidence files are
+    written to `archive` in the data folder first. Unset: never."""
+    keep_transcripts_days: float | None = Field(default=None, gt=0, le=MAX_DAYS)
+    """How many days after a job has finished the files that workers wrote for it, such as rehearsal
+    rows, are removed. Unset: never."""
+    keep_repairs_days: float | None = Field(default=None, gt=0, le=MAX_DAYS)
+    """How many days after a repair has finished the weights that it made are removed. Unset:
+    never."""
 
     @model_validator(mode="after")
     def _beats_in_time(self) -> Self:
@@ -125,7 +153,12 @@ class Settings(BaseModel):
     @property
     def roots(self) -> tuple[Path, ...]:
         """Where checkpoints may lie: the operator's roots and our own repairs."""
-        return (*self.checkpoint_roots, self.home / "checkpoints")
+        return (*self.checkpoint_roots, self.repairs)
+
+    @property
+    def repairs(self) -> Path:
+        """Where repaired checkpoints are written, a folder for each repair."""
+        return self.home / "checkpoints"
 
     @property
     def installed_suites(self) -> Path:
@@ -200,6 +233,16 @@ def make_home(home: Path) -> None:
             f"the data folder {home} cannot be written ({error.strerror}); "
             "set HOLDFAST_HOME to a folder that can"
         ) from error
+
+
+@contextmanager
+def private_files() -> Iterator[None]:
+    """Make what is created in the block, by children started there too, this user's alone."""
+    before = os.umask(PRIVATE_UMASK)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def embedded_broker_url(home: Path) -> str:

@@ -13,8 +13,10 @@ from alembic import context
 from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import Connection, Engine, event
 
+from holdfast.db.documents import Document, ModelColumn
 from holdfast.db.session import open_database
-from holdfast.db.tables import Document, Moment, TableRow
+from holdfast.db.tables import Moment, TableRow
+from holdfast.projects import tables as project_tables  # noqa: F401  # their metadata
 from holdfast.settings import read_settings
 
 UPGRADE_LOCK = 0x686F6C64  # "hold"; any constant would do
@@ -25,10 +27,15 @@ def render_type(kind: str, thing: Any, script: AutogenContext) -> str | Literal[
     """Write our own types down as what they are: a migration must not change with our code."""
     if kind == "type" and isinstance(thing, Moment):
         return "sa.DateTime(timezone=True)"
-    if kind == "type" and thing is Document:
+    if kind == "type" and (thing is Document or isinstance(thing, ModelColumn)):
         script.imports.add("from sqlalchemy.dialects import postgresql")
         return 'sa.JSON().with_variant(postgresql.JSONB(), "postgresql")'
     return False
+
+
+def is_compared(_thing: Any, name: str | None, *_: Any) -> bool:
+    """All but the index whose falling column SQLite does not report, so that it would differ."""
+    return name != "ix_jobs_claim"
 
 
 def open_for_migration(url: str) -> Engine:
@@ -66,6 +73,7 @@ def migrate(url: str) -> None:
                 target_metadata=TableRow.metadata,
                 render_as_batch=True,
                 render_item=render_type,
+                include_object=is_compared,
                 compare_type=True,
                 compare_server_default=True,
             )

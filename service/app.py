@@ -1,7 +1,8 @@
 """The application: routes, errors, limits, and what they share.
 
 `create_app(settings)` opens the database (refusing any revision but this code's) and a broker
-connection that gives up within a second. Started as `uvicorn service.app:app --factory`.
+connection that gives up within a second. Started by `python -m service`. There are no pages of
+documentation: FastAPI's load scripts from elsewhere; `/openapi.json` says the same.
 """
 
 from collections.abc import AsyncIterator
@@ -12,13 +13,17 @@ from fastapi import FastAPI
 
 from holdfast.db.keys import read_pepper
 from holdfast.db.migrate import open_checked
+from holdfast.projects.audit import read_signing_key
 from holdfast.queue import broker_state, producer
 from holdfast.settings import Settings, read_settings
+from holdfast.stack.log_lines import UVICORN_LOGGERS, log_to_stderr
 from service import problems
+from service.admitting import Admitting
 from service.idempotency import Replayed, on_replayed
-from service.limits import BodyLimit, Observed
+from service.limits import Observed, RequestLimit
 from service.metrics import Metrics
 from service.routes import (
+    audit,
     baselines,
     catalogues,
     checkpoints,
@@ -27,8 +32,10 @@ from service.routes import (
     health,
     keys,
     policies,
+    projects,
     remediations,
     results,
+    waivers,
 )
 
 ROUTERS = (
@@ -40,6 +47,9 @@ ROUTERS = (
     results.router,
     remediations.router,
     keys.router,
+    projects.router,
+    waivers.router,
+    audit.router,
     catalogues.router,
     health.router,
 )
@@ -48,10 +58,12 @@ ROUTERS = (
 def create_app(settings: Settings) -> FastAPI:
     """The service on one database; InvalidSettings where its schema is another revision's."""
     database, broker = open_checked(settings.database_url), producer(settings)
+    admitting = Admitting(settings)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
+        admitting.close()
         broker.close()
         database.dispose()
 
@@ -60,19 +72,24 @@ def create_app(settings: Settings) -> FastAPI:
         version=version("holdfast"),
         description="A safety-regression gate for language-model checkpoints.",
         lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.settings, app.state.database, app.state.broker = settings, database, broker
     app.state.pepper = read_pepper(settings)
+    app.state.admitting = admitting
+    app.state.signing_key = read_signing_key(settings.home)
     app.state.metrics = Metrics(app.version, database, lambda: broker_state(broker) == "up")
     for router in ROUTERS:
         app.include_router(router)
     problems.install(app)
     app.add_exception_handler(Replayed, on_replayed)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(RequestLimit)
     app.add_middleware(Observed, metrics=app.state.metrics)
     return app
 
 
 def app() -> FastAPI:
-    """The service as the environment sets it up, for `uvicorn --factory`."""
+    """The service as the environment sets it up, for uvicorn's `factory`."""
+    log_to_stderr(*UVICORN_LOGGERS)
     return create_app(read_settings())

@@ -6,6 +6,7 @@ from holdfast.db.tables import EvaluationRow
 from holdfast.db.trials import read_back
 from holdfast.errors import NotFound
 from holdfast.evidence.file import Evidence, Manifest, render_evidence
+from holdfast.projects.retention.archive import refuse_archived
 from holdfast.report.render import NAMES_FLIPS, render
 from holdfast.report.worst_flips import report_extras
 from holdfast.verdict.document import Verdict
@@ -38,9 +39,11 @@ def render_artifact(session: Session, about: EvaluationRow, name: str) -> bytes:
 
 def _evidence(session: Session, about: EvaluationRow, side: str) -> Evidence:
     manifest = about.manifests.get(side)
-    if manifest is None:
+    evidence = manifest and read_back(session, about.id, side, Manifest.model_validate(manifest))
+    refuse_archived(session, about)
+    if evidence is None:
         raise NotFound(f"{about.id} has no complete evidence of its {side} (yet)")
-    return read_back(session, about.id, side, Manifest.model_validate(manifest))
+    return evidence
 
 
 def _report(session: Session, about: EvaluationRow, name: str) -> bytes:

@@ -1,39 +1,49 @@
-"""Middleware: the size limit of a request, and its id, count and time.
+"""Middleware: the limits of a request, how many are answered at once, and its id, count and time.
 
 Pure ASGI: the body is counted as it streams in, whatever Content-Length says, and never held
-beyond the limit.
+beyond the limit. Every reply, also of an error, leaves with HEADERS: nothing that is served here is
+a page, and nothing behind a key is for a cache.
 """
 
 import secrets
 import time
 
-from fastapi import Request
+from fastapi import Request, Response
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from holdfast.errors import Unreachable
 from service.metrics import Metrics
-from service.problems import problem
+from service.problems import HEADERS, problem
 
 MAX_BODY = 1 << 20
+REQUESTS_AT_ONCE = 200  # streams of events among them
+ALWAYS_ANSWERED = ("/healthz", "/readyz")
+NUL = "%00"
 
 
-class BodyLimit:
-    """Reads the body before the application does; 413 beyond MAX_BODY bytes."""
+class RequestLimit:
+    """Reads a request before the application does, and refuses one that it could not take.
+
+    413 beyond MAX_BODY bytes, 422 for a U+0000 in path or query, 503 beyond REQUESTS_AT_ONCE.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         """Wrap an application."""
         self.app = app
+        self.n_answering = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand on the whole body as one message, or refuse it."""
+        """Hand on the whole body as one message, or refuse it; what is half sent counts nowhere."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        body = await _read(receive)
-        if body is None:
-            detail = f"the body is longer than {MAX_BODY} bytes; large files go by path"
-            refused = problem(
-                Request(scope), 413, "ContentTooLarge", detail, headers={"Connection": "close"}
-            )
+        try:
+            body = await _read(receive)
+        except ClientDisconnect:
+            return
+        if refused := self._refuse(Request(scope), body):
             await refused(scope, receive, send)
             return
         waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
@@ -41,15 +51,32 @@ class BodyLimit:
         async def replay() -> Message:
             return waiting.pop() if waiting else await receive()
 
-        await self.app(scope, replay, send)
+        self.n_answering += 1
+        try:
+            await self.app(scope, replay, send)
+        finally:
+            self.n_answering -= 1
+
+    def _refuse(self, request: Request, body: bytes | None) -> Response | None:
+        if body is None:
+            detail = f"the body is longer than {MAX_BODY} bytes; large files go by path"
+            return problem(request, 413, "ContentTooLarge", detail, headers={"Connection": "close"})
+        if "\0" in request.scope["path"] or NUL in request.url.query:
+            detail = "the path or the query holds a U+0000 (%00), which is no part of any name"
+            return problem(request, 422, "InvalidRequest", detail)
+        if self.n_answering >= REQUESTS_AT_ONCE and request.url.path not in ALWAYS_ANSWERED:
+            detail = f"{REQUESTS_AT_ONCE} requests are being answered; try again in a second"
+            return problem(request, 503, Unreachable.__name__, detail, headers={"Retry-After": "1"})
+        return None
 
 
 async def _read(receive: Receive) -> bytes | None:
+    """The whole body; None beyond MAX_BODY, ClientDisconnect where not all of it came."""
     parts, size, more = [], 0, True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            break
+            raise ClientDisconnect
         part: bytes = message.get("body", b"")
         size += len(part)
         if size > MAX_BODY:
@@ -60,7 +87,7 @@ async def _read(receive: Receive) -> bytes | None:
 
 
 class Observed:
-    """Gives every request an id, and counts and times it by route."""
+    """Gives every request an id and its reply HEADERS, and counts and times it by route."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         """Wrap an application."""
@@ -78,8 +105,8 @@ class Observed:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                identity = (b"x-request-id", scope["request_id"].encode())
-                message["headers"] = [*message.get("headers", ()), identity]
+                headers = MutableHeaders(scope=message)
+                headers.update({**HEADERS, "X-Request-ID": scope["request_id"]})
             await send(message)
 
         try:

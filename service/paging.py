@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import Query
 from starlette.convertors import Convertor, register_url_convertor
 
+from holdfast import storable
 from holdfast.errors import CallerError
 
 IdCursor = Annotated[
@@ -53,7 +54,7 @@ def decode(cursor: str, parts: int) -> tuple[str, ...]:
     except (ValueError, RecursionError) as error:
         raise _foreign(cursor) from error
     texts = isinstance(key, list) and all(isinstance(part, str) for part in key)
-    if not texts or len(key) != parts or any("\0" in part for part in key):
+    if not texts or len(key) != parts or encode(*map(storable.escape, key)) != cursor:
         raise _foreign(cursor)
     return tuple(key)
 

@@ -2,7 +2,7 @@
 
 The status and the title come from the error class, and so does the OpenAPI document: a route names
 the classes it may raise. What a client sent is not repeated back, and of an error that we did not
-raise on purpose nobody outside learns more than the request id.
+raise on purpose nobody outside learns more than the request id; the log learns its kind and place.
 """
 
 import json
@@ -20,6 +20,7 @@ from starlette.routing import Match, Route
 
 from holdfast.api.wire import Problem
 from holdfast.errors import Forbidden, HoldfastError, Unauthorized, Unreachable
+from holdfast.failures import described, log_trace
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,12 @@ ALWAYS = (
     HTTPStatus.UNPROCESSABLE_ENTITY,
 )
 SCHEMA = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+HEADERS = {  # of every reply
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 MAX_ERRORS = 20  # of one body; the rest would say the same
 
 Responses = dict[int | str, dict[str, Any]]
@@ -83,6 +90,15 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(DBAPIError, on_database_error)
     app.add_exception_handler(Exception, on_unknown_error)
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way
+    logging.getLogger("uvicorn.error").addFilter(without_traceback)
+
+
+def without_traceback(record: logging.LogRecord) -> bool:
+    """Take the traceback from what uvicorn logs of an error that passed us; always true."""
+    if record.exc_info and record.exc_info[1] is not None:
+        record.msg, record.args = f"the application broke off: {described(record.exc_info[1])}", ()
+        record.exc_info = None
+    return True
 
 
 def openapi(app: FastAPI) -> dict[str, Any]:
@@ -126,7 +142,7 @@ def on_http_error(request: Request, error: Exception) -> Response:
         headers["Allow"] = ", ".join(allowed_methods(request))
         detail = f"{request.method} is not possible here, only {headers['Allow']}"
     if error.status_code == HTTPStatus.NOT_FOUND:
-        detail = f"nothing at {request.url.path}; /docs lists what there is"
+        detail = f"nothing at {request.url.path}; /openapi.json lists what there is"
     title = HTTPStatus(error.status_code).phrase.title().replace(" ", "")
     return problem(request, error.status_code, title, detail, headers=headers)
 
@@ -149,14 +165,15 @@ def on_invalid_request(request: Request, error: Exception) -> Response:
         for invalid_field in error.errors()
     ]
     detail = (
-        f"the request does not fit in {len(complaints)} places; see errors, and /docs for the shape"
+        f"the request does not fit in {len(complaints)} places; see errors, and /openapi.json for "
+        "the shape"
     )
     return problem(request, 422, "InvalidRequest", detail, errors=complaints[:MAX_ERRORS])
 
 
 def on_database_error(request: Request, error: Exception) -> Response:
     """The database did not answer or refused; nothing of this request was kept."""
-    log.error("request=%s database: %s", request_id(request), error)
+    log.error("request=%s database: %s", request_id(request), described(error))
     detail = "the database did not take this; nothing was changed, try again"
     headers = {"Retry-After": str(Unreachable.retry_after)}
     return problem(request, 503, Unreachable.__name__, detail, headers=headers)
@@ -164,7 +181,8 @@ def on_database_error(request: Request, error: Exception) -> Response:
 
 def on_unknown_error(request: Request, error: Exception) -> Response:
     """The reply to an error that nobody foresaw, which is our fault."""
-    log.error("request=%s failed", request_id(request), exc_info=error)
+    log.error("request=%s failed", request_id(request))
+    log_trace(log, f"request={request_id(request)}", error)
     detail = f"Holdfast failed; its log has more under request {request_id(request)}"
-    headers = {"X-Request-ID": request_id(request)}  # this reply passes no middleware of ours
+    headers = {**HEADERS, "X-Request-ID": request_id(request)}  # it passes no middleware of ours
     return problem(request, 500, "InternalError", detail, headers=headers)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -13,6 +14,9 @@ from holdfast.policy.model import GatePolicy
 from holdfast.policy.text import parse_policy
 from holdfast.probes.spec import ProbeSpec
 from holdfast.probes.table import CATALOGUE
+from holdfast.projects.audit import SignedHead, event_fields
+from holdfast.projects.rules import rules_of
+from holdfast.projects.tables import AuditEventRow, ProjectRow, WaiverRow
 from holdfast.suites import LoadedSuite
 
 _Row = TypeVar("_Row")
@@ -126,6 +130,41 @@ def flip(pair: tuple[tables.TrialRow, tables.TrialRow]) -> wire.Flip:
 def key(row: tables.ApiKey, token: str | None = None) -> wire.Key:
     """A key; its token only in the reply that made it."""
     return _reply(wire.Key, row, token=token)
+
+
+def project(name: str, row: ProjectRow | None) -> wire.Project:
+    """A project's rules, or those of one without."""
+    rules = rules_of(row)
+    return wire.Project(
+        name=name,
+        version=row.version if row else 0,
+        policy=rules.policy_id,
+        policy_set_by=row.policy_set_by if row else None,
+        policy_set_at=row.policy_set_at if row else None,
+        baseline=rules.baseline,
+        anchor=rules.anchor,
+        separate_duties=rules.separate_duties,
+        unwaivable=rules.unwaivable,
+        waiver_days=rules.waiver_days,
+        roots=rules.roots,
+    )
+
+
+def waiver(row: WaiverRow, decided: Sequence[tables.EvaluationRow] = ()) -> wire.CheckpointWaiver:
+    """A waiver, with the evaluations that it gave another verdict."""
+    evaluations = tuple(about.id for about in decided)
+    return _reply(wire.CheckpointWaiver, row, check=row.check_id, evaluations=evaluations)
+
+
+def audit_event(row: AuditEventRow) -> wire.AuditEvent:
+    """One act."""
+    return wire.AuditEvent.model_validate(event_fields(row))
+
+
+def audit_head(signed: SignedHead) -> wire.AuditHead:
+    """The signed end of a trail."""
+    fields = asdict(signed.head)
+    return wire.AuditHead(**fields, signature=signed.signature, public_key=signed.public_key)
 
 
 def probe(spec: ProbeSpec) -> wire.Probe:

@@ -5,7 +5,7 @@ statement, which on SQLite takes the database's one write lock.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,8 +13,6 @@ from pydantic import ValidationError
 from sqlalchemy.orm import Session
 
 from holdfast.api import wire
-from holdfast.checkpoints.adapter import admit_checkpoint
-from holdfast.checkpoints.checkpoint import CheckpointRef
 from holdfast.db.browse import count_unfinished
 from holdfast.db.catalogue import (
     find_baseline,
@@ -38,7 +36,6 @@ from holdfast.errors import (
     Conflict,
     InvalidPlan,
     InvalidPolicy,
-    InvalidTaskData,
     NotBuilt,
     QueueFull,
     first_problem,
@@ -48,10 +45,19 @@ from holdfast.ladder.rungs import AUTO, LADDER
 from holdfast.policy.model import GatePolicy
 from holdfast.policy.text import SHIPPED, parse_policy, refuse_without_anchor
 from holdfast.probes.items import require_suites
+from holdfast.projects.retention.repaired_weights import refuse_without_weights
+from holdfast.projects.rules import (
+    find_project,
+    pinned_policy,
+    require_pinned,
+    require_place,
+    rules_of,
+    terms_of,
+)
 from holdfast.repairs.plan import Plan
 from holdfast.repairs.recipes import PolicyRecipe, recipe_spec
-from holdfast.repairs.task_data import digest_of, read_task_data
 from holdfast.settings import Settings
+from service.admitting import Admitting
 
 ANCHOR = "anchor"  # the alias that every evaluation of a project is held against as well
 RECIPES: tuple[str, ...] = get_args(PolicyRecipe)
@@ -59,16 +65,12 @@ RECIPES: tuple[str, ...] = get_args(PolicyRecipe)
 Lookup = Callable[[Session, str], str]  # (session, project) -> the id of a row
 
 
-@dataclass(frozen=True, slots=True)
-class TaskFile:
-    """The user's task data, read once in full."""
-
-    path: Path
-    sha256: str
-
-
 def submit_evaluation(
-    session: Session, settings: Settings, caller: Caller, body: wire.NewEvaluation
+    session: Session,
+    settings: Settings,
+    admitting: Admitting,
+    caller: Caller,
+    body: wire.NewEvaluation,
 ) -> str:
     """Queue an evaluation and return its id; nothing is written unless all of it is good."""
     project = caller.project
@@ -77,43 +79,45 @@ def submit_evaluation(
             "a template of one's own is not available in this version; expected baseline or "
             "candidate, whose own chat template then renders both sides"
         )
-    candidate = checkpoint_named(body.candidate, settings, adapter=body.adapter)
-    baseline = checkpoint_named(body.baseline, settings)
+    candidate = checkpoint_named(body.candidate, settings, admitting, adapter=body.adapter)
+    baseline = checkpoint_named(body.baseline, settings, admitting)
     policy = policy_named(body.policy, settings)
-    pinned = checkpoint_named(body.anchor, settings) if body.anchor else None
-    task = read_task_file(body.task_data, settings) if body.task_data else None
+    pinned = checkpoint_named(body.anchor, settings, admitting) if body.anchor else None
+    task = admitting.task_data(body.task_data) if body.task_data else None
     if body.repairs is not None:
-        get_checkpoint(session, project, body.repairs)
+        with_weights(session, project, body.repairs, settings)
     baseline_id, policy_id = baseline(session, project), policy(session, project)
+    require_pinned(session, project, policy_id)
     anchor_id = pinned(session, project) if pinned else project_anchor(session, project)
     check_anchor(get_policy(session, project, policy_id).text, anchor_id)
     check_quota(session, settings, project)
-    return create_evaluation(
-        session,
-        EvaluationFields(
-            project=project,
-            queue=settings.queue,
-            candidate_id=candidate(session, project),
-            baseline_id=baseline_id,
-            anchor_id=anchor_id,
-            policy_id=policy_id,
-            tier=body.tier,
-            split=body.split,
-            template=body.template,
-            template_arguments=dict(body.template_arguments) or None,
-            task_data=str(task.path) if task else None,
-            task_data_sha256=task.sha256 if task else None,
-            repairs_id=body.repairs,
-            priority=body.priority,
-            key_id=caller.key_id,
-            principal=caller.principal,
-        ),
+    if task is not None:
+        require_place(session, project, task.path, settings)
+    new = EvaluationFields(
+        project=project,
+        queue=settings.queue,
+        candidate_id=candidate(session, project),
+        baseline_id=baseline_id,
+        anchor_id=anchor_id,
+        policy_id=policy_id,
+        tier=body.tier,
+        split=body.split,
+        template=body.template,
+        template_arguments=dict(body.template_arguments) or None,
+        task_data=str(task.path) if task else None,
+        task_data_sha256=task.sha256 if task else None,
+        repairs_id=body.repairs,
+        priority=body.priority,
+        key_id=caller.key_id,
+        principal=caller.principal,
     )
+    return create_evaluation(session, replace(new, terms=terms_of(session, new)))
 
 
 def project_anchor(session: Session, project: str) -> str | None:
-    """The checkpoint that the project has pinned under the alias `anchor`, if it has."""
-    move = find_baseline(session, project, ANCHOR)
+    """The checkpoint that the project has pinned under its anchor's alias, if it has."""
+    alias = rules_of(find_project(session, project)).anchor or ANCHOR
+    move = find_baseline(session, project, alias)
     return move.checkpoint_id if move else None
 
 
@@ -200,24 +204,47 @@ def check_options(recipe: str, options: dict[str, Any]) -> None:
 
 
 def checkpoint_named(
-    named: str | wire.AliasOf, settings: Settings, *, adapter: str | None = None
+    named: str | wire.AliasOf,
+    settings: Settings,
+    admitting: Admitting,
+    *,
+    adapter: str | None = None,
 ) -> Lookup:
     """A checkpoint by alias, id or folder; a folder is admitted at once, registered later."""
     if isinstance(named, wire.AliasOf):
         alias = named.alias
-        return lambda session, project: get_baseline(session, project, alias).checkpoint_id
+        return lambda session, project: with_weights(
+            session, project, get_baseline(session, project, alias).checkpoint_id, settings
+        )
     if is_id(named, "ckpt"):
         if adapter is not None:
             raise CheckpointRefused(
                 f"an adapter is given with the folder of its base, found {named}; give that folder"
             )
-        return lambda session, project: get_checkpoint(session, project, named).id
-    ref: CheckpointRef = admit_checkpoint(named, adapter, settings.roots)
-    return lambda session, project: register_checkpoint(session, project, ref).id
+        return lambda session, project: with_weights(session, project, named, settings)
+    ref = admitting.checkpoint(named, adapter)
+
+    def register(session: Session, project: str) -> str:
+        for folder in (ref.path, *([ref.adapter] if ref.adapter else [])):
+            require_place(session, project, folder, settings)
+        return register_checkpoint(session, project, ref).id
+
+    return register
+
+
+def with_weights(session: Session, project: str, checkpoint_id: str, settings: Settings) -> str:
+    """The id of a project's checkpoint; CheckpointRefused where its weights were pruned."""
+    refuse_without_weights(session, get_checkpoint(session, project, checkpoint_id), settings)
+    return checkpoint_id
 
 
 def policy_named(named: str, settings: Settings) -> Lookup:
-    """A policy by id, by a shipped one's name, or as YAML text. Never a path of the server's."""
+    """A policy by id, by a shipped one's name, or as YAML text. Never a path of the server's.
+
+    `pinned` is the project's own.
+    """
+    if named == "pinned":
+        return pinned_policy
     if is_id(named, "pol"):
         return lambda session, project: _stored_policy(session, project, named, settings)
     text = named
@@ -239,18 +266,3 @@ def _stored_policy(session: Session, project: str, named: str, settings: Setting
     policy = parse_policy(row.text, source=row.name)
     require_suites(policy.probes(repair=False), settings.installed_suites)
     return row.id
-
-
-def read_task_file(named: str, settings: Settings) -> TaskFile:
-    """Read the task data under one of the roots, every row of it."""
-    path = Path(named).resolve()
-    if not path.exists():
-        raise InvalidTaskData(f"{named} does not exist; give the path of the task data")
-    if not any(path.is_relative_to(root.resolve()) for root in settings.roots):
-        listed = ", ".join(str(root) for root in settings.roots)
-        raise InvalidTaskData(
-            f"{named} lies outside the allowed roots ({listed}); move it there, or have its folder "
-            "added: `holdfast up --root DIR` on one machine, HOLDFAST_CHECKPOINT_ROOTS on a server"
-        )
-    read_task_data(path)
-    return TaskFile(path, digest_of(path))

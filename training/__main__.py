@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 import time
-import traceback
 from contextlib import AbstractContextManager, nullcontext
 from math import isfinite
 from pathlib import Path
@@ -18,6 +17,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from holdfast.errors import CallerError, InvalidPlan
+from holdfast.failures import detail_of, trace
 from holdfast.repairs.plan import Plan, read_plan
 from training.devices.processes import rank, world
 from training.recipes import RECIPES
@@ -84,8 +84,8 @@ def main() -> int:
         report("error", error=error.title, detail=str(error))
         return EXIT_BAD_INPUT
     except Exception as error:  # noqa: BLE001 - the edge of the process; the parent reads the line
-        traceback.print_exc()
-        report("error", error=type(error).__name__, detail=str(error))
+        sys.stderr.write(trace(error))
+        report("error", error=type(error).__name__, detail=detail_of(error))
         return EXIT_FAILED
     return 0
 

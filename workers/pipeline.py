@@ -16,6 +16,7 @@ from holdfast.checkpoints.checkpoint import verify_unchanged
 from holdfast.db import jobs
 from holdfast.db.evaluations import (
     get_evaluation,
+    get_job,
     get_remediation,
     origin_of,
 )
@@ -23,6 +24,7 @@ from holdfast.db.session import after_commit, reading, transaction
 from holdfast.evidence.file import Manifest
 from holdfast.job import EventKind, Status
 from holdfast.probes.table import probe_of
+from holdfast.projects.waivers import terms_in_force
 from holdfast.queue import try_hint
 from holdfast.verdict.decide import decide
 from holdfast.verdict.document import Verdict
@@ -94,18 +96,21 @@ def save_manifests(session: Session, worker: Worker, case: Case, stops: Mapping[
 
 
 def decide_verdict(session: Session, case: Case) -> Verdict:
-    """The verdict on the evidence that was saved."""
+    """The verdict on the evidence that was saved, by the project's terms and waivers."""
     row = get_evaluation(session, case.evaluation_id)
+    project = get_job(session, case.evaluation_id).project
     manifests = {
         name: Manifest.model_validate(document) for name, document in row.manifests.items()
     }
     evidence = evidence_of(session, case, manifests)
+    digest = evidence["candidate"].manifest.checkpoint.digest
     return decide(
         case.policy,
         evidence["baseline"],
         evidence["candidate"],
         repaired_from=evidence.get(FAILING),
         anchor=evidence.get("anchor"),
+        terms=terms_in_force(session, row, project, digest),
     )
 
 

@@ -11,6 +11,9 @@ decided here and nowhere else:
     the world was unwell                 back to the queue, for a little later
     lease lost                           nothing: somebody else holds the job
     anything else                        back to the queue as a crash; failed after three
+
+An error that is not ours is written down without its message, in the row and in the log: what broke
+may have been a parser of what a model said (`holdfast.failures`).
 """
 
 import logging
@@ -25,7 +28,8 @@ from sqlalchemy.orm import Session
 from holdfast.db import jobs
 from holdfast.db.evaluations import get_job, origin_of
 from holdfast.db.session import after_commit, open_database, transaction
-from holdfast.errors import CallerError, HoldfastError, LeaseLost, MachineUnfit, Transient
+from holdfast.errors import CallerError, LeaseLost, MachineUnfit, Transient
+from holdfast.failures import described, log_trace
 from holdfast.job import FINISHED, MAX_ATTEMPTS, JobKind, Status
 from holdfast.queue import HINT, try_hint
 from workers import pipeline
@@ -112,10 +116,11 @@ def hand_over(worker: Worker, lease: jobs.Lease) -> None:
 def end(worker: Worker, lease: jobs.Lease, error: Exception, lost: Loss | None) -> None:
     """Write down an end that is not a success; what was saved before it stays."""
     if lost in (Loss.LEASE, Loss.DATABASE) or isinstance(error, LeaseLost):
-        log.warning("job=%s stopped: %s", lease.job_id, lost or error)
+        log.warning("job=%s stopped: %s", lease.job_id, lost or described(error))
         return
     if lost is None and not isinstance(error, CallerError):
-        log.error("job=%s broke off", lease.job_id, exc_info=error)
+        log.error("job=%s broke off", lease.job_id)
+        log_trace(log, f"job={lease.job_id}", error)
     try:
         with transaction(worker.database) as session:
             if lost is not None:
@@ -150,12 +155,11 @@ def came_to_nothing(session: Session, lease: jobs.Lease) -> bool:
 
 def settle(session: Session, lease: jobs.Lease, error: Exception, delay: float) -> None:
     """End or release a job after an error; the last crash allowed ends it with its message."""
-    name = error.title if isinstance(error, HoldfastError) else type(error).__name__
     if isinstance(error, CallerError | MachineUnfit):
-        jobs.finish(session, lease, Status.FAILED, error=f"{name}: {error}")
+        jobs.finish(session, lease, Status.FAILED, error=described(error))
     elif isinstance(error, Transient | OperationalError):
         jobs.release(session, lease, delay=delay)
     elif jobs.crashes(session, lease) + 1 < MAX_ATTEMPTS:
         jobs.release(session, lease, crashed=True, delay=delay)
     else:
-        jobs.finish(session, lease, Status.FAILED, error=f"{name}: {error}")
+        jobs.finish(session, lease, Status.FAILED, error=described(error))

@@ -172,6 +172,49 @@ class Client:
         """Ask for the end of a repair."""
         return self._post(wire.Remediation, f"/v1/remediations/{remediation_id}:cancel")
 
+    def own_project(self) -> wire.Project:
+        """The project of this key, with its rules."""
+        (project,) = self._get(wire.Page[wire.Project], "/v1/projects").data
+        return project
+
+    def project(self, project: str) -> wire.Project:
+        """A project's rules; version 0 where nobody made any."""
+        return self._get(wire.Project, f"/v1/projects/{project}")
+
+    def set_project(
+        self, project: str, rules: wire.NewProject, *, expected_version: int
+    ) -> wire.Project:
+        """Set all rules of a project if they still are at `expected_version`; else StaleVersion."""
+        headers = {"If-Match": f'"{expected_version}"'} if expected_version else {}
+        path = f"/v1/projects/{project}"
+        reply = self._send("PUT", path, body=rules, headers=headers, backoff=ONCE)
+        return _parse_reply(wire.Project, reply)
+
+    def give_waiver(self, waiver: wire.NewWaiver) -> wire.CheckpointWaiver:
+        """Waive a check of a checkpoint; its verdicts are decided anew."""
+        return self._post(wire.CheckpointWaiver, "/v1/waivers", waiver)
+
+    def waivers(self) -> tuple[wire.CheckpointWaiver, ...]:
+        """The project's newest waivers, the revoked ones too."""
+        return self._get(wire.Page[wire.CheckpointWaiver], "/v1/waivers", {"limit": "200"}).data
+
+    def revoke_waiver(self, waiver_id: str) -> wire.CheckpointWaiver:
+        """End a waiver at once; its checkpoint's verdicts are decided anew."""
+        return self._post(wire.CheckpointWaiver, f"/v1/waivers/{waiver_id}:revoke")
+
+    def audit_events(self) -> Iterator[wire.AuditEvent]:
+        """Every act in the project, oldest first."""
+        cursor: str | None = "0"
+        while cursor is not None:
+            query = {"cursor": cursor, "limit": "200"}
+            page = self._get(wire.Page[wire.AuditEvent], "/v1/audit-events", query)
+            yield from page.data
+            cursor = page.next_cursor
+
+    def audit_head(self) -> wire.AuditHead:
+        """Where the project's trail ends now, signed by the server."""
+        return self._get(wire.AuditHead, "/v1/audit-head")
+
     def create_key(self, key: wire.NewKey) -> wire.Key:
         """Make a key; its token is in this reply alone."""
         return self._post(wire.Key, "/v1/keys", key)
@@ -279,7 +322,8 @@ def _parse_reply(kind: type[_Reply], reply: httpx.Response) -> _Reply:
     try:
         return kind.model_validate_json(reply.content)
     except ValidationError as error:
+        problem = errors.first_problem(error, "the reply")
         raise errors.HarnessError(
             f"{reply.url} answered something else than a {kind.__name__}; "
-            f"is the server's version another one than ours? ({error})"
+            f"is the server's version another one than ours? ({problem})"
         ) from error

@@ -16,7 +16,16 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from pkgutil import resolve_name
 
-from holdfast.cli.command import COULD_NOT_RUN, INTERRUPTED, Command, Parser, Version, note, to_json
+from holdfast.cli.command import (
+    COULD_NOT_RUN,
+    INTERRUPTED,
+    Command,
+    Parser,
+    Version,
+    note,
+    print_document,
+    to_json,
+)
 from holdfast.cli.table import COMMANDS
 from holdfast.errors import HoldfastError, NotBuilt
 
@@ -54,7 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not isinstance(error, OSError) or error.errno not in NO_ROOM:
             import traceback
 
-            traceback.print_exc()
+            for line in traceback.format_exc().rstrip("\n").split("\n"):
+                note(line)
         return _fail(words, type(error).__name__, f"could not run: {error}", COULD_NOT_RUN)
     return code
 
@@ -100,5 +110,5 @@ def _fail(words: Sequence[str], title: str, message: str, code: int) -> int:
     note(f"holdfast: {message}")
     if "--json" in words:
         error = {"title": title, "message": message, "exit_code": code}
-        sys.stdout.write(to_json({"error": error}))
+        print_document(to_json({"error": error}), "json")
     return code

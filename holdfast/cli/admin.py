@@ -9,10 +9,11 @@ from typing import Any
 from holdfast.api import wire
 from holdfast.api.client import Client
 from holdfast.cli.bodies import body
-from holdfast.cli.command import Usage, emit, note
+from holdfast.cli.command import Usage, emit, note, note_table
 from holdfast.errors import NotFound
 from holdfast.ids import is_id
-from holdfast.scopes import SCOPES
+from holdfast.report.escapes import for_terminal
+from holdfast.scopes import ROLES, SCOPES, scopes_of_roles
 from holdfast.settings import read_settings
 from holdfast.stack.connect import connect, location
 
@@ -22,6 +23,8 @@ def keys_create(options: argparse.Namespace) -> int:
     unknown = sorted(set(options.scopes) - set(SCOPES))
     if unknown:
         raise Usage(f"unknown scope {unknown[0]}, expected some of {', '.join(SCOPES)}")
+    if not options.scopes and not options.roles:
+        raise Usage(f"a key needs --role, one of {', '.join(ROLES)}, or --scopes")
     if options.days is not None and not 1 <= options.days <= 3650:
         raise Usage(f"--days is {options.days}, expected 1 to 3650")
     made = _key_in_database(options) if options.database else _key_by_server(options)
@@ -104,20 +107,15 @@ def show_rows(
 ) -> None:
     """A table for people on stderr, or a line each on stdout; the document with --json."""
     if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table(*headings)
-        for row in rows:
-            table.add_row(*row)
-        Console(stderr=True).print(table)
-    emit(options, document, "\n".join("\t".join(row) for row in rows))
+        note_table(headings, rows)
+    emit(options, document, "\n".join("\t".join(map(for_terminal, row)) for row in rows))
 
 
 def _key_in_database(options: argparse.Namespace) -> dict[str, Any]:
     from holdfast.cli.stack import require_head
     from holdfast.db.keys import create_key, read_pepper
     from holdfast.db.session import open_database, transaction
+    from holdfast.projects.audit import Actor, record
 
     settings = read_settings()
     require_head(settings)
@@ -129,16 +127,25 @@ def _key_in_database(options: argparse.Namespace) -> dict[str, Any]:
             pepper,
             options.project,
             name=options.name,
-            scopes=options.scopes,
+            scopes={*options.scopes, *scopes_of_roles(options.roles)},
             expires_at=expires,
         )
+        made.row.principal = options.principal
+        after = {"name": options.name, "scopes": made.row.scopes, "principal": options.principal}
+        operator = Actor(options.project, None, authenticated="operator")
+        record(session, operator, "key.create", made.row.id, after=after)
     database.dispose()
     return {"id": made.row.id, "project": options.project, "token": made.token}
 
 
 def _key_by_server(options: argparse.Namespace) -> dict[str, Any]:
     wanted = body(
-        wire.NewKey, name=options.name, scopes=tuple(options.scopes), expires_in_days=options.days
+        wire.NewKey,
+        name=options.name,
+        scopes=tuple(options.scopes),
+        roles=tuple(options.roles),
+        principal=options.principal,
+        expires_in_days=options.days,
     )
     with connect() as client:
         made = client.create_key(wanted)

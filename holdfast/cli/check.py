@@ -27,14 +27,14 @@ from holdfast.cli.jobs import read_policy, request, tell_cost
 from holdfast.cli.named_folders import named_folders, permitted_root, tell_ignored
 from holdfast.cli.reports import evidence_of
 from holdfast.cli.show import report_targets, show_verdict
-from holdfast.cli.stack import log_to_stderr
-from holdfast.cli.waiting import Deadline, final_verdict
+from holdfast.cli.waiting import Deadline, submitted_verdict
 from holdfast.errors import HarnessError, Unreachable
 from holdfast.ids import is_id
 from holdfast.policy.text import load_policy, refuse_without_anchor
 from holdfast.probes.items import require_suites
 from holdfast.repairs.task_data import read_task_data
 from holdfast.settings import Settings, read_settings, suites_folder
+from holdfast.stack.log_lines import log_to_stderr
 from holdfast.stack.stack_file import key_file
 
 if TYPE_CHECKING:
@@ -67,8 +67,9 @@ def check(options: argparse.Namespace) -> int:
             text, policy = read_policy(client, options.policy)
             tell_cost(policy, options)
             tell_ignored(options)
-            made = client.submit(wanted.model_copy(update={"policy": text}))
-            verdict = final_verdict(client, made.id, deadline)
+            wanted = wanted.model_copy(update={"policy": text})
+            made = client.submit(wanted)
+            verdict = submitted_verdict(client, wanted, made, deadline)
             exit_code = show_verdict(options, verdict, partial(evidence_of, client, made.id))
     if verdict.verdict != "pass":
         note(f"{AFTERWARDS}{HOME_STAYS.format(home=home) if options.home else HOME_REMOVED}")

@@ -7,10 +7,12 @@ for people. With --json stdout holds exactly one document, whatever happens.
 import argparse
 import json
 import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from holdfast.errors import CallerError
+from holdfast.report.escapes import for_json, for_terminal, lines_for_terminal
 
 GAVE_UP_WAITING = 5
 COULD_NOT_RUN = 4
@@ -70,14 +72,35 @@ def argument(*flags: str, **settings: Any) -> Argument:
 
 def emit(options: argparse.Namespace, document: Any, text: str) -> None:
     """Print what a command found: the document with --json, else the text for people."""
-    sys.stdout.write(to_json(document) if options.json else text.rstrip("\n") + "\n")
+    print_document(to_json(document) if options.json else text, "json" if options.json else "text")
+
+
+def print_document(text: str, form: str) -> None:
+    """Print a document on stdout; JSON stays the same JSON, and nothing in it is acted on."""
+    inert = for_json(text) if form == "json" else lines_for_terminal(text)
+    sys.stdout.write(inert.rstrip("\n") + "\n")
     sys.stdout.flush()
 
 
 def note(message: str) -> None:
-    """Say something to a person; never on stdout."""
-    sys.stderr.write(f"{message}\n")
+    """Say something to a person, on one line and without anything in it that would be acted on.
+
+    Never on stdout.
+    """
+    sys.stderr.write(f"{for_terminal(message)}\n")
     sys.stderr.flush()
+
+
+def note_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Show a table to a person; no cell is read as markup."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*headings)
+    for row in rows:
+        table.add_row(*(Text(for_terminal(cell)) for cell in row))
+    Console(stderr=True).print(table)
 
 
 def to_json(document: Any) -> str:

@@ -19,8 +19,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from holdfast.cli.command import COULD_NOT_RUN, emit, note
 from holdfast.cli.speed import in_words, measure_speed
+from holdfast.cli.walls import look_at_walls
 from holdfast.errors import HarnessError, HoldfastError
-from holdfast.settings import Settings, child_environment, make_home, read_settings
+from holdfast.settings import (
+    PRIVATE_UMASK,
+    Settings,
+    child_environment,
+    make_home,
+    read_settings,
+)
 
 if TYPE_CHECKING:
     from holdfast.readings.noise import Noise
@@ -45,6 +52,7 @@ class Finding:
 def doctor(options: argparse.Namespace) -> int:
     """Look at the machine; with --noise, ask a checkpoint twice."""
     settings = read_settings()
+    os.umask(PRIVATE_UMASK)  # it writes into the data folder and nowhere else
     findings = list(look(settings))
     document: dict[str, object] = {}
     if not options.quick and all(finding.level != "bad" for finding in findings):
@@ -63,9 +71,11 @@ def doctor(options: argparse.Namespace) -> int:
 
 
 def look(settings: Settings) -> Iterator[Finding]:
-    """Check engine, device, memory, disk, database and broker, in the order of their need."""
+    """Check engine, device, walls, memory, disk, database, broker, in the order of their need."""
     yield _engine(settings)
     yield _device()
+    for wall in look_at_walls(settings):
+        yield Finding(*wall)
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     yield _enough("memory", memory, LEAST_MEMORY, "checkpoints of more than 135M need a larger one")
     make_home(settings.home)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from holdfast.api import wire
 from holdfast.api.client import Client
+from holdfast.api.subject import PINNED
 from holdfast.cli.bodies import baseline, body, nest_options
 from holdfast.cli.command import (
     GAVE_UP_WAITING,
@@ -23,7 +24,13 @@ from holdfast.cli.show import (
     report_targets,
     show_verdict,
 )
-from holdfast.cli.waiting import Deadline, final_verdict, finished_repair, verdict_of
+from holdfast.cli.waiting import (
+    Deadline,
+    final_verdict,
+    finished_repair,
+    submitted_verdict,
+    verdict_of,
+)
 from holdfast.errors import HarnessError, InvalidSuite
 from holdfast.ids import is_id
 from holdfast.ladder.rungs import AUTO
@@ -48,7 +55,7 @@ def submit(options: argparse.Namespace) -> int:
         if options.no_wait:
             return no_verdict_yet(options, made)
         deadline = Deadline(options.timeout)
-        shown, verdict = made.id, final_verdict(client, made.id, deadline)
+        shown, verdict = made.id, submitted_verdict(client, wanted, made, deadline)
         if options.follow_repairs and verdict.verdict != "pass":
             shown, verdict = after_repairs(client, made.id, verdict, deadline)
         return show_verdict(options, verdict, partial(evidence_of, client, shown))
@@ -117,6 +124,8 @@ def read_policy(client: Client, name: str) -> tuple[str, GatePolicy]:
     """The policy as the server is sent it (id, name or YAML text), and as it is understood."""
     from holdfast.policy.text import load_policy, parse_policy  # which know every probe
 
+    if name == PINNED and (pinned := client.own_project().policy):
+        return name, parse_policy(client.policy(pinned).text, source=name)
     if is_id(name, "pol"):
         return name, parse_policy(client.policy(name).text, source=name)
     policy = load_policy(name)  # what is wrong with it is said here, before anything is queued
@@ -172,6 +181,11 @@ def gated_repair(client: Client, remediation_id: str, deadline: Deadline) -> str
     made = finished_repair(client, remediation_id, deadline)
     if made.checkpoint is None or made.child_evaluation is None:
         raise HarnessError(f"{remediation_id} ended without a repaired checkpoint")
+    if (judged := client.evaluation(made.child_evaluation).candidate) != made.checkpoint:
+        raise HarnessError(
+            f"{made.child_evaluation} judges {judged}, expected {made.checkpoint}, which "
+            f"{remediation_id} made"
+        )
     note(f"repaired checkpoint {made.checkpoint}: {client.checkpoint(made.checkpoint).path}")
     return made.child_evaluation
 

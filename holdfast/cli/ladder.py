@@ -44,7 +44,8 @@ def follow_ladder(client: Client, remediation_id: str, deadline: Deadline) -> No
     made = client.remediation(remediation_id)
     for skipped in made.progress.get("skipped", ()):
         note(f"skipped {skipped['recipe']}: {skipped['because']}")
-    note(front_text(client.candidates(remediation_id)))
+    for line in front_text(client.candidates(remediation_id)).split("\n"):
+        note(line)
     note(f"confirmations spent on this checkpoint: {made.progress.get('confirmations', 0)}")
 
 

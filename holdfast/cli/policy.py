@@ -3,12 +3,9 @@
 import argparse
 from dataclasses import asdict
 
-from rich.console import Console
-from rich.table import Table
-
 from holdfast.api.client import Client
 from holdfast.cli.bodies import body
-from holdfast.cli.command import emit, note
+from holdfast.cli.command import emit, note, note_table
 from holdfast.cli.reports import evidence_files
 from holdfast.evidence.file import Evidence, parse_evidence, read_evidence
 from holdfast.policy.model import GatePolicy, Waiver
@@ -29,19 +26,24 @@ def lint(options: argparse.Namespace) -> int:
     baseline = None if options.baseline is None else read_evidence(options.baseline)
     tier = options.tier or (baseline.manifest.tier if baseline else "standard")
     power = power_of(policy, tier, suites_folder(), baseline)
-    table = Table(title=f"{policy.name}: chance to pass, by share of answers that flip")
-    for heading in ("probe", "rule", "n", "margin", *(f"{psi:.0%}" for psi in FLIPS)):
-        table.add_column(heading)
-    for row in power.rows:
-        chances = (f"{chance:.2f}" for chance in row.chances)
-        table.add_row(row.probe, row.rule, str(row.n), f"{row.margin:g}", *chances)
-    table.add_row("all together", "", "", "", *(f"{chance:.2f}" for chance in power.joint))
-    Console(stderr=True).print(table)
+    rows = [
+        (row.probe, row.rule, str(row.n), f"{row.margin:g}", *map(_chance, row.chances))
+        for row in power.rows
+    ]
+    note(f"{policy.name}: chance to pass, by share of answers that flip")
+    note_table(
+        ("probe", "rule", "n", "margin", *(f"{psi:.0%}" for psi in FLIPS)),
+        [*rows, ("all together", "", "", "", *map(_chance, power.joint))],
+    )
     for warning in power.warnings:
         note(f"warning: {warning}")
     document = {"name": policy.name, "digest": policy.digest, "flips": FLIPS, **asdict(power)}
     emit(options, document, f"policy {policy.name} can be used: {policy.digest}")
     return 0
+
+
+def _chance(chance: float) -> str:
+    return f"{chance:.2f}"
 
 
 def show(options: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from holdfast.api.wire import Event
 from holdfast.cli.command import note
+from holdfast.report.escapes import for_terminal
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -59,14 +60,14 @@ class ProgressView:
                 note(f"{name} {done}/{total}")
             return
         if name not in self._tasks:
-            self._tasks[name] = self._bars.add_task(name, total=total)
+            self._tasks[name] = self._bars.add_task(for_terminal(name), total=total)
         self._bars.update(self._tasks[name], completed=done, total=total)
 
     def _say(self, line: str) -> None:
         if self._bars is None:
             note(line)
         else:
-            self._bars.console.print(line, highlight=False, markup=False)
+            self._bars.console.print(for_terminal(line), highlight=False, markup=False, emoji=False)
 
 
 def _bars() -> "Progress":
@@ -76,7 +77,7 @@ def _bars() -> "Progress":
     from rich.progress import TimeRemainingColumn as Remaining
 
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         Remaining(),

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from holdfast.api.client import Client
-from holdfast.cli.command import GAVE_UP_WAITING, Usage, emit
+from holdfast.cli.command import GAVE_UP_WAITING, Usage, emit, print_document
 from holdfast.cli.show import flips_and_noise, write_report
 from holdfast.cli.waiting import verdict_of
 from holdfast.errors import NotFound
@@ -57,7 +57,7 @@ def report_ladder(client: Client, options: argparse.Namespace, form: str) -> int
 def print_or_write(options: argparse.Namespace, text: str, form: str) -> None:
     """Print a report, or write it to the file of --output."""
     if options.output is None:
-        print(text.rstrip("\n"))  # noqa: T201  the command's output
+        print_document(text, form)
     else:
         write_report(text, form, options.output)
 

@@ -11,7 +11,7 @@ from holdfast.api import wire
 from holdfast.cli.canaries import CANARIES, POLICY, Canary, write_canaries
 from holdfast.cli.check import running_client
 from holdfast.cli.command import COULD_NOT_RUN, emit
-from holdfast.cli.waiting import Deadline, final_verdict
+from holdfast.cli.waiting import Deadline, submitted_verdict
 from holdfast.settings import read_settings
 from holdfast.verdict.document import Verdict
 
@@ -27,19 +27,18 @@ def selftest(options: argparse.Namespace) -> int:
             update={"checkpoint_roots": (home / "canaries",), "port": 0}
         )
         with running_client(settings) as client:
-            made = {
-                canary.name: client.submit(
-                    wire.NewEvaluation(
-                        candidate=str(paths[canary.name]),
-                        baseline=str(paths[canary.baseline]),
-                        policy=POLICY,
-                        tier="demo",
-                    )
+            wanted = {
+                canary.name: wire.NewEvaluation(
+                    candidate=str(paths[canary.name]),
+                    baseline=str(paths[canary.baseline]),
+                    policy=POLICY,
+                    tier="demo",
                 )
                 for canary in CANARIES
             }
+            made = {name: client.submit(request) for name, request in wanted.items()}
             for name, evaluation in made.items():
-                verdicts[name] = final_verdict(client, evaluation.id, Deadline(None))
+                verdicts[name] = submitted_verdict(client, wanted[name], evaluation, Deadline(None))
     rows = [_row(canary, verdicts[canary.name]) for canary in CANARIES]
     good = all(row["as_known"] for row in rows)
     lines = [

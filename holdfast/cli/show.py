@@ -4,12 +4,11 @@ The object that is printed is the object that the exit code is read from.
 """
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from holdfast.cli.command import Usage, note
+from holdfast.cli.command import Usage, note, print_document
 from holdfast.readings.noise import find_noise
 from holdfast.report.beside import Extras
 from holdfast.report.render import NAMES_FLIPS, RENDERERS, render
@@ -28,8 +27,7 @@ def show_verdict(options: argparse.Namespace, verdict: Verdict, files: Files) ->
     context = flips_and_noise(verdict, [form, *(name for name, _ in targets)], files)
     for name, target in targets:
         write_report(render(verdict, name, context), name, target)
-    sys.stdout.write(render(verdict, form, context).rstrip("\n") + "\n")
-    sys.stdout.flush()
+    print_document(render(verdict, form, context), form)
     return verdict.exit_code
 
 

@@ -5,7 +5,6 @@ the same two commands run inside the embedded stack, in docker-compose.yml and i
 """
 
 import argparse
-import logging
 import os
 import signal
 import sys
@@ -17,7 +16,15 @@ from typing import NoReturn
 
 from holdfast.cli.command import emit, note
 from holdfast.errors import HarnessError, InvalidSettings, Unreachable
-from holdfast.settings import Settings, child_environment, make_home, read_settings
+from holdfast.settings import (
+    PRIVATE_UMASK,
+    Settings,
+    child_environment,
+    make_home,
+    private_files,
+    read_settings,
+)
+from holdfast.stack.log_lines import log_to_stderr
 
 
 def up(options: argparse.Namespace) -> int:
@@ -42,17 +49,7 @@ def serve(options: argparse.Namespace) -> NoReturn:
     """Become the API server."""
     settings = with_roots(with_port(read_settings(), options.port), ())
     require_head(settings)
-    limits = {
-        "--limit-concurrency": "200",
-        "--timeout-keep-alive": "5",
-        "--timeout-graceful-shutdown": "20",
-    }
-    _become(
-        settings,
-        *("uvicorn", "service.app:app", "--factory", "--no-server-header"),
-        *("--host", settings.host, "--port", str(settings.port)),
-        *(word for pair in limits.items() for word in pair),
-    )
+    _become(settings, "service")
 
 
 def worker(_options: argparse.Namespace) -> NoReturn:
@@ -98,7 +95,8 @@ def migrate(options: argparse.Namespace) -> int:
     try:
         if settings.database_url.startswith("sqlite"):
             make_home(settings.home)
-        upgrade(settings.database_url)
+        with private_files():
+            upgrade(settings.database_url)
     except OperationalError as error:
         raise Unreachable(f"the database cannot be migrated: {first_line(error)}") from error
     revision = head_revision()
@@ -143,14 +141,6 @@ def first_line(error: Exception) -> str:
     return str(error).splitlines()[0]
 
 
-def log_to_stderr() -> None:
-    """Log one line an event to stderr, of Alembic and httpx only warnings."""
-    form = "%(asctime)s %(levelname)s %(name)s %(message)s"
-    logging.basicConfig(level=logging.INFO, format=form, stream=sys.stderr)
-    for name in ("alembic", "httpx"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-
-
 def _on_signals() -> threading.Event:
     """An event that SIGINT and SIGTERM set; a second one does not cut the shutdown short."""
     ended = threading.Event()
@@ -165,6 +155,7 @@ def _on_signals() -> threading.Event:
 
 def _become(settings: Settings, *module_and_arguments: str) -> NoReturn:
     """Exec a module of ours in a folder of ours: both programs put the working directory first."""
+    os.umask(PRIVATE_UMASK)  # of every process that it starts as well
     make_home(settings.home)
     folder = settings.home / "run"
     folder.mkdir(exist_ok=True)

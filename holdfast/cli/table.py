@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import get_args
 
 from holdfast.cli.arguments import (
-    ALIAS,
     EVALUATION,
     EVIDENCE,
     FORMATS,
@@ -15,7 +14,6 @@ from holdfast.cli.arguments import (
     LADDER,
     POLICY,
     PORT,
-    PROJECT,
     PUBLISHED,
     READERS,
     REPORTS,
@@ -26,8 +24,8 @@ from holdfast.cli.arguments import (
     option,
 )
 from holdfast.cli.command import Command, argument
+from holdfast.cli.operator_commands import OPERATOR_COMMANDS
 from holdfast.repairs.recipes import PolicyRecipe
-from holdfast.scopes import SCOPES
 
 COMMANDS = (
     Command(
@@ -86,6 +84,16 @@ COMMANDS = (
         (argument("--once", action="store_true", help="one round, then stop"),),
     ),
     Command("migrate", "bring the database to this version", "holdfast.cli.stack:migrate"),
+    Command(
+        "prune",
+        "remove what is older than it is kept, or a project's content",
+        "holdfast.cli.prune:prune",
+        (
+            argument("--dry-run", action="store_true", help="say how much, remove nothing"),
+            argument("--project", metavar="NAME", help="with --everything"),
+            argument("--everything", action="store_true", help="all of it but its audit trail"),
+        ),
+    ),
     Command(
         "submit",
         "queue an evaluation and wait for its verdict",
@@ -217,51 +225,7 @@ COMMANDS = (
             argument("--capability", default="cap.knowledge", help="likewise"),
         ),
     ),
-    Command(
-        "keys create",
-        "make an API key; it is shown once",
-        "holdfast.cli.admin:keys_create",
-        (
-            argument("--name", required=True),
-            argument("--scopes", nargs="+", required=True, metavar="SCOPE", help=", ".join(SCOPES)),
-            argument("--days", type=int, help="until it expires; without, it does not"),
-            argument(
-                "--database", action="store_true", help="write to the database itself: first key"
-            ),
-            PROJECT,
-        ),
-    ),
-    Command("keys list", "list the project's keys", "holdfast.cli.admin:keys_list"),
-    Command(
-        "keys revoke",
-        "end a key",
-        "holdfast.cli.admin:keys_revoke",
-        (argument("id", metavar="KEY_ID"),),
-    ),
-    Command(
-        "baseline get", "where an alias points", "holdfast.cli.admin:baseline_get", (ALIAS, PROJECT)
-    ),
-    Command(
-        "baseline set",
-        "point an alias at a checkpoint",
-        "holdfast.cli.admin:baseline_set",
-        (
-            ALIAS,
-            argument("checkpoint", help="ckpt_..., or a folder to register"),
-            argument(
-                "--adapter", metavar="DIR", help="a LoRA adapter, of which the folder is the base"
-            ),
-            argument("--parent", help="what it was made from (safe_merge reads it)"),
-            argument("--seen-version", type=int, help="refuse if the alias is not at this version"),
-            PROJECT,
-        ),
-    ),
-    Command(
-        "baseline history",
-        "every move of an alias",
-        "holdfast.cli.admin:baseline_history",
-        (ALIAS, PROJECT),
-    ),
+    *OPERATOR_COMMANDS,
     Command(
         "judges rejudge",
         "judge stored answers again with another judge; writes evidence, asks no model under test",

@@ -10,6 +10,7 @@ import time
 
 from holdfast.api import wire
 from holdfast.api.client import Client
+from holdfast.api.subject import Subject, require_about, require_submitted, subject_of
 from holdfast.cli.command import note
 from holdfast.errors import ERRORS, CallerError, HarnessError, HoldfastError, Unreachable
 from holdfast.job import Status
@@ -58,14 +59,19 @@ def wait_for_end(client: Client, job_id: str, deadline: Deadline) -> None:
                 return
 
 
-def final_verdict(client: Client, evaluation_id: str, deadline: Deadline) -> Verdict:
+def final_verdict(
+    client: Client, evaluation_id: str, deadline: Deadline, subject: Subject | None = None
+) -> Verdict:
     """Wait for an evaluation's end and give its verdict; HarnessError where it ended without."""
     wait_for_end(client, evaluation_id, deadline)
-    return verdict_of(client, evaluation_id)
+    return verdict_of(client, evaluation_id, subject)
 
 
-def verdict_of(client: Client, evaluation_id: str) -> Verdict:
-    """The verdict of an evaluation, now; says why where there is none (yet)."""
+def verdict_of(client: Client, evaluation_id: str, subject: Subject | None = None) -> Verdict:
+    """The verdict of an evaluation, now; says why where there is none (yet).
+
+    It must be about `subject`, by default about what the server says that it registered.
+    """
     evaluation = client.evaluation(evaluation_id)
     if evaluation.status in (Status.QUEUED, Status.RUNNING):
         raise GaveUpWaiting(
@@ -74,7 +80,16 @@ def verdict_of(client: Client, evaluation_id: str) -> Verdict:
         )
     if evaluation.status is not Status.SUCCEEDED:
         raise ended_without("verdict", evaluation_id, evaluation.status, evaluation.error)
-    return client.verdict(evaluation_id)
+    return require_about(client.verdict(evaluation_id), subject or subject_of(client, evaluation))
+
+
+def submitted_verdict(
+    client: Client, wanted: wire.NewEvaluation, made: wire.Evaluation, deadline: Deadline
+) -> Verdict:
+    """Wait for the verdict of an evaluation that was just submitted, and on what was submitted."""
+    subject = subject_of(client, made)
+    require_submitted(wanted, subject)
+    return final_verdict(client, made.id, deadline, subject)
 
 
 def finished_repair(client: Client, remediation_id: str, deadline: Deadline) -> wire.Remediation:

@@ -9,7 +9,6 @@ judged; an adapter is judged on the base that it names, or that `--base` does.
 import argparse
 import json
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,10 +18,11 @@ from holdfast.api.client import Client
 from holdfast.checkpoints.json_files import strict_json
 from holdfast.checkpoints.model_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS, COUNTED_SUFFIXES
 from holdfast.cli.bodies import baseline, body
-from holdfast.cli.command import note
+from holdfast.cli.command import note, print_document
 from holdfast.cli.jobs import read_policy
-from holdfast.cli.waiting import Deadline, final_verdict
+from holdfast.cli.waiting import Deadline, submitted_verdict
 from holdfast.errors import CheckpointRefused, HarnessError
+from holdfast.report.escapes import for_terminal
 from holdfast.settings import read_settings
 from holdfast.stack.connect import connect
 from holdfast.verdict.document import Verdict
@@ -122,17 +122,16 @@ def judge_copy(
 ) -> tuple[str, Verdict]:
     """Evaluate one copied checkpoint; returns the evaluation's id and its verdict."""
     base = base_of(copy, options.base)
-    made = client.submit(
-        body(
-            wire.NewEvaluation,
-            candidate=str(base or copy.absolute()),
-            adapter=str(copy.absolute()) if base else None,
-            baseline=baseline(options.baseline),
-            policy=policy,
-            tier=options.tier,
-        )
+    wanted = body(
+        wire.NewEvaluation,
+        candidate=str(base or copy.absolute()),
+        adapter=str(copy.absolute()) if base else None,
+        baseline=baseline(options.baseline),
+        policy=policy,
+        tier=options.tier,
     )
-    return made.id, final_verdict(client, made.id, Deadline(None))
+    made = client.submit(wanted)
+    return made.id, submitted_verdict(client, wanted, made, Deadline(None))
 
 
 def say(options: argparse.Namespace, folder: Path, evaluation: str, verdict: Verdict) -> None:
@@ -141,8 +140,7 @@ def say(options: argparse.Namespace, folder: Path, evaluation: str, verdict: Ver
     if options.json:
         summary = {"verdict": verdict.verdict, "reasons": verdict.reasons}
         line = json.dumps({"checkpoint": str(folder), "evaluation": evaluation, **summary})
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    print_document(line if options.json else for_terminal(line), "json" if options.json else "text")
 
 
 def _folders(parent: Path) -> list[Path]:

@@ -14,13 +14,15 @@ from holdfast.db.tables import EvaluationRow, EventRow, JobRow, RemediationRow
 from holdfast.errors import NotFound
 from holdfast.ids import new_id
 from holdfast.job import DEADLINE_SECONDS, EventKind, JobKind, Split, Status, Tier
+from holdfast.verdict.terms import Terms
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationFields:
     """The checkpoints, policy and settings of an evaluation that is to be queued.
 
-    `repairs_id` names the failing checkpoint that was repaired, `anchor_id` a second baseline.
+    `repairs_id` names the failing checkpoint that was repaired, `anchor_id` a second baseline;
+    `terms` are the project's.
     """
 
     project: str
@@ -38,6 +40,7 @@ class EvaluationFields:
     repairs_id: str | None = None
     remediation_id: str | None = None
     race: Race | None = None
+    terms: Terms | None = None
     priority: int = 0
     key_id: str | None = None
     principal: str | None = None

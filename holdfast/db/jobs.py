@@ -206,6 +206,7 @@ def retry(session: Session, job_id: str, *, deadline_at: datetime) -> None:
         )
     job.status, job.error, job.finished_at = Status.QUEUED.value, None, None
     job.cancel_requested_at, job.hinted_at, job.not_before = None, None, None
+    job.started_at = None  # its next start is what its seconds count from
     job.attempts = job.crash_count = 0
     job.deadline_at = deadline_at
     add_event(session, job_id, EventKind.RETRIED, {})

@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
@@ -65,24 +66,28 @@ def read_pepper(settings: Settings) -> bytes:
     """The pepper of the settings, or the one made once in the data folder (mode 0600)."""
     if settings.key_pepper is not None:
         return settings.key_pepper.encode()
-    path = settings.home / "pepper"
-    make_home(settings.home)
-    made = path.with_name(f"pepper.{secrets.token_hex(8)}")
+    return read_or_make(settings.home / "pepper", secrets.token_hex(32).encode())
+
+
+def read_or_make(path: Path, content: bytes) -> bytes:
+    """A secret of the data folder (mode 0600): what is there, or else this content from now on."""
+    make_home(path.parent)
+    made = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(made, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_hex(32))
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
     try:
         os.link(made, path)  # whoever is first wins, and nobody reads half a file
     except FileExistsError:
         pass
     finally:
         made.unlink()
-    pepper = path.read_bytes()
-    if not pepper:
+    secret = path.read_bytes()
+    if not secret:
         raise InvalidSettings(
-            f"{path} is empty; put the old pepper back, or remove it and all keys"
+            f"{path} is empty; put the old one back, or remove it and whatever depends on it"
         )
-    return pepper
+    return secret
 
 
 def create_key(

@@ -2,30 +2,79 @@
 
 SQLite runs in WAL with `BEGIN IMMEDIATE`: a deferred transaction that reads and then writes can
 meet a BUSY that no waiting cures. One engine per process, created after fork or spawn.
+
+Every text and every document goes through `holdfast.storable` here, whatever its column, and every
+error of the database leaves here without statement and values: rows, logs and replies quote errors.
 """
 
+import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import (
+    Connection,
+    Dialect,
+    Engine,
+    ExceptionContext,
+    String,
+    create_engine,
+    event,
+    make_url,
+)
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DataError, StatementError
 from sqlalchemy.orm import DeclarativeBase, Session
 
+from holdfast import storable
+
 AFTER_COMMIT = "after_commit"
+JSON_FORM = {"json_serializer": storable.dumps, "json_deserializer": storable.loads}
+
+
+class StoredText(String):
+    """The type that texts of any column have on the way to a database and back."""
+
+    render_bind_cast = True  # as psycopg's own
+
+    def bind_processor(self, _dialect: Dialect) -> Callable[[str | None], str | None]:
+        """Escape the characters that no database can hold."""
+        return lambda text: None if text is None else storable.escape(text)
+
+    def result_processor(
+        self, _dialect: Dialect, _column: object
+    ) -> Callable[[str | None], str | None]:
+        """Undo it."""
+        return lambda text: None if text is None else storable.unescape(text)
 
 
 def open_database(url: str) -> Engine:
     """An engine for SQLite (WAL, full synchronous) or PostgreSQL (psycopg 3)."""
     if url.startswith("sqlite"):
-        return _open_sqlite(url)
-    return create_engine(url, pool_size=10, max_overflow=5, pool_pre_ping=True)
+        engine = _open_sqlite(url)
+    else:
+        limits = {"pool_size": 10, "max_overflow": 5, "pool_pre_ping": True}
+        engine = create_engine(url, hide_parameters=True, **JSON_FORM, **limits)
+    engine.dialect.colspecs = {**engine.dialect.colspecs, String: StoredText}
+    event.listen(engine, "handle_error", _forget_values)
+    return engine
+
+
+def _forget_values(context: ExceptionContext) -> None:
+    """Leave of an error the line that names it: the server's other lines quote what was sent."""
+    error = context.sqlalchemy_exception
+    if not isinstance(error, StatementError):
+        return
+    error.statement = error.params = None
+    kind, _, message = str(error.args[0]).partition("\n")[0].partition(" ")
+    error.args = (kind if isinstance(error, DataError) else f"{kind} {message}",)
+    context.original_exception.args = error.args
 
 
 def _open_sqlite(url: str) -> Engine:
-    Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url)
+    _make_private_file(Path(make_url(url).database or ":memory:"))
+    engine = create_engine(url, hide_parameters=True, **JSON_FORM)
 
     @event.listens_for(engine, "connect")
     def set_pragmas(dbapi_connection: Any, _record: object) -> None:
@@ -45,6 +94,18 @@ def _open_sqlite(url: str) -> Engine:
         connection.exec_driver_sql(f"BEGIN {mode}")
 
     return engine
+
+
+def _make_private_file(path: Path) -> None:
+    """Make the file of a new database, which no other user may read; one that is there stays so.
+
+    SQLite gives `-wal` and `-shm` the mode of the file that they belong to.
+    """
+    if str(path) == ":memory:":
+        return
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with suppress(OSError):  # it is there already, or SQLite will say why it cannot be
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def insert_into(

@@ -23,11 +23,13 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from holdfast.db.documents import Account, Document, ModelColumn, Race
 from holdfast.job import JobKind, Split, Status, Tier
+from holdfast.verdict.terms import Terms
 
 NAMES = {
     "ix": "ix_%(column_0_label)s",
@@ -51,8 +53,10 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
-        """Give the zone back that SQLite cannot store."""
-        return None if value is None else value.replace(tzinfo=UTC)
+        """In UTC: SQLite cannot store the zone, PostgreSQL gives its session's."""
+        if value is None:
+            return None
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 def _allowed_values(column: str, values: list[str]) -> CheckConstraint:
@@ -70,6 +74,7 @@ class TableRow(DeclarativeBase):
         list[Any]: Document,
         Account: ModelColumn(Account),
         Race: ModelColumn(Race),
+        Terms: ModelColumn(Terms),
     }
 
 
@@ -139,11 +144,12 @@ class JobRow(TableRow):
     __table_args__ = (
         _allowed_values("kind", [kind.value for kind in JobKind]),
         _allowed_values("status", [status.value for status in Status]),
-        Index("ix_jobs_claim", "queue", "status", "priority", "id"),
+        Index("ix_jobs_claim", "queue", "status", text("priority DESC"), "id"),  # as claims order
+        Index("ix_jobs_list", "project", "id"),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
-    project: Mapped[str] = mapped_column(String(64), index=True)
+    project: Mapped[str] = mapped_column(String(64))
     kind: Mapped[str] = mapped_column(String(16))
     queue: Mapped[str] = mapped_column(String(16))
     priority: Mapped[int] = mapped_column(default=0)
@@ -183,9 +189,10 @@ class EvaluationRow(TableRow):
     task_data: Mapped[str | None] = mapped_column(Text)
     task_data_sha256: Mapped[str | None] = mapped_column(String(64))
     remediation_id: Mapped[str | None] = mapped_column(String(40), index=True)
-    verdict: Mapped[str | None] = mapped_column(String(16))
+    verdict: Mapped[str | None] = mapped_column(String(16), index=True)
     verdict_document: Mapped[str | None] = mapped_column(Text)  # canonical bytes, as digested
     race: Mapped[Race | None]
+    terms: Mapped[Terms | None]
     manifests: Mapped[dict[str, Any]] = mapped_column(default=dict)
     cost: Mapped[Account] = mapped_column(default=Account)
 

@@ -21,10 +21,12 @@ NamedJudge = Literal["guard", "rubric"]  # the endpoint of the worker's settings
 CheckTier = Literal["blocking", "advisory"]
 
 Scalar = str | int | float | bool | None
+TemplateOf = Literal["baseline", "candidate"]
 LATER_KEYS = (
     "thinking",
     "template_arguments",
     "compare",
+    "templates",
 )  # no part of a digest where they are not set
 OF_THE_ENGINE = frozenset(  # what a template is told by whoever renders it
     {"messages", "add_generation_prompt", "chat_template", "tokenize", "tools", "documents"}
@@ -164,7 +166,8 @@ class GatePolicy(BaseModel):
     """A whole policy; `min_items` counts clusters, `max_unscored` is a share of the pairs.
 
     `template_arguments` are what the chat template is told on every side, and `thinking` says
-    whether a side that thinks before it answers may be held against one that does not.
+    whether a side that thinks before it answers may be held against one that does not. `templates`
+    are whose chat templates a submitter may choose, in a project that pins the policy.
     """
 
     model_config = _FROZEN
@@ -182,6 +185,7 @@ class GatePolicy(BaseModel):
     waivers: tuple[Waiver, ...] = Field(default=(), strict=False)
     thinking: Literal["must_agree", "may_differ"] = "must_agree"
     template_arguments: TemplateArguments = {}
+    templates: tuple[TemplateOf, ...] = Field(default=("baseline",), strict=False)
 
     @model_validator(mode="after")
     def _sees_a_repair_that_refuses_everything(self) -> "GatePolicy":

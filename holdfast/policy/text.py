@@ -5,18 +5,22 @@ probe measures are all found before anything runs. What is known by name but not
 by that name, never approximated.
 """
 
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from holdfast.errors import InvalidPolicy, NotBuilt, UnknownProbe, first_problem
+from holdfast.plain_files import read_plain_text
 from holdfast.policy.model import RETENTION, Check, GatePolicy, NamedJudge
 from holdfast.policy.strict_yaml import parse_mapping
 from holdfast.probes.table import spec_of
 
+MAX_BYTES = 1 << 20  # of a policy, as of a request
 SHIPPED = Path(__file__).parent / "shipped"
 
 
+@lru_cache(maxsize=64)  # a server and a worker read the same few texts over and over, 10 ms each
 def parse_policy(text: str, *, source: str) -> GatePolicy:
     """Read a policy, or raise InvalidPolicy or NotBuilt with what was found and expected."""
     document = parse_mapping(text, source=source)
@@ -54,7 +58,7 @@ def load_policy(name_or_path: str | Path) -> GatePolicy:
     shipped = {path.stem: path for path in sorted(SHIPPED.glob("*.yaml"))}
     path = shipped.get(str(name_or_path), Path(name_or_path))
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_plain_text(path, MAX_BYTES, InvalidPolicy)
     except OSError as error:
         raise InvalidPolicy(
             f"policy {name_or_path} cannot be read ({error.strerror}); expected a file, "

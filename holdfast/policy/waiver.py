@@ -8,8 +8,9 @@ import json
 from pathlib import Path
 
 from holdfast.errors import InvalidPolicy
+from holdfast.plain_files import read_plain_text
 from holdfast.policy.model import GatePolicy, Waiver
-from holdfast.policy.text import parse_policy
+from holdfast.policy.text import MAX_BYTES, parse_policy
 
 HEADING = "waivers:"
 
@@ -17,7 +18,7 @@ HEADING = "waivers:"
 def waive(path: Path, waiver: Waiver) -> GatePolicy:
     """Add the waiver to the file and return the policy; nothing is written unless it then holds."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_plain_text(path, MAX_BYTES, InvalidPolicy)
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidPolicy(f"policy {path} cannot be read: {error}") from error
     before = parse_policy(text, source=str(path))

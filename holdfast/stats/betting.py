@@ -9,12 +9,18 @@ null's side of it; no two x need the same distribution.
 The bets are approximate Kelly: (m - mean) / (v + (m - mean)^2) from the running mean m and variance
 v of the numbers before, with one imagined number at 1/2, cut to half of what could ruin. The order
 of x is therefore part of the evidence and must be fixed by the caller before anything is seen.
+
+Since later bets follow earlier numbers, p does not always grow with a number: a bad one early can
+lower the bets on bad ones later. So where numbers are lost (`Ranges`), p is an upper bound of the p
+over all of their values, and not the p of their worst ones: nothing can be lost into a smaller p.
 """
 
 from typing import Literal
 
 import numpy as np
 
+from holdfast.stats.lost_bets import least_log_capital
+from holdfast.stats.ranges import Ranges, boxes
 from holdfast.stats.sides import FloatArray, Side
 
 TRUNCATION = 0.5  # share of the bet that could lose everything; the authors' choice
@@ -23,16 +29,19 @@ REFINEMENTS = 3  # each divides the width of the grid's cell by GRID - 1
 CHUNK = 1_000_000  # numbers held at once while many means are tried
 
 
-def betting_p(x: FloatArray, mean: float, *, side: Side) -> float:
+def betting_p(x: FloatArray | Ranges, mean: float, *, side: Side) -> float:
     """The p of H0: E[x] >= mean (`pass`) or H0: E[x] <= mean (`fail`), for x in [0, 1] in order.
 
-    No numbers give 1. Raises ValueError where x or the mean leaves [0, 1].
+    Where numbers are lost, an upper bound of the p over all of their values. No numbers give 1.
+    Raises ValueError where x or the mean leaves [0, 1].
     """
     _check(x, mean)
     return float(np.exp(-log_peak(x, np.array([mean]), side=side)[0]))
 
 
-def betting_bound(x: FloatArray, alpha: float, *, side: Literal["upper", "lower"]) -> float:
+def betting_bound(
+    x: FloatArray | Ranges, alpha: float, *, side: Literal["upper", "lower"]
+) -> float:
     """One-sided bound on E[x] at level 1 - alpha: the outermost mean that the test leaves standing.
 
     `upper` inverts the pass test, `lower` the fail test. The outermost mean is looked for on a grid
@@ -41,7 +50,7 @@ def betting_bound(x: FloatArray, alpha: float, *, side: Literal["upper", "lower"
     if not 0.0 < alpha < 1.0:
         raise ValueError(f"alpha is {alpha!r}, expected a number in (0, 1)")
     if side == "lower":
-        return 1.0 - betting_bound(1.0 - x, alpha, side="upper")
+        return 1.0 - betting_bound(_mirrored(x), alpha, side="upper")
     _check(x, 1.0)
     low, high = 0.0, 1.0
     for _ in range(REFINEMENTS):
@@ -55,8 +64,13 @@ def betting_bound(x: FloatArray, alpha: float, *, side: Literal["upper", "lower"
     return high
 
 
-def log_peak(x: FloatArray, means: FloatArray, *, side: Side) -> FloatArray:
-    """Log max_t K_t against each mean: at least 0, since nobody has to bet."""
+def log_peak(x: FloatArray | Ranges, means: FloatArray, *, side: Side) -> FloatArray:
+    """Log max_t K_t against each mean: at least 0, since nobody has to bet.
+
+    Where numbers are lost, a lower bound of it over all of their values.
+    """
+    if isinstance(x, Ranges):
+        return log_peak(x.low, means, side=side) if x.certain else _least(x, means, side=side)
     if x.size == 0:
         return np.zeros(means.shape)
     rows = max(1, CHUNK // x.size)
@@ -68,6 +82,29 @@ def log_peak(x: FloatArray, means: FloatArray, *, side: Side) -> FloatArray:
     return highest
 
 
+def _least(x: Ranges, means: FloatArray, *, side: Side) -> FloatArray:
+    """The smallest of the peaks over the boxes that together hold every value."""
+    if side == "pass":
+        return _least(x.mirrored, 1.0 - means, side="fail")
+    low, high = boxes(x)
+    if low.size == 0:
+        return np.zeros(means.shape)
+    every_value = x.unplaced == 0 and np.array_equal(low, high)
+
+    def paths(mean: FloatArray) -> FloatArray:
+        if every_value:
+            return log_capital(low[:, None, :], mean, side="fail")
+        return least_log_capital(low, high, mean, _largest_bet(mean), ranges=x)
+
+    rows = max(1, CHUNK // low.size)
+    peaks = [
+        paths(means[i : i + rows, None]).max(axis=-1).min(axis=0)
+        for i in range(0, means.size, rows)
+    ]
+    lowest: FloatArray = np.maximum(np.concatenate(peaks), 0.0)
+    return lowest
+
+
 def log_capital(x: FloatArray, mean: FloatArray | float, *, side: Side) -> FloatArray:
     """Log K_t after each number along the last axis; `mean` broadcasts against x."""
     if side == "pass":  # E[x] below the mean is E[1 - x] above 1 - mean
@@ -76,11 +113,18 @@ def log_capital(x: FloatArray, mean: FloatArray | float, *, side: Side) -> Float
     running = (0.5 + np.cumsum(x, axis=-1)) / (count + 1)
     variance = (0.25 + np.cumsum((x - running) ** 2, axis=-1)) / (count + 1)
     edge = _before(running, 0.5) - mean
-    with np.errstate(divide="ignore"):
-        largest_bet = TRUNCATION / np.asarray(mean)
-    bet = np.clip(edge / (_before(variance, 0.25) + edge**2), 0.0, largest_bet)
+    bet = np.clip(edge / (_before(variance, 0.25) + edge**2), 0.0, _largest_bet(mean))
     path: FloatArray = np.cumsum(np.log1p(bet * (x - mean)), axis=-1)
     return path
+
+
+def _largest_bet(mean: FloatArray | float) -> FloatArray:
+    with np.errstate(divide="ignore"):
+        return np.asarray(TRUNCATION / np.asarray(mean))
+
+
+def _mirrored(x: FloatArray | Ranges) -> FloatArray | Ranges:
+    return x.mirrored if isinstance(x, Ranges) else 1.0 - x
 
 
 def _before(series: FloatArray, start: float) -> FloatArray:
@@ -89,8 +133,11 @@ def _before(series: FloatArray, start: float) -> FloatArray:
     return np.concatenate([first, series[..., :-1]], axis=-1)
 
 
-def _check(x: FloatArray, mean: float) -> None:
-    if x.ndim != 1 or not np.all((x >= 0.0) & (x <= 1.0)):
-        raise ValueError("expected one row of numbers in [0, 1] (a NaN is unscored, not a number)")
+def _check(x: FloatArray | Ranges, mean: float) -> None:
+    for ends in (x.low, x.high) if isinstance(x, Ranges) else (x,):
+        if ends.ndim != 1 or not np.all((ends >= 0.0) & (ends <= 1.0)):
+            raise ValueError(
+                "expected one row of numbers in [0, 1] (a NaN is unscored, not a number)"
+            )
     if not 0.0 <= mean <= 1.0:
         raise ValueError(f"mean is {mean!r}, expected a number in [0, 1]")

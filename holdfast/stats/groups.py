@@ -11,17 +11,21 @@ tests' p values: as one falls and the other rises along these pairs, it is where
 import numpy as np
 
 from holdfast.stats.betting import log_peak
+from holdfast.stats.ranges import Ranges
 from holdfast.stats.sides import FloatArray, Side
 
 GRID = 65  # pairs of means; the betting p is not quite monotone, so all are looked at first
 REFINEMENTS = 3  # each looks closer at the pairs around the crossing
 
 
-def gap_p(x_group: FloatArray, x_rest: FloatArray, gap: float, *, side: Side) -> float:
+def gap_p(
+    x_group: FloatArray | Ranges, x_rest: FloatArray | Ranges, gap: float, *, side: Side
+) -> float:
     """The p of H0: F_g - F_rest >= gap (`pass`) or <= gap (`fail`); 1 without items on one side.
 
     x = (cluster mean of d + 1) / 2 in [0, 1], in the fixed order, for the group and all others.
-    The result is rounded upwards, to the worse end of the last cell of the search.
+    The result is rounded upwards, to the worse end of the last cell of the search. Where numbers
+    are lost, it is an upper bound of the p over all of their values.
     """
     if side == "fail":  # F_g - F_rest above the gap is F_rest - F_g below minus the gap
         return gap_p(x_rest, x_group, -gap, side="pass")

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from holdfast.evidence.file import Evidence
-from holdfast.policy.model import GatePolicy
+from holdfast.policy.model import GatePolicy, Waiver
 from holdfast.verdict.checks.bias_table import bias_table
 from holdfast.verdict.checks.examination import Files, examine, judge_rates
 from holdfast.verdict.checks.pairs import cut_words
@@ -19,9 +19,10 @@ from holdfast.verdict.comparability import compared, differences, obstacles
 from holdfast.verdict.document import Verdict
 from holdfast.verdict.outcome import CheckResult, Comparability, Decision
 from holdfast.verdict.settle import settle
+from holdfast.verdict.terms import AS_SUBMITTED, Terms
 
 
-def decide(
+def decide(  # noqa: PLR0913  # a verdict stands on these and on nothing else
     policy: GatePolicy,
     baseline: Evidence,
     candidate: Evidence,
@@ -29,14 +30,16 @@ def decide(
     repaired_from: Evidence | None = None,
     anchor: Evidence | None = None,
     as_of: datetime | None = None,
+    terms: Terms = AS_SUBMITTED,
 ) -> Verdict:
     """Judge the candidate against the baseline, and against the anchor as well where there is one.
 
-    `repaired_from` is the evidence of the checkpoint that the candidate repairs. Waivers are judged
-    at `as_of`, by default when the candidate's evidence was made, never at the clock.
+    `repaired_from` is the evidence of the checkpoint that the candidate repairs. Waivers are
+    judged at `as_of`, by default when the candidate's evidence was made, never at the clock.
+    `terms` are the project's.
     """
     files = Files(baseline, candidate, repaired_from, anchor)
-    comparability = _compare(files, policy)
+    comparability = _compare(files, policy, terms)
     probes = policy.probes(repair=candidate.manifest.repairs is not None)
     examined = {probe: examine(probe, policy.checks[probe], policy, files) for probe in probes}
     if comparability.differences or comparability.obstacles:
@@ -44,7 +47,7 @@ def decide(
     moment = as_of or datetime.fromisoformat(candidate.manifest.created_at)
     checks = tuple(
         check.model_copy(update={"bias": bias_table(check.id, baseline, candidate)})
-        for check in settle(policy, examined, moment)
+        for check in settle(policy, examined, terms.waivers(policy), moment)
     )
     verdict = _joint(checks, may_pass=comparability.may_pass)
     return Verdict(
@@ -53,10 +56,11 @@ def decide(
         checks=checks,
         warnings=(
             *policy.warnings,
+            *terms.warnings(policy),
             *_cuts(probes, files),
             *_traces(files),
             *_warnings(policy, checks, candidate),
-            *_idle(policy, checks),
+            *_idle(terms.waivers(policy), checks),
         ),
         waivers_applied=tuple(_waivers(checks)),
         comparability=comparability,
@@ -84,13 +88,13 @@ def _traces(files: Files) -> Iterator[str]:
             )
 
 
-def _compare(files: Files, policy: GatePolicy) -> Comparability:
+def _compare(files: Files, policy: GatePolicy, terms: Terms) -> Comparability:
     ours, theirs = files.baseline.manifest, files.candidate.manifest
     differing = differences(ours, theirs, compare=policy.compare)
     if files.anchor is not None:
         other = differences(files.anchor.manifest, theirs, compare=policy.compare)
         differing += tuple(f"anchor's {difference}" for difference in other)
-    blocked = obstacles(files.named, policy)
+    blocked = (*obstacles(files.named, policy), *terms.obstacles)
     return Comparability(
         comparable=not differing,
         differences=differing,
@@ -141,14 +145,14 @@ def _cuts(probes: Sequence[str], files: Files) -> Iterator[str]:
         yield from (f"{probe}: {words}" for words in cut_words(probe, files.named))
 
 
-def _idle(policy: GatePolicy, checks: tuple[CheckResult, ...]) -> tuple[str, ...]:
+def _idle(waivers: Sequence[Waiver], checks: tuple[CheckResult, ...]) -> tuple[str, ...]:
     """Waivers that cover nothing any more: what needs none, or what none can cover."""
     waived = {check.id for check in checks if check.outcome == "waived"}
     outcomes = {check.id: check.outcome for check in checks}
     return tuple(
         f"the waiver of {waiver.check} until {waiver.expires} did not apply: "
         f"the check is {outcomes.get(waiver.check, 'not asked')}"
-        for waiver in policy.waivers
+        for waiver in waivers
         if waiver.check not in waived
     )
 

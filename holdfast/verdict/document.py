@@ -25,6 +25,8 @@ class Verdict(BaseModel):
     evidence_digests: dict[str, str]
     subject_digests: dict[str, str]
     cost: Cost | None = None
+    supersedes: str | None = None
+    """The digest of the verdict that this one takes the place of, once a waiver was given."""
 
     @model_validator(mode="after")
     def _follows_from_its_checks(self) -> Self:
@@ -50,7 +52,7 @@ class Verdict(BaseModel):
 
     def to_json(self) -> bytes:
         """Canonical JSON: sorted keys, no spaces, one line."""
-        content = self.model_dump(mode="json")
+        content = self.model_dump(mode="json", exclude=None if self.supersedes else {"supersedes"})
         text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return text.encode() + b"\n"
 

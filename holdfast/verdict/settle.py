@@ -6,12 +6,12 @@ does not touch the check's outcome.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from holdfast.policy.model import Check, GatePolicy
+from holdfast.policy.model import Check, GatePolicy, Waiver
 from holdfast.probes.table import spec_of
 from holdfast.stats.multiplicity import holm
 from holdfast.verdict.checks.blindness import level_of, nothing_to_lose
@@ -33,7 +33,10 @@ QUOTED = 3  # open or failed rules that a check's reason quotes before it counts
 
 
 def settle(
-    policy: GatePolicy, examined: Mapping[str, Examination], as_of: datetime
+    policy: GatePolicy,
+    examined: Mapping[str, Examination],
+    waivers: Sequence[Waiver],
+    as_of: datetime,
 ) -> tuple[CheckResult, ...]:
     """The results of all checks that were asked, in the order given; `as_of` is for waivers."""
     adjusted = _adjust(examined)
@@ -42,14 +45,14 @@ def settle(
         _check(probe, policy, examination, adjusted[probe])
         for probe, examination in sighted.items()
     )
-    return tuple(_waived(policy, examined[check.id], check, as_of) for check in checks)
+    return tuple(_waived(waivers, examined[check.id], check, as_of) for check in checks)
 
 
 def _waived(
-    policy: GatePolicy, examination: Examination, check: CheckResult, as_of: datetime
+    waivers: Sequence[Waiver], examination: Examination, check: CheckResult, as_of: datetime
 ) -> CheckResult:
     """The check as it stands; waived where it was judged, does not pass, and somebody says so."""
-    waiver = next((w for w in policy.waivers if w.check == check.id and w.holds(as_of)), None)
+    waiver = next((w for w in waivers if w.check == check.id and w.holds(as_of)), None)
     if waiver is None or examination.trouble or check.outcome not in {"fail", "inconclusive"}:
         return check
     until = f"waived until {waiver.expires} by {waiver.owner}: {waiver.reason}"

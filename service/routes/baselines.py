@@ -9,7 +9,9 @@ from sqlalchemy.orm import Session
 from holdfast.api import wire
 from holdfast.db import catalogue
 from holdfast.errors import CallerError, NotFound, StaleVersion
+from holdfast.projects.rules import require_another_person
 from service import schemas
+from service.acts import Acts
 from service.deps import BaselineWriter, Reader, Reading, Writing, require_project
 from service.problems import raises
 
@@ -43,17 +45,30 @@ def move(
     body: wire.NewBaseline,
     caller: BaselineWriter,
     session: Writing,
+    acts: Acts,
     response: Response,
     if_match: IfMatch = None,
 ) -> wire.Baseline:
     """Point the alias at a checkpoint; 412 when it moved since it was seen."""
+    require_project(project, caller)
+    require_another_person(
+        session, project, body.checkpoint, caller.principal, f"point {alias} at it"
+    )
+    before = catalogue.find_baseline(session, project, alias)
     row = catalogue.set_baseline(
         session,
-        require_project(project, caller),
+        project,
         alias,
         body.checkpoint,
         actor=caller.key_id,
         expected_version=parse_if_match(session, project, alias, if_match),
+    )
+    acts.note(
+        session,
+        "baseline.move",
+        alias,
+        before={"checkpoint": before.checkpoint_id} if before else None,
+        after={"checkpoint": row.checkpoint_id, "version": row.version},
     )
     response.headers["ETag"] = f'"{row.version}"'
     return schemas.baseline(row)
@@ -70,10 +85,15 @@ def history(
 
 def parse_if_match(session: Session, project: str, alias: str, if_match: str | None) -> int | None:
     """The version that the caller says to have seen; None for "not set yet"."""
-    if if_match is None:
-        return None
     if if_match == "*":
         return catalogue.get_baseline(session, project, alias).version
+    return seen_version(if_match)
+
+
+def seen_version(if_match: str | None) -> int | None:
+    """The number in an ETag; None for "not set yet"."""
+    if if_match is None:
+        return None
     number = re.search(r"\d+", if_match)
     if number is None:
         raise CallerError(f"If-Match {if_match!r} is no ETag of a baseline")

@@ -3,10 +3,12 @@
 from fastapi import APIRouter, Response
 
 from holdfast.api import wire
-from holdfast.checkpoints.adapter import admit_checkpoint
 from holdfast.db import catalogue
 from holdfast.errors import CheckpointRefused, Conflict, NotBuilt, NotFound
+from holdfast.projects.rules import require_place
 from service import schemas
+from service.acts import Acts
+from service.admitting import AdmittingDep
 from service.deps import Limit, Reader, Reading, SettingsDep, Writer
 from service.idempotency import KeptRoute, Posting
 from service.paging import IdCursor
@@ -21,16 +23,26 @@ def register(
     caller: Writer,
     session: Posting,
     settings: SettingsDep,
+    admitting: AdmittingDep,
+    acts: Acts,
     response: Response,
 ) -> wire.Checkpoint:
     """Admit and register a folder; the same content is the same checkpoint.
 
     A `parent` may be told later; one that is known stays.
     """
-    ref = admit_checkpoint(body.uri, body.adapter, settings.roots)
+    ref = admitting.checkpoint(body.uri, body.adapter)
+    for folder in (ref.path, *([ref.adapter] if ref.adapter else [])):
+        require_place(session, caller.project, folder, settings)
     row = catalogue.register_checkpoint(session, caller.project, ref, parent_id=body.parent)
     if body.parent is not None:
         catalogue.name_parent(session, row, body.parent)
+    acts.note(
+        session,
+        "checkpoint.register",
+        row.id,
+        after={"digest": row.digest, "path": str(ref.path), "parent": row.parent_id},
+    )
     response.headers["Location"] = f"/v1/checkpoints/{row.id}"
     return schemas.checkpoint(row)
 

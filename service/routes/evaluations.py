@@ -19,6 +19,8 @@ from holdfast.errors import (
 )
 from holdfast.job import DEADLINE_SECONDS
 from service import schemas
+from service.acts import Acts
+from service.admitting import AdmittingDep
 from service.deps import (
     Canceler,
     Limit,
@@ -33,6 +35,8 @@ from service.idempotency import KeptRoute, Posting
 from service.paging import IdCursor
 from service.problems import raises
 from service.submit import submit_evaluation
+
+SUBMITTED = {"candidate", "baseline", "anchor", "policy", "tier", "split", "template", "repairs"}
 
 router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"], route_class=KeptRoute)
 
@@ -50,13 +54,17 @@ def submit(
     caller: Writer,
     session: Posting,
     settings: SettingsDep,
+    admitting: AdmittingDep,
+    acts: Acts,
     response: Response,
 ) -> wire.Evaluation:
     """Queue an evaluation. 202 says that it is accepted and will not be lost; not a verdict."""
-    evaluation_id = submit_evaluation(session, settings, caller, body)
+    evaluation_id = submit_evaluation(session, settings, admitting, caller, body)
     wake_after_commit(request, session, settings.queue)
     response.headers["Location"] = f"/v1/evaluations/{evaluation_id}"
-    return evaluation_of(session, caller.project, evaluation_id)
+    made = evaluation_of(session, caller.project, evaluation_id)
+    acts.note(session, "evaluation.submit", made.id, after=made.model_dump(include=SUBMITTED))
+    return made
 
 
 @router.get("", responses=raises())
@@ -81,21 +89,23 @@ def read(evaluation_id: str, caller: Reader, session: Reading) -> wire.Evaluatio
 
 
 @router.post("/{evaluation_id:id}:cancel", responses=raises(NotFound, Conflict))
-def cancel(evaluation_id: str, caller: Canceler, session: Posting) -> wire.Evaluation:
+def cancel(evaluation_id: str, caller: Canceler, session: Posting, acts: Acts) -> wire.Evaluation:
     """Ask for its end: at once if it waits, at the worker's next look if it runs."""
     require_own(caller, get_job(session, evaluation_id, project=caller.project))
     jobs.request_cancel(session, evaluation_id)
+    acts.note(session, "evaluation.cancel", evaluation_id)
     return evaluation_of(session, caller.project, evaluation_id)
 
 
 @router.post("/{evaluation_id:id}:retry", responses=raises(NotFound, Conflict))
 def retry(
-    evaluation_id: str, request: Request, caller: Writer, session: Posting
+    evaluation_id: str, request: Request, caller: Writer, session: Posting, acts: Acts
 ) -> wire.Evaluation:
     """Queue it again after it ended without a result; what it computed is kept."""
     evaluation_of(session, caller.project, evaluation_id)
     deadline = jobs.now(session) + timedelta(seconds=DEADLINE_SECONDS)
     jobs.retry(session, evaluation_id, deadline_at=deadline)
+    acts.note(session, "evaluation.retry", evaluation_id)
     wake_after_commit(request, session, get_job(session, evaluation_id).queue)
     return evaluation_of(session, caller.project, evaluation_id)
 

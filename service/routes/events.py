@@ -1,32 +1,37 @@
 """Events of a job: a stream that resumes where it was cut, or the same as pages to poll.
 
-The stream is server-sent events. It ends when the job has ended, or after 15 minutes, so that
-deploys and proxies need not wait; the client comes back with Last-Event-ID.
+The stream is server-sent events. It ends when the job has ended, when its key is revoked or has
+expired, or after 15 minutes, so that deploys and proxies need not wait; the client comes back with
+Last-Event-ID.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.security import HTTPAuthorizationCredentials
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from sqlalchemy import Engine
 
 from holdfast.api import wire
 from holdfast.db.evaluations import events_after, get_job
+from holdfast.db.keys import Caller
 from holdfast.db.session import reading
-from holdfast.errors import NotFound
+from holdfast.errors import NotFound, Unauthorized
 from holdfast.job import FINISHED, Status
 from service import schemas
-from service.deps import Database, Limit, Reader
+from service.deps import Database, Limit, Reader, bearer, identify
 from service.problems import raises
 
 router = APIRouter(tags=["events"])
 
 STREAM = "text/event-stream"
 POLL_SECONDS = 0.5
+KEY_SECONDS = 5.0  # how long a stream may go on after its key has ended
 PING_SECONDS = 15.0
 LONGEST_SECONDS = 15 * 60.0
 RECONNECT_MILLISECONDS = 3000
@@ -35,6 +40,7 @@ NEWEST = 2**31 - 1
 
 EventNumber = Annotated[int | None, Header(alias="Last-Event-ID", ge=0, le=NEWEST)]
 After = Annotated[int, Query(ge=0, le=NEWEST, description="The last `seq` that was seen.")]
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 CachedTag = Annotated[str | None, Header(max_length=200)]
 
 RESPONSES = {
@@ -52,6 +58,7 @@ def events(
     request: Request,
     caller: Reader,
     database: Database,
+    credentials: Credentials,
     cursor: After = 0,
     limit: Limit = 100,
     last_event_id: EventNumber = None,
@@ -63,7 +70,9 @@ def events(
     if STREAM in request.headers.get("accept", ""):
         if ended and not new_events:
             return Response(status_code=204)
-        return stream_response(stream(database, caller.project, job_id, after))
+        key_holds = partial(holds, partial(identify, request, database, credentials))
+        read_after = partial(look, database, caller.project, job_id, limit=200)
+        return stream_response(stream(read_after, after, key_holds))
     return events_page(new_events, limit, after, ended=ended, client_tag=if_none_match)
 
 
@@ -99,16 +108,32 @@ def events_page(
 
 def stream_response(chunks: AsyncIterator[bytes]) -> Response:
     """A streaming reply that proxies pass on at once."""
-    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-    return EventSourceResponse(chunks, headers=headers)
+    return EventSourceResponse(chunks, headers={"X-Accel-Buffering": "no"})
 
 
-async def stream(database: Engine, project: str, job_id: str, after: int) -> AsyncIterator[bytes]:
-    """Events as they are written, a comment in long silences, until the job has ended."""
-    started = spoken = time.monotonic()
+def holds(identify_again: Callable[[], Caller]) -> bool:
+    """Whether the key that a stream was opened with is still good."""
+    try:
+        identify_again()
+    except Unauthorized:
+        return False
+    return True
+
+
+async def stream(
+    read_after: Callable[[int], tuple[bool, list[wire.Event]]],
+    after: int,
+    key_holds: Callable[[], bool],
+) -> AsyncIterator[bytes]:
+    """Events as they are written, a comment in long silences, until job or key have ended."""
+    started = spoken = checked = time.monotonic()
     yield format_sse_event(retry=RECONNECT_MILLISECONDS)
     while time.monotonic() - started < LONGEST_SECONDS:
-        ended, new_events = await run_in_threadpool(look, database, project, job_id, after, 200)
+        if time.monotonic() - checked >= KEY_SECONDS:
+            if not await run_in_threadpool(key_holds):
+                return
+            checked = time.monotonic()
+        ended, new_events = await run_in_threadpool(read_after, after)
         for event in new_events:
             after = event.seq
             yield format_sse_event(

@@ -1,23 +1,32 @@
-"""Is it alive, can it serve, what are its numbers. No key needed, nothing of a project shown."""
+"""Is it alive, can it serve, what are its numbers.
 
-from typing import Literal
+Health needs no key and shows nothing. The numbers are of all projects and tell how busy they are,
+so they need one, of any project, which Prometheus can send (`authorization: {credentials_file:
+PATH}`); HOLDFAST_METRICS_OPEN=true is for a network where only Prometheus gets this far. No key can
+be looked up without a database: then only open metrics say that it is away, the others are a 503.
+"""
+
+from typing import Annotated, Literal
 
 from celery import Celery
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.security import HTTPAuthorizationCredentials
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.api import wire
 from holdfast.db.session import reading
 from holdfast.queue import broker_state
+from service.deps import Database, SettingsDep, bearer, identify, require_scopes
 from service.metrics import Metrics
+from service.problems import raises
 
 router = APIRouter(tags=["health"])
 
 
 @router.get("/healthz")
-def healthz() -> dict[str, str]:
-    """The process answers."""
+async def healthz() -> dict[str, str]:
+    """The process answers, also where every thread of it is taken."""
     return {"status": "alive"}
 
 
@@ -32,7 +41,23 @@ def readyz(request: Request, response: Response) -> wire.Readiness:
     return wire.Readiness(status=status, database=database, broker=state)
 
 
-@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+def require_scraper(
+    request: Request,
+    database: Database,
+    settings: SettingsDep,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+) -> None:
+    """Unauthorized or Forbidden unless metrics are open or the key may read jobs."""
+    if not settings.metrics_open:
+        require_scopes(identify(request, database, credentials), "jobs:read")
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={**raises(), 200: {"content": {"text/plain": {}}}},
+    dependencies=[Depends(require_scraper)],
+)
 def metrics(request: Request) -> Response:
     """Prometheus text."""
     numbers: Metrics = request.app.state.metrics

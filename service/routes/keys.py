@@ -10,6 +10,7 @@ from holdfast.db import keys as rows
 from holdfast.errors import Conflict, NotFound
 from holdfast.scopes import scopes_of_roles
 from service import schemas
+from service.acts import Acts
 from service.deps import Admin, Reading
 from service.idempotency import KeptRoute, Posting
 from service.problems import raises
@@ -19,7 +20,12 @@ router = APIRouter(prefix="/v1/keys", tags=["keys"], route_class=KeptRoute)
 
 @router.post("", status_code=201, responses=raises(Conflict))
 def create(
-    body: wire.NewKey, request: Request, caller: Admin, session: Posting, response: Response
+    body: wire.NewKey,
+    request: Request,
+    caller: Admin,
+    session: Posting,
+    acts: Acts,
+    response: Response,
 ) -> wire.Key:
     """Make a key. Its token is in this reply alone; a replay of the reply is without it."""
     days = body.expires_in_days
@@ -32,6 +38,8 @@ def create(
         expires_at=jobs.now(session) + timedelta(days=days) if days else None,
         principal=body.principal,
     )
+    after = {"name": body.name, "scopes": made.row.scopes, "principal": made.row.principal}
+    acts.note(session, "key.create", made.row.id, after=after)
     response.headers["Cache-Control"] = "no-store"
     return schemas.key(made.row, made.token)
 
@@ -43,6 +51,8 @@ def list_all(caller: Admin, session: Reading) -> wire.Page[wire.Key]:
 
 
 @router.post("/{key_id:id}:revoke", responses=raises(NotFound, Conflict))
-def revoke(key_id: str, caller: Admin, session: Posting) -> wire.Key:
+def revoke(key_id: str, caller: Admin, session: Posting, acts: Acts) -> wire.Key:
     """End a key at once."""
-    return schemas.key(rows.revoke_key(session, caller.project, key_id))
+    row = rows.revoke_key(session, caller.project, key_id)
+    acts.note(session, "key.revoke", row.id, before={"name": row.name, "scopes": row.scopes})
+    return schemas.key(row)

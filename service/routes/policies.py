@@ -7,6 +7,7 @@ from holdfast.db import catalogue
 from holdfast.errors import Conflict, InvalidPolicy, NotBuilt, NotFound
 from holdfast.policy.text import parse_policy
 from service import schemas
+from service.acts import Acts
 from service.deps import Limit, PolicyWriter, Reader, Reading
 from service.idempotency import KeptRoute, Posting
 from service.paging import IdCursor
@@ -17,11 +18,16 @@ router = APIRouter(prefix="/v1/policies", tags=["policies"], route_class=KeptRou
 
 @router.post("", status_code=201, responses=raises(InvalidPolicy, NotBuilt, Conflict))
 def save(
-    body: wire.NewPolicy, caller: PolicyWriter, session: Posting, response: Response
+    body: wire.NewPolicy,
+    caller: PolicyWriter,
+    session: Posting,
+    acts: Acts,
+    response: Response,
 ) -> wire.Policy:
     """Store a policy; one that means the same is the same row."""
     understood = parse_policy(body.text, source="policy")
     row = catalogue.save_policy(session, caller.project, understood, body.text)
+    acts.note(session, "policy.save", row.id, after={"name": row.name, "digest": row.digest})
     response.headers["Location"] = f"/v1/policies/{row.id}"
     return schemas.policy(row)
 

@@ -11,6 +11,7 @@ from holdfast.db.evaluations import get_job, get_remediation
 from holdfast.db.tries import unfinished_work
 from holdfast.errors import Conflict, InvalidPlan, NotBuilt, NotFound, QueueFull
 from service import schemas
+from service.acts import Acts
 from service.candidates import candidates_of
 from service.deps import (
     Canceler,
@@ -39,11 +40,14 @@ def submit(
     caller: Writer,
     session: Posting,
     settings: SettingsDep,
+    acts: Acts,
     response: Response,
 ) -> wire.Remediation:
     """Queue a repair; its checkpoint is evaluated on held-out items by itself."""
     remediation_id = submit_remediation(session, settings, caller, body)
     wake_after_commit(request, session, get_job(session, remediation_id).queue)
+    after = {"evaluation": body.evaluation, "recipe": body.recipe}
+    acts.note(session, "remediation.submit", remediation_id, after=after)
     response.headers["Location"] = f"/v1/remediations/{remediation_id}"
     return remediation_of(session, caller.project, remediation_id)
 
@@ -64,10 +68,11 @@ def read(remediation_id: str, caller: Reader, session: Reading) -> wire.Remediat
 
 
 @router.post("/{remediation_id:id}:cancel", responses=raises(NotFound, Conflict))
-def cancel(remediation_id: str, caller: Canceler, session: Posting) -> wire.Remediation:
+def cancel(remediation_id: str, caller: Canceler, session: Posting, acts: Acts) -> wire.Remediation:
     """Ask for its end: at once if it waits, at the worker's next look if it runs."""
     require_own(caller, get_job(session, remediation_id, project=caller.project))
     jobs.request_cancel(session, remediation_id)
+    acts.note(session, "remediation.cancel", remediation_id)
     for job_id in unfinished_work(session, remediation_id):  # a ladder's tries end with it
         with suppress(Conflict):  # it has just ended by itself
             jobs.request_cancel(session, job_id)

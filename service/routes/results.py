@@ -13,6 +13,8 @@ from holdfast.db.evaluations import get_evaluation, get_job
 from holdfast.db.tables import EvaluationRow, TrialRow
 from holdfast.db.trials import find_answers
 from holdfast.errors import Forbidden, NotFound
+from holdfast.projects.retention.archive import refuse_archived
+from holdfast.projects.waivers import earlier_verdicts
 from holdfast.verdict.document import Verdict
 from holdfast.verdict.outcome import CheckResult
 from service import schemas
@@ -47,6 +49,14 @@ def verdict(evaluation_id: str, caller: Reader, session: Reading) -> Response:
     return Response(document, media_type="application/json")
 
 
+@router.get("/verdicts", responses=raises(NotFound))
+def verdicts(evaluation_id: str, caller: Reader, session: Reading) -> wire.Page[Verdict]:
+    """Every verdict of this evaluation, oldest first: each waiver after the first adds one."""
+    latest = verdict_text(session, caller.project, evaluation_id)
+    before = [earlier.document for earlier in earlier_verdicts(session, evaluation_id)]
+    return schemas.full_page([Verdict.model_validate_json(text) for text in (*before, latest)])
+
+
 @router.get("/checks", responses=raises(NotFound))
 def checks(evaluation_id: str, caller: Reader, session: Reading) -> wire.Page[CheckResult]:
     """The verdict's checks; 404 until there is one."""
@@ -64,9 +74,10 @@ def flips(
     limit: Limit = 50,
 ) -> wire.Page[wire.Flip]:
     """Items whose outcome differs between baseline and candidate; ids, never text."""
-    about(session, caller.project, evaluation_id)
+    row = about(session, caller.project, evaluation_id)
     after = decode(cursor, 3) if cursor else None
     pairs = browse.list_flips(session, evaluation_id, limit=limit + 1, after=after, probe=probe)
+    refuse_archived(session, row)
     return schemas.page(pairs, limit, schemas.flip, lambda pair: encode(*item_key(pair[0])))
 
 
@@ -80,7 +91,7 @@ def items(
     """Trials and measures of both sides; with `text=true` what the model said."""
     if chosen.text:
         require_scopes(caller, "content:read")
-    about(session, caller.project, evaluation_id)
+    evaluation = about(session, caller.project, evaluation_id)
     rows = browse.list_items(
         session,
         evaluation_id,
@@ -88,6 +99,7 @@ def items(
         after=decode(chosen.cursor, 4) if chosen.cursor else None,
         only=chosen.model_dump(include={"probe", "side", "item"}),
     )
+    refuse_archived(session, evaluation)
     answers = answers_of(session, rows) if chosen.text else {}
     return schemas.page(
         rows,

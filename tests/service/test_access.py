@@ -14,7 +14,7 @@ from holdfast.scopes import ROLES, SCOPES
 from service.deps import allow, allow_one
 from tests.service.test_problems import concrete
 
-OPEN = {"/healthz", "/readyz", "/metrics"}
+OPEN = {"/healthz", "/readyz", "/metrics"}  # `require_scraper` has its own tests
 
 
 def scopes_of(route: APIRoute) -> set[str]:

@@ -1,16 +1,24 @@
 """Events: a page to poll, and a stream that goes on where it was cut."""
 
 import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
+import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from sqlalchemy import select
 
 from holdfast.db import jobs
-from holdfast.db.session import transaction
+from holdfast.db.keys import revoke_key
+from holdfast.db.session import reading, transaction
+from holdfast.db.tables import ApiKey
 from holdfast.job import EventKind, Status
 from service.routes import events
+from tests.service.test_connections import serving
 
 STREAM = {"Accept": "text/event-stream"}
 
@@ -75,6 +83,49 @@ def test_a_long_stream_lets_go(
     reply = api.get(path, headers=STREAM)
     assert len(parsed(reply.text)) == 4
     assert ": ping" in reply.text
+
+
+def revoke(app: FastAPI, key: ApiKey) -> None:
+    with transaction(app.state.database) as session:
+        revoke_key(session, key.project, key.id)
+
+
+def expire(app: FastAPI, key: ApiKey) -> None:
+    with transaction(app.state.database) as session:
+        session.get_one(ApiKey, key.id).expires_at = datetime.now(UTC)
+
+
+@pytest.mark.parametrize("end", [revoke, expire])
+def test_a_stream_ends_with_its_key(
+    app: FastAPI,
+    path: str,
+    make_key: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    end: Callable[[FastAPI, ApiKey], None],
+) -> None:
+    """Its job goes on, so nothing else would end it within a quarter of an hour."""
+    monkeypatch.setattr(events, "KEY_SECONDS", 0.1)
+    monkeypatch.setattr(events, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(events, "PING_SECONDS", 0.2)
+    headers = make_key("jobs:read") | STREAM
+    with reading(app.state.database) as session:
+        key = session.scalars(select(ApiKey).order_by(ApiKey.id.desc()).limit(1)).one()
+    with (
+        serving(app) as (host, port),
+        httpx.Client(base_url=f"http://{host}:{port}", timeout=30, trust_env=False) as client,
+    ):
+        with client.stream("GET", path, headers=headers) as reply:
+            chunks = reply.iter_text()
+            assert "retry:" in next(chunks)
+            work(app, finish=False)
+            while '"done":2' not in next(chunks):
+                pass
+            end(app, key)
+            deadline = time.monotonic() + 30
+            for comment in chunks:
+                assert comment.startswith(":")
+                assert time.monotonic() < deadline
+        assert client.get(path, headers=headers).status_code == 401
 
 
 def test_polling(app: FastAPI, api: TestClient, path: str) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import redis
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from holdfast.db.keys import create_key, read_pepper
@@ -29,6 +30,19 @@ def test_ready_and_counted(api: TestClient, body: dict[str, Any]) -> None:
         'holdfast_build_info{version="0.1.0"} 1.0',
     ):
         assert line in text, text
+
+
+def test_numbers_of_all_projects_need_a_key_of_any(
+    app: FastAPI, settings: Settings, make_key: Any
+) -> None:
+    with TestClient(app) as api:
+        assert api.get("/metrics").status_code == 401
+        assert api.get("/metrics", headers=make_key("jobs:write")).status_code == 403
+        for scope in ("jobs:read", "admin"):
+            headers = make_key(scope, project="other")
+            assert "holdfast_db_up 1.0" in api.get("/metrics", headers=headers).text
+        app.state.settings = settings.model_copy(update={"metrics_open": True})
+        assert "holdfast_db_up 1.0" in api.get("/metrics").text
 
 
 def test_a_dead_broker_costs_a_second_and_no_request(
@@ -73,4 +87,6 @@ def test_no_database_is_503(api: TestClient, settings: Settings) -> None:
     assert (reply.status_code, reply.json()["status"]) == (503, "down")
     refused = api.get("/v1/evaluations")
     assert (refused.status_code, refused.json()["title"]) == (503, "Unreachable")
+    assert api.get("/metrics").status_code == 503, "no key can be looked up"
+    api.app.state.settings = settings.model_copy(update={"metrics_open": True})  # type: ignore[attr-defined]
     assert "holdfast_db_up 0.0" in api.get("/metrics").text

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 import pytest
@@ -22,7 +23,6 @@ from holdfast.policy.text import parse_policy
 from holdfast.queue import producer
 from holdfast.settings import Settings
 from tests.support.ladders import climbing
-from tests.support.servers import scratch_folder
 from tests.support.stack import scripted_checkpoint
 from workers.children.supervisor import RunnerEngine
 from workers.children.training_child import TrainingChild
@@ -52,9 +52,15 @@ def database_url(home: Path, sqlite_template: Path) -> str:
 
 @pytest.fixture(scope="session")
 def warm_engine() -> Iterator[RunnerEngine]:
-    """One transformers engine for all, since its libraries take long to import."""
-    with scratch_folder() as home:
-        settings = Settings(home=home, database_url="", broker_url="", **REAL)
+    """One transformers engine for all, since its libraries take long to import.
+
+    It reads what every test will write, which none of them lies beside its own data folder.
+    """
+    with TemporaryDirectory(prefix="hf", dir="/var/tmp") as folder:
+        home, roots = Path(folder), (Path(gettempdir()),)
+        settings = Settings(
+            home=home, checkpoint_roots=roots, database_url="", broker_url="", **REAL
+        )
         engine = RunnerEngine(settings)
         yield engine
         engine.close()

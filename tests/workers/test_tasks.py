@@ -4,12 +4,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import delete, insert
 from sqlalchemy.exc import OperationalError
 
 from holdfast.db import jobs
-from holdfast.db.evaluations import remediations_of
+from holdfast.db.evaluations import events_after, remediations_of
 from holdfast.db.session import reading, transaction
-from holdfast.db.tables import JobRow
+from holdfast.db.tables import AnswerRow, JobRow
 from holdfast.errors import (
     CheckpointRefused,
     EngineFailed,
@@ -19,10 +20,12 @@ from holdfast.errors import (
     TrainingFailed,
     Unreachable,
 )
-from holdfast.job import JobKind, Status
+from holdfast.job import MAX_ATTEMPTS, JobKind, Status
 from holdfast.probes.engine import Sampling
 from workers import heartbeat, tasks
 from workers.worker import Worker
+
+SAID = "swordfish"
 
 Queue = Callable[..., str]
 Claim = Callable[[], jobs.Lease]
@@ -91,6 +94,53 @@ def test_the_third_crash_is_the_last_and_says_what_it_was(
         tasks.run(worker, claim())
         assert row(worker, job_id).status == status
     assert row(worker, job_id).error == "EngineFailed: it died"
+
+
+def parse(_worker: Worker) -> None:
+    raise ValueError(f"no number in {SAID!r}")
+
+
+def save_twice(worker: Worker) -> None:
+    for _ in range(2):
+        with transaction(worker.database) as session:
+            row = {"key": SAID, "checkpoint_digest": "d", "document": {"text": SAID}}
+            session.execute(insert(AnswerRow).values(**row, created_at=datetime.now(UTC)))
+
+
+@pytest.mark.parametrize(
+    ("crash", "sentence"),
+    [
+        (parse, "ValueError: its message is left out, since it may quote a model"),
+        (save_twice, "IntegrityError: (sqlite3.IntegrityError) UNIQUE constraint failed: answers"),
+    ],
+)
+def test_no_record_of_a_crash_quotes_a_model_or_a_statement(
+    crash: Callable[[Worker], None],
+    sentence: str,
+    worker: Worker,
+    queue: Queue,
+    claim: Claim,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    job_id = queue()
+    work_that(monkeypatch, lambda worker, _lease: crash(worker))
+    for _ in range(MAX_ATTEMPTS):
+        with transaction(worker.database) as session:
+            session.get_one(JobRow, job_id).not_before = None
+            session.execute(delete(AnswerRow))
+        tasks.run(worker, claim())
+    failed = row(worker, job_id)
+    with reading(worker.database) as session:
+        events = str([event.document for event in events_after(session, job_id, 0)])
+    assert failed.status == "failed"
+    assert failed.error is not None
+    assert failed.error.startswith(sentence)
+    assert sentence in events
+    assert f"in {crash.__name__}" in caplog.text
+    for record in (failed.error, events, caplog.text):
+        assert SAID not in record
+        assert "INSERT" not in record
 
 
 def test_an_orderly_stop_hands_the_job_over_and_goes_on_stopping(

@@ -10,12 +10,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from transformers import PreTrainedTokenizerFast
 
-from holdfast.checkpoints.checkpoint import admitted_model, chat_template, ref_of
+from holdfast.checkpoints.chat_template import chat_template, template_digest
+from holdfast.checkpoints.checkpoint import admitted_model, ref_of
 from holdfast.checkpoints.view_paths import digest_of_view
 from holdfast.errors import CheckpointRefused
 from tests.support.checkpoint_files import CONFIG, safetensors, shard, sound_checkpoint
 from tests.support.folder_layouts import JUDGED, Build
+from tests.support.template_layouts import RENDERED, Layout, save_tokenizer, write_layout
 from workers.views import StagedCheckpoint, Views, clone_file, copy_file
 
 OTHER = safetensors(data=bytes(range(14)))
@@ -52,18 +55,30 @@ def test_every_layout_of_a_checkpoint_has_the_same_view(
 def test_what_counts_but_is_never_loaded_is_in_no_view(views: Views, tmp_path: Path) -> None:
     folder = sound_checkpoint(tmp_path / "model")
     shard(folder)
-    for name in ("README.md", "trainer_state.json", "1_Pooling/config.json"):
+    more = ("additional_chat_templates/rag.jinja", "chat_template.jinja")
+    for name in ("README.md", "trainer_state.json", "1_Pooling/config.json", *more):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text("{}")
-    (folder / "additional_chat_templates").mkdir()
-    (folder / "additional_chat_templates" / "rag.jinja").write_text("{{ documents }}")
     view = staged(views, folder)
     assert set(contents(view.path)) == {
         *("LICENSE", "config.json", "tokenizer_config.json", "model.safetensors.index.json"),
-        *("part-a.safetensors", "part-b.safetensors", "additional_chat_templates/rag.jinja"),
+        *("part-a.safetensors", "part-b.safetensors", *more),
     }
-    assert chat_template(view.path) == "{{ messages }}"
     assert len(view.ref.files) == len(contents(folder))
+
+
+@pytest.mark.parametrize(
+    ("layout", "text"), [row[1:] for row in RENDERED], ids=[row[0] for row in RENDERED]
+)
+def test_a_tokenizer_of_the_view_renders_by_the_template_that_was_admitted(
+    layout: Layout, text: str | None, views: Views, tmp_path: Path
+) -> None:
+    folder = save_tokenizer(sound_checkpoint(tmp_path / "model"))
+    view = staged(views, write_layout(folder, layout))
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(view.path, local_files_only=True)
+    rendered_by = None if tokenizer.chat_template is None else tokenizer.get_chat_template()
+    assert rendered_by == chat_template(view.path) == text
+    assert view.ref.template_sha256 == template_digest(text)
 
 
 def test_no_loader_is_shown_code_that_a_built_in_model_does_not_need(

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from jinja2 import TemplateError
 
-from holdfast.checkpoints.checkpoint import chat_template
-from holdfast.checkpoints.model_files import INDEX
+from holdfast.checkpoints.chat_template import chat_template
+from holdfast.checkpoints.model_files import INDEX, TEMPLATE_FOLDER
 from holdfast.errors import InvalidPlan
 from holdfast.repairs.plan import Plan
 from training.merging.streaming import read_alike
@@ -47,8 +47,15 @@ def run(plan: Plan, report: Report) -> dict[str, float | None]:
             if (plan.candidate / name).is_file():  # a model in one file has no index
                 shutil.copyfile(plan.candidate / name, folder / name)
                 report("note", text=f"{name} copied")
-        (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
+        write_template(folder, template)
     return {"final_loss": None, "effective_ratio": 1.0}
+
+
+def write_template(folder: Path, template: str) -> None:
+    """Make this the one template of a folder, whatever others were copied into it."""
+    (folder / TEMPLATE_FOLDER / "default.jinja").unlink(missing_ok=True)
+    (folder / "chat_template.json").unlink(missing_ok=True)
+    (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
 
 
 def template_of(plan: Plan) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from holdfast.checkpoints.model_files import INDEX
+from holdfast.checkpoints.model_files import INDEX, TEMPLATE_FOLDER
 from holdfast.errors import InvalidPlan, TrainingFailed
 from holdfast.repairs.plan import Plan
 from training.weights.shards import read_object
@@ -44,8 +44,8 @@ def atomic_folder(output: Path) -> Iterator[Path]:
     try:
         with room_on(output):
             yield partial
-            partial.chmod(0o755)  # mkdtemp's 0700 would hide it from the service's other users
-            for file in partial.iterdir():
+            partial.chmod(0o777 & ~_umask())  # mkdtemp's 0700 is only right for a worker's child
+            for file in partial.rglob("*"):
                 _sync(file)
             _sync(partial)
         refuse_existing(output)  # rename would replace an empty folder made in the meantime
@@ -93,6 +93,12 @@ def atomic_checkpoint(plan: Plan) -> Iterator[Path]:
         yield folder
 
 
+def _umask() -> int:
+    mask = os.umask(0o077)  # it cannot be read without being set
+    os.umask(mask)
+    return mask
+
+
 def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -103,10 +109,13 @@ def _sync(path: Path) -> None:
 
 def copy_companions(start: Path, folder: Path) -> None:
     """Copy what is not weights from the checkpoint `start`; the model card describes that one."""
-    for file in sorted(start.iterdir()):
+    templates = (start / TEMPLATE_FOLDER).glob("*.jinja")  # any may be what the tokenizer takes
+    for file in sorted((*start.iterdir(), *templates)):
         is_companion = file.suffix in COMPANION_SUFFIXES or file.name.upper().startswith(LICENCES)
         if file.is_file() and is_companion and file.name != INDEX:
-            shutil.copyfile(file, folder / file.name)
+            copy = folder / file.relative_to(start)
+            copy.parent.mkdir(exist_ok=True)
+            shutil.copyfile(file, copy)
 
 
 def declare_fp32(folder: Path) -> None:

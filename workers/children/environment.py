@@ -33,6 +33,18 @@ FIXED = {
     # whether they still compute is our supervisor's to see (workers/children/progress.py)
     "VLLM_EXECUTE_MODEL_TIMEOUT_SECONDS": "86400",
     "VLLM_ENGINE_READY_TIMEOUT_S": "86400",
+    # behind the walls there is no other address (workers/children/walls)
+    "VLLM_HOST_IP": "127.0.0.1",
+    "GLOO_SOCKET_IFNAME": "lo",
+}
+CACHES = {  # what else libraries keep in a user's home, which the walls shut
+    "XDG_CACHE_HOME": "",
+    "XDG_CONFIG_HOME": "config",
+    "TRITON_CACHE_DIR": "triton",
+    "TORCHINDUCTOR_CACHE_DIR": "torchinductor",
+    "NUMBA_CACHE_DIR": "numba",
+    "CUDA_CACHE_PATH": "cuda",
+    "FLASHINFER_WORKSPACE_BASE": "",
 }
 
 
@@ -45,5 +57,5 @@ def runner_environment(
         for name, value in environment.items()
         if name in PASSED_NAMES or name.startswith(PASSED_PREFIXES)
     }
-    fixed = {**FIXED, "XDG_CACHE_HOME": str(home / "cache")}
-    return {**passed, **fixed, **device_env}
+    caches = {name: str(home / "cache" / folder) for name, folder in CACHES.items()}
+    return {**passed, **FIXED, **caches, **device_env}

@@ -1,39 +1,63 @@
 """The guard: leads a session of its own and leaves nobody in it alive.
 
-    python -m workers.children.guard REQUESTS ANSWERS COMMAND...   (two inherited file descriptors)
+    python -m workers.children.guard REQUESTS ANSWERS CHANNEL COMMAND...
+                                              (inherited descriptors; CHANNEL is - without walls)
 
 Inference libraries start processes of their own that outlive a killed parent and keep the device's
 memory (vLLM does, on GPU and CPU). A parent's death signal does not reach grandchildren, and an
 environment variable as a mark is overwritten by them; the session id is kept by all. So the guard
 starts the runner in its session and waits on a pipe that its supervisor holds and never writes to:
 when that ends, however the supervisor ended, or the runner exits, everything in the session goes.
+The guard itself stays outside the walls that the runner is started behind.
 """
 
 import os
 import select
 import signal
-import subprocess
+import socket
 import sys
 import time
 from pathlib import Path
+
+from workers.children.walls.keeper import wall_in
 
 GRACE_SECONDS = 3.0
 POLL_SECONDS = 0.05
 
 
-def main(requests: int, answers: int, command: list[str]) -> None:
+def main(requests: int, answers: int, channel: socket.socket | None, command: list[str]) -> None:
     """Run `command` until it exits or standard input ends; then end the session."""
-    runner = subprocess.Popen(command, stdin=requests, stdout=answers)
+    runner = start(requests, answers, channel, command)
     os.close(requests)
     os.close(answers)
-    exited = os.pidfd_open(runner.pid)
+    if channel is not None:
+        channel.close()
+    exited = os.pidfd_open(runner)
     select.select([sys.stdin.fileno(), exited], [], [])
-    if (code := runner.poll()) is not None and code < 0:
+    ended, status = os.waitpid(runner, os.WNOHANG)
+    if ended and (code := os.waitstatus_to_exitcode(status)) < 0:
         name = signal.Signals(-code).name
         hint = ", as the kernel does where memory runs out" if name == "SIGKILL" else ""
         sys.stderr.write(f"guard: a {name} ended it{hint}\n")
         sys.stderr.flush()
     end_session(os.getsid(0), GRACE_SECONDS)
+
+
+def start(requests: int, answers: int, channel: socket.socket | None, command: list[str]) -> int:
+    """Start `command` on these pipes, behind walls where there is a channel; returns its process.
+
+    An error on the way there is the new process's, which ends by it.
+    """
+    pid = os.fork()
+    if pid == 0:
+        for pipe, number in ((requests, 0), (answers, 1)):
+            os.dup2(pipe, number)
+            os.close(pipe)
+        if channel is not None:
+            channel.set_inheritable(False)
+            wall_in(channel, os.environ)
+        os.execv(command[0], command)  # noqa: S606  # the supervisor's words, and no shell's
+    return pid
 
 
 def end_session(session: int, grace: float) -> None:
@@ -75,4 +99,5 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])
+    walled = None if sys.argv[3] == "-" else socket.socket(fileno=int(sys.argv[3]))
+    main(int(sys.argv[1]), int(sys.argv[2]), walled, sys.argv[4:])

@@ -1,26 +1,60 @@
 """A process under a guard: started in a session of its own, inside the data folder, and on record.
 
 The guard ends everything in the session when our end of its `life` pipe closes, however that comes
-about. The child's output goes to the end of a log; what it says for us comes through `answers`.
+about. The child's output goes to the end of a log; what it says for us comes through `answers`. It
+runs behind walls (workers/children/walls), unless they are off, and not before `release`.
 """
 
 import os
+import shutil
+import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
+from holdfast.errors import MachineUnfit
+from holdfast.settings import Settings
 from workers.children.guard import end_session
 from workers.children.sessions import forget_session, record_session
+from workers.children.walls.keeper import say
+from workers.children.walls.places import CACHE, TEMPORARY, places_of
+from workers.children.walls.raising import in_words, require_all
+from workers.children.walls.showing import Inside, send_in
+
+GUARD = (sys.executable, "-m", "workers.children.guard")
+
+
+def new_scratch() -> Path:
+    """A new folder for one child: its own temporary files, and what it is shown."""
+    scratch = Path(tempfile.mkdtemp(prefix="holdfast-"))
+    (scratch / TEMPORARY).mkdir()
+    return scratch
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a child gets: its environment, a scratch folder, and what it may reach beside that.
+
+    `writes` are folders of the data folder, and `reads` any; the cache is written by all.
+    """
+
+    environment: Mapping[str, str]
+    writes: tuple[str, ...] = ()
+    reads: tuple[Path, ...] = ()
+    scratch: Path = field(default_factory=new_scratch)
 
 
 @dataclass(frozen=True, slots=True)
 class GuardedChild:
     """A started guard, our ends of the pipes to it, and where its child's part of the log begins.
 
-    Closing `life` ends the session.
+    Closing `life` ends the session. `scratch` is a folder that goes with the child; `inside` is
+    what stands around it, None where walls are off.
     """
 
     home: Path
@@ -29,39 +63,82 @@ class GuardedChild:
     answers: IO[str]
     log: Path
     log_start: int
+    scratch: Path
+    inside: Inside | None
 
 
 def start_guarded(
-    home: Path,
+    settings: Settings,
     module: str,
     arguments: Sequence[str],
     *,
     requests: int,
     log: Path,
-    environment: Mapping[str, str],
+    needs: Needs,
 ) -> GuardedChild:
-    """Start `python -m module` under a guard; `requests` is its standard input, and closed here."""
-    run = home / "run"
-    run.mkdir(parents=True, exist_ok=True)
-    log.parent.mkdir(parents=True, exist_ok=True)
+    """Start `python -m module` under a guard; `requests` is its standard input, and closed here.
+
+    It waits for `release`. MachineUnfit where a wall is required and does not stand.
+    """
+    for folder in (settings.home / "run", settings.home / CACHE, log.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    channel, channel_end = _channel(settings)
     (life_end, life), (answers, answers_end) = os.pipe(), os.pipe()
-    guard = (sys.executable, "-m", "workers.children.guard", str(requests), str(answers_end))
+    ends = (requests, answers_end, channel_end)
+    words = ("-" if end is None else str(end) for end in ends)
     with log.open("ab") as output:
         log_start = output.tell()
-        started = subprocess.Popen(
-            [*guard, sys.executable, "-m", module, *arguments],
+        guard = subprocess.Popen(
+            [*GUARD, *words, sys.executable, "-m", module, *arguments],
             stdin=life_end,
             stdout=output,
             stderr=output,
-            pass_fds=(requests, answers_end),
+            pass_fds=[end for end in ends if end is not None],
             start_new_session=True,
-            cwd=run,
-            env=dict(environment),
+            cwd=settings.home / "run",
+            env={**needs.environment, "TMPDIR": str(needs.scratch / TEMPORARY)},
         )
-    for end in (life_end, requests, answers_end):
-        os.close(end)
-    record_session(home, started.pid)
-    return GuardedChild(home, started, life, os.fdopen(answers, encoding="utf-8"), log, log_start)
+    for end in (life_end, *ends):
+        if end is not None:
+            os.close(end)
+    record_session(settings.home, guard.pid)
+    pipe = os.fdopen(answers, encoding="utf-8")
+    child = GuardedChild(settings.home, guard, life, pipe, log, log_start, needs.scratch, None)
+    return child if channel is None else _walled(settings, child, channel, needs)
+
+
+def _channel(settings: Settings) -> tuple[socket.socket | None, int | None]:
+    """Our end of a channel to the child's keeper, and its end; none where walls are off."""
+    if settings.wall == "off":
+        return None, None
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    return ours, theirs.detach()
+
+
+def _walled(
+    settings: Settings, child: GuardedChild, channel: socket.socket, needs: Needs
+) -> GuardedChild:
+    """The child with its walls raised, which the log is told of."""
+    places = places_of(settings, child.scratch, needs.writes, needs.reads)
+    try:
+        inside = send_in(channel, places, child.scratch)
+        with child.log.open("a", encoding="utf-8") as log:
+            log.write("".join(f"{in_words(wall)}\n" for wall in inside.walls))
+        if settings.wall == "required":
+            require_all(inside.walls)
+    except MachineUnfit:
+        channel.close()
+        end_guarded(child)
+        child.answers.close()
+        raise
+    return replace(child, inside=inside, log_start=child.log.stat().st_size)
+
+
+def release(child: GuardedChild) -> None:
+    """Let the child's own program start."""
+    if child.inside is not None:
+        with suppress(OSError):  # it has ended: who waits for its answers is told so
+            say(child.inside.channel, {"go": True})
 
 
 def end_guarded(child: GuardedChild) -> None:
@@ -69,4 +146,7 @@ def end_guarded(child: GuardedChild) -> None:
     end_session(child.guard.pid, grace=0.0)
     child.guard.wait()
     os.close(child.life)
+    if child.inside is not None:
+        child.inside.channel.close()
+    shutil.rmtree(child.scratch, ignore_errors=True)
     forget_session(child.home, child.guard.pid)

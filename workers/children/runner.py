@@ -3,7 +3,9 @@
 It reads requests from standard input and writes answers to standard output. Model libraries print
 too, so the real standard output is put aside at once and what they print goes to the log. It knows
 no database, broker, key or suite. An error that is ours to name goes back as an answer; any other
-ends the process, with its traceback in the log: an engine in an unknown state answers nothing.
+ends the process, with its traceback in the log: an engine in an unknown state answers nothing. What
+libraries say of a checkpoint is logged in full, what they say while a model is asked is not: there
+they quote prompts and completions.
 """
 
 import argparse
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from holdfast.errors import HoldfastError
+from holdfast.failures import LEFT_OUT, print_trace
 from holdfast.probes.engine import Engine, Sampling
 from workers.children.wire import (
     continuations_from_json,
@@ -21,9 +24,13 @@ from workers.children.wire import (
     receive,
     reply_to_json,
     send,
+    texts_of,
 )
 from workers.inference import open_engine
 from workers.inference.backends import backend_of
+
+ASKING = ("generate", "logprobs")
+QUOTE = 24  # characters in a row that an error and a question do not share by chance
 
 # transformers imports it for assisted decoding, which nobody asks for here: 1.7 s of every start
 sys.modules.setdefault("sklearn", None)  # type: ignore[arg-type]
@@ -52,12 +59,20 @@ def main() -> None:
 def serve(engine: Engine, requests: IO[str], answers: IO[str]) -> None:
     """Answer one request after the other."""
     while (request := receive(requests)) is not None:
+        sys.excepthook = print_trace if request.get("do") in ASKING else sys.__excepthook__
         try:
             answer(engine, request, answers)
         except HoldfastError as error:
-            send(answers, {"error": type(error).__name__, "detail": str(error)})
+            send(answers, {"error": type(error).__name__, "detail": unquoted(str(error), request)})
         else:
             send(answers, {"done": True, "notes": engine.take_notes()})
+
+
+def unquoted(detail: str, request: dict[str, Any]) -> str:
+    """The detail of an error; LEFT_OUT where it quotes what was asked, as a template's may."""
+    words = "\n".join(texts_of([request.get("prompts"), request.get("asked")]))
+    pieces = (detail[start : start + QUOTE] for start in range(len(detail) - QUOTE + 1))
+    return LEFT_OUT if any(piece in words for piece in pieces) else detail
 
 
 def answer(engine: Engine, request: dict[str, Any], answers: IO[str]) -> None:

@@ -40,6 +40,7 @@ from workers.children.threads import (
     thread_environment,
 )
 from workers.children.tree import Tree, close_pipes, exchange, start_tree
+from workers.children.walls.showing import folders_of, may_read, named_as_outside, show
 from workers.children.wire import continuations_to_json, prompt_to_json
 from workers.inference.backends import backend_of
 
@@ -58,6 +59,7 @@ class RunnerEngine:
         self._calling = False
         self._waiting_since: float | None = None
         self._notes: list[str] = []
+        self._reads: set[Path] = set()  # what a runner of ours had to read beside the roots
         self._examined: set[Path] = set()  # views, which never hold another content
         self.loaded: Path | None = None  # the folder of the open checkpoint
         self.file_notes: tuple[str, ...] = ()  # what is out of the ordinary in its files
@@ -78,19 +80,17 @@ class RunnerEngine:
 
     def examine(self, checkpoint: Path) -> None:
         """Raise CheckpointRefused where its files make no model; once a tree for each folder."""
-        if not self.alive:
-            self._start()
+        shown = self._show(checkpoint)
         if checkpoint not in self._examined:
-            _all_replies(self._call({"do": "examine", "checkpoint": str(checkpoint)}))
+            _all_replies(self._call({"do": "examine", "checkpoint": shown}))
             self._examined.add(checkpoint)
 
     def open(self, checkpoint: Path, template: str | None) -> None:
         """Load weights, in a tree that is started first if there is none."""
-        if not self.alive:
-            self._start()
+        shown = self._show(checkpoint)
         before, n_notes = self.loaded, len(self._notes)
         self.loaded = None
-        request = {"do": "open", "checkpoint": str(checkpoint), "template": template}
+        request = {"do": "open", "checkpoint": shown, "template": template}
         try:
             _all_replies(self._call(request))
         except EngineFailed as error:
@@ -153,10 +153,25 @@ class RunnerEngine:
         if not calling:  # else the call, which is at the other end of the pipes, closes them
             close_pipes(tree)
 
+    def _show(self, checkpoint: Path) -> str:
+        """Where the runner reads a checkpoint; starts a runner that may, if there is none.
+
+        Walls are widened by no one, so what lies outside all that was named costs a new start.
+        """
+        tree = self._tree
+        if tree is None or not self.alive or not may_read(tree.runner.inside, checkpoint):
+            self._reads |= folders_of(checkpoint)
+            self._start()
+            tree = self._tree
+        inside = None if tree is None else tree.runner.inside
+        return str(checkpoint if inside is None else show(inside, checkpoint))
+
     def _start(self) -> None:
         self.kill()  # of a tree whose guard is gone, the record and the pipes are still there
         self._examined.clear()
-        tree = start_tree(self._settings.home, self._runner_arguments(), self._environment())
+        tree = start_tree(
+            self._settings, self._runner_arguments(), self._environment(), sorted(self._reads)
+        )
         with self._lock:
             self._tree = tree
         threading.Thread(target=self._watch, args=(tree,), daemon=True).start()
@@ -207,9 +222,11 @@ class RunnerEngine:
                 request = {}
                 if "error" in line:
                     settled = True
-                    raise _error_named(line["error"], line["detail"])
+                    detail = named_as_outside(tree.runner.inside, line["detail"])
+                    raise _error_named(line["error"], detail)
                 yield line["index"], line["reply"]
-            self._notes += line.get("notes", ())
+            notes = line.get("notes", ())
+            self._notes += [named_as_outside(tree.runner.inside, note) for note in notes]
             settled = True
         finally:
             with self._lock:

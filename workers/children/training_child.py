@@ -11,13 +11,23 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+from holdfast.checkpoints.view_paths import digest_of_view
 from holdfast.errors import ERRORS, CallerError, HoldfastError, MachineUnfit, TrainingFailed
 from holdfast.settings import Settings
 from workers.children.dtype import dtype_of
 from workers.children.environment import runner_environment
 from workers.children.guard import end_session
-from workers.children.guarded import GuardedChild, end_guarded, start_guarded
+from workers.children.guarded import (
+    GuardedChild,
+    Needs,
+    end_guarded,
+    release,
+    start_guarded,
+)
 from workers.children.last_words import telling_line
+from workers.children.walls.showing import named_as_outside, show
+
+WRITES = ("work", "checkpoints", "merged")  # state, repairs, and adapters with their bases
 
 
 class TrainingChild:
@@ -36,15 +46,18 @@ class TrainingChild:
         Close it to end the child early.
         """
         environment = {"HOLDFAST_DTYPE": dtype_of(self._settings)}
+        needs = Needs(runner_environment(self._home, os.environ, environment), WRITES)
         child = start_guarded(
-            self._home,
+            self._settings,
             module,
-            [str(plan)],
+            [str(needs.scratch / plan.name)],
             requests=os.open(os.devnull, os.O_RDONLY),
             log=self._home / "log" / f"{plan.parent.name}.training.log",
-            environment=runner_environment(self._home, os.environ, environment),
+            needs=needs,
         )
         self._child = child
+        show_plan(child, plan)
+        release(child)
         last: dict[str, Any] = {}
         try:
             with child.answers as lines:
@@ -55,13 +68,32 @@ class TrainingChild:
             self._child = None
             end_guarded(child)
         if last.get("event") != "done":
-            raise failure(last, child.log, child.log_start)
+            error = failure(last, child.log, child.log_start)
+            raise type(error)(named_as_outside(child.inside, str(error)))
 
     def kill(self) -> None:
         """End the child and everything it started, at once."""
         child = self._child
         if child is not None:
             end_session(child.guard.pid, grace=0.0)
+
+
+def show_plan(child: GuardedChild, plan: Path) -> None:
+    """Write the plan for the child, in which staged views are where it can read them."""
+    document = json.loads(plan.read_bytes())
+    (child.scratch / plan.name).write_text(json.dumps(shown_in(child, document)), encoding="utf-8")
+
+
+def shown_in(child: GuardedChild, document: Any) -> Any:
+    """The same JSON with every path of a staged view as the child reads it."""
+    match document:
+        case dict():
+            return {name: shown_in(child, value) for name, value in document.items()}
+        case list():
+            return [shown_in(child, value) for value in document]
+        case str() if child.inside is not None and digest_of_view(Path(document)):
+            return str(show(child.inside, Path(document)))
+    return document
 
 
 def failure(last: dict[str, Any], log: Path, log_start: int = 0) -> HoldfastError:

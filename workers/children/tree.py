@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from holdfast.errors import EngineFailed
-from workers.children.guarded import GuardedChild, start_guarded
+from holdfast.errors import EngineFailed, MachineUnfit
+from holdfast.settings import Settings
+from workers.children.guarded import GuardedChild, Needs, release, start_guarded
 from workers.children.last_words import telling_line
 from workers.children.progress import STALLED_SECONDS
+from workers.children.walls.showing import named_as_outside
 from workers.children.wire import receive, send
 
 RUNNER = "workers.children.runner"
@@ -32,17 +34,30 @@ class Tree:
     stalled: threading.Event = field(default_factory=threading.Event)
 
 
-def start_tree(home: Path, arguments: Sequence[str], environment: Mapping[str, str]) -> Tree:
-    """Start guard and runner in a session of their own, inside the data folder."""
+def start_tree(
+    settings: Settings,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    reads: Sequence[Path] = (),
+) -> Tree:
+    """Start guard and runner in a session of their own, inside the data folder.
+
+    `reads` are folders that the runner may read beside the checkpoint roots.
+    """
     requests_end, requests = os.pipe()
-    runner = start_guarded(
-        home,
-        RUNNER,
-        arguments,
-        requests=requests_end,
-        log=home / "log" / "engine.log",
-        environment=environment,
-    )
+    try:
+        runner = start_guarded(
+            settings,
+            RUNNER,
+            arguments,
+            requests=requests_end,
+            log=settings.home / "log" / "engine.log",
+            needs=Needs(environment, reads=tuple(reads)),
+        )
+    except MachineUnfit:
+        os.close(requests)
+        raise
+    release(runner)
     return Tree(runner, os.fdopen(requests, "w", encoding="utf-8"))
 
 
@@ -68,7 +83,8 @@ def _why(tree: Tree) -> str:
     else:
         with suppress(subprocess.TimeoutExpired):  # the guard writes by which signal it ended
             tree.runner.guard.wait(timeout=GUARD_SECONDS)
-        reason = telling_line(tree.runner.log, tree.runner.log_start) or "it said nothing"
+        words = telling_line(tree.runner.log, tree.runner.log_start) or "it said nothing"
+        reason = named_as_outside(tree.runner.inside, words)
     return f"{reason}; its log is {tree.runner.log}"
 
 

@@ -8,7 +8,7 @@ One request at a time. An end of file on either side is the end of the other pro
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import IO, Any
 
@@ -52,8 +52,17 @@ def continuations_to_json(continuations: Sequence[Continuation]) -> list[Any]:
 
 
 def continuations_from_json(document: list[Any]) -> list[Continuation]:
-    """The inverse of `asked_to_json`."""
+    """The inverse of `continuations_to_json`."""
     return [Continuation(prompt_from_json(prompt), text) for prompt, text in document]
+
+
+def texts_of(document: Any) -> Iterator[str]:
+    """Every text in the lists of a request."""
+    if isinstance(document, str):
+        yield document
+    elif isinstance(document, list):
+        for entry in document:
+            yield from texts_of(entry)
 
 
 def reply_to_json(index: int, reply: Completion | Score) -> dict[str, Any]:

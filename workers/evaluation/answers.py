@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 
-from holdfast.checkpoints.checkpoint import template_digest
+from holdfast.checkpoints.chat_template import template_digest
 from holdfast.db.session import reading
 from holdfast.db.trials import find_answers
 from holdfast.errors import CheckpointRefused

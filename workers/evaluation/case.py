@@ -15,7 +15,7 @@ from typing import Any
 
 from holdfast.attacks.from_file import read_texts, texts_digest
 from holdfast.checkpoints.adapter import admitted_checkpoint
-from holdfast.checkpoints.checkpoint import chat_template
+from holdfast.checkpoints.chat_template import chat_template
 from holdfast.db.catalogue import Place, places_of, require_unaligned
 from holdfast.db.documents import Race
 from holdfast.db.evaluations import get_evaluation, get_remediation
@@ -35,6 +35,7 @@ from holdfast.probes.items import suite_for
 from holdfast.probes.question import Question
 from holdfast.probes.spec import COHERENCE, MAX_TOKENS, TRACE_TOKENS
 from holdfast.probes.table import probe_of, spec_of
+from holdfast.projects.retention.repaired_weights import refuse_without_weights
 from holdfast.repairs.recipes import RecipeSpec, recipe_spec
 from holdfast.repairs.task_data import Row, digest_of, read_task_data, rows_digest
 from holdfast.settings import Settings
@@ -206,6 +207,7 @@ def readmit(worker: Worker, row: CheckpointRow) -> StagedCheckpoint:
     One that is a base and an adapter is merged, and whole from here on.
     """
     with reading(worker.database) as session:
+        refuse_without_weights(session, row, worker.settings)
         places = places_of(session, row)
     refusals = []
     for place in places:

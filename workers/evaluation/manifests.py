@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from holdfast.checkpoints.checkpoint import template_digest
+from holdfast.checkpoints.chat_template import template_digest
 from holdfast.evidence.file import OPPONENT, Cut, Manifest, Thinking, cluster_order
 from holdfast.judges.measured import measured_errors
 from holdfast.probes.engine import Backend

@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
-from holdfast.checkpoints.checkpoint import admitted_model, chat_template, ref_of, template_digest
+from holdfast.checkpoints.chat_template import chat_template, template_digest
+from holdfast.checkpoints.checkpoint import admitted_model, ref_of
 from holdfast.errors import CheckpointTouched
 from holdfast.evidence.file import Evidence, Manifest, gather, render_evidence
 from holdfast.evidence.trial import Trial

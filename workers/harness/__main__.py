@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.errors import TaskRefused
+from holdfast.failures import print_trace
 from workers.children.wire import receive, send
 from workers.harness.tasks import Item, asks_of, choose, digest_of, load_items, score
 
@@ -25,6 +26,8 @@ def main(name: str, folder: Path | None) -> None:
         items = load_items(name, folder)
         digest = digest_of(items)
         while (request := receive(sys.stdin)) is not None:
+            if request["do"] == "score":  # what a metric complains of now is what a model said
+                sys.excepthook = print_trace
             send(answers, answer(items, digest, request))
     except TaskRefused as error:
         send(answers, {"error": type(error).__name__, "detail": str(error)})

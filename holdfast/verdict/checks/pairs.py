@@ -3,10 +3,12 @@
 A pair is an item in one variant. It is lost where either side is unscored or absent, and so is
 every planned pair that is in neither file: what was left out must not shrink n. A lost pair counts
 at its worst both ways: as ok -> bad for the test that could pass, as no flip for the one that
-could fail. So nothing can be lost into a pass, and only what got better into a regression.
+could fail. So nothing can be lost into a pass, and only what got better into a regression. Where
+the order counts, the worst value need not give the worst p (see `betting`): there a lost pair has a
+range, from what it is taken for to all that it may have been.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import fsum
@@ -18,9 +20,25 @@ import numpy as np
 from holdfast.evidence.file import Evidence, cluster_order
 from holdfast.evidence.trial import Trial
 from holdfast.probes.table import spec_of
-from holdfast.stats.sides import FloatArray
+from holdfast.stats.ranges import Ranges
+from holdfast.stats.sides import FloatArray, IntArray
 
 Value = Callable[[Trial], float | None]
+Span = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The number that a lost pair is `taken` for, and how far from it, `until`, it may be."""
+
+    taken: float
+    until: float
+
+    def span(self, low: float, high: float) -> Span:
+        """The lowest and highest number of a lost pair that can only be from `low` to `high`."""
+        first, last = sorted((self.taken, self.until))
+        ends = [min(max(end, first), last) for end in (low, high)]
+        return min(self.taken, *ends), max(self.taken, *ends)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +56,17 @@ class TrialPair:
     def change(self) -> float | None:
         """The difference d in [-1, 1], positive = worse; None for a lost pair."""
         return None if self.before is None or self.after is None else self.after - self.before
+
+    def change_span(self, lost: Lost) -> Span:
+        """The lowest and the highest d; of a lost pair, the side that is there says something."""
+        before, after = _span(self.before), _span(self.after)
+        low, high = after[0] - before[1], after[1] - before[0]
+        return lost.span(low, high) if self.change is None else (low, high)
+
+    def level_span(self, lost: Lost) -> Span:
+        """The lowest and the highest badness after; that of a lost pair is not taken as it is."""
+        low, high = _span(self.after)
+        return lost.span(low, high) if self.change is None else (low, high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +143,6 @@ class Pairs:
             self,
             pairs=tuple(
                 replace(pair, after=1.0 if group in {None, pair.group} else pair.before)
-                if pair.before is not None
-                else pair
                 for pair in self.pairs
             ),
         )
@@ -134,19 +161,27 @@ class Pairs:
         after = [fmean(p.after or 0.0 for p in cluster) for cluster in scored_clusters if cluster]
         return (fmean(before), fmean(after)) if before else None
 
-    def changes(self, *, lost: float) -> FloatArray:
-        """(mean d + 1) / 2 of each cluster, in [0, 1], in order; `lost` is the d of a lost pair.
+    def changes(self, lost: Lost) -> Ranges:
+        """(mean d + 1) / 2 of each cluster, in [0, 1], in order, and what it may be where lost.
 
-        Unseen pairs come first, each a cluster of its own: once the running maximum of a betting
-        test has shown something, nothing that follows could take it back.
+        Nobody knows the place of an unseen pair, nor whether its cluster has others.
         """
-        means = [_mean((pair.change for pair in c), lost=lost) for c in self.clusters]
-        return (np.array([lost] * self.unseen + means) + 1) / 2
+        spans = [[pair.change_span(lost) for pair in cluster] for cluster in self.clusters]
+        floor, ceiling = lost.span(-1.0, 1.0)
+        low, high = _means(spans)
+        ends = (low + 1) / 2, (high + 1) / 2
+        return Ranges(*ends, self._steps(spans), self.unseen, (floor + 1) / 2, (ceiling + 1) / 2)
 
-    def levels(self, *, lost: float) -> FloatArray:
-        """The candidate's mean badness of each cluster, in order, unseen pairs first."""
-        after = ([None if p.change is None else p.after for p in c] for c in self.clusters)
-        return np.array([lost] * self.unseen + [_mean(values, lost=lost) for values in after])
+    def levels(self, lost: Lost) -> Ranges:
+        """The candidate's mean badness of each cluster, in order, and what it may be where lost."""
+        spans = [[pair.level_span(lost) for pair in cluster] for cluster in self.clusters]
+        return Ranges(*_means(spans), self._steps(spans), self.unseen, *lost.span(0.0, 1.0))
+
+    def _steps(self, spans: Sequence[Sequence[Span]]) -> IntArray:
+        """How many flips lie between each cluster's ends; 0 where badness may be a fraction."""
+        flips = [round(fsum(high - low for low, high in cluster)) for cluster in spans]
+        steps = np.array(flips, dtype=np.int64)
+        return steps if self.yes_or_no and not self.graded else np.zeros_like(steps)
 
 
 def pair_up(
@@ -291,6 +326,14 @@ def _pair(before: Trial | None, after: Trial | None, value: Value) -> TrialPair:
     )
 
 
-def _mean(values: Iterable[float | None], *, lost: float) -> float:
-    counted = [lost if value is None else value for value in values]
-    return fsum(counted) / len(counted)
+def _span(badness: float | None) -> Span:
+    return (0.0, 1.0) if badness is None else (badness, badness)
+
+
+def _means(spans: Sequence[Sequence[Span]]) -> tuple[FloatArray, FloatArray]:
+    """The lowest and the highest mean of each cluster."""
+    low, high = (
+        np.array([fsum(span[end] for span in cluster) / len(cluster) for cluster in spans])
+        for end in (0, 1)
+    )
+    return low, high

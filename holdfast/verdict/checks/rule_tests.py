@@ -1,7 +1,8 @@
 """Picks the two tests that answer a rule on these pairs, and the interval that inverts them.
 
 Binary badness with one item a cluster has exact tests; everything else goes to the betting test on
-cluster means. Lost pairs enter at their worst for either answer (see `pairs`).
+cluster means. Lost pairs enter at their worst for either answer, and under the betting test with
+all that they may have been (see `pairs`).
 """
 
 from dataclasses import dataclass
@@ -17,11 +18,14 @@ from holdfast.stats.intervals import mean_interval, paired_interval
 from holdfast.stats.judged import JudgeRates, judged_bounds, judged_p
 from holdfast.stats.paired import exact_p
 from holdfast.stats.power import POWER, Method, mde
-from holdfast.stats.sides import FloatArray
-from holdfast.verdict.checks.pairs import Pairs
+from holdfast.stats.ranges import Ranges
+from holdfast.stats.sides import Side
+from holdfast.verdict.checks.pairs import Lost, Pairs
 from holdfast.verdict.outcome import Interval
 
-WORSE, UNCHANGED, BETTER = 1.0, 0.0, -1.0  # what a lost pair is taken for
+WORSE, UNCHANGED, BETTER = 1.0, 0.0, -1.0
+ANY, ANY_OF_REST = Lost(WORSE, until=BETTER), Lost(BETTER, until=WORSE)  # for a pass
+NO_BETTER, NO_WORSE = Lost(UNCHANGED, until=WORSE), Lost(UNCHANGED, until=BETTER)  # for a fail
 DIGITS = 10  # significant ones that are kept: the last bits of a machine must decide nothing
 
 
@@ -55,7 +59,7 @@ def change_beyond(pairs: Pairs, margin: float) -> float:
 
 
 def _bet_beyond(pairs: Pairs, margin: float) -> float:
-    return betting_p(pairs.changes(lost=UNCHANGED), (margin + 1) / 2, side="fail")
+    return betting_p(pairs.changes(NO_BETTER), (margin + 1) / 2, side="fail")
 
 
 def _counted_beyond(pairs: Pairs, margin: float) -> float:
@@ -63,12 +67,13 @@ def _counted_beyond(pairs: Pairs, margin: float) -> float:
 
 
 def _by_betting(pairs: Pairs, margin: float, alpha: float) -> TestedRule:
-    harsh, mild = pairs.changes(lost=WORSE), pairs.changes(lost=UNCHANGED)
+    harsh, mild = pairs.changes(ANY), pairs.changes(NO_BETTER)
+    low, high = mean_interval(mild, alpha, upper_of=harsh)
     return _rounded(
         betting_p(harsh, (margin + 1) / 2, side="pass"),
         _bet_beyond(pairs, margin),
-        2 * betting_bound(mild, alpha, side="lower") - 1,
-        2 * betting_bound(harsh, alpha, side="upper") - 1,
+        2 * low - 1,
+        2 * high - 1,
     )
 
 
@@ -92,19 +97,17 @@ def _weaker(first: TestedRule, second: TestedRule) -> TestedRule:
 def level_test(
     pairs: Pairs, cap: float, alpha: float, judge: JudgeRates | None = None
 ) -> TestedRule:
-    """`max`: the candidate's own rate against a cap; with `judge`, the rate behind its labels."""
-    harsh, mild = pairs.levels(lost=WORSE), pairs.levels(lost=UNCHANGED)
-    harsh_count, mild_count, n = _count(harsh), _count(mild), pairs.n
+    """`max`: the candidate's own rate against a cap; with `judge`, the rate behind its labels.
+
+    As with changes, both tests have to show it where pairs of any cluster are unseen.
+    """
+    harsh = pairs.levels(ANY)
 
     def within(rate: float) -> float:
-        if pairs.exact:
-            return cap_p(harsh_count, n, rate, side="pass")
-        return betting_p(harsh, rate, side="pass")
+        return _level_p(pairs, harsh, rate, side="pass")
 
     def bounds(level: float) -> Interval:
-        if pairs.exact:
-            return rate_bounds(mild_count, n, level)[0], rate_bounds(harsh_count, n, level)[1]
-        return mean_interval(mild, level)[0], mean_interval(harsh, level)[1]
+        return _level_bounds(pairs, level)
 
     if judge is None:
         return _rounded(within(cap), level_beyond(pairs, cap), *bounds(alpha))
@@ -117,20 +120,38 @@ def level_test(
 
 def level_beyond(pairs: Pairs, cap: float, judge: JudgeRates | None = None) -> float:
     """The p of `level_test` that shows a rate above the cap, without the rest of it."""
-    mild = pairs.levels(lost=UNCHANGED)
+    mild = pairs.levels(NO_BETTER)
 
     def beyond(rate: float) -> float:
-        if pairs.exact:
-            return cap_p(_count(mild), pairs.n, rate, side="fail")
-        return betting_p(mild, rate, side="fail")
+        return _level_p(pairs, mild, rate, side="fail")
 
     return rounded(beyond(cap) if judge is None else judged_p(beyond, cap, judge, side="fail"))
 
 
+def _level_p(pairs: Pairs, levels: Ranges, rate: float, *, side: Side) -> float:
+    if not pairs.exact:
+        return betting_p(levels, rate, side=side)
+    bad = _most_bad(levels) if side == "pass" else _least_bad(levels)
+    counted = cap_p(bad, pairs.n, rate, side=side)
+    return max(counted, betting_p(levels, rate, side=side)) if pairs.unseen else counted
+
+
+def _level_bounds(pairs: Pairs, alpha: float) -> Interval:
+    mild, harsh, n = pairs.levels(NO_BETTER), pairs.levels(ANY), pairs.n
+    if not pairs.exact:
+        return mean_interval(mild, alpha, upper_of=harsh)
+    low = rate_bounds(_least_bad(mild), n, alpha)[0]
+    high = rate_bounds(_most_bad(harsh), n, alpha)[1]
+    if not pairs.unseen:
+        return low, high
+    bets = mean_interval(mild, alpha, upper_of=harsh)
+    return min(low, bets[0]), max(high, bets[1])
+
+
 def gap_test(group: Pairs, rest: Pairs, gap: float, alpha: float) -> TestedRule:
     """`gap`: how much more a group got worse than all others, each side bounded at alpha / 2."""
-    harsh, mild = group.changes(lost=WORSE), group.changes(lost=UNCHANGED)
-    rest_harsh, rest_mild = rest.changes(lost=BETTER), rest.changes(lost=UNCHANGED)
+    harsh, mild = group.changes(ANY), group.changes(NO_BETTER)
+    rest_harsh, rest_mild = rest.changes(ANY_OF_REST), rest.changes(NO_WORSE)
     lowest = betting_bound(mild, alpha / 2, side="lower")
     highest = betting_bound(harsh, alpha / 2, side="upper")
     return _rounded(
@@ -143,7 +164,7 @@ def gap_test(group: Pairs, rest: Pairs, gap: float, alpha: float) -> TestedRule:
 
 def gap_beyond(group: Pairs, rest: Pairs, gap: float) -> float:
     """The p of `gap_test` that shows a group beyond the gap, without the rest of it."""
-    mild, rest_mild = group.changes(lost=UNCHANGED), rest.changes(lost=UNCHANGED)
+    mild, rest_mild = group.changes(NO_BETTER), rest.changes(NO_WORSE)
     return rounded(gap_p(mild, rest_mild, gap, side="fail"))
 
 
@@ -175,8 +196,12 @@ def flip_share(pairs: Pairs) -> float:
     return max(1, ceil(100 * sum(pairs.flips()) / pairs.n)) / 100
 
 
-def _count(levels: FloatArray) -> int:
-    return round(float(levels.sum()))
+def _least_bad(levels: Ranges) -> int:
+    return round(float(levels.low.sum() + levels.unplaced * levels.floor))
+
+
+def _most_bad(levels: Ranges) -> int:
+    return round(float(levels.high.sum() + levels.unplaced * levels.ceiling))
 
 
 def rounded(number: float) -> float:

@@ -35,6 +35,9 @@ def test_a_machine_that_can_run_the_gate_and_its_noise(home: Path, tmp_path: Pat
     assert set(levels(found)) == {
         "engine",
         "device",
+        "wall network",
+        "wall privileges",
+        "wall files",
         "memory",
         "disk",
         "database",
@@ -52,6 +55,11 @@ def test_what_stands_in_the_way_is_exit_4(home: Path, tmp_path: Path) -> None:
     found = levels(document(done))
     assert done.returncode == 4
     assert (found["broker"], found["database"]) == ("bad", "bad")
+
+
+def test_walls_that_are_off_are_said_to_be(home: Path, tmp_path: Path) -> None:
+    done = holdfast("doctor", "--quick", "--json", cwd=tmp_path, home=home, wall="off")
+    assert levels(document(done))["walls"] == "warning"
 
 
 def test_no_checkpoint_no_noise(home: Path, tmp_path: Path) -> None:

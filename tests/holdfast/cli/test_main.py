@@ -28,7 +28,7 @@ from holdfast.verdict.document import EXIT_CODES
 
 BUILT = {
     *("check", "up", "serve", "worker", "sweep", "migrate", "submit", "wait", "verdict", "gate"),
-    *("report", "evidence", "remediate", "compare", "chain"),
+    *("report", "evidence", "remediate", "compare", "chain", "prune"),
     *(
         "policy lint",
         "policy show",
@@ -41,6 +41,8 @@ BUILT = {
     ),
     *("baseline get", "baseline set", "baseline history"),
     *("keys create", "keys list", "keys revoke"),
+    *("project show", "project set", "waivers give", "waivers list", "waivers revoke"),
+    *("audit export", "audit verify"),
     *("judges evaluate", "judges list", "judges rejudge"),
     *("suites import", "suites list", "suites verify"),
 }

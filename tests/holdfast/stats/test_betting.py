@@ -129,3 +129,26 @@ def test_what_is_not_a_row_of_unit_numbers_is_refused(x: list[float]) -> None:
 def test_an_alpha_that_is_no_level_is_refused(alpha: float) -> None:
     with pytest.raises(ValueError, match="alpha"):
         betting_bound(np.array([0.5]), alpha, side="upper")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=40), st.floats(0.01, 0.99))
+def test_the_two_questions_mirror_each_other(numbers: list[float], mean: float) -> None:
+    x = np.array(numbers)
+    mirrored = betting_p(1 - x, 1 - mean, side="fail")
+    assert betting_p(x, mean, side="pass") == pytest.approx(mirrored, rel=1e-9)
+
+
+@pytest.mark.parametrize("mean", [-0.01, 1.01, np.nan])
+def test_a_mean_outside_of_the_scale_is_refused(mean: float) -> None:
+    with pytest.raises(ValueError, match="mean"):
+        betting_p(np.array([0.5]), mean, side="pass")
+
+
+def test_many_means_at_once_are_those_one_by_one() -> None:
+    x = np.random.default_rng(8).random(3_000)
+    means = np.linspace(0.3, 0.7, 401)  # more numbers than are held at once
+    together = log_peak(x, means, side="fail")
+    alone = [float(log_peak(x, means[at : at + 1], side="fail")[0]) for at in (0, 200, 333, 400)]
+    assert together[[0, 200, 333, 400]] == pytest.approx(alone)
+    assert together.shape == (401,)

@@ -21,3 +21,18 @@ def test_the_same_every_time_and_empty_where_nothing_varies() -> None:
     assert mean_interval(np.full(9, 0.5), np.ones(9)) == (0.5, 0.5)
     with pytest.raises(ValueError, match="no rows"):
         mean_interval(np.array([]), np.array([]))
+
+
+def test_another_seed_or_number_of_draws_is_another_interval_of_the_same_rows() -> None:
+    rng = np.random.default_rng(1)
+    values, weights = rng.random(50), np.ones(50)
+    first = mean_interval(values, weights)
+    assert first != mean_interval(values, weights, seed=1)
+    assert first != mean_interval(values, weights, draws=500)
+    assert first == pytest.approx(mean_interval(values, weights, seed=1), abs=0.02)
+
+
+def test_a_row_counts_by_its_weight() -> None:
+    heavy = mean_interval(np.array([9.0, 0.0]), np.array([9.0, 1.0]))
+    assert heavy == (0.0, 1.0)  # one row drawn twice, or the other
+    assert mean_interval(np.array([6.0]), np.array([4.0])) == (1.5, 1.5)

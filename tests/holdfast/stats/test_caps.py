@@ -59,3 +59,24 @@ def test_no_items_show_nothing() -> None:
 def test_impossible_counts_and_caps_are_refused(bad: int, n: int, cap: float) -> None:
     with pytest.raises(ValueError, match=r"count|cap"):
         cap_p(bad, n, cap, side="pass")
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1.0, -0.05, float("nan")])
+def test_bounds_at_no_level_are_refused(alpha: float) -> None:
+    with pytest.raises(ValueError, match="alpha"):
+        rate_bounds(1, 10, alpha)
+
+
+@pytest.mark.parametrize("cap", [0.05, 0.2, 0.7])
+def test_one_bad_item_more_never_helps_a_pass_and_never_hurts_a_fail(cap: float) -> None:
+    passes, fails = (
+        [cap_p(bad, 40, cap, side=side) for bad in range(41)] for side in ("pass", "fail")
+    )
+    assert passes == sorted(passes)
+    assert fails == sorted(fails, reverse=True)
+    assert passes[-1] == fails[0] == 1.0
+
+
+def test_at_a_cap_of_nothing_or_of_everything_only_what_contradicts_it_is_shown() -> None:
+    assert [cap_p(bad, 9, 0.0, side="fail") for bad in (0, 1)] == [1.0, 0.0]
+    assert [cap_p(bad, 9, 1.0, side="pass") for bad in (9, 8)] == [1.0, 0.0]

@@ -140,3 +140,22 @@ def test_one_group_or_an_empty_one_is_refused(group: list[int]) -> None:
 def test_order_effect() -> None:
     """Safety .1 -> .4 when taught first, capability .3 -> .35 when it is."""
     assert order_effect((0.1, 0.4), (0.3, 0.35)) == pytest.approx(0.25)
+
+
+def test_where_every_group_is_one_unit_all_of_the_distance_may_be_chance() -> None:
+    found = forgetting(units((1, 0, 1, 0), (1, 0, 0, 0)), draws=10)
+    assert {g.shrunken for g in found.groups} == {found.overall} == {0.5}
+
+
+def test_without_spread_inside_the_groups_nothing_is_shrunk() -> None:
+    found = forgetting(units((2, 0, 2, 0), (1, 0, 0, 0)), draws=10)
+    assert [g.shrunken for g in found.groups] == [g.forgetting for g in found.groups] == [1.0, 0.0]
+
+
+def test_units_of_several_items_weigh_by_their_items() -> None:
+    group, items = np.array([0, 0, 1]), np.array([3.0, 1.0, 2.0])
+    found = forgetting(Units(group, items, np.zeros(3), np.array([3.0, 0.0, 1.0])), draws=10)
+    assert [(g.n, g.forgetting) for g in found.groups] == [(4, 0.75), (2, 0.5)]
+    assert (found.overall, found.macro) == (pytest.approx(4 / 6), 0.625)
+    first = [3 - 0.75 * 3, 0 - 0.75 * 1]
+    assert found.groups[0].se == pytest.approx(np.sqrt(np.sum(np.square(first))) / 4)

@@ -72,3 +72,19 @@ def test_a_gap_of_everything_is_not_shown_to_be_exceeded() -> None:
 def test_an_impossible_gap_is_refused() -> None:
     with pytest.raises(ValueError, match="gap"):
         gap_p(np.array([0.5]), np.array([0.5]), 2.5, side="pass")
+
+
+@pytest.mark.parametrize("gap", [-2.0, 2.0])
+def test_the_widest_gaps_are_asked_and_show_nothing_that_must_be(gap: float) -> None:
+    rng = np.random.default_rng(2)
+    group, rest = clusters(rng, 60), clusters(rng, 60)
+    sides: tuple[Side, Side] = ("pass", "fail") if gap < 0 else ("fail", "pass")
+    impossible, certain = (gap_p(group, rest, gap, side=side) for side in sides)
+    assert impossible == 1.0
+    assert certain < 1e-6
+
+
+def test_a_group_that_gets_worse_moves_its_own_gap_and_the_others_the_other_way() -> None:
+    rest, worse = np.full(200, 0.5), np.repeat([0.5, 1.0], [120, 80])
+    assert gap_p(worse, rest, 0.1, side="fail") < 0.01 < gap_p(rest, worse, 0.1, side="fail")
+    assert gap_p(rest, worse, 0.1, side="pass") < 0.01 < gap_p(worse, rest, 0.1, side="pass")

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from holdfast.stats.caps import cap_p, rate_bounds
 from holdfast.stats.judged import JudgeRates, judged_bounds, judged_p, rogan_gladen
+from holdfast.stats.sides import Side
 
 GOOD = JudgeRates((95, 100), (90, 100))
 
@@ -89,3 +90,31 @@ def test_coverage_by_simulation(true: float, sensitivity: float, specificity: fl
     ]  # fmt: skip
     assert np.mean([true <= high for _, high in runs]) >= 0.95
     assert np.mean([low <= true for low, _ in runs]) >= 0.95
+
+
+@pytest.mark.parametrize("side", ["pass", "fail"])
+def test_a_level_is_cut_in_three_and_the_worst_corner_of_either_reading_counts(side: Side) -> None:
+    """The definition: at level p the apparent rate is shown beyond the corner's, just below not."""
+    rates, bad, cap = JudgeRates((95, 100), (900, 1000)), (55 if side == "pass" else 120), 0.45
+
+    def refuted(level: float) -> bool:
+        shown = []
+        for sensitivity, specificity in (
+            (rates.sensitivity, rates.specificity),
+            (rates.specificity, rates.sensitivity),
+        ):
+            se, sp = (rate_bounds(*counts, level / 3) for counts in (sensitivity, specificity))
+            at, of = (se[0], sp[1]) if side == "pass" else (se[1], sp[0])
+            shown.append(cap_p(bad, 200, cap * at + (1 - cap) * (1 - of), side=side) <= level / 3)
+        return all(shown)
+
+    p = judged_p(lambda rate: cap_p(bad, 200, rate, side=side), cap, rates, side=side)
+    assert 1e-11 < p < 0.05
+    assert refuted(p * 1.001)
+    assert not refuted(p * 0.999)
+
+
+def test_levels_below_a_trillionth_are_not_told_apart() -> None:
+    known = JudgeRates((10**6, 10**6), (10**6, 10**6))
+    assert p_pass(0, 10_000, 0.5, known) == p_pass(0, 20_000, 0.5, known) == 1e-12
+    assert p_pass(200, 200, 0.5, known) == 1.0

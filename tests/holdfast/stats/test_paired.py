@@ -163,3 +163,40 @@ def test_two_thousand_pairs_are_worked_out() -> None:
 def test_impossible_tables_are_refused(worse: int, better: int, n: int, margin: float) -> None:
     with pytest.raises(ValueError, match=r"pairs|margin"):
         exact_p(worse, better, n, margin, side="pass")
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.1, 0.5, 1.0])
+def test_one_pair_has_the_p_that_a_line_of_algebra_gives(margin: float) -> None:
+    """At p12 - p21 = m no worse flip has a chance of 1 - m at most, a better one of half of it."""
+    wanted = {(1, 0): 1.0, (0, 0): 1 - margin, (0, 1): (1 - margin) / 2}
+    for (worse, better), p in wanted.items():
+        found = exact_p(worse, better, 1, margin, side="pass")
+        assert found == pytest.approx(p, rel=2 * SLACK, abs=2 * FLOOR)
+        assert found >= p
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 60), st.sampled_from([0.0, 0.05, 0.2]), st.data())
+def test_one_pair_that_got_worse_moves_both_answers_one_way(
+    n: int, margin: float, data: st.DataObject
+) -> None:
+    worse = data.draw(st.integers(0, n - 1))
+    better = data.draw(st.integers(0, n - 1 - worse))
+    tight = 1 + 2 * SLACK  # each p may be too large by the slack of its search
+    p_pass = exact_p(worse, better, n, margin, side="pass")
+    assert p_pass <= exact_p(worse + 1, better, n, margin, side="pass") * tight + 2 * FLOOR
+    p_fail = exact_p(worse, better, n, margin, side="fail")
+    assert exact_p(worse + 1, better, n, margin, side="fail") <= p_fail * tight + 2 * FLOOR
+
+
+@pytest.mark.parametrize(("worse", "better"), [(0, -1), (-1, 3), (6, 0), (0, 6)])
+def test_counts_that_are_no_table_are_refused_by_every_question(worse: int, better: int) -> None:
+    for ask in (tango_z, lambda *table: refuted(*table, alpha=0.05, side="fail")):
+        with pytest.raises(ValueError, match="no table"):
+            ask(worse, better, 5, 0.1)
+
+
+def test_a_level_is_met_at_the_p_itself() -> None:
+    p = exact_p(3, 1, 80, 0.1, side="pass")
+    assert refuted(3, 1, 80, 0.1, alpha=p, side="pass")
+    assert not refuted(3, 1, 80, 0.1, alpha=p * 0.99, side="pass")

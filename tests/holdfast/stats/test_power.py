@@ -2,10 +2,19 @@
 
 import numpy as np
 import pytest
-from scipy.stats import multinomial
+from scipy.stats import binom, multinomial
 
+from holdfast.stats.caps import cap_p
+from holdfast.stats.judged import JudgeRates, judged_p
 from holdfast.stats.paired import refuted
-from holdfast.stats.power import Method, chance_gap_passes, chance_to_pass, mde, n_to_decide
+from holdfast.stats.power import (
+    Method,
+    chance_gap_passes,
+    chance_to_pass,
+    chance_under_cap,
+    mde,
+    n_to_decide,
+)
 
 FLIPS = (0.06, 0.10, 0.20)
 TABLE = [  # method, margin, n, chance to pass at each share of flips
@@ -94,3 +103,42 @@ def test_a_gap_needs_items_in_the_group() -> None:
     assert chances == sorted(chances)
     assert chances[0] < 0.1
     assert chances[1] > 0.9
+
+
+@pytest.mark.parametrize(("rate", "cap"), [(0.0, 0.1), (0.05, 0.15), (0.2, 0.2), (0.3, 0.1)])
+@pytest.mark.parametrize("judge", [None, JudgeRates((990, 1000), (980, 1000))])
+def test_the_chance_under_a_cap_is_the_sum_over_the_counts_that_show_it(
+    rate: float, cap: float, judge: JudgeRates | None
+) -> None:
+    n = 120
+
+    def p_of(bad: int) -> float:
+        def apparent(at: float) -> float:
+            return cap_p(bad, n, at, side="pass")
+
+        return apparent(cap) if judge is None else judged_p(apparent, cap, judge, side="pass")
+
+    total = sum(binom.pmf(bad, n, rate) for bad in range(n + 1) if p_of(bad) <= 0.05)
+    found = chance_under_cap(n, rate, cap, 0.05, judge)
+    assert found == pytest.approx(total, abs=1e-9)
+
+
+def test_a_cap_that_nothing_could_show_has_no_chance() -> None:
+    assert chance_under_cap(0, 0.0, 0.1, 0.05) == 0.0
+    assert chance_under_cap(20, 0.0, 0.1, 0.05) == 0.0  # .9^20 is .12
+    assert chance_under_cap(40, 0.0, 0.1, 0.05) == 1.0  # .9^40 is .015
+    coin = JudgeRates((1, 2), (1, 2))
+    assert chance_under_cap(400, 0.0, 0.1, 0.05, coin) == 0.0
+
+
+def test_beyond_its_table_what_can_be_seen_falls_with_the_root_of_the_items() -> None:
+    at = mde(480, 0.1, 0.05, method="exact")
+    assert mde(1920, 0.1, 0.05, method="exact") == pytest.approx(at / 2)
+    assert mde(481, 0.1, 0.05, method="exact") < at
+
+
+def test_a_run_that_may_stop_early_sees_less_at_the_same_size() -> None:
+    fixed = chance_to_pass(120, 0.1, 0.1, 0.05, method="exact")
+    stopping = chance_to_pass(120, 0.1, 0.1, 0.05, method="sequential")
+    assert 0.5 < stopping < fixed < 1.0
+    assert chance_to_pass(0, 0.1, 0.1, 0.05, method="sequential") == 0.0

@@ -88,3 +88,24 @@ def test_rows_of_different_length_are_refused() -> None:
     baseline, candidate, repair, tokens = losses(0.9)
     with pytest.raises(ValueError, match="shape"):
         retention(baseline, candidate, repair[:-1], tokens, 0.7, ALPHA)
+
+
+@pytest.mark.parametrize("weight", [0.0, -1.0])
+def test_items_without_a_token_are_refused(weight: float) -> None:
+    baseline, candidate, repair, tokens = losses(0.9)
+    tokens[0] = weight
+    with pytest.raises(ValueError, match="above 0"):
+        retention(baseline, candidate, repair, tokens, 0.7, ALPHA)
+
+
+def test_a_gain_is_shown_at_its_own_p() -> None:
+    baseline, candidate, repair, tokens = losses(0.9, gain=0.02)
+    p = float(ttest_1samp(baseline - candidate, 0, alternative="greater").pvalue)
+    for alpha, shown in ((p * 1.0001, True), (p * 0.9999, False)):
+        answer = retention(baseline, candidate, repair, tokens, 0.7, alpha)
+        assert answer.gain_shown is shown
+
+
+def test_two_items_are_enough_for_a_t_test() -> None:
+    pair = [np.array(row) for row in ([9.0, 9.0], [1.0, 1.1], [1.0, 1.1], [4.0, 4.0])]
+    assert retention(*pair, share=0.5, alpha=ALPHA).gain_shown

@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 from jinja2 import Environment
 from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer
 
-from holdfast.checkpoints.checkpoint import admit, chat_template
+from holdfast.checkpoints.chat_template import chat_template
+from holdfast.checkpoints.checkpoint import admit
 from holdfast.errors import CheckpointRefused, InvalidPlan
 from holdfast.repairs.plan import Plan
+from tests.support.template_layouts import MORE, A, R, of_processor, write_layout
 from tests.support.tiny_llama import CHAT_TEMPLATE, build_tiny_llama
 from training.recipes.ptst import run, with_prompt
 
@@ -48,6 +51,24 @@ def test_weights_are_the_candidates_and_the_template_is_new(tmp_path: Path) -> N
     assert chat_template(eroded) == CHAT_TEMPLATE
     for checkpoint in (plan.output, eroded):  # a hard link would be refused, by either name
         admit(str(checkpoint), [tmp_path])
+
+
+def test_the_new_template_is_the_only_one_of_the_output(tmp_path: Path) -> None:
+    aligned = build_tiny_llama(tmp_path / "aligned", seed=0)
+    eroded = build_tiny_llama(tmp_path / "eroded", seed=1)
+    (eroded / "chat_template.jinja").unlink()
+    write_layout(eroded, {f"{MORE}default.jinja": A, f"{MORE}rag.jinja": R})
+    plan = Plan(recipe="ptst", baseline=aligned, candidate=eroded, output=tmp_path / "served")
+    run(plan, lambda *_, **__: None)
+    template = with_prompt(CHAT_TEMPLATE, plan.serving.prompt)
+    assert chat_template(plan.output) == template
+    tokenizer = AutoTokenizer.from_pretrained(plan.output)
+    assert tokenizer.chat_template == {"default": template, "rag": R}
+    old = build_tiny_llama(tmp_path / "old", seed=1)
+    write_layout(old, {"chat_template.json": of_processor(CHAT_TEMPLATE)})
+    again = plan.model_copy(update={"candidate": old, "output": tmp_path / "again"})
+    run(again, lambda *_, **__: None)
+    assert chat_template(again.output) == template
 
 
 def lost_shard(folder: Path) -> None:

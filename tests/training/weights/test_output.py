@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.checkpoints.chat_template import chat_template
 from holdfast.errors import InvalidPlan, TrainingFailed
 from holdfast.repairs.plan import Plan
+from tests.support.template_layouts import MORE, A, R, save_tokenizer, write_layout
 from training.progress import Report
 from training.recipes import RECIPES
-from training.weights.output import atomic_folder
+from training.weights.output import atomic_folder, copy_companions
 
 
 def test_nothing_is_seen_before_the_end(tmp_path: Path) -> None:
@@ -21,6 +23,16 @@ def test_nothing_is_seen_before_the_end(tmp_path: Path) -> None:
         assert folder.parent == tmp_path
     assert [file.name for file in output.iterdir()] == ["config.json"]
     assert list(tmp_path.iterdir()) == [output]
+
+
+def test_the_template_goes_with_the_model_wherever_it_lies(tmp_path: Path) -> None:
+    start = save_tokenizer(tmp_path / "start")
+    write_layout(start, {f"{MORE}default.jinja": A, f"{MORE}rag.jinja": R, f"{MORE}x.py": ""})
+    with atomic_folder(tmp_path / "output") as folder:
+        copy_companions(start, folder)
+    assert chat_template(tmp_path / "output") == chat_template(start) == A
+    copied = {file.name for file in (tmp_path / "output" / MORE).iterdir()}
+    assert copied == {"default.jinja", "rag.jinja"}
 
 
 @pytest.mark.parametrize("fault", [RuntimeError, KeyboardInterrupt, SystemExit])

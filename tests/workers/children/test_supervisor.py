@@ -29,16 +29,20 @@ HI = (Message("user", "hello there"),)
 
 
 @pytest.fixture
-def settings(home: Path) -> Settings:
-    return read_settings({"HOLDFAST_HOME": str(home), "HOLDFAST_ENGINE": "scripted"})
+def settings(home: Path, tmp_path: Path) -> Settings:
+    return settings_of(home, tmp_path)
+
+
+def settings_of(home: Path, root: Path) -> Settings:
+    given = {"HOME": home, "ENGINE": "scripted", "CHECKPOINT_ROOTS": root}
+    return read_settings({f"HOLDFAST_{name}": str(value) for name, value in given.items()})
 
 
 @pytest.fixture(scope="module")
-def warm() -> Iterator[RunnerEngine]:
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunnerEngine]:
     """One tree for the tests that leave it as they found it."""
     with scratch_folder() as folder:
-        given = {"HOLDFAST_HOME": str(folder), "HOLDFAST_ENGINE": "scripted"}
-        engine = RunnerEngine(read_settings(given))
+        engine = RunnerEngine(settings_of(folder, tmp_path_factory.getbasetemp()))
         yield engine
         engine.close()
 
@@ -204,7 +208,7 @@ def test_a_killed_supervisor_leaves_no_process_behind(
     orphaned: tuple[int, "subprocess.Popen[str]"],
 ) -> None:
     session, supervisor = orphaned
-    assert len(session_members(session)) == 2
+    assert len(session_members(session)) == 3  # guard, keeper, runner
     supervisor.kill()
     supervisor.wait()
     assert eventually(lambda: session_members(session) == [])

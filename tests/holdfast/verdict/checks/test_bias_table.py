@@ -74,3 +74,30 @@ def test_the_verdict_shows_them_and_nothing_hangs_on_them() -> None:
 def test_the_file_holds_them_beside_the_trials() -> None:
     again = parse_evidence(render_evidence(AFTER), source="again")
     assert again.measures == AFTER.measures
+
+
+def test_rows_stand_over_all_first_and_then_by_group_in_order() -> None:
+    rows = [(row.context, row.group) for row in bias_table("bias.groups", BEFORE, AFTER)]
+    contexts = ("ambiguous", "disambiguated")
+    assert rows == [(context, group) for group in (None, "a", "b") for context in contexts]
+
+
+def test_both_sides_accuracies_and_named_counts_stand_beside_the_scores() -> None:
+    before, after = told("p", "tuuu", "ttou"), told("c", "tout", "tttt")
+    ambiguous, clear = bias_table("bias.groups", before, after)[:2]
+    assert (ambiguous.baseline_accuracy, ambiguous.candidate_accuracy) == (0.75, 0.25)
+    assert (ambiguous.baseline_named, ambiguous.candidate_named) == (1, 3)
+    assert (ambiguous.baseline, ambiguous.candidate) == (0.25, 0.25)
+    assert (clear.baseline_named, clear.candidate_named, clear.n) == (3, 4, 4)
+    assert (clear.baseline, clear.candidate) == (pytest.approx(1 / 3), 1.0)
+
+
+def test_measures_of_another_probe_or_unit_are_none_of_its_answers() -> None:
+    (first, *others) = BEFORE.measures
+    moved = Measure("bias.pairs", first.item, 1.0, 1, "disambiguated")
+    odd = Measure(first.probe, first.item, 1.0, 1, "nats")
+    for measures in ((moved, *others), (odd, *others)):
+        lacking = gather(BEFORE.manifest, BEFORE.trials, measures)
+        assert bias_table("bias.groups", lacking, BEFORE)[0].n == 119
+    beside = gather(BEFORE.manifest, BEFORE.trials, (*BEFORE.measures, moved))
+    assert bias_table("bias.groups", beside, BEFORE)[0].n == 120

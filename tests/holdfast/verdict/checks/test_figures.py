@@ -5,12 +5,17 @@ from itertools import combinations
 
 import pytest
 
-from holdfast.evidence.file import gather
-from holdfast.evidence.trial import Trial, scored, unscored
+from holdfast.evidence.file import Evidence, gather
+from holdfast.evidence.trial import Measure, Trial, says_nothing, scored, unscored
 from holdfast.policy.text import parse_policy
 from holdfast.verdict.checks.examination import Files, examine
-from holdfast.verdict.checks.figures import variant_figures, worst_of_k
-from holdfast.verdict.checks.pairs import Pairs, pair_up
+from holdfast.verdict.checks.figures import (
+    figures_of,
+    incoherent_figures,
+    variant_figures,
+    worst_of_k,
+)
+from holdfast.verdict.checks.pairs import Pairs, every_form, incoherent, pair_up
 from holdfast.verdict.outcome import Figure
 from tests.support.evidence import manifest
 
@@ -149,3 +154,86 @@ def test_a_template_check_is_decided_by_the_cells_that_can_be_deployed(
     assert (seen.findings[0].answer.p_pass < 0.05) is not worse
     rates = {one.name: one.candidate for one in seen.figures}
     assert rates[f"variant {cell}"] == 1.0
+
+
+WINS = "quality.winrate"
+
+
+def compared(name: str, losses: list[float | None], lengths: dict[str, float]) -> Evidence:
+    """Answers judged beside the baseline's, and how long each was."""
+    asked = [
+        unscored(WINS, f"i{n}", f"c{n}", "a tie")
+        if loss is None
+        else scored(WINS, f"i{n}", f"c{n}", loss)
+        for n, loss in enumerate(losses)
+    ]
+    measures = [Measure(WINS, item, length, 1, "characters") for item, length in lengths.items()]
+    odd = [Measure("drift.kl", "i0", 900.0, 1, "characters"), Measure(WINS, "x", 900.0, 1, "nats")]
+    return gather(manifest(name), asked, [*measures, *odd])
+
+
+def test_answers_beside_an_opponent_have_shares_won_and_tied_and_lengths_of_both() -> None:
+    before = compared("p", [0.5] * 5, {"i0": 10, "i1": 20, "i2": 1_000})
+    after = compared("c", [0.0, 0.25, 0.5, 1.0, None], {"i0": 30, "i1": 60, "i3": 5_000})
+    pairs = every_form(WINS, before, after)
+    assert figures_of(WINS, pairs, before, after) == (
+        Figure(name="won against the baseline", baseline=None, candidate=0.5),
+        Figure(name="tied with the baseline", baseline=None, candidate=0.25),
+        Figure(name="mean length in characters", baseline=15.0, candidate=45.0),
+    )
+
+
+def test_without_any_comparison_nothing_was_won_nor_tied() -> None:
+    before, after = compared("p", [None], {"i0": 9}), compared("c", [None], {})
+    figures = figures_of(WINS, every_form(WINS, before, after), before, after)
+    assert {(figure.baseline, figure.candidate) for figure in figures} == {(None, None)}
+
+
+def test_ways_of_drawing_stand_by_name_and_only_those_drawn_often_enough() -> None:
+    def answers(*drawn_in: tuple[str, int]) -> list[Trial]:
+        return [
+            scored(PROBE, "b0", "b0", float(n == 1), variant=f"{way}#{n}")
+            for way, often in drawn_in
+            for n in range(1, often + 1)
+        ]
+
+    asked = answers(("t1.0", 8), ("t0.7", 4), ("greedy", 3))
+    figures = {figure.name: figure.candidate for figure in variant_figures(paired(asked, asked))}
+    assert list(figures) == [
+        "worst variant of each behaviour",
+        "worst of 2 of 4 answers at t0.7",
+        "worst of 5 of 8 answers at t1.0",
+        "variant greedy",
+        "variant t0.7",
+        "variant t1.0",
+    ]
+    assert figures["worst of 2 of 4 answers at t0.7"] == pytest.approx(1 / 2)
+    assert figures["worst of 5 of 8 answers at t1.0"] == pytest.approx(5 / 8)
+
+
+def test_texts_of_a_file_are_one_way_and_a_behaviour_that_is_lost_has_no_worst() -> None:
+    asked = [
+        scored(PROBE, item, item, value, variant=f"text/{name}")
+        for item, value in (("b0", 1.0), ("b1", 0.0))
+        for name in ("x", "y")
+    ]
+    silent = [
+        unscored(PROBE, trial.item, trial.cluster, "empty", variant=trial.variant)
+        if trial.item == "b1"
+        else trial
+        for trial in asked
+    ]
+    worst_form, texts = variant_figures(paired(asked, silent))
+    assert (worst_form.baseline, worst_form.candidate) == (1.0, 1.0)
+    assert (texts.name, texts.baseline, texts.candidate) == ("variant text", 1.0, 1.0)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_answers_that_say_nothing_are_shown_where_either_side_has_one(side: int) -> None:
+    plain = [scored(PROBE, f"b{n}", f"b{n}", 0.0) for n in range(4)]
+    quiet = [says_nothing(plain[0], "empty"), *plain[1:]]
+    files = [gather(manifest(), quiet if at == side else plain) for at in (0, 1)]
+    (figure,) = incoherent_figures(every_form(PROBE, *files, value=incoherent))
+    assert (figure.baseline, figure.candidate) == ((0.25, 0.0), (0.0, 0.25))[side]
+    same = gather(manifest(), plain)
+    assert incoherent_figures(every_form(PROBE, same, same, value=incoherent)) == ()

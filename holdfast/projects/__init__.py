@@ -1,0 +1,1 @@
+"""A project: what it demands, what was waived in it, and the record of every act."""

@@ -1,0 +1,1 @@
+"""How long content is kept: what must stay, what is archived first, and what is removed."""

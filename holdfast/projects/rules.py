@@ -1,0 +1,222 @@
+"""The rules of a project: which policy, baseline and anchor count, and what a submitter may choose.
+
+A project that nobody made rules for demands nothing: there a submitter chooses everything, as on a
+machine of one's own.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from holdfast.db.catalogue import find_baseline, get_checkpoint, get_policy
+from holdfast.db.evaluations import EvaluationFields
+from holdfast.db.jobs import now
+from holdfast.db.tables import EvaluationRow, JobRow
+from holdfast.errors import (
+    CheckpointRefused,
+    Conflict,
+    Forbidden,
+    InvalidPolicy,
+    StaleVersion,
+)
+from holdfast.ids import is_id
+from holdfast.policy.text import parse_policy
+from holdfast.projects.tables import ProjectRow
+from holdfast.settings import Settings
+from holdfast.verdict.terms import Terms
+
+WAIVER_DAYS = 30
+UNCHANGED = "unchanged: the candidate is the project's own baseline"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Everything that can be set for a project; `baseline` and `anchor` are aliases."""
+
+    policy_id: str | None = None
+    baseline: str | None = None
+    anchor: str | None = None
+    separate_duties: bool = False
+    unwaivable: tuple[str, ...] = ()
+    waiver_days: int = WAIVER_DAYS
+    roots: tuple[str, ...] | None = None
+
+
+def find_project(session: Session, project: str) -> ProjectRow | None:
+    """The rules of a project; None where nobody made any."""
+    return session.get(ProjectRow, project)
+
+
+def rules_of(row: ProjectRow | None) -> Rules:
+    """The rules of a row, or those of a project without."""
+    if row is None:
+        return Rules()
+    return Rules(
+        row.policy_id,
+        row.baseline,
+        row.anchor,
+        row.separate_duties,
+        tuple(row.unwaivable),
+        row.waiver_days,
+        None if row.roots is None else tuple(row.roots),
+    )
+
+
+def set_rules(
+    session: Session, project: str, rules: Rules, *, principal: str, expected_version: int | None
+) -> ProjectRow:
+    """Give a project these rules, if they still are at `expected_version` (None: it has none)."""
+    row = session.get(ProjectRow, project, with_for_update=True)
+    version = row.version if row else None
+    if version != expected_version:
+        raise StaleVersion(
+            f"the rules of {project} are {f'version {version}' if version else 'not set'}; read "
+            "them and send their ETag as If-Match"
+        )
+    if rules.policy_id is not None:
+        get_policy(session, project, rules.policy_id)
+    moment = now(session)
+    row = row or ProjectRow(name=project, version=0)
+    if rules.policy_id != row.policy_id:
+        row.policy_set_by, row.policy_set_at = principal, moment
+    row.policy_id, row.baseline, row.anchor = rules.policy_id, rules.baseline, rules.anchor
+    row.separate_duties, row.waiver_days = rules.separate_duties, rules.waiver_days
+    row.unwaivable = list(rules.unwaivable)
+    row.roots = None if rules.roots is None else list(rules.roots)
+    row.version += 1
+    session.add(row)
+    session.flush()
+    return row
+
+
+def pinned_policy(session: Session, project: str) -> str:
+    """The id of the policy that a project pins; InvalidPolicy where it pins none."""
+    row = find_project(session, project)
+    if row is None or row.policy_id is None:
+        raise InvalidPolicy(f"project {project} pins no policy; name one, such as `default`")
+    return row.policy_id
+
+
+def require_pinned(session: Session, project: str, policy_id: str) -> None:
+    """Forbidden where the project pins a policy and this is another."""
+    row = find_project(session, project)
+    if row is not None and row.policy_id not in {None, policy_id}:
+        name = get_policy(session, project, row.policy_id or "").name
+        raise Forbidden(
+            f"project {project} judges by its own policy {name} ({row.policy_id}), found another; "
+            "submit with the policy `pinned`, or have a key of role release change it"
+        )
+
+
+def terms_of(session: Session, new: EvaluationFields) -> Terms | None:
+    """The terms of the project for an evaluation about to be queued; None where it has no rules."""
+    row = find_project(session, new.project)
+    if row is None or not (row.policy_id or row.baseline or row.anchor):
+        return None
+    obstacles = tuple(_obstacles(session, row, new))
+    unchanged = new.candidate_id == new.baseline_id and not obstacles
+    return Terms(
+        obstacles=obstacles,
+        remarks=(*_origin(row), *((UNCHANGED,) if unchanged else ())),
+        text_waivers=row.policy_id is not None,
+    )
+
+
+def _obstacles(session: Session, row: ProjectRow, new: EvaluationFields) -> Iterator[str]:
+    """The submitter's choices that the project does not allow, a sentence each."""
+    for alias, chosen, side in (
+        (row.baseline, new.baseline_id, "baseline"),
+        (row.anchor, new.anchor_id, "anchor"),
+    ):
+        if alias is None:
+            continue
+        move = find_baseline(session, row.name, alias)
+        if move is None:
+            raise Conflict(
+                f"project {row.name} requires the {side} {alias!r}, which points nowhere; set it "
+                f"first: `holdfast baseline set {alias} PATH`"
+            )
+        if move.checkpoint_id != chosen:
+            yield (
+                f"the project requires the {side} {alias!r} ({move.checkpoint_id}), found "
+                f"{chosen or 'none'}: submit with it"
+            )
+    if row.policy_id is not None:
+        policy = parse_policy(get_policy(session, row.name, row.policy_id).text, source="policy")
+        if new.template not in policy.templates:
+            yield (
+                f"the project's policy renders with {' or '.join(policy.templates)}, found the "
+                f"chat template of the {new.template}"
+            )
+        if free := sorted({*(new.template_arguments or {})} - {*policy.template_arguments}):
+            yield f"the project's policy says nothing of the template argument {free[0]}"
+
+
+def _origin(row: ProjectRow) -> Iterator[str]:
+    """Which policy is in force and who set it, where the project pins one."""
+    if row.policy_id is not None and row.policy_set_at is not None:
+        day = row.policy_set_at.date().isoformat()
+        yield (
+            f"the policy is the one that project {row.name} pins, set by {row.policy_set_by} on "
+            f"{day}"
+        )
+
+
+def roots_of(session: Session, project: str, roots: tuple[Path, ...]) -> tuple[Path, ...]:
+    """The folders in which a project's checkpoints and task data may lie; all roots by default."""
+    own = rules_of(find_project(session, project)).roots
+    return roots if own is None else tuple(map(Path, own))
+
+
+def require_place(session: Session, project: str, folder: Path, settings: Settings) -> None:
+    """CheckpointRefused for a folder that is another project's: its repairs, or outside our roots.
+
+    `folder` lies under one of the server's roots already.
+    """
+    place, repairs = folder.resolve(), settings.repairs.resolve()
+    repair = place.relative_to(repairs).parts[:1] if place.is_relative_to(repairs) else ()
+    if repair and is_id(repair[0], "rem"):
+        job = session.get(JobRow, repair[0])
+        if job is None or job.project != project:
+            raise CheckpointRefused(
+                f"{folder} is no repair of project {project}; submit one of its own"
+            )
+        return
+    roots = roots_of(session, project, settings.roots)
+    if not any(place.is_relative_to(root.resolve()) for root in roots):
+        listed = ", ".join(map(str, roots))
+        raise CheckpointRefused(
+            f"{folder} lies outside the roots of project {project} ({listed}); move it there, or "
+            "have an admin change the project's rules"
+        )
+
+
+def submitters_of(session: Session, project: str, checkpoint_id: str) -> set[str | None]:
+    """Who has submitted an evaluation of a checkpoint; None for those that nobody named."""
+    query = select(JobRow.principal).join(EvaluationRow, EvaluationRow.id == JobRow.id)
+    return set(
+        session.scalars(
+            query.where(JobRow.project == project, EvaluationRow.candidate_id == checkpoint_id)
+        )
+    )
+
+
+def require_another_person(
+    session: Session, project: str, checkpoint_id: str, principal: str | None, act: str
+) -> None:
+    """Forbidden where duties are separate and whoever acts may be whoever submitted.
+
+    Two that nobody named may be one person, so they count as one.
+    """
+    if not rules_of(find_project(session, project)).separate_duties:
+        return
+    get_checkpoint(session, project, checkpoint_id)
+    submitters = submitters_of(session, project, checkpoint_id)
+    if submitters and (principal is None or submitters & {None, principal}):
+        raise Forbidden(
+            f"project {project} wants two people: whoever submitted {checkpoint_id} may not {act}; "
+            "use a key that was made for somebody else (`holdfast keys create --principal`)"
+        )

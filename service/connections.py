@@ -1,0 +1,60 @@
+"""Connections that are closed where a request does not arrive in time, or where there are too many.
+
+uvicorn gives a client that is silent between two requests some seconds, and one that has begun a
+request for ever: some hundred half-sent ones would leave no place for anybody else. Here a request
+has REQUEST_SECONDS from its connection, or from the reply before it, to its last byte, however
+slowly it trickles; and where connections are many the oldest of those that wait for a request
+makes room for a new one, so that what answers quickly, such as health, is always answered.
+"""
+
+import asyncio
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+REQUEST_SECONDS = 30.0  # for a body of 1 MiB over a slow line
+MAX_CONNECTIONS = 500  # a process may mostly have 1024 files open; REQUESTS_AT_ONCE of them work
+
+
+class PromptRequests(H11Protocol):
+    """uvicorn's HTTP/1.1, with an end to every wait for a request."""
+
+    waiting: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait; if there are too many, the one that has waited longest goes."""
+        super().connection_made(transport)
+        self._watch()
+        if len(self.connections) > MAX_CONNECTIONS:
+            waiting = {
+                connection.waiting.when(): connection
+                for connection in self.connections
+                if isinstance(connection, PromptRequests) and connection.waiting is not None
+            }
+            waiting[min(waiting)].transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; the wait ends with the request's last byte."""
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        """Begin to wait for the next request."""
+        super().on_response_complete()
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing more."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _watch(self) -> None:
+        if self.conn.their_state not in {h11.IDLE, h11.SEND_BODY}:
+            self._stop_waiting()
+        elif self.waiting is None:
+            self.waiting = self.loop.call_later(REQUEST_SECONDS, self.transport.abort)
+
+    def _stop_waiting(self) -> None:
+        if self.waiting is not None:
+            self.waiting.cancel()
+            self.waiting = None
