@@ -1,33 +1,38 @@
-# syntax=docker/dockerfile:1
 # Two images of one source. `api`: the base install, for serve, sweep and migrate. `worker`: the
 # same on an inference stack, by default the CPU lock; on GPUs
 #   docker build --target worker --build-arg WORKER_BASE=vllm/vllm-openai:v0.32.0 \
 #     --build-arg LOCK=gpu .
-# Everything is installed from a committed lock. Nothing runs as root, and nothing but
-# /var/lib/holdfast, /models and /tmp is written at run time.
-ARG WORKER_BASE=python:3.11-slim-bookworm
+# Nothing is resolved while an image is built: every Python package, uv and the build backend come
+# from a committed lock with the sha256 of its file, and no package of the system is installed. The
+# base images are pinned by digest where `make pin-images` has written one behind the tag
+# (docs/supply.md). Nothing runs as root, and nothing but /var/lib/holdfast, /models and /tmp is
+# written at run time.
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+ARG WORKER_BASE=${PYTHON_IMAGE}
 
-FROM ghcr.io/astral-sh/uv:0.13.8 AS uv
+FROM ${PYTHON_IMAGE} AS uv
+COPY locks/uv.txt /tmp/uv.txt
+RUN PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    python -m pip install --no-cache-dir --require-hashes --only-binary :all: --target /opt/uv --requirement /tmp/uv.txt
 
 # --- api: no torch, no vllm --------------------------------------------------------------------
-FROM python:3.11-slim-bookworm AS api-build
-COPY --from=uv /uv /usr/local/bin/uv
+FROM ${PYTHON_IMAGE} AS api-build
+ENV UV_PYTHON_DOWNLOADS=never
+COPY --from=uv /opt/uv/bin/uv /usr/local/bin/uv
 WORKDIR /src
 COPY pyproject.toml README.md ./
-COPY locks/cpu.txt locks/cpu.txt
-# The base dependencies in the locked versions: the lock is the constraint, pyproject the list.
+COPY locks locks
 RUN uv venv /opt/holdfast \
- && uv pip compile --quiet --no-header --constraint locks/cpu.txt --output-file /tmp/api.txt pyproject.toml \
- && uv pip sync --compile-bytecode --python /opt/holdfast/bin/python /tmp/api.txt
+ && uv pip sync --require-hashes --only-binary :all: --compile-bytecode --python /opt/holdfast/bin/python locks/base.txt
 COPY holdfast holdfast
 COPY service service
 COPY workers workers
 COPY training training
 COPY migrations migrations
-RUN uv build --wheel --out-dir /tmp/dist \
- && uv pip install --python /opt/holdfast/bin/python --no-deps /tmp/dist/*.whl
+RUN uv build --wheel --out-dir /tmp/dist --build-constraints locks/build.txt --require-hashes \
+ && uv pip install --offline --python /opt/holdfast/bin/python --no-deps /tmp/dist/*.whl
 
-FROM python:3.11-slim-bookworm AS api
+FROM ${PYTHON_IMAGE} AS api
 RUN groupadd --gid 10001 holdfast \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/holdfast holdfast \
  && install -d -o 10001 -g 10001 -m 0700 /var/lib/holdfast
@@ -44,15 +49,17 @@ CMD ["holdfast", "serve"]
 # --- worker: the same wheel on the locked inference stack ----------------------------------------
 FROM ${WORKER_BASE} AS worker
 ARG LOCK=cpu
-COPY --from=uv /uv /usr/local/bin/uv
-COPY locks/${LOCK}.txt /tmp/lock.txt
+ENV UV_PYTHON_DOWNLOADS=never
+COPY --from=uv /opt/uv/bin/uv /usr/local/bin/uv
+COPY locks /tmp/locks
 COPY --from=api-build /tmp/dist /tmp/dist
 RUN python3 -c "import sys; assert sys.version_info[:2] >= (3, 11), sys.version" \
  && uv venv --python python3 /opt/holdfast \
- && if [ "$LOCK" = cpu ]; then backend="--torch-backend cpu"; else backend="--torch-backend auto"; fi \
- && uv pip sync --compile-bytecode --python /opt/holdfast/bin/python $backend /tmp/lock.txt \
- && uv pip install --python /opt/holdfast/bin/python --no-deps /tmp/dist/*.whl \
- && rm -rf /tmp/dist /tmp/lock.txt /root/.cache \
+ && if [ "$LOCK" = cpu ]; then torch="--torch-backend cpu /tmp/locks/torch-cpu.txt"; else torch=; fi \
+ && uv pip sync --require-hashes --build-constraints /tmp/locks/build.txt --require-build-hashes \
+      --compile-bytecode --python /opt/holdfast/bin/python /tmp/locks/${LOCK}.txt $torch \
+ && uv pip install --offline --python /opt/holdfast/bin/python --no-deps /tmp/dist/*.whl \
+ && rm -rf /tmp/dist /tmp/locks /root/.cache \
  && groupadd --gid 10001 holdfast \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/holdfast holdfast \
  && install -d -o 10001 -g 10001 -m 0700 /var/lib/holdfast

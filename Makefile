@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PYTHONSAFEPATH := 1
 .DEFAULT_GOAL := help
 LABELS ?= ../shared/data/xstest_labelled
-.PHONY: help setup demo test lint types arrows up bench train-judge lock check-families
+.PHONY: help setup demo test lint types arrows up bench train-judge lock sbom pin-images check-families
 
 help:     ## print this
 	@grep -E '^[a-z%-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -43,5 +43,11 @@ bench: bench-merge bench-throughput bench-judge    ## the short benchmarks
 train-judge: setup    ## the refusal judge's weights and error rates, from published labels (LABELS=folder)
 	@.venv/bin/python -m tools.refusal_judge $(LABELS)
 
-lock: setup    ## resolve pyproject.toml into locks/
-	@$(PYTHON) tools/bootstrap.py lock
+lock:     ## resolve pyproject.toml into locks/, with the hash of every file (docs/supply.md)
+	@PYTHONPATH=. $(PYTHON) -m tools.locks
+
+sbom: setup    ## dist/*.cdx.json: what each lock holds, as CycloneDX 1.6
+	@$(PYTHON) tools/bootstrap.py sbom && .tools/sbom/bin/python tools/sbom.py
+
+pin-images:    ## write today's digest behind every image in Dockerfile and docker-compose.yml
+	@$(PYTHON) tools/images.py

@@ -25,7 +25,8 @@
     │   ├── LeaseLost          another worker holds the job now, or it was canceled
     │   ├── Unreachable        server, broker or database did not answer
     │   ├── CheckpointTouched  its files were written while they were in use, to the same content
-    │   └── QueueFull          429
+    │   ├── QueueFull          429
+    │   └── RateLimited        429
     └── HarnessError           our fault or the machine's; the job fails, its verdict stays null
         ├── EngineFailed
         ├── MachineUnfit       too little memory or disk, or a package is missing; not tried again
@@ -188,6 +189,13 @@ class QueueFull(Transient):
 
     status = 429
     retry_after = 30
+
+
+class RateLimited(Transient):
+    """More requests than a key, its project or an address may make in a minute."""
+
+    status = 429
+    retry_after = 60
 
 
 # --- ours -----------------------------------------------------------------------------------

@@ -98,6 +98,13 @@ class Settings(BaseModel):
     needed."""
     max_jobs: int = Field(default=500, ge=1)
     """How many unfinished jobs a project may have; one more is answered with 429."""
+    writes_per_minute: int = Field(default=600, ge=1)
+    """How many requests that change something a key may send in a minute, and its project five
+    times as many; one more is answered with 429."""
+    reads_per_minute: int = Field(default=6000, ge=1)
+    """The same for requests that only read."""
+    failed_keys_per_minute: int = Field(default=60, ge=1)
+    """How many keys that are no good an address may send in a minute."""
     max_admissions: int = Field(default=16, ge=1, le=30)
     """How many requests may wait while the folders of others are read; one more is answered with
     503."""

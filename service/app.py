@@ -22,6 +22,7 @@ from service.admitting import Admitting
 from service.idempotency import Replayed, on_replayed
 from service.limits import Observed, RequestLimit
 from service.metrics import Metrics
+from service.rates import Rates
 from service.routes import (
     audit,
     baselines,
@@ -80,6 +81,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.admitting = admitting
     app.state.signing_key = read_signing_key(settings.home)
     app.state.metrics = Metrics(app.version, database, lambda: broker_state(broker) == "up")
+    app.state.rates = Rates(settings, app.state.metrics)
     for router in ROUTERS:
         app.include_router(router)
     problems.install(app)

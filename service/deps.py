@@ -23,6 +23,7 @@ from holdfast.errors import Forbidden, Unauthorized
 from holdfast.queue import try_hint
 from holdfast.scopes import roles_with
 from holdfast.settings import Settings
+from service.rates import Rates
 
 bearer = HTTPBearer(auto_error=False, description="An API key, made with `holdfast keys`.")
 
@@ -48,12 +49,36 @@ def identify(
     database: Database,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
 ) -> Caller:
-    """Whose key this is; Unauthorized without a good one."""
+    """Whose key this is; Unauthorized without a good one.
+
+    Looked up and counted once a request: FastAPI asks again for each set of scopes.
+    """
+    if not hasattr(request.state, "caller"):
+        request.state.caller = _look_up(request, database, credentials)
+    caller: Caller = request.state.caller
+    return caller
+
+
+def key_owner(
+    request: Request, database: Engine, credentials: HTTPAuthorizationCredentials | None
+) -> Caller:
+    """Whose key it is now; Unauthorized without a good one."""
     if credentials is None:
         raise Unauthorized("no key; send `Authorization: Bearer holdfast_live_…`")
-    pepper: bytes = request.app.state.pepper
     with reading(database) as session:
-        caller = find_caller(session, pepper, credentials.credentials)
+        return find_caller(session, request.app.state.pepper, credentials.credentials)
+
+
+def _look_up(
+    request: Request, database: Engine, credentials: HTTPAuthorizationCredentials | None
+) -> Caller:
+    rates: Rates = request.app.state.rates
+    try:
+        caller = key_owner(request, database, credentials)
+    except Unauthorized:
+        rates.count_failed_key(request.client.host if request.client else "unknown")
+        raise
+    rates.count_request(request, caller)
     if not caller.use_noted:
         with transaction(database) as session:
             note_use(session, caller.key_id)

@@ -106,7 +106,8 @@ class Observed:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
-                headers.update({**HEADERS, "X-Request-ID": scope["request_id"]})
+                rate = scope.get("state", {}).get("rate", {})
+                headers.update({**HEADERS, **rate, "X-Request-ID": scope["request_id"]})
             await send(message)
 
         try:

@@ -38,6 +38,11 @@ class Metrics:
             buckets=HTTP_SECONDS,
             registry=self.registry,
         )
+        self._unlimited = Counter(
+            "holdfast_rate_limit_unavailable",
+            "How often requests went uncounted, since the counter did not answer.",
+            registry=self.registry,
+        )
         build = Gauge("holdfast_build_info", "Always 1.", ["version"], registry=self.registry)
         build.labels(version).set(1)
         self.registry.register(_Rows(database, broker_up))
@@ -47,6 +52,10 @@ class Metrics:
         labels = (route, method if method in METHODS else "OTHER", str(code))
         self._requests.labels(*labels).inc()
         self._seconds.labels(*labels).observe(seconds)
+
+    def count_unlimited(self) -> None:
+        """The counter of requests did not answer."""
+        self._unlimited.inc()
 
     def render(self) -> bytes:
         """The text format."""

@@ -102,6 +102,7 @@ def settings(home: Path, database_url: str, broker_url: str) -> Settings:
         checkpoint_roots=(home / "models",),
         engine="scripted",
         port=0,
+        failed_keys_per_minute=100_000,  # all tests share one address
     )
 
 

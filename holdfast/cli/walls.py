@@ -20,7 +20,7 @@ Line = tuple[str, Literal["ok", "warning", "bad"], str]
 
 
 def look_at_walls(settings: Settings) -> Iterator[Line]:
-    """What each wall is called, how good or bad what was found of it is, and that in words."""
+    """Try every wall: its name, a level, and a sentence on whether and why it stands."""
     if settings.wall == "off":
         yield "walls", "warning", "off; HOLDFAST_WALL=auto raises all that this machine has"
         return

@@ -24,7 +24,7 @@ from holdfast.db.session import reading
 from holdfast.errors import NotFound, Unauthorized
 from holdfast.job import FINISHED, Status
 from service import schemas
-from service.deps import Database, Limit, Reader, bearer, identify
+from service.deps import Database, Limit, Reader, bearer, key_owner
 from service.problems import raises
 
 router = APIRouter(tags=["events"])
@@ -70,7 +70,7 @@ def events(
     if STREAM in request.headers.get("accept", ""):
         if ended and not new_events:
             return Response(status_code=204)
-        key_holds = partial(holds, partial(identify, request, database, credentials))
+        key_holds = partial(holds, partial(key_owner, request, database, credentials))
         read_after = partial(look, database, caller.project, job_id, limit=200)
         return stream_response(stream(read_after, after, key_holds))
     return events_page(new_events, limit, after, ended=ended, client_tag=if_none_match)

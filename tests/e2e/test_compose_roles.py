@@ -1,4 +1,4 @@
-"""docker-compose.yml: who gets which secret and which way out, and what the database allows whom."""
+"""docker-compose.yml: who gets which secret and which way out, and who may do what to the rows."""
 
 import os
 import subprocess
@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from holdfast.db.migrate import open_checked, upgrade
-from tests.conftest import named
 from tests.support.servers import PROGRAMS, _wheel_folder
 
 ROOT = Path(__file__).parents[2]

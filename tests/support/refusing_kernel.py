@@ -38,4 +38,4 @@ def refuse(names: list[str]) -> None:
 
 if __name__ == "__main__":
     refuse(sys.argv[1].split(","))
-    os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606
+    os.execv(sys.argv[2], sys.argv[2:])

@@ -38,7 +38,7 @@ def new_scratch() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a child gets: its environment, a scratch folder, and what it may reach beside that.
+    """The needs of a child: its environment, a scratch folder, and what it may reach beside that.
 
     `writes` are folders of the data folder, and `reads` any; the cache is written by all.
     """

@@ -1,11 +1,14 @@
 """The betting test: false alarms at the boundary of the null, coverage, extremes of the data."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.stats.betting import betting_bound, betting_p, log_capital, log_peak
+from holdfast.stats.ranges import Ranges
 from holdfast.stats.sides import FloatArray, Side
 
 RUNS = 4000
@@ -152,3 +155,93 @@ def test_many_means_at_once_are_those_one_by_one() -> None:
     alone = [float(log_peak(x, means[at : at + 1], side="fail")[0]) for at in (0, 200, 333, 400)]
     assert together[[0, 200, 333, 400]] == pytest.approx(alone)
     assert together.shape == (401,)
+
+
+def with_lost(x: FloatArray, places: set[int], steps: int, low: float = 0.0) -> Ranges:
+    """x without the numbers at these places, each of which may be anything from low to 1."""
+    lost = np.isin(np.arange(x.size), list(places))
+    ends = np.where(lost, low, x), np.where(lost, 1.0, x)
+    return Ranges(*ends, np.full(x.size, steps))
+
+
+UNIT = st.one_of(st.sampled_from([0.0, 0.5, 1.0]), st.floats(0, 1))
+LOSSES = st.sets(st.integers(0, 59), min_size=1, max_size=5)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(UNIT, min_size=1, max_size=60), LOSSES, st.floats(0.01, 0.99), st.data())
+def test_losing_numbers_never_lowers_p(
+    numbers: list[float], places: set[int], mean: float, data: st.DataObject
+) -> None:
+    """p of the numbers that were lost, and of any others that may have stood there."""
+    x, side = np.array(numbers), data.draw(st.sampled_from(["pass", "fail"]))
+    lossy = with_lost(x, places, steps=0)
+    p = betting_p(lossy, mean, side=side)
+    shares = data.draw(st.lists(UNIT, min_size=x.size, max_size=x.size))
+    for y in (x, lossy.low + np.array(shares) * (lossy.high - lossy.low)):
+        assert betting_p(y, mean, side=side) <= p
+    assert betting_p(with_lost(x, set(sorted(places)[1:]), steps=0), mean, side=side) <= p
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=1, max_size=60),
+    LOSSES,
+    st.floats(0.01, 0.99),
+    st.sampled_from(["pass", "fail"]),
+)
+def test_p_of_a_few_lost_flips_is_the_largest_of_all_that_they_may_have_been(
+    numbers: list[float], places: set[int], mean: float, side: Side
+) -> None:
+    x = np.array(numbers)
+    lost = sorted(at for at in places if at < x.size)
+    ps = []
+    for values in product((0.5, 1.0), repeat=len(lost)):
+        x[lost] = values
+        ps.append(betting_p(x, mean, side=side))
+    assert betting_p(with_lost(x, places, steps=1, low=0.5), mean, side=side) == max(ps)
+
+
+def test_a_bad_number_early_can_lower_p_and_a_lost_one_cannot() -> None:
+    """Later bets follow earlier numbers: the bad one lowers those that the twelve others lose."""
+    n, better = 194, (51, 53, 109, 110, 115, 118, 121)
+    worse = (5, 16, 30, 40, 48, 56, 77, 83, 105, 132, 157, 175)
+    x = np.full(n, 0.5)
+    x[list(better)], x[list(worse)] = 0.0, 1.0
+    as_bad = np.concatenate([[1.0], x[1:]])
+    assert betting_p(x, 0.55, side="pass") == pytest.approx(0.0578165814)
+    assert betting_p(as_bad, 0.55, side="pass") == pytest.approx(0.0292342998)
+    for steps, low in ((1, 0.5), (2, 0.0), (0, 0.0)):
+        assert betting_p(with_lost(x, {0}, steps, low), 0.55, side="pass") > 0.0578
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(UNIT, min_size=1, max_size=60), LOSSES, st.sampled_from([0, 1]))
+def test_a_bound_gets_no_narrower_by_losing_numbers(
+    numbers: list[float], places: set[int], steps: int
+) -> None:
+    x = np.array(numbers)
+    x[[at for at in places if at < x.size]] = 1.0
+    lossy = with_lost(x, places, steps)
+    assert betting_bound(lossy, 0.05, side="upper") >= betting_bound(x, 0.05, side="upper")
+    assert betting_bound(lossy, 0.05, side="lower") <= betting_bound(x, 0.05, side="lower")
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.floats(0, 1), max_size=40), st.floats(0, 1), st.sampled_from(["pass", "fail"]))
+def test_where_nothing_is_lost_p_and_bounds_are_the_same_to_the_last_bit(
+    numbers: list[float], mean: float, side: Side
+) -> None:
+    x = np.array(numbers, dtype=float)
+    certain = with_lost(x, set(), steps=0)
+    assert betting_p(certain, mean, side=side) == betting_p(x, mean, side=side)
+    ends = [
+        [betting_bound(of, 0.05, side=end) for of in (x, certain)] for end in ("lower", "upper")
+    ]
+    assert all(plain == ranged for plain, ranged in ends)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.1, 1.1), (0.1, np.nan), (-0.1, 0.5)])
+def test_ranges_that_leave_the_scale_are_refused(low: float, high: float) -> None:
+    with pytest.raises(ValueError, match="one row of numbers"):
+        betting_p(Ranges(np.array([low]), np.array([high]), np.array([0])), 0.5, side="pass")

@@ -5,6 +5,7 @@ import pytest
 
 from holdfast.stats.betting import betting_bound
 from holdfast.stats.groups import gap_p
+from holdfast.stats.ranges import Ranges
 from holdfast.stats.sides import FloatArray, Side
 
 
@@ -88,3 +89,20 @@ def test_a_group_that_gets_worse_moves_its_own_gap_and_the_others_the_other_way(
     rest, worse = np.full(200, 0.5), np.repeat([0.5, 1.0], [120, 80])
     assert gap_p(worse, rest, 0.1, side="fail") < 0.01 < gap_p(rest, worse, 0.1, side="fail")
     assert gap_p(rest, worse, 0.1, side="pass") < 0.01 < gap_p(worse, rest, 0.1, side="pass")
+
+
+@pytest.mark.parametrize("side", ["pass", "fail"])
+@pytest.mark.parametrize("steps", [0, 4])
+def test_losing_clusters_of_the_group_or_of_the_rest_never_lowers_p(side: Side, steps: int) -> None:
+    rng = np.random.default_rng(4)
+    gap = 0.25 if side == "pass" else -0.2
+    for _ in range(10):
+        group, rest = clusters(rng, 60), clusters(rng, 90)
+        p, ranged = gap_p(group, rest, gap, side=side), []
+        for x in (group, rest):
+            lost = np.isin(np.arange(x.size), rng.choice(x.size, 2))
+            ends = np.where(lost, 0.0, x), np.where(lost, 1.0, x)
+            ranged.append(Ranges(*ends, np.full(x.size, steps)))
+        assert gap_p(ranged[0], rest, gap, side=side) >= p
+        assert gap_p(group, ranged[1], gap, side=side) >= p
+        assert gap_p(*ranged, gap, side=side) >= p

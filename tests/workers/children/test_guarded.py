@@ -108,9 +108,9 @@ def test_what_a_child_needs_is_written_and_moved(behind: Behind, settings: Setti
     for folder in (work, checkpoints):
         folder.mkdir()
     (work / "made").mkdir()
-    places = [settings.home / "cache" / "x", work / "x", f"/dev/shm/holdfast-{os.getpid()}"]
+    places = [settings.home / "cache" / "x", work / "x", Path(f"/dev/shm/holdfast-{os.getpid()}")]
     found = behind(writes=WRITES, write=places, move=[(work / "made", checkpoints / "made")])
-    Path(places[-1]).unlink()
+    places[-1].unlink()
     assert found["write"] == ["done"] * 3
     assert found["move"] == ["done"]
     assert not Path(found["temporary"]).exists(), "its temporary files go with it"

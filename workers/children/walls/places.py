@@ -1,4 +1,4 @@
-"""What a child behind the walls needs of the file system, and nothing else.
+"""The parts of the file system that a child behind the walls needs, and nothing else.
 
 Landlock allows whole folders and takes nothing out of them. So where a folder that may be read
 holds the data folder, what lies beside that is allowed piece by piece, as it is at the start.
@@ -39,7 +39,7 @@ LIBRARY_VARIABLES = ("LD_LIBRARY_PATH", "LD_PRELOAD")
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """What a child may read and write beside the system, and which folders it is not to see.
+    """The folders that a child may read and write beside the system, and those hidden from it.
 
     `private` is the data folder: of it, only what `reads` and `writes` name.
     """

@@ -63,6 +63,13 @@ def test_a_folder_that_no_repair_made_is_admissions_to_judge(
     ask(filled, place, checkpoint)
 
 
+def evaluate_at_once(database: Engine, checkpoint: str) -> None:
+    """Queue an evaluation; OperationalError where that would have to wait."""
+    with transaction(database) as session:
+        session.execute(text("SET LOCAL lock_timeout = '50ms'"))
+        create_evaluation(session, evaluation_fields(candidate_id=checkpoint))
+
+
 @ON_POSTGRES
 def test_while_weights_are_removed_nobody_can_begin_to_need_them(
     filled: Engine, place: Settings
@@ -72,8 +79,6 @@ def test_while_weights_are_removed_nobody_can_begin_to_need_them(
     checkpoint = add_weights(filled, place.repairs / repair)
     with transaction(filled) as pruning:
         assert [row.id for row in lock_checkpoints_in(pruning, repair)] == [checkpoint]
-        fields = evaluation_fields(candidate_id=checkpoint)
-        with pytest.raises(OperationalError, match="lock timeout"), transaction(filled) as other:
-            other.execute(text("SET LOCAL lock_timeout = '50ms'"))
-            create_evaluation(other, fields)
+        with pytest.raises(OperationalError, match="lock timeout"):
+            evaluate_at_once(filled, checkpoint)
     point(filled, "production", checkpoint)

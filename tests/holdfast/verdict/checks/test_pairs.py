@@ -6,6 +6,7 @@ import pytest
 from holdfast.evidence.file import cluster_order, gather
 from holdfast.evidence.trial import Trial, scored
 from holdfast.verdict.checks.pairs import Pairs, TrialPair, disagreements, every_form, pair_up
+from holdfast.verdict.checks.rule_tests import ANY, ANY_OF_REST, NO_BETTER, NO_WORSE
 from tests.support.evidence import evidence, manifest, trials
 
 
@@ -27,20 +28,58 @@ def test_clusters_stand_in_the_order_of_their_hash() -> None:
 def test_a_lost_pair_is_worse_for_one_answer_and_nothing_for_the_other() -> None:
     pairs = paired([0.0, 0.0, 1.0, 1.0], [1.0, None, 0.0, None], clusters_of=4)
     assert (pairs.n, pairs.lost, pairs.flips()) == (4, 2, (1, 1))
-    assert pairs.changes(lost=1.0) == pytest.approx([(0.5 + 1) / 2])
-    assert pairs.changes(lost=0.0) == pytest.approx([0.5])
-    assert pairs.levels(lost=1.0) == pytest.approx([0.75])
-    assert pairs.levels(lost=0.0) == pytest.approx([0.25])
+    assert pairs.changes(ANY).high == pytest.approx([(0.5 + 1) / 2])
+    assert pairs.changes(NO_BETTER).low == pytest.approx([0.5])
+    assert pairs.levels(ANY).high == pytest.approx([0.75])
+    assert pairs.levels(NO_BETTER).low == pytest.approx([0.25])
     assert pairs.rates() == (0.5, 0.5)
 
 
-def test_unseen_items_come_first_and_at_their_worst() -> None:
+def test_unseen_items_have_no_place_and_may_be_at_their_worst() -> None:
     plan = {"harm.direct": {"items": 5, "stopped_at": None}}
     before = evidence("p", {"harm.direct": [0.0] * 3})
     after = evidence("c", {"harm.direct": [0.0] * 3}, plan=plan)
     pairs = pair_up("harm.direct", before, after)
     assert (pairs.n, pairs.lost, pairs.unseen) == (5, 2, 2)
-    assert np.array_equal(pairs.changes(lost=1.0), [1.0, 1.0, 0.5, 0.5, 0.5])
+    changes, levels = pairs.changes(ANY), pairs.levels(NO_BETTER)
+    assert np.array_equal(changes.low, [0.5] * 3)
+    assert (changes.unplaced, changes.floor, changes.ceiling) == (2, 0.0, 1.0)
+    assert (levels.unplaced, levels.floor, levels.ceiling) == (2, 0.0, 1.0)
+    assert (pairs.changes(NO_BETTER).floor, pairs.changes(NO_WORSE).ceiling) == (0.5, 0.5)
+
+
+RANGES = {  # what is there before and after: d for a pass, d for a fail, badness after for a pass
+    (0.0, None): ((0.0, 1.0), (0.0, 1.0), (0.0, 1.0)),
+    (1.0, None): ((-1.0, 1.0), (0.0, 0.0), (0.0, 1.0)),
+    (None, 0.0): ((-1.0, 1.0), (0.0, 0.0), (0.0, 1.0)),
+    (None, 1.0): ((0.0, 1.0), (0.0, 1.0), (1.0, 1.0)),
+    (None, None): ((-1.0, 1.0), (0.0, 1.0), (0.0, 1.0)),
+    (0.25, None): ((-0.25, 1.0), (0.0, 0.75), (0.0, 1.0)),
+    (0.25, 0.5): ((0.25, 0.25), (0.25, 0.25), (0.5, 0.5)),
+}
+
+
+@pytest.mark.parametrize("sides", RANGES)
+def test_a_lost_pair_is_from_what_it_is_taken_for_to_all_that_the_other_side_allows(
+    sides: tuple[float | None, float | None],
+) -> None:
+    pair = TrialPair("i", "plain", "c", None, *sides)
+    spans = pair.change_span(ANY), pair.change_span(NO_BETTER), pair.level_span(ANY)
+    assert spans == RANGES[sides]
+    low, high = pair.change_span(NO_WORSE)
+    assert low <= 0.0 or (low, high) == (pair.change, pair.change)
+    whole = pair.change_span(ANY_OF_REST)
+    assert whole[0] == -1.0 or whole == (pair.change, pair.change)
+
+
+def test_flips_that_lie_between_are_counted_where_badness_is_yes_or_no() -> None:
+    sides: list[float | None] = [0.0, 0.0, None, 1.0]
+    pairs = paired(sides, [0.0, None, None, None], clusters_of=2)
+    flips = dict(zip([c[0].cluster for c in pairs.clusters], pairs.changes(ANY).steps, strict=True))
+    assert flips == {"c0000": 1, "c0001": 4}
+    assert not replace(pairs, graded=True).changes(ANY).steps.any()
+    halves = paired([0.5, 0.0], [0.0, None], clusters_of=2)
+    assert not halves.levels(ANY).steps.any()
 
 
 @pytest.mark.parametrize(
@@ -105,9 +144,9 @@ def test_at_its_worst_every_answer_is_bad_and_only_the_baseline_can_lose_one() -
             for at, side in enumerate(sides)
         )
     )
-    assert [pair.after for pair in pairs.at_worst().pairs] == [1.0, 1.0, 1.0, 0.0]
-    assert [pair.after for pair in pairs.at_worst("a").pairs] == [1.0, 1.0, 1.0, 0.0]
-    assert [pair.after for pair in pairs.at_worst("b").pairs] == [0.0, 1.0, 0.0, 0.0]
+    assert [pair.after for pair in pairs.at_worst().pairs] == [1.0, 1.0, 1.0, 1.0]
+    assert [pair.after for pair in pairs.at_worst("a").pairs] == [1.0, 1.0, 1.0, None]
+    assert [pair.after for pair in pairs.at_worst("b").pairs] == [0.0, 1.0, 0.0, 1.0]
     assert (pairs.at_worst().lost, pairs.lost, pairs.groups) == (1, 2, ("a", "b"))
 
 

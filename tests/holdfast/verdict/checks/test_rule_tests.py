@@ -16,6 +16,10 @@ from holdfast.stats.paired import exact_p
 from holdfast.stats.power import mde
 from holdfast.verdict.checks.pairs import Pairs, pair_up
 from holdfast.verdict.checks.rule_tests import (
+    ANY,
+    ANY_OF_REST,
+    NO_BETTER,
+    NO_WORSE,
     change_beyond,
     change_test,
     detectable_effect,
@@ -65,7 +69,7 @@ def test_everything_else_goes_to_the_betting_test(kind: str) -> None:
     if kind == "half badness":
         halves: Side = [0.5 if value else value for value in MIXED[1]]
         pairs = paired(MIXED[0], halves)
-    harsh, mild = pairs.changes(lost=1.0), pairs.changes(lost=0.0)
+    harsh, mild = pairs.changes(ANY), pairs.changes(NO_BETTER)
     answer = change_test(pairs, 0.1, ALPHA)
     assert answer.p_pass == rounded(betting_p(harsh, 0.55, side="pass"))
     assert answer.p_fail == rounded(betting_p(mild, 0.55, side="fail"))
@@ -78,7 +82,7 @@ def test_everything_else_goes_to_the_betting_test(kind: str) -> None:
 def test_where_something_is_unseen_both_tests_have_to_show_it() -> None:
     pairs = paired([0.0] * 120, [0.0] * 120, unseen=1)
     answer = change_test(pairs, 0.1, ALPHA)
-    bet = rounded(betting_p(pairs.changes(lost=1.0), 0.55, side="pass"))
+    bet = rounded(betting_p(pairs.changes(ANY), 0.55, side="pass"))
     counted = rounded(exact_p(1, 0, 121, 0.1, side="pass"))
     assert answer.p_pass == max(bet, counted) == bet
     assert answer.ci is not None
@@ -90,7 +94,7 @@ def test_where_something_is_unseen_both_tests_have_to_show_it() -> None:
 
 def test_a_cap_on_counts_is_clopper_and_pearsons_with_lost_answers_bad_for_a_pass() -> None:
     pairs = paired(*MIXED)
-    bad = round(float(pairs.levels(lost=0.0).sum()))
+    bad = round(float(pairs.levels(NO_BETTER).low.sum()))
     answer = level_test(pairs, 0.2, ALPHA)
     assert answer.p_pass == rounded(cap_p(bad + 3, 100, 0.2, side="pass"))
     assert answer.p_fail == rounded(cap_p(bad, 100, 0.2, side="fail")) == level_beyond(pairs, 0.2)
@@ -98,9 +102,21 @@ def test_a_cap_on_counts_is_clopper_and_pearsons_with_lost_answers_bad_for_a_pas
     assert answer.ci == (rounded(low), rounded(high))
 
 
+def test_where_something_is_unseen_both_tests_have_to_show_a_cap() -> None:
+    pairs = paired([0.0] * 120, share(6, 120), unseen=1)
+    answer = level_test(pairs, 0.15, ALPHA)
+    bet = rounded(betting_p(pairs.levels(ANY), 0.15, side="pass"))
+    assert answer.p_pass == bet > rounded(cap_p(7, 121, 0.15, side="pass"))
+    assert answer.ci is not None
+    assert answer.ci[1] > rounded(rate_bounds(7, 121, ALPHA)[1])
+    assert answer.ci[0] <= rounded(rate_bounds(6, 121, ALPHA)[0])
+    bets = betting_p(pairs.levels(NO_BETTER), 0.02, side="fail")
+    assert level_beyond(pairs, 0.02) == rounded(bets) > rounded(cap_p(6, 121, 0.02, side="fail"))
+
+
 def test_a_cap_on_clusters_bets_on_their_mean_badness() -> None:
     pairs = paired(*MIXED, clusters_of=2)
-    harsh, mild = pairs.levels(lost=1.0), pairs.levels(lost=0.0)
+    harsh, mild = pairs.levels(ANY), pairs.levels(NO_BETTER)
     answer = level_test(pairs, 0.2, ALPHA)
     assert answer.p_pass == rounded(betting_p(harsh, 0.2, side="pass"))
     assert answer.p_fail == rounded(betting_p(mild, 0.2, side="fail")) == level_beyond(pairs, 0.2)
@@ -120,7 +136,7 @@ def test_a_judge_that_errs_is_asked_through_either_test() -> None:
         assert plain.ci is not None
         assert answer.ci[0] <= plain.ci[0] < plain.ci[1] <= answer.ci[1]
         assert answer.p_fail == level_beyond(pairs, 0.3, judge)
-    harsh = paired(*MIXED, clusters_of=2).levels(lost=1.0)
+    harsh = paired(*MIXED, clusters_of=2).levels(ANY)
     wanted = judged_p(lambda rate: betting_p(harsh, rate, side="pass"), 0.3, judge, side="pass")
     assert answer.p_pass == rounded(wanted)
 
@@ -128,8 +144,8 @@ def test_a_judge_that_errs_is_asked_through_either_test() -> None:
 def test_a_gap_bounds_each_side_at_half_of_alpha_and_loses_against_its_answer() -> None:
     group, rest = paired(*MIXED), paired([0.0] * 60, [*share(3, 58), None, None])
     answer = gap_test(group, rest, 0.2, ALPHA)
-    harsh, mild = group.changes(lost=1.0), group.changes(lost=0.0)
-    others_harsh, others_mild = rest.changes(lost=-1.0), rest.changes(lost=0.0)
+    harsh, mild = group.changes(ANY), group.changes(NO_BETTER)
+    others_harsh, others_mild = rest.changes(ANY_OF_REST), rest.changes(NO_WORSE)
     assert answer.p_pass == rounded(gap_p(harsh, others_harsh, 0.2, side="pass"))
     assert answer.p_fail == rounded(gap_p(mild, others_mild, 0.2, side="fail"))
     assert gap_beyond(group, rest, 0.2) == answer.p_fail

@@ -1,0 +1,89 @@
+"""The least capital: below that of every completion, wherever the lost numbers stand."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from holdfast.stats.betting import TRUNCATION, betting_p, log_capital
+from holdfast.stats.lost_bets import ROUNDING, least_log_capital
+from holdfast.stats.ranges import Ranges
+from holdfast.stats.sides import FloatArray, Side
+
+UNIT = st.one_of(st.sampled_from([0.0, 0.5, 1.0]), st.floats(0, 1))
+ROW = st.lists(UNIT, min_size=1, max_size=40)
+
+
+def least(x: Ranges, mean: float) -> FloatArray:
+    means = np.array([[mean]])
+    path = least_log_capital(x.low[None], x.high[None], means, TRUNCATION / means, ranges=x)
+    return np.asarray(path[0, 0])
+
+
+def exactly(x: FloatArray, unplaced: int = 0, floor: float = 0.0) -> Ranges:
+    return Ranges(x, x, np.zeros(x.size, dtype=np.int64), unplaced, floor, 1.0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(ROW, st.floats(0.01, 0.99))
+def test_where_nothing_is_lost_it_is_the_capital(row: list[float], mean: float) -> None:
+    x = np.array(row)
+    path = log_capital(x, mean, side="fail")
+    np.testing.assert_allclose(least(exactly(x), mean), path - ROUNDING, atol=1e-10)
+
+
+@settings(max_examples=150, deadline=None)
+@given(ROW, st.floats(0.01, 0.99), st.randoms(use_true_random=False))
+def test_no_values_in_the_ranges_come_to_less(
+    row: list[float], mean: float, random: object
+) -> None:
+    rng = np.random.default_rng(random.getrandbits(32))  # type: ignore[attr-defined]
+    x = np.array(row)
+    lost = rng.random(x.size) < 0.2
+    low, high = np.where(lost, x * rng.random(), x), np.where(lost, x + (1 - x) * rng.random(), x)
+    bound = least(Ranges(low, high, np.zeros(x.size, dtype=np.int64)), mean)
+    for _ in range(20):
+        part = rng.random(x.size) if rng.random() < 0.5 else rng.integers(0, 2, x.size)
+        assert (log_capital(low + part * (high - low), mean, side="fail") >= bound).all()
+
+
+def put_somewhere(rng: np.random.Generator, x: FloatArray, extra: FloatArray) -> FloatArray:
+    """The numbers with each of `extra` as one more of them, or averaged into one."""
+    numbers, sizes = list(x), [int(rng.integers(1, 4)) for _ in x]
+    for value in extra:
+        at = int(rng.integers(0, len(numbers)))
+        if rng.random() < 0.5 or sizes[at] == 0:
+            numbers.insert(at, float(value))
+            sizes.insert(at, 0)  # of the extra ones, each stands alone
+        else:
+            numbers[at] = (numbers[at] * sizes[at] + value) / (sizes[at] + 1)
+            sizes[at] += 1
+    return np.clip(numbers, 0.0, 1.0)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    ROW,
+    st.floats(0.01, 0.99),
+    st.integers(1, 4),
+    st.sampled_from([0.0, 0.5]),
+    st.sampled_from(["pass", "fail"]),
+    st.integers(0, 2**32 - 1),
+)
+def test_wherever_the_unplaced_ones_stand_p_is_no_larger(
+    row: list[float], mean: float, unplaced: int, floor: float, side: Side, seed: int
+) -> None:
+    rng, x = np.random.default_rng(seed), np.array(row)
+    bound = betting_p(exactly(x, unplaced, floor), mean, side=side)
+    for _ in range(20):
+        extra = np.where(rng.random(unplaced) < 0.5, floor, rng.uniform(floor, 1.0, unplaced))
+        assert betting_p(put_somewhere(rng, x, extra), mean, side=side) <= bound
+
+
+def test_an_unplaced_number_costs_what_it_may_lose_and_never_pays() -> None:
+    x = np.full(100, 0.5)
+    quiet = betting_p(x, 0.55, side="pass")
+    ps = [betting_p(exactly(x, unplaced), 0.55, side="pass") for unplaced in range(4)]
+    assert ps[0] == quiet
+    assert ps == sorted(ps)
+    assert ps[1] > 1.6 * quiet
+    assert np.isfinite(least(exactly(np.ones(20), 3), 0.001)).all()
