@@ -21,7 +21,7 @@ import numpy as np
 
 from holdfast.stats.lost_bets import least_log_capital
 from holdfast.stats.ranges import Ranges, boxes
-from holdfast.stats.sides import FloatArray, Side
+from holdfast.stats.sides import FloatArray, IntArray, Side
 
 TRUNCATION = 0.5  # share of the bet that could lose everything; the authors' choice
 GRID = 257  # means at which a bound is looked for before it is refined
@@ -55,13 +55,29 @@ def betting_bound(
     low, high = 0.0, 1.0
     for _ in range(REFINEMENTS):
         means = np.linspace(low, high, GRID)
-        standing = np.flatnonzero(log_peak(x, means, side="pass") < -np.log(alpha))
+        standing = _standing(x, means, alpha)
         if standing.size == 0:  # not even low stands: the bound is low, taken from the step before
             return high
         if standing[-1] == GRID - 1:
             return high
         low, high = float(means[standing[-1]]), float(means[standing[-1] + 1])
     return high
+
+
+def _standing(x: FloatArray | Ranges, means: FloatArray, alpha: float) -> IntArray:
+    """The places of the means that the pass test does not refute.
+
+    Of lost numbers all boxes are gone through only where the worst values do not leave a mean
+    standing and one box around everything does.
+    """
+    enough = -np.log(alpha)
+    if not isinstance(x, Ranges) or x.certain:
+        return np.flatnonzero(log_peak(x, means, side="pass") < enough)
+    standing = log_peak(x.high, means, side="pass") < enough
+    around = _least(x, means, side="pass", cut=False) < enough
+    unclear = np.flatnonzero(around & ~standing)
+    standing[unclear] = log_peak(x, means[unclear], side="pass") < enough
+    return np.flatnonzero(standing)
 
 
 def log_peak(x: FloatArray | Ranges, means: FloatArray, *, side: Side) -> FloatArray:
@@ -82,12 +98,12 @@ def log_peak(x: FloatArray | Ranges, means: FloatArray, *, side: Side) -> FloatA
     return highest
 
 
-def _least(x: Ranges, means: FloatArray, *, side: Side) -> FloatArray:
-    """The smallest of the peaks over the boxes that together hold every value."""
+def _least(x: Ranges, means: FloatArray, *, side: Side, cut: bool = True) -> FloatArray:
+    """The smallest of the peaks over the boxes, or the one box, that hold every value."""
     if side == "pass":
-        return _least(x.mirrored, 1.0 - means, side="fail")
-    low, high = boxes(x)
-    if low.size == 0:
+        return _least(x.mirrored, 1.0 - means, side="fail", cut=cut)
+    low, high = boxes(x) if cut else (x.low[None, :], x.high[None, :])
+    if low.size == 0 or means.size == 0:
         return np.zeros(means.shape)
     every_value = x.unplaced == 0 and np.array_equal(low, high)
 
@@ -119,7 +135,7 @@ def log_capital(x: FloatArray, mean: FloatArray | float, *, side: Side) -> Float
 
 
 def _largest_bet(mean: FloatArray | float) -> FloatArray:
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         return np.asarray(TRUNCATION / np.asarray(mean))
 
 

@@ -1,18 +1,20 @@
 """The guard: leads a session of its own and leaves nobody in it alive.
 
-    python -m workers.children.guard REQUESTS ANSWERS CHANNEL COMMAND...
-                                              (inherited descriptors; CHANNEL is - without walls)
+    python -m workers.children.guard REQUESTS ANSWERS CHANNEL SCRATCH COMMAND...
+                          (three inherited descriptors, CHANNEL being - without walls; a folder)
 
 Inference libraries start processes of their own that outlive a killed parent and keep the device's
 memory (vLLM does, on GPU and CPU). A parent's death signal does not reach grandchildren, and an
 environment variable as a mark is overwritten by them; the session id is kept by all. So the guard
 starts the runner in its session and waits on a pipe that its supervisor holds and never writes to:
 when that ends, however the supervisor ended, or the runner exits, everything in the session goes.
-The guard itself stays outside the walls that the runner is started behind.
+The guard itself stays outside the walls that the runner is started behind, and removes the folder
+that was the session's own.
 """
 
 import os
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -100,4 +102,5 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 if __name__ == "__main__":
     walled = None if sys.argv[3] == "-" else socket.socket(fileno=int(sys.argv[3]))
-    main(int(sys.argv[1]), int(sys.argv[2]), walled, sys.argv[4:])
+    main(int(sys.argv[1]), int(sys.argv[2]), walled, sys.argv[5:])
+    shutil.rmtree(sys.argv[4], ignore_errors=True)

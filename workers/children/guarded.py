@@ -89,7 +89,7 @@ def start_guarded(
     with log.open("ab") as output:
         log_start = output.tell()
         guard = subprocess.Popen(
-            [*GUARD, *words, sys.executable, "-m", module, *arguments],
+            [*GUARD, *words, str(needs.scratch), sys.executable, "-m", module, *arguments],
             stdin=life_end,
             stdout=output,
             stderr=output,

@@ -56,11 +56,11 @@ class TrainingChild:
             needs=needs,
         )
         self._child = child
-        show_plan(child, plan)
-        release(child)
         last: dict[str, Any] = {}
         try:
             with child.answers as lines:
+                show_plan(child, plan)
+                release(child)
                 for line in lines:
                     last = json.loads(line)
                     yield last

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 
 from holdfast.errors import HarnessError
 from holdfast.settings import Settings, make_home, read_settings
@@ -22,7 +22,9 @@ from workers.children.environment import runner_environment
 from workers.children.guarded import Needs, end_guarded, release, start_guarded
 from workers.children.walls.kernel import effective_capabilities
 from workers.children.walls.raising import Wall
+from workers.children.walls.showing import SHOWN, show
 
+LINK = "staged"
 ELSEWHERE = ("192.0.2.1", 9)  # set aside for documents: no machine has it
 STATUS = Path("/proc/self/status")
 SYSCTLS = {  # what shuts user namespaces, the value that does, and the one that does not
@@ -51,7 +53,7 @@ class Attempt:
 def main() -> None:
     """Inside, try; outside, raise walls around a child and print what stands."""
     if arguments := sys.argv[1:]:
-        attempts = attempt_all(int(arguments[0]), Path(arguments[1]))
+        attempts = attempt_all(int(arguments[0]), *map(Path, arguments[1:]))
         sys.stdout.write(json.dumps([asdict(attempt) for attempt in attempts]) + "\n")
     else:
         walls = tried_walls(read_settings())
@@ -60,21 +62,29 @@ def main() -> None:
 
 def tried_walls(settings: Settings) -> list[Wall]:
     """Every wall, as a child found it; HarnessError where that child does not answer."""
-    make_home(settings.home)
-    auto = settings.model_copy(update={"wall": "auto"})
+    work = settings.home / "work"
+    for folder in (settings.home, work):
+        make_home(folder)
+    needs = Needs(runner_environment(settings.home, os.environ, {}))
     with ExitStack() as stack:
         server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         secret = stack.enter_context(NamedTemporaryFile(dir=settings.home, prefix="wall-"))
+        view = Path(stack.enter_context(TemporaryDirectory(dir=work, prefix="wall-")))
+        file = stack.enter_context((view / "file").open("w+"))
+        (view / LINK).symlink_to(f"/proc/{os.getpid()}/fd/{file.fileno()}")
+        shown = needs.scratch / SHOWN / view.name / LINK
         child = start_guarded(
-            auto,
+            settings.model_copy(update={"wall": "auto"}),
             "workers.children.try_walls",
-            [str(server.getsockname()[1]), secret.name],
+            [str(server.getsockname()[1]), secret.name, str(shown)],
             requests=os.open(os.devnull, os.O_RDONLY),
             log=settings.home / "log" / "walls.log",
-            needs=Needs(runner_environment(settings.home, os.environ, {})),
+            needs=needs,
         )
         stack.callback(end_guarded, child)
         stack.enter_context(closing(child.answers))
+        if child.inside is not None:
+            show(child.inside, view)
         release(child)
         line = child.answers.readline()
     if not line or child.inside is None:
@@ -104,7 +114,7 @@ def sysctl_advice() -> str | None:
     return None
 
 
-def attempt_all(port: int, secret: Path) -> list[Attempt]:
+def attempt_all(port: int, secret: Path, staged: Path) -> list[Attempt]:
     """Try from inside what each wall is against, and what has to work all the same."""
     status = STATUS.read_text(encoding="utf-8", errors="replace")
     return [
@@ -113,6 +123,7 @@ def attempt_all(port: int, secret: Path) -> list[Attempt]:
         Attempt("network", "its own loopback is shut", not refused(connect_to_itself)),
         Attempt("files", "the data folder can be read", refused(secret.read_bytes)),
         Attempt("files", "the data folder can be written", refused(lambda: secret.write_text(""))),
+        Attempt("files", "staged files cannot be read", not refused(staged.read_bytes)),
         Attempt("privileges", "programs can give privileges", "NoNewPrivs:\t1" in status),
         Attempt("privileges", "capabilities remain", not effective_capabilities() & ~(1 << 2)),
     ]

@@ -3,9 +3,7 @@
 A pair is an item in one variant. It is lost where either side is unscored or absent, and so is
 every planned pair that is in neither file: what was left out must not shrink n. A lost pair counts
 at its worst both ways: as ok -> bad for the test that could pass, as no flip for the one that
-could fail. So nothing can be lost into a pass, and only what got better into a regression. Where
-the order counts, the worst value need not give the worst p (see `betting`): there a lost pair has a
-range, from what it is taken for to all that it may have been.
+could fail. So nothing can be lost into a pass, and only what got better into a regression.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,23 +20,9 @@ from holdfast.evidence.trial import Trial
 from holdfast.probes.table import spec_of
 from holdfast.stats.ranges import Ranges
 from holdfast.stats.sides import FloatArray, IntArray
+from holdfast.verdict.checks.lost import Lost, Span, change_span, level_span
 
 Value = Callable[[Trial], float | None]
-Span = tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """The number that a lost pair is `taken` for, and how far from it, `until`, it may be."""
-
-    taken: float
-    until: float
-
-    def span(self, low: float, high: float) -> Span:
-        """The lowest and highest number of a lost pair that can only be from `low` to `high`."""
-        first, last = sorted((self.taken, self.until))
-        ends = [min(max(end, first), last) for end in (low, high)]
-        return min(self.taken, *ends), max(self.taken, *ends)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +40,6 @@ class TrialPair:
     def change(self) -> float | None:
         """The difference d in [-1, 1], positive = worse; None for a lost pair."""
         return None if self.before is None or self.after is None else self.after - self.before
-
-    def change_span(self, lost: Lost) -> Span:
-        """The lowest and the highest d; of a lost pair, the side that is there says something."""
-        before, after = _span(self.before), _span(self.after)
-        low, high = after[0] - before[1], after[1] - before[0]
-        return lost.span(low, high) if self.change is None else (low, high)
-
-    def level_span(self, lost: Lost) -> Span:
-        """The lowest and the highest badness after; that of a lost pair is not taken as it is."""
-        low, high = _span(self.after)
-        return lost.span(low, high) if self.change is None else (low, high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +139,7 @@ class Pairs:
 
         Nobody knows the place of an unseen pair, nor whether its cluster has others.
         """
-        spans = [[pair.change_span(lost) for pair in cluster] for cluster in self.clusters]
+        spans = self._spans(change_span, lost)
         floor, ceiling = lost.span(-1.0, 1.0)
         low, high = _means(spans)
         ends = (low + 1) / 2, (high + 1) / 2
@@ -174,8 +147,13 @@ class Pairs:
 
     def levels(self, lost: Lost) -> Ranges:
         """The candidate's mean badness of each cluster, in order, and what it may be where lost."""
-        spans = [[pair.level_span(lost) for pair in cluster] for cluster in self.clusters]
+        spans = self._spans(level_span, lost)
         return Ranges(*_means(spans), self._steps(spans), self.unseen, *lost.span(0.0, 1.0))
+
+    def _spans(
+        self, span_of: Callable[[float | None, float | None, Lost], Span], lost: Lost
+    ) -> list[list[Span]]:
+        return [[span_of(pair.before, pair.after, lost) for pair in c] for c in self.clusters]
 
     def _steps(self, spans: Sequence[Sequence[Span]]) -> IntArray:
         """How many flips lie between each cluster's ends; 0 where badness may be a fraction."""
@@ -324,10 +302,6 @@ def _pair(before: Trial | None, after: Trial | None, value: Value) -> TrialPair:
         value(before) if before else None,
         value(after) if after else None,
     )
-
-
-def _span(badness: float | None) -> Span:
-    return (0.0, 1.0) if badness is None else (badness, badness)
 
 
 def _means(spans: Sequence[Sequence[Span]]) -> tuple[FloatArray, FloatArray]:

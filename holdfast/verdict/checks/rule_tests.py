@@ -2,7 +2,7 @@
 
 Binary badness with one item a cluster has exact tests; everything else goes to the betting test on
 cluster means. Lost pairs enter at their worst for either answer, and under the betting test with
-all that they may have been (see `pairs`).
+all that they may have been (see `lost`).
 """
 
 from dataclasses import dataclass
@@ -20,12 +20,10 @@ from holdfast.stats.paired import exact_p
 from holdfast.stats.power import POWER, Method, mde
 from holdfast.stats.ranges import Ranges
 from holdfast.stats.sides import Side
-from holdfast.verdict.checks.pairs import Lost, Pairs
+from holdfast.verdict.checks.lost import ANY, ANY_OF_REST, NO_BETTER, NO_WORSE
+from holdfast.verdict.checks.pairs import Pairs
 from holdfast.verdict.outcome import Interval
 
-WORSE, UNCHANGED, BETTER = 1.0, 0.0, -1.0
-ANY, ANY_OF_REST = Lost(WORSE, until=BETTER), Lost(BETTER, until=WORSE)  # for a pass
-NO_BETTER, NO_WORSE = Lost(UNCHANGED, until=WORSE), Lost(UNCHANGED, until=BETTER)  # for a fail
 DIGITS = 10  # significant ones that are kept: the last bits of a machine must decide nothing
 
 

@@ -1,6 +1,8 @@
 """The betting test: false alarms at the boundary of the null, coverage, extremes of the data."""
 
+from dataclasses import replace
 from itertools import product
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -225,6 +227,22 @@ def test_a_bound_gets_no_narrower_by_losing_numbers(
     lossy = with_lost(x, places, steps)
     assert betting_bound(lossy, 0.05, side="upper") >= betting_bound(x, 0.05, side="upper")
     assert betting_bound(lossy, 0.05, side="lower") <= betting_bound(x, 0.05, side="lower")
+
+
+@pytest.mark.parametrize("side", ["upper", "lower"])
+@pytest.mark.parametrize(("steps", "unplaced"), [(0, 0), (1, 0), (2, 1)])
+def test_the_bound_of_lost_numbers_inverts_their_p(
+    side: Literal["upper", "lower"], steps: int, unplaced: int
+) -> None:
+    rng = np.random.default_rng(steps)
+    for _ in range(4):
+        x = (rng.choice([1, 0, -1], 90, p=[0.1, 0.8, 0.1]) + 1) / 2
+        lossy = replace(with_lost(x, {3, 40, 77}, steps), unplaced=unplaced)
+        end = betting_bound(lossy, 0.05, side=side)
+        asked: Side = "pass" if side == "upper" else "fail"
+        outwards = 1e-6 if side == "upper" else -1e-6
+        assert betting_p(lossy, end, side=asked) <= 0.05
+        assert betting_p(lossy, end - outwards, side=asked) > 0.05
 
 
 @settings(max_examples=30, deadline=None)

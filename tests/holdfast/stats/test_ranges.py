@@ -72,6 +72,14 @@ def test_what_would_be_too_many_boxes_stays_a_whole_range() -> None:
     assert (high[:, 6:] == 1.0).all()
 
 
+def test_the_first_that_would_be_too_many_ends_the_cutting_for_all_behind_it() -> None:
+    """Else losing one with many values before one with few would cut the latter no longer."""
+    low, high = boxes(ranges([((0.0, 1.0), 4), ((0.0, 1.0), 4), ((0.0, 1.0), 4), ((0.0, 1.0), 1)]))
+    assert len(low) == 25
+    assert (low[:, 2:] == 0.0).all()
+    assert (high[:, 2:] == 1.0).all()
+
+
 @pytest.mark.parametrize(
     ("unplaced", "high", "certain"), [(0, 0.5, True), (1, 0.5, False), (0, 0.6, False)]
 )

@@ -209,9 +209,13 @@ def test_a_killed_supervisor_leaves_no_process_behind(
 ) -> None:
     session, supervisor = orphaned
     assert len(session_members(session)) == 3  # guard, keeper, runner
+    environment = Path(f"/proc/{session}/environ").read_bytes().split(b"\0")
+    (temporary,) = (word for word in environment if word.startswith(b"TMPDIR="))
+    scratch = Path(os.fsdecode(temporary.removeprefix(b"TMPDIR="))).parent
+    assert scratch.is_dir()
     supervisor.kill()
     supervisor.wait()
-    assert eventually(lambda: session_members(session) == [])
+    assert eventually(lambda: session_members(session) == [] and not scratch.exists())
 
 
 def test_leftovers_of_a_killed_guard_are_reaped_by_the_next_worker(

@@ -87,7 +87,8 @@ def forgo_privileges() -> None:
     for capability in set(range(last + 1)) - {READ_ANY_FILE}:
         library.prctl(DROP_BOUNDING, prctl(capability), prctl(0), prctl(0), prctl(0))
     header = struct.pack("=Ii", CAPABILITIES_VERSION_3, 0)
-    remaining = effective_capabilities() & 1 << READ_ANY_FILE
+    # a program that is no root's starts without any, and could not follow links to one that has it
+    remaining = effective_capabilities() & 1 << READ_ANY_FILE if os.geteuid() == 0 else 0
     data = struct.pack("=6I", remaining, remaining, 0, 0, 0, 0)
     system_call(number, "dropping capabilities", header, data)
 

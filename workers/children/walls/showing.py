@@ -19,7 +19,7 @@ from workers.children.walls.keeper import MOST_DESCRIPTORS, receive, say
 from workers.children.walls.places import Places
 from workers.children.walls.raising import Wall
 
-FOLDER = Path("views") / "held"  # `views/<some name>/<digest>`, as holdfast.checkpoints.view_paths
+SHOWN = Path("views") / "held"  # `views/<some name>/<digest>`, as holdfast.checkpoints.view_paths
 HeldFiles = dict[Path, tuple[int, int, int]]  # device, inode, and the keeper's number, by name
 
 
@@ -52,7 +52,7 @@ def send_in(channel: socket.socket, places: Places, scratch: Path) -> Inside:
         )
     walls = tuple(Wall(**wall) for wall in report["walls"])
     reads = tuple(Path(folder) for folder in (*places.reads, *places.writes))
-    return Inside(channel, report["keeper"], walls, reads, scratch / FOLDER)
+    return Inside(channel, report["keeper"], walls, reads, scratch / SHOWN)
 
 
 def receive_or_nothing(channel: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:

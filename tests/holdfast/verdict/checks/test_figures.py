@@ -15,8 +15,8 @@ from holdfast.verdict.checks.figures import (
     variant_figures,
     worst_of_k,
 )
+from holdfast.verdict.checks.lost import ANY
 from holdfast.verdict.checks.pairs import Pairs, every_form, incoherent, pair_up
-from holdfast.verdict.checks.rule_tests import ANY
 from holdfast.verdict.outcome import Figure
 from tests.support.evidence import manifest
 

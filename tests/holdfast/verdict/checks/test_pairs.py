@@ -5,8 +5,8 @@ import pytest
 
 from holdfast.evidence.file import cluster_order, gather
 from holdfast.evidence.trial import Trial, scored
+from holdfast.verdict.checks.lost import ANY, NO_BETTER, NO_WORSE
 from holdfast.verdict.checks.pairs import Pairs, TrialPair, disagreements, every_form, pair_up
-from holdfast.verdict.checks.rule_tests import ANY, ANY_OF_REST, NO_BETTER, NO_WORSE
 from tests.support.evidence import evidence, manifest, trials
 
 
@@ -46,30 +46,6 @@ def test_unseen_items_have_no_place_and_may_be_at_their_worst() -> None:
     assert (changes.unplaced, changes.floor, changes.ceiling) == (2, 0.0, 1.0)
     assert (levels.unplaced, levels.floor, levels.ceiling) == (2, 0.0, 1.0)
     assert (pairs.changes(NO_BETTER).floor, pairs.changes(NO_WORSE).ceiling) == (0.5, 0.5)
-
-
-RANGES = {  # what is there before and after: d for a pass, d for a fail, badness after for a pass
-    (0.0, None): ((0.0, 1.0), (0.0, 1.0), (0.0, 1.0)),
-    (1.0, None): ((-1.0, 1.0), (0.0, 0.0), (0.0, 1.0)),
-    (None, 0.0): ((-1.0, 1.0), (0.0, 0.0), (0.0, 1.0)),
-    (None, 1.0): ((0.0, 1.0), (0.0, 1.0), (1.0, 1.0)),
-    (None, None): ((-1.0, 1.0), (0.0, 1.0), (0.0, 1.0)),
-    (0.25, None): ((-0.25, 1.0), (0.0, 0.75), (0.0, 1.0)),
-    (0.25, 0.5): ((0.25, 0.25), (0.25, 0.25), (0.5, 0.5)),
-}
-
-
-@pytest.mark.parametrize("sides", RANGES)
-def test_a_lost_pair_is_from_what_it_is_taken_for_to_all_that_the_other_side_allows(
-    sides: tuple[float | None, float | None],
-) -> None:
-    pair = TrialPair("i", "plain", "c", None, *sides)
-    spans = pair.change_span(ANY), pair.change_span(NO_BETTER), pair.level_span(ANY)
-    assert spans == RANGES[sides]
-    low, high = pair.change_span(NO_WORSE)
-    assert low <= 0.0 or (low, high) == (pair.change, pair.change)
-    whole = pair.change_span(ANY_OF_REST)
-    assert whole[0] == -1.0 or whole == (pair.change, pair.change)
 
 
 def test_flips_that_lie_between_are_counted_where_badness_is_yes_or_no() -> None:

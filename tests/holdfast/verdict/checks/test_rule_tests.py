@@ -14,12 +14,9 @@ from holdfast.stats.intervals import paired_interval
 from holdfast.stats.judged import JudgeRates, judged_p
 from holdfast.stats.paired import exact_p
 from holdfast.stats.power import mde
+from holdfast.verdict.checks.lost import ANY, ANY_OF_REST, NO_BETTER, NO_WORSE
 from holdfast.verdict.checks.pairs import Pairs, pair_up
 from holdfast.verdict.checks.rule_tests import (
-    ANY,
-    ANY_OF_REST,
-    NO_BETTER,
-    NO_WORSE,
     change_beyond,
     change_test,
     detectable_effect,
