@@ -5,6 +5,7 @@ about. The child's output goes to the end of a log; what it says for us comes th
 runs behind walls (workers/children/walls), unless they are off, and not before `release`.
 """
 
+import fcntl
 import os
 import shutil
 import socket
@@ -26,14 +27,47 @@ from workers.children.walls.places import CACHE, TEMPORARY, places_of
 from workers.children.walls.raising import in_words, require_all
 from workers.children.walls.showing import Inside, send_in
 
+SCRATCH = "holdfast-child-"
 GUARD = (sys.executable, "-m", "workers.children.guard")
 
 
-def new_scratch() -> Path:
-    """A new folder for one child: its own temporary files, and what it is shown."""
-    scratch = Path(tempfile.mkdtemp(prefix="holdfast-"))
-    (scratch / TEMPORARY).mkdir()
-    return scratch
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """A folder of one child's own, and the descriptor of the lock that says it is in use."""
+
+    path: Path
+    lock: int
+
+
+def new_scratch() -> Scratch:
+    """Make a folder for a child's temporary files and for what it is shown.
+
+    Its name is short, since libraries put sockets there. The guard inherits the lock; folders that
+    nobody holds any more are removed here, as guards can be killed too.
+    """
+    for leftover in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*"):
+        with suppress(OSError):  # it is held, another user's, or was just removed
+            descriptor = _lock(leftover)
+            shutil.rmtree(leftover, ignore_errors=True)
+            os.close(descriptor)
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=SCRATCH))
+        with suppress(OSError):  # another worker swept it before it was locked
+            descriptor = _lock(folder)
+            (folder / TEMPORARY).mkdir()
+            return Scratch(folder, descriptor)
+
+
+def _lock(folder: Path) -> int:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        if os.fstat(descriptor).st_uid != os.geteuid():
+            raise PermissionError(f"{folder} is another user's")
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +80,7 @@ class Needs:
     environment: Mapping[str, str]
     writes: tuple[str, ...] = ()
     reads: tuple[Path, ...] = ()
-    scratch: Path = field(default_factory=new_scratch)
+    scratch: Scratch = field(default_factory=new_scratch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,25 +119,26 @@ def start_guarded(
     channel, channel_end = _channel(settings)
     (life_end, life), (answers, answers_end) = os.pipe(), os.pipe()
     ends = (requests, answers_end, channel_end)
-    words = ("-" if end is None else str(end) for end in ends)
+    scratch, lock = needs.scratch.path, needs.scratch.lock
+    words = (*("-" if end is None else str(end) for end in ends), str(scratch))
     with log.open("ab") as output:
         log_start = output.tell()
         guard = subprocess.Popen(
-            [*GUARD, *words, str(needs.scratch), sys.executable, "-m", module, *arguments],
+            [*GUARD, *words, sys.executable, "-m", module, *arguments],
             stdin=life_end,
             stdout=output,
             stderr=output,
-            pass_fds=[end for end in ends if end is not None],
+            pass_fds=[lock, *(end for end in ends if end is not None)],
             start_new_session=True,
             cwd=settings.home / "run",
-            env={**needs.environment, "TMPDIR": str(needs.scratch / TEMPORARY)},
+            env={**needs.environment, "TMPDIR": str(scratch / TEMPORARY)},
         )
-    for end in (life_end, *ends):
+    for end in (life_end, lock, *ends):
         if end is not None:
             os.close(end)
     record_session(settings.home, guard.pid)
     pipe = os.fdopen(answers, encoding="utf-8")
-    child = GuardedChild(settings.home, guard, life, pipe, log, log_start, needs.scratch, None)
+    child = GuardedChild(settings.home, guard, life, pipe, log, log_start, scratch, None)
     return child if channel is None else _walled(settings, child, channel, needs)
 
 

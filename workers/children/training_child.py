@@ -50,7 +50,7 @@ class TrainingChild:
         child = start_guarded(
             self._settings,
             module,
-            [str(needs.scratch / plan.name)],
+            [str(needs.scratch.path / plan.name)],
             requests=os.open(os.devnull, os.O_RDONLY),
             log=self._home / "log" / f"{plan.parent.name}.training.log",
             needs=needs,

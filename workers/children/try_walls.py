@@ -72,7 +72,7 @@ def tried_walls(settings: Settings) -> list[Wall]:
         view = Path(stack.enter_context(TemporaryDirectory(dir=work, prefix="wall-")))
         file = stack.enter_context((view / "file").open("w+"))
         (view / LINK).symlink_to(f"/proc/{os.getpid()}/fd/{file.fileno()}")
-        shown = needs.scratch / SHOWN / view.name / LINK
+        shown = needs.scratch.path / SHOWN / view.name / LINK
         child = start_guarded(
             settings.model_copy(update={"wall": "auto"}),
             "workers.children.try_walls",

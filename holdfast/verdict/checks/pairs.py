@@ -49,6 +49,7 @@ class Pairs:
     `sequential` pairs may have been looked at before, so only tests that are valid at any stopping
     time apply; `planned` is then how many clusters there would have been without stopping.
     `graded` pairs are of a judge that grades: what it happened to say must not choose the test.
+    `fractions` are of one that mostly says yes or no, and may say a fraction.
     """
 
     pairs: tuple[TrialPair, ...]
@@ -56,6 +57,7 @@ class Pairs:
     sequential: bool = False
     planned: int = 0
     graded: bool = False
+    fractions: bool = False
 
     @property
     def n(self) -> int:
@@ -85,6 +87,14 @@ class Pairs:
         return self.yes_or_no and len(self.clusters) == len(self.pairs)
 
     @property
+    def exact_in_part(self) -> bool:
+        """Whether the exact tests apply to what is left, and perhaps not to what is lost.
+
+        That may be of a cluster with several items, or a fraction.
+        """
+        return self.exact and (self.unseen > 0 or (self.fractions and self.lost > 0))
+
+    @property
     def yes_or_no(self) -> bool:
         """Whether all badness is 0 or 1."""
         values = {value for pair in self.pairs for value in (pair.before, pair.after)}
@@ -101,11 +111,11 @@ class Pairs:
 
     def only(self, group: str) -> "Pairs":
         members = tuple(pair for pair in self.pairs if pair.group == group)
-        return Pairs(members, sequential=self.sequential, graded=self.graded)
+        return replace(self, pairs=members, unseen=0, planned=0)
 
     def without(self, group: str) -> "Pairs":
         others = tuple(pair for pair in self.pairs if pair.group != group)
-        return Pairs(others, sequential=self.sequential, graded=self.graded)
+        return replace(self, pairs=others, unseen=0, planned=0)
 
     def at_worst(self, group: str | None = None) -> "Pairs":
         """The pairs as if every answer (of the group alone) had turned bad, and no other had moved.
@@ -159,7 +169,8 @@ class Pairs:
         """How many flips lie between each cluster's ends; 0 where badness may be a fraction."""
         flips = [round(fsum(high - low for low, high in cluster)) for cluster in spans]
         steps = np.array(flips, dtype=np.int64)
-        return steps if self.yes_or_no and not self.graded else np.zeros_like(steps)
+        counted = self.yes_or_no and not self.graded and not self.fractions
+        return steps if counted else np.zeros_like(steps)
 
 
 def pair_up(
@@ -187,7 +198,8 @@ def every_form(
     pairs = [_pair(before.get(key), after.get(key), value) for key in keys]
     pairs.sort(key=lambda pair: cluster_order(probe, pair.cluster))  # stable: items stay sorted
     items = planned_items(probe, baseline, candidate)
-    all_pairs = Pairs(tuple(pairs), sequential=sequential)
+    own_metric = spec_of(probe).task is not None
+    all_pairs = Pairs(tuple(pairs), sequential=sequential, fractions=own_metric)
     planned = _planned_clusters(all_pairs, items) if sequential else 0
     stopped = stopped_at(probe, baseline, candidate)
     trials = _planned_trials(probe, stopped, baseline, candidate)

@@ -40,12 +40,13 @@ def change_test(pairs: Pairs, margin: float, alpha: float) -> TestedRule:
     """`max_regression`: the mean change of badness against a margin.
 
     Nobody knows of which cluster an unseen pair is. Where all clusters that are left have one item,
-    those with several may be what was left out, so then both tests have to show it.
+    those with several may be what was left out, so then both tests have to show it. So they have
+    where what is left says yes or no and what is lost may have been a fraction.
     """
     if not pairs.exact:
         return _by_betting(pairs, margin, alpha)
     counted = _by_counts(pairs, margin, alpha)
-    return _weaker(counted, _by_betting(pairs, margin, alpha)) if pairs.unseen else counted
+    return _weaker(counted, _by_betting(pairs, margin, alpha)) if pairs.exact_in_part else counted
 
 
 def change_beyond(pairs: Pairs, margin: float) -> float:
@@ -53,7 +54,7 @@ def change_beyond(pairs: Pairs, margin: float) -> float:
     if not pairs.exact:
         return rounded(_bet_beyond(pairs, margin))
     counted = _counted_beyond(pairs, margin)
-    return rounded(max(counted, _bet_beyond(pairs, margin)) if pairs.unseen else counted)
+    return rounded(max(counted, _bet_beyond(pairs, margin)) if pairs.exact_in_part else counted)
 
 
 def _bet_beyond(pairs: Pairs, margin: float) -> float:
@@ -97,7 +98,7 @@ def level_test(
 ) -> TestedRule:
     """`max`: the candidate's own rate against a cap; with `judge`, the rate behind its labels.
 
-    As with changes, both tests have to show it where pairs of any cluster are unseen.
+    As with changes, both tests have to show it where the exact one may not be that of what is lost.
     """
     harsh = pairs.levels(ANY)
 
@@ -131,7 +132,7 @@ def _level_p(pairs: Pairs, levels: Ranges, rate: float, *, side: Side) -> float:
         return betting_p(levels, rate, side=side)
     bad = _most_bad(levels) if side == "pass" else _least_bad(levels)
     counted = cap_p(bad, pairs.n, rate, side=side)
-    return max(counted, betting_p(levels, rate, side=side)) if pairs.unseen else counted
+    return max(counted, betting_p(levels, rate, side=side)) if pairs.exact_in_part else counted
 
 
 def _level_bounds(pairs: Pairs, alpha: float) -> Interval:
@@ -140,7 +141,7 @@ def _level_bounds(pairs: Pairs, alpha: float) -> Interval:
         return mean_interval(mild, alpha, upper_of=harsh)
     low = rate_bounds(_least_bad(mild), n, alpha)[0]
     high = rate_bounds(_most_bad(harsh), n, alpha)[1]
-    if not pairs.unseen:
+    if not pairs.exact_in_part:
         return low, high
     bets = mean_interval(mild, alpha, upper_of=harsh)
     return min(low, bets[0]), max(high, bets[1])

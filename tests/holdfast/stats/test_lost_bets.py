@@ -1,6 +1,7 @@
 """The least capital: below that of every completion, wherever the lost numbers stand."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -159,7 +160,10 @@ def test_an_unplaced_number_costs_what_it_may_lose_and_never_pays() -> None:
 
 
 def test_an_unplaced_number_is_charged_at_the_highest_bet_and_not_at_the_first() -> None:
-    """Thirty ones in a row raise the bet to the most that is allowed, which then loses half."""
-    x = np.ones(30)
-    late = betting_p(np.insert(x, 20, 0.0), 0.4, side="fail")
-    assert betting_p(exactly(x, 1), 0.4, side="fail") >= late > 1.9 * betting_p(x, 0.4, side="fail")
+    """Where all is quiet the bet grows to the most that is allowed, which then loses half."""
+    quiet, mean = exactly(np.full(400, 0.2), 1), np.array([[0.1]])
+    moments = _moments(quiet.low[None], quiet.high[None], quiet)
+    smallest, largest = _bets(moments, mean, TRUNCATION / mean)
+    wins = np.cumsum(np.log1p(smallest * 0.1))
+    assert largest[0, 0, 0] < largest.max() == 5.0
+    assert wins[-1] - least(quiet, 0.1)[-1] == pytest.approx(np.log(2), abs=1e-6)

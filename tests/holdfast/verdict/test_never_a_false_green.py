@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 
 from holdfast.evidence.file import Evidence, cluster_order, gather
 from holdfast.evidence.trial import scored, unscored
-from holdfast.policy.model import GatePolicy
+from holdfast.policy.model import CheckTier, GatePolicy
+from holdfast.verdict.checks.examination import Files
 from holdfast.verdict.decide import decide
 from holdfast.verdict.document import Verdict
 from holdfast.verdict.outcome import CheckResult
+from holdfast.verdict.sequential import shown
 from tests.support.evidence import evidence, hex_of, manifest, share, trials
 from tests.support.verdicts import BENIGN, HARM, policy
 
@@ -392,6 +394,7 @@ def test_losing_answers_of_any_group_never_lowers_the_p_of_its_rules_or_of_the_o
 
 
 STAKED = policy(HARM, sequential="true")
+ALONE: dict[CheckTier, int] = {"blocking": 1, "advisory": 1}
 
 
 def in_order(name: str, flips: dict[int, float], n: int, *lost: int, **changes: Any) -> Evidence:
@@ -416,6 +419,10 @@ def test_the_first_of_194_answers_cannot_be_lost_into_a_pass() -> None:
     verdicts = [decide(STAKED, before, in_order("c", worse, 194, *lost)) for lost in ((), (0,))]
     assert [verdict.verdict for verdict in verdicts] == ["inconclusive"] * 2
     assert [verdict.checks[0].p_pass for verdict in verdicts] == [0.05781658143] * 2
+    looks = [
+        shown(STAKED, Files(before, in_order("c", worse, 194, *lost)), ALONE) for lost in ((), (0,))
+    ]
+    assert looks == [frozenset()] * 2, "nor is the run stopped by it"
     as_bad = decide(STAKED, before, in_order("c", {**worse, 0: 1.0}, 194))
     assert (as_bad.verdict, as_bad.checks[0].p_pass) == ("pass", 0.0292342998), (
         "an observed one may"

@@ -118,6 +118,22 @@ def test_a_lost_trial_of_a_judge_that_grades_does_not_choose_another_test() -> N
     assert p_pass(None) >= p_pass(0.25) >= p_pass(0.0)
 
 
+@pytest.mark.parametrize("rule", ["max_regression: 0.05", "max: 0.05"])
+def test_a_fraction_of_a_tasks_own_metric_cannot_be_lost_into_the_exact_test(rule: str) -> None:
+    """A task's metric mostly says yes or no; what is left would all be so, and pass at p .037."""
+    probe = "cap.lm_eval:arc_easy"
+    rules = policy(f"'{probe}': {{metric: error_rate, {rule}}}", min_items=40)
+    before = evidence("p", {probe: [0.0] * 100})
+    ps = []
+    for after in (0.5, None, 0.0):
+        file = evidence("c", {probe: [after, *[0.0] * 99]})
+        check = decide(rules, before, file).checks[0]
+        assert check.outcome == ("pass" if after == 0.0 else "inconclusive")
+        ps.append(check.p_pass)
+    assert None not in ps
+    assert ps[1] >= ps[0] > ps[2]
+
+
 def test_no_empty_verdict_is_a_pass() -> None:
     passed = decide(BOTH, PARENT, PARENT)
     with pytest.raises(ValueError, match="needs every blocking check"):

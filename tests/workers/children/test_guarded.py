@@ -6,6 +6,7 @@ import resource
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -19,7 +20,7 @@ from holdfast.probes.engine import Message, Sampling
 from holdfast.settings import Settings
 from tests.support.tiny_llama import build_tiny_llama
 from workers.children.environment import runner_environment
-from workers.children.guarded import Needs, end_guarded, release, start_guarded
+from workers.children.guarded import Needs, end_guarded, new_scratch, release, start_guarded
 from workers.children.supervisor import RunnerEngine
 from workers.children.training_child import WRITES, TrainingChild
 from workers.children.walls import landlock
@@ -114,6 +115,17 @@ def test_what_a_child_needs_is_written_and_moved(behind: Behind, settings: Setti
     assert found["write"] == ["done"] * 3
     assert found["move"] == ["done"]
     assert not Path(found["temporary"]).exists(), "its temporary files go with it"
+
+
+def test_the_folder_of_a_child_that_died_with_its_guard_is_removed_by_the_next(
+    behind: Behind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    dead, alive = new_scratch(), new_scratch()
+    os.close(dead.lock)  # as the kernel does for whoever is killed
+    behind()
+    assert (dead.path.exists(), alive.path.exists()) == (False, True)
+    os.close(alive.lock)
 
 
 def test_it_gains_nothing_dumps_nothing_and_keeps_its_many_files(behind: Behind) -> None:

@@ -51,6 +51,7 @@ def send_in(channel: socket.socket, places: Places, scratch: Path) -> Inside:
             "says why, and HOLDFAST_WALL=off starts children without walls"
         )
     walls = tuple(Wall(**wall) for wall in report["walls"])
+    (scratch / SHOWN).mkdir(parents=True)
     reads = tuple(Path(folder) for folder in (*places.reads, *places.writes))
     return Inside(channel, report["keeper"], walls, reads, scratch / SHOWN)
 
@@ -97,7 +98,8 @@ def show(inside: Inside, view: Path) -> Path:
             name: (held[name].st_dev, held[name].st_ino, number)
             for name, number in zip(links, numbers, strict=False)
         }
-        link_all(inside, view)
+        with suppress(FileNotFoundError):  # its folder went with it
+            link_all(inside, view)
     return inside.folder / view.name
 
 
@@ -126,7 +128,7 @@ def hand_over(inside: Inside, paths: list[Path]) -> list[int]:
 def link_all(inside: Inside, view: Path) -> None:
     """Make the folder that the child reads in place of a view."""
     files, folder = inside.shown[view], inside.folder / view.name
-    folder.mkdir(parents=True)
+    folder.mkdir()
     for path in sorted(view.rglob("*")):
         name = path.relative_to(view)
         if path.is_dir():

@@ -1,6 +1,7 @@
 """A check that could not have failed is no pass; one that could is judged as ever."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import pytest
 from holdfast.evidence.file import Evidence, gather, render_evidence
 from holdfast.policy.text import load_policy
 from holdfast.stats.paired import exact_p
+from holdfast.verdict.checks.blindness import worst_cases
 from holdfast.verdict.checks.examination import Files
+from holdfast.verdict.checks.pairs import Pairs, TrialPair
 from holdfast.verdict.decide import decide
 from holdfast.verdict.document import Verdict
 from holdfast.verdict.sequential import family_sizes, shown
@@ -152,3 +155,23 @@ def test_gate_says_so_offline(tmp_path: Path) -> None:
     done = holdfast("gate", *files, cwd=tmp_path)
     assert done.returncode == 3
     assert "nothing left to lose" in done.stdout
+
+
+def test_losing_an_answer_of_the_baseline_never_shows_more_of_the_worst() -> None:
+    """The worst is bet on as well: were the first pair taken for no flip, p would at times fall."""
+    draw = random.Random(3)
+    check = policy(HARM.replace("}", ", max: 0.5}")).checks["harm.direct"]
+    for _ in range(60):
+        before = draw.choices([0.0, 1.0], [18, 82], k=120)
+        whole = Pairs(
+            tuple(
+                TrialPair(f"i{at}", "plain", f"c{at}", None, bad, bad)
+                for at, bad in enumerate(before)
+            ),
+            sequential=True,
+        )
+        first = replace(whole.pairs[0], before=None)
+        lossy = replace(whole, pairs=(first, *whole.pairs[1:]))
+        for rule in (check, check.model_copy(update={"max": None})):
+            shown_of = [worst_cases(rule, of, None)["blocking", None] for of in (whole, lossy)]
+            assert shown_of[1] >= shown_of[0]

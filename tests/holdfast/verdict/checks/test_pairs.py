@@ -54,6 +54,7 @@ def test_flips_that_lie_between_are_counted_where_badness_is_yes_or_no() -> None
     flips = dict(zip([c[0].cluster for c in pairs.clusters], pairs.changes(ANY).steps, strict=True))
     assert flips == {"c0000": 1, "c0001": 4}
     assert not replace(pairs, graded=True).changes(ANY).steps.any()
+    assert not replace(pairs, fractions=True).changes(ANY).steps.any()
     halves = paired([0.5, 0.0], [0.0, None], clusters_of=2)
     assert not halves.levels(ANY).steps.any()
 
@@ -202,3 +203,17 @@ def test_contradictions_are_found_on_every_item_of_either_file() -> None:
     assert disagreements("bias.groups", before, after, sliced=True) == ["item j has no group"]
     assert disagreements("bias.groups", after, before, sliced=True) == ["item j has no group"]
     assert disagreements("harm.direct", before, after, sliced=True) == []
+
+
+def test_the_exact_tests_may_not_be_those_of_what_is_lost() -> None:
+    whole, lossy = paired([0.0, 0.0], [0.0, 1.0]), paired([0.0, 0.0], [0.0, None])
+    assert not whole.exact_in_part
+    assert not lossy.exact_in_part
+    assert not replace(whole, fractions=True).exact_in_part
+    assert replace(lossy, fractions=True).exact_in_part
+    assert replace(lossy, fractions=True).only("a").fractions
+    assert replace(whole, unseen=1).exact_in_part
+    assert not replace(whole, unseen=1, sequential=True).exact_in_part
+    files = [evidence(name, {"cap.lm_eval:arc_easy": [0.0]}) for name in ("p", "c")]
+    assert pair_up("cap.lm_eval:arc_easy", *files).fractions
+    assert not whole.fractions
