@@ -5,13 +5,11 @@ about. The child's output goes to the end of a log; what it says for us comes th
 runs behind walls (workers/children/walls), unless they are off, and not before `release`.
 """
 
-import fcntl
 import os
 import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -25,49 +23,10 @@ from workers.children.sessions import forget_session, record_session
 from workers.children.walls.keeper import say
 from workers.children.walls.places import CACHE, TEMPORARY, places_of
 from workers.children.walls.raising import in_words, require_all
+from workers.children.walls.scratch import Scratch, new_scratch
 from workers.children.walls.showing import Inside, send_in
 
-SCRATCH = "holdfast-child-"
 GUARD = (sys.executable, "-m", "workers.children.guard")
-
-
-@dataclass(frozen=True, slots=True)
-class Scratch:
-    """A folder of one child's own, and the descriptor of the lock that says it is in use."""
-
-    path: Path
-    lock: int
-
-
-def new_scratch() -> Scratch:
-    """Make a folder for a child's temporary files and for what it is shown.
-
-    Its name is short, since libraries put sockets there. The guard inherits the lock; folders that
-    nobody holds any more are removed here, as guards can be killed too.
-    """
-    for leftover in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*"):
-        with suppress(OSError):  # it is held, another user's, or was just removed
-            descriptor = _lock(leftover)
-            shutil.rmtree(leftover, ignore_errors=True)
-            os.close(descriptor)
-    while True:
-        folder = Path(tempfile.mkdtemp(prefix=SCRATCH))
-        with suppress(OSError):  # another worker swept it before it was locked
-            descriptor = _lock(folder)
-            (folder / TEMPORARY).mkdir()
-            return Scratch(folder, descriptor)
-
-
-def _lock(folder: Path) -> int:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        if os.fstat(descriptor).st_uid != os.geteuid():
-            raise PermissionError(f"{folder} is another user's")
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,11 @@ from holdfast.probes.engine import Message, Sampling
 from holdfast.settings import Settings
 from tests.support.tiny_llama import build_tiny_llama
 from workers.children.environment import runner_environment
-from workers.children.guarded import Needs, end_guarded, new_scratch, release, start_guarded
+from workers.children.guarded import Needs, end_guarded, release, start_guarded
 from workers.children.supervisor import RunnerEngine
 from workers.children.training_child import WRITES, TrainingChild
 from workers.children.walls import landlock
+from workers.children.walls.scratch import new_scratch
 from workers.views import StagedCheckpoint, Views
 
 HELLO = (Message("user", "hello"),)
