@@ -114,7 +114,7 @@ def test_500_says_nothing_but_the_request(
 
 def test_documented_statuses_come_from_the_classes(database_url: str) -> None:
     documented = raises(errors.StaleVersion, errors.NotFound)
-    assert set(documented) == {400, 401, 403, 404, 412, 413, 422}
+    assert set(documented) == {400, 401, 403, 404, 412, 413, 422, 429}
     assert "read it again" in documented[412]["description"]
 
 
