@@ -24,6 +24,7 @@ REFER, TRUNCATE, IOCTL_DEVICE = 1 << 13, 1 << 14, 1 << 15
 RIGHTS_OF_VERSION = {2: 14, 3: 15, 4: 15, 5: 16}  # how many rights on files each knows
 SCOPES_FROM, ABSTRACT_SOCKETS, SIGNALS = 6, 1 << 0, 1 << 1
 
+LIST = READ_DIR
 READ = READ_FILE | READ_DIR
 RUN = READ | EXECUTE
 WRITE = (

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from holdfast.settings import Settings
-from workers.children.walls.landlock import DEVICE, READ, RUN, WRITE
+from workers.children.walls.landlock import DEVICE, LIST, READ, RUN, WRITE
 
 SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/opt", "/nix", "/gnu", "/sys")
 PROCESSES = "/proc"  # what belongs to other processes there stays shut without ptrace's rights
@@ -86,15 +86,18 @@ def rules(places: Places, environment: Mapping[str, str]) -> list[tuple[str, int
     """Landlock's rules for these places, for the interpreter that runs this, and for the system."""
     named = (part for name in LIBRARY_VARIABLES for part in environment.get(name, "").split(":"))
     interpreter = (sys.prefix, sys.base_prefix, str(Path(sys.executable).resolve().parent))
-    programs = [
-        str(folder)
+    private = Path(places.private)
+    paths = [
+        path.resolve()
         for path in map(Path, (*interpreter, *sys.path, *named))
         if path.is_absolute() and path.exists()
-        for folder in around(path.resolve(), Path(places.private))
     ]
+    programs = [str(folder) for path in paths for folder in around(path, private)]
+    listed = [str(path) for path in paths if private.is_relative_to(path)]  # else nothing imports
     graphics = [str(device) for device in sorted(Path("/dev").glob("nvidia*"))]
     return [
         *((path, RUN) for path in (*SYSTEM, *programs)),
+        *((path, LIST) for path in listed),
         *((path, READ) for path in (PROCESSES, *CONFIGURATION, *places.reads)),
         *((path, DEVICE) for path in (*DEVICES, *graphics)),
         *((path, WRITE) for path in places.writes),

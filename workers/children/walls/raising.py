@@ -109,8 +109,10 @@ def _shut_privileges() -> str:
 
 def _shut_files(places: Places, environment: Mapping[str, str]) -> str:
     found_version = landlock.restrict(rules(places, environment))
+    forbidden = Path(places.private) / f".outside-{os.getpid()}"
     try:
-        os.close(os.open(places.private, os.O_RDONLY | os.O_DIRECTORY))
+        os.close(os.open(forbidden, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except PermissionError:
         return f"Landlock {found_version}"
+    forbidden.unlink()
     raise OSError(errno.EPERM, f"Landlock {found_version} was taken, and refuses nothing")
