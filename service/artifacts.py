@@ -5,7 +5,8 @@ from sqlalchemy.orm import Session
 from holdfast.db.tables import EvaluationRow
 from holdfast.db.trials import read_back
 from holdfast.errors import NotFound
-from holdfast.evidence.file import Evidence, Manifest, render_evidence
+from holdfast.evidence.file import Evidence, render_evidence
+from holdfast.evidence.manifest import Manifest
 from holdfast.projects.retention.archive import refuse_archived
 from holdfast.report.render import NAMES_FLIPS, render
 from holdfast.report.worst_flips import report_extras

@@ -8,6 +8,8 @@ makes room for a new one, so that what answers quickly, such as health, is alway
 """
 
 import asyncio
+from itertools import count
+from operator import attrgetter
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -15,23 +17,31 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 REQUEST_SECONDS = 30.0  # for a body of 1 MiB over a slow line
 MAX_CONNECTIONS = 500  # a process may mostly have 1024 files open; REQUESTS_AT_ONCE of them work
 
+TURNS = count()
+
 
 class PromptRequests(H11Protocol):
     """uvicorn's HTTP/1.1, with an end to every wait for a request."""
 
     waiting: asyncio.TimerHandle | None = None
+    turn = 0  # of the wait: a loop's clock has one time for all that come at once
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait; if there are too many, the one that has waited longest goes."""
         super().connection_made(transport)
         self._watch()
         if len(self.connections) > MAX_CONNECTIONS:
-            waiting = {
-                connection.waiting.when(): connection
+            waiting = (
+                connection
                 for connection in self.connections
                 if isinstance(connection, PromptRequests) and connection.waiting is not None
-            }
-            waiting[min(waiting)].transport.abort()
+            )
+            min(waiting, key=attrgetter("turn")).give_up()
+
+    def give_up(self) -> None:
+        """Close it at once; it waits no more, so the next to go is another."""
+        self._stop_waiting()
+        self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Read on; the wait ends with the request's last byte."""
@@ -52,7 +62,8 @@ class PromptRequests(H11Protocol):
         if self.conn.their_state not in {h11.IDLE, h11.SEND_BODY}:
             self._stop_waiting()
         elif self.waiting is None:
-            self.waiting = self.loop.call_later(REQUEST_SECONDS, self.transport.abort)
+            self.turn = next(TURNS)
+            self.waiting = self.loop.call_later(REQUEST_SECONDS, self.give_up)
 
     def _stop_waiting(self) -> None:
         if self.waiting is not None:

@@ -26,6 +26,7 @@ from holdfast.settings import Settings
 from service.rates import Rates
 
 bearer = HTTPBearer(auto_error=False, description="An API key, made with `holdfast keys`.")
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 
 
 def settings_of(request: Request) -> Settings:
@@ -47,7 +48,7 @@ Database = Annotated[Engine, Depends(database_of)]
 def identify(
     request: Request,
     database: Database,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+    credentials: Credentials,
 ) -> Caller:
     """Whose key this is; Unauthorized without a good one.
 

@@ -21,7 +21,7 @@ from holdfast.db.evaluations import (
     origin_of,
 )
 from holdfast.db.session import after_commit, reading, transaction
-from holdfast.evidence.file import Manifest
+from holdfast.evidence.manifest import Manifest
 from holdfast.job import EventKind, Status
 from holdfast.probes.table import probe_of
 from holdfast.projects.waivers import terms_in_force

@@ -1,78 +1,19 @@
-"""The HTTP client that the command line and the integrations share.
+"""The service as calls, which the command line and the integrations share."""
 
-A problem reply becomes the error class that the service raised, by its title; whatever keeps an
-answer from coming becomes Unreachable. Only what is safe to send twice is sent again: reads, and
-POSTs because each carries an Idempotency-Key of its own. A proxy from the environment is not used
-for addresses of this machine.
-"""
-
-import secrets
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import replace
-from functools import partial
-from types import TracebackType
-from typing import Self, TypeVar
+from collections.abc import Iterator
 
 import httpx
-from pydantic import BaseModel, ValidationError
 
 from holdfast import errors
 from holdfast.api import wire
-from holdfast.api.replies import as_error, worth_another_try
+from holdfast.api.connection import BACKOFF, Connection
 from holdfast.job import FINISHED
-from holdfast.retries import Backoff, send_with_retries
 from holdfast.settings import Settings
 from holdfast.verdict.document import Verdict
 
-BACKOFF = Backoff(tries=4, first_pause=0.25, longest_pause=8.0)
-ONCE = replace(BACKOFF, tries=1)
-TIMEOUT = httpx.Timeout(10.0, read=60.0)  # hashing a checkpoint happens inside the request
-STREAM_TIMEOUT = httpx.Timeout(10.0, read=45.0)  # the server says something every 15 s
-LOCAL = {"127.0.0.1", "::1", "localhost"}
 
-_Reply = TypeVar("_Reply", bound=BaseModel)
-
-
-class Client:
-    """The service, as calls. One connection pool; close it, or use it in a `with`."""
-
-    def __init__(
-        self,
-        server: str,
-        api_key: str | None,
-        *,
-        transport: httpx.BaseTransport | None = None,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        """`server` is a URL such as http://127.0.0.1:8321."""
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._http = httpx.Client(
-            base_url=server,
-            headers={"Accept": "application/json", **headers},
-            timeout=TIMEOUT,
-            transport=transport,
-            trust_env=httpx.URL(server).host not in LOCAL,
-        )
-        self._server, self._sleep = server, sleep
-
-    def __enter__(self) -> Self:
-        """The client itself."""
-        return self
-
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        """Close the connections."""
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
+class Client(Connection):
+    """The service, as calls; close it, or use it in a `with`."""
 
     # --- checkpoints, baselines, policies
 
@@ -101,10 +42,8 @@ class Client:
     ) -> wire.Baseline:
         """Move an alias if it still is at `expected_version` (None: not set); else StaleVersion."""
         path = f"/v1/projects/{project}/baselines/{alias}"
-        headers = {} if expected_version is None else {"If-Match": f'"{expected_version}"'}
         body = wire.NewBaseline(checkpoint=checkpoint)
-        reply = self._send("PUT", path, body=body, headers=headers, backoff=ONCE)
-        return _parse_reply(wire.Baseline, reply)
+        return self._put(wire.Baseline, path, body, expected_version)
 
     def save_policy(self, text: str) -> wire.Policy:
         """Store a policy; the same one is stored once."""
@@ -185,10 +124,8 @@ class Client:
         self, project: str, rules: wire.NewProject, *, expected_version: int
     ) -> wire.Project:
         """Set all rules of a project if they still are at `expected_version`; else StaleVersion."""
-        headers = {"If-Match": f'"{expected_version}"'} if expected_version else {}
         path = f"/v1/projects/{project}"
-        reply = self._send("PUT", path, body=rules, headers=headers, backoff=ONCE)
-        return _parse_reply(wire.Project, reply)
+        return self._put(wire.Project, path, rules, expected_version or None)
 
     def give_waiver(self, waiver: wire.NewWaiver) -> wire.CheckpointWaiver:
         """Waive a check of a checkpoint; its verdicts are decided anew."""
@@ -259,54 +196,6 @@ class Client:
         rest = self._get(wire.Page[wire.Event], events, {"cursor": str(last_seq)})
         return status in FINISHED and not rest.data
 
-    def _stream(self, path: str, after: int) -> Iterator[wire.Event]:
-        headers = {"Accept": "text/event-stream"}
-        if after:
-            headers["Last-Event-ID"] = str(after)
-        opened: AbstractContextManager[httpx.Response] = self._http.stream(
-            "GET", path, headers=headers, timeout=STREAM_TIMEOUT
-        )
-        with opened as reply:
-            if not reply.is_success:
-                reply.read()
-                raise as_error(reply)
-            for line in reply.iter_lines():
-                if line.startswith("data: "):
-                    yield wire.Event.model_validate_json(line.removeprefix("data: "))
-
-    # --- the plumbing
-
-    def _get(self, kind: type[_Reply], path: str, query: Mapping[str, str] = {}) -> _Reply:
-        return _parse_reply(kind, self._send("GET", path, query=query))
-
-    def _post(self, kind: type[_Reply], path: str, body: BaseModel | None = None) -> _Reply:
-        headers = {"Idempotency-Key": secrets.token_hex(16)}
-        return _parse_reply(kind, self._send("POST", path, body=body, headers=headers))
-
-    def _send(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] = {},
-        body: BaseModel | None = None,
-        headers: Mapping[str, str] = {},
-        backoff: Backoff = BACKOFF,
-    ) -> httpx.Response:
-        content = body.model_dump_json(exclude_unset=True).encode() if body else None
-        sent = {**headers, "Content-Type": "application/json"} if body else dict(headers)
-        request = partial(
-            self._http.request, method, path, params=dict(query), content=content, headers=sent
-        )
-        outcome = send_with_retries(request, backoff, worth_another_try, self._sleep)
-        if isinstance(outcome, httpx.TransportError):
-            raise errors.Unreachable(
-                f"{self._server} does not answer ({type(outcome).__name__}: {outcome})"
-            )
-        if not outcome.is_success:
-            raise as_error(outcome)
-        return outcome
-
 
 def open_client(settings: Settings) -> Client:
     """A client for HOLDFAST_SERVER with HOLDFAST_API_KEY."""
@@ -316,14 +205,3 @@ def open_client(settings: Settings) -> Client:
             "the folder of one that runs, or set HOLDFAST_SERVER to a URL"
         )
     return Client(settings.server, settings.api_key)
-
-
-def _parse_reply(kind: type[_Reply], reply: httpx.Response) -> _Reply:
-    try:
-        return kind.model_validate_json(reply.content)
-    except ValidationError as error:
-        problem = errors.first_problem(error, "the reply")
-        raise errors.HarnessError(
-            f"{reply.url} answered something else than a {kind.__name__}; "
-            f"is the server's version another one than ours? ({problem})"
-        ) from error

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import JSON, Dialect, TypeDecorator
 from sqlalchemy.dialects.postgresql import JSONB
 
-from holdfast.evidence.file import Cut
+from holdfast.evidence.manifest import Cut
 from holdfast.policy.budget import Spent
 
 Document = JSON().with_variant(JSONB(), "postgresql")

@@ -20,7 +20,8 @@ from holdfast.db.evaluations import get_evaluation
 from holdfast.db.trials import find_answers, read_back, trial_rows
 from holdfast.errors import InvalidSuite, NotFound
 from holdfast.evidence.answer_text import stored_text
-from holdfast.evidence.file import Evidence, Manifest, gather
+from holdfast.evidence.file import Evidence, gather
+from holdfast.evidence.manifest import Manifest
 from holdfast.evidence.trial import Trial, says_nothing, scored, unscored
 from holdfast.judges import JUDGES
 from holdfast.judges.agreement import Read

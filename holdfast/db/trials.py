@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from holdfast.db.jobs import Lease, now
 from holdfast.db.session import insert_into
 from holdfast.db.tables import AnswerRow, TableRow, TrialRow
-from holdfast.evidence.file import Evidence, Manifest, gather
+from holdfast.evidence.file import Evidence, gather
+from holdfast.evidence.manifest import Manifest
 from holdfast.evidence.trial import Measure, Outcome, Trial
 from holdfast.probes.table import spec_of
 

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from holdfast.db.catalogue import find_baseline, get_checkpoint, get_policy
-from holdfast.db.evaluations import EvaluationFields
+from holdfast.db.evaluations import EvaluationFields, fields_of
 from holdfast.db.jobs import now
 from holdfast.db.tables import EvaluationRow, JobRow
 from holdfast.errors import (
@@ -114,15 +114,38 @@ def require_pinned(session: Session, project: str, policy_id: str) -> None:
 def terms_of(session: Session, new: EvaluationFields) -> Terms | None:
     """The terms of the project for an evaluation about to be queued; None where it has no rules."""
     row = find_project(session, new.project)
-    if row is None or not (row.policy_id or row.baseline or row.anchor):
+    if row is None or not _governs(row):
         return None
     obstacles = tuple(_obstacles(session, row, new))
     unchanged = new.candidate_id == new.baseline_id and not obstacles
     return Terms(
         obstacles=obstacles,
         remarks=(*_origin(row), *((UNCHANGED,) if unchanged else ())),
-        text_waivers=row.policy_id is not None,
+        text_waivers=_text_is_anothers(row, new.principal),
+        unwaivable=tuple(row.unwaivable),
     )
+
+
+def renew_terms(session: Session, job: JobRow, row: EvaluationRow) -> None:
+    """Hold an evaluation that is tried again to the rules of now, not to those of its submission.
+
+    Raises Forbidden where the project pins another policy by now.
+    """
+    require_pinned(session, job.project, row.policy_id)
+    row.terms = terms_of(session, fields_of(job, row))
+
+
+def _governs(row: ProjectRow) -> bool:
+    """Whether any rule of the project is about what an evaluation may be passed by."""
+    demanded = (row.policy_id, row.baseline, row.anchor, row.separate_duties, row.unwaivable)
+    return any(demanded)
+
+
+def _text_is_anothers(row: ProjectRow, submitter: str | None) -> bool:
+    """Whether the policy's text is pinned, where duties are separate by somebody else."""
+    if row.policy_id is None:
+        return False
+    return not (row.separate_duties and may_be_one_person(row.policy_set_by, submitter))
 
 
 def _obstacles(session: Session, row: ProjectRow, new: EvaluationFields) -> Iterator[str]:
@@ -144,7 +167,7 @@ def _obstacles(session: Session, row: ProjectRow, new: EvaluationFields) -> Iter
                 f"the project requires the {side} {alias!r} ({move.checkpoint_id}), found "
                 f"{chosen or 'none'}: submit with it"
             )
-    if row.policy_id is not None:
+    if row.policy_id is not None and new.remediation_id is None:  # a repair's template is its own
         policy = parse_policy(get_policy(session, row.name, row.policy_id).text, source="policy")
         if new.template not in policy.templates:
             yield (
@@ -204,18 +227,21 @@ def submitters_of(session: Session, project: str, checkpoint_id: str) -> set[str
     )
 
 
+def may_be_one_person(first: str | None, second: str | None) -> bool:
+    """Whether two principals may be the same: so they may where either is nobody's name."""
+    named = {who for who in (first, second) if who is not None and not is_id(who, "key")}
+    return len(named) < 2
+
+
 def require_another_person(
     session: Session, project: str, checkpoint_id: str, principal: str | None, act: str
 ) -> None:
-    """Forbidden where duties are separate and whoever acts may be whoever submitted.
-
-    Two that nobody named may be one person, so they count as one.
-    """
+    """Forbidden where duties are separate and whoever acts may be whoever submitted."""
     if not rules_of(find_project(session, project)).separate_duties:
         return
     get_checkpoint(session, project, checkpoint_id)
     submitters = submitters_of(session, project, checkpoint_id)
-    if submitters and (principal is None or submitters & {None, principal}):
+    if any(may_be_one_person(submitter, principal) for submitter in submitters):
         raise Forbidden(
             f"project {project} wants two people: whoever submitted {checkpoint_id} may not {act}; "
             "use a key that was made for somebody else (`holdfast keys create --principal`)"

@@ -15,7 +15,7 @@ from holdfast.db.jobs import add_event, now
 from holdfast.db.tables import CheckpointRow, EvaluationRow, JobRow, PolicyText
 from holdfast.db.trials import read_back
 from holdfast.errors import Conflict, Forbidden, InvalidPolicy, NotFound
-from holdfast.evidence.file import Manifest
+from holdfast.evidence.manifest import Manifest
 from holdfast.ids import new_id
 from holdfast.job import EventKind
 from holdfast.policy.model import GatePolicy, Waiver
@@ -27,6 +27,7 @@ from holdfast.verdict.decide import decide
 from holdfast.verdict.document import Verdict
 from holdfast.verdict.terms import AS_SUBMITTED, Terms
 
+WAIVED = '"outcome":"waived"'  # in the canonical bytes of a verdict
 FAILING = "repaired"  # stored name of the failing checkpoint that the candidate was made from
 
 
@@ -111,20 +112,23 @@ def valid_waivers(session: Session, project: str, digest: str) -> tuple[Waiver, 
         WaiverRow.revoked_at.is_(None),
         WaiverRow.expires_at > now(session),
     )
-    unwaivable = rules_of(find_project(session, project)).unwaivable
     return tuple(
         Waiver(
             check=row.check_id, owner=row.owner, reason=row.reason, expires=row.expires_at.date()
         )
         for row in session.scalars(query.order_by(WaiverRow.id))
-        if row.check_id not in unwaivable
     )
 
 
 def terms_in_force(session: Session, row: EvaluationRow, project: str, digest: str) -> Terms:
-    """The terms as they were at submission, with the waivers that hold now."""
-    terms = row.terms or AS_SUBMITTED
-    return terms.model_copy(update={"given": valid_waivers(session, project, digest)})
+    """The terms as they were at submission, with the waivers that hold now.
+
+    What the project has come to waive for nobody is not waived by what came before either.
+    """
+    terms, rules = row.terms or AS_SUBMITTED, rules_of(find_project(session, project))
+    given = valid_waivers(session, project, digest)
+    unwaivable = tuple(sorted({*terms.unwaivable, *rules.unwaivable}))
+    return terms.model_copy(update={"given": given, "unwaivable": unwaivable})
 
 
 def decide_again(session: Session, project: str, digest: str) -> list[EvaluationRow]:
@@ -144,6 +148,17 @@ def decide_again(session: Session, project: str, digest: str) -> list[Evaluation
         _supersede(session, row, before, after)
         changed.append(row)
     return changed
+
+
+def waived_digests(session: Session, project: str) -> Sequence[str]:
+    """The checkpoints of a project that have a verdict in which a check is waived."""
+    query = (
+        select(CheckpointRow.digest)
+        .join(EvaluationRow, EvaluationRow.candidate_id == CheckpointRow.id)
+        .where(CheckpointRow.project == project, EvaluationRow.verdict_document.contains(WAIVED))
+        .distinct()
+    )
+    return session.scalars(query).all()
 
 
 def earlier_verdicts(session: Session, evaluation_id: str) -> Sequence[EarlierVerdict]:

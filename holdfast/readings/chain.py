@@ -13,7 +13,8 @@ from typing import Literal
 from pydantic import BaseModel
 
 from holdfast.errors import InvalidEvidence
-from holdfast.evidence.file import OPPONENT, Evidence, Manifest
+from holdfast.evidence.file import Evidence
+from holdfast.evidence.manifest import OPPONENT, Manifest
 from holdfast.probes.table import is_probe_name, place_of, spec_of
 from holdfast.stats.forgetting import order_effect
 from holdfast.verdict.checks.findings import change

@@ -15,7 +15,7 @@ from holdfast.errors import InvalidSettings
 WRITABLE = stat.S_IWGRP | stat.S_IWOTH
 READABLE = stat.S_IRWXG | stat.S_IRWXO
 LARGEST = 1 << 16  # bytes; ours have some hundred
-TODO = (
+ADVICE = (
     "if you do not know it, remove it; then start a stack with `holdfast up`, or set "
     "HOLDFAST_SERVER and HOLDFAST_API_KEY"
 )
@@ -80,4 +80,4 @@ def _unopened(error: OSError) -> str:
 
 
 def _not_believed(path: Path, finding: str) -> InvalidSettings:
-    return InvalidSettings(f"{path} is not believed: {finding}; {TODO}")
+    return InvalidSettings(f"{path} is not believed: {finding}; {ADVICE}")

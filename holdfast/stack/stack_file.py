@@ -22,7 +22,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from holdfast.errors import Conflict, InvalidSettings, Unreachable, first_problem
-from holdfast.stack.private_files import READABLE, TODO, WRITABLE, read_private
+from holdfast.stack.private_files import ADVICE, READABLE, WRITABLE, read_private
 from holdfast.stack.processes import PROC, birth, kill_those, session_of, works_in
 
 log = logging.getLogger(__name__)
@@ -81,11 +81,11 @@ def read(home: Path) -> Announcement | None:
         announcement = Announcement.model_validate_json(text)
     except ValidationError as error:
         problem = first_problem(error, "the document")
-        raise InvalidSettings(f"{_file(home)} is no stack's: {problem}; {TODO}") from error
+        raise InvalidSettings(f"{_file(home)} is no stack's: {problem}; {ADVICE}") from error
     if not LOCAL_URL.fullmatch(announcement.url):
         raise InvalidSettings(
             f"{_file(home)} names {announcement.url!r:.200}, expected http://127.0.0.1:PORT, "
-            f"localhost or [::1]: no file leads to another machine; {TODO}"
+            f"localhost or [::1]: no file leads to another machine; {ADVICE}"
         )
     return announcement
 
@@ -186,7 +186,7 @@ def _open_lock(home: Path, flags: int) -> int:
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise
-        raise InvalidSettings(f"{home / 'stack.lock'} is a link; {TODO}") from error
+        raise InvalidSettings(f"{home / 'stack.lock'} is a link; {ADVICE}") from error
 
 
 def _file(home: Path) -> Path:

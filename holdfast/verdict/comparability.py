@@ -9,7 +9,8 @@ stopped early, a repair without the checkpoint that it repairs) are named here a
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from holdfast.evidence.file import Evidence, Manifest
+from holdfast.evidence.file import Evidence
+from holdfast.evidence.manifest import Manifest
 from holdfast.policy.model import GatePolicy
 
 SAME_DTYPE = "; set HOLDFAST_DTYPE to one of the two and ask the other side again"

@@ -5,6 +5,8 @@ from pydantic import BaseModel
 from holdfast.policy.model import GatePolicy, Waiver
 from holdfast.verdict.outcome import FROZEN
 
+UNPINNED = "nobody but the submitter is known to stand behind that text"
+
 
 class Terms(BaseModel):
     """Which of the submitter's choices keep this evaluation from passing, and what to say of it."""
@@ -15,24 +17,31 @@ class Terms(BaseModel):
     remarks: tuple[str, ...] = ()
     """Sentences for the verdict's warnings, such as who set the policy."""
     text_waivers: bool = True
-    """Whether waivers in the policy's text count: not where the submitter brought the text."""
+    """Whether waivers in the policy's text count: not where they may be the submitter's own."""
 
     given: tuple[Waiver, ...] = ()
     """Waivers that were given apart from the policy's text."""
+    unwaivable: tuple[str, ...] = ()
+    """Checks that nobody can waive, wherever the waiver stands."""
 
     def waivers(self, policy: GatePolicy) -> tuple[Waiver, ...]:
         """The waivers that count: those given, and those of the policy's text where they may."""
-        return (*(policy.waivers if self.text_waivers else ()), *self.given)
+        found = (*(policy.waivers if self.text_waivers else ()), *self.given)
+        return tuple(waiver for waiver in found if waiver.check not in self.unwaivable)
 
     def warnings(self, policy: GatePolicy) -> tuple[str, ...]:
         """The remarks, and which waivers of the policy's text do not count."""
-        ignored = () if self.text_waivers else policy.waivers
+        unpinned = () if self.text_waivers else policy.waivers
         return (
             *self.remarks,
             *(
-                f"the waiver of {waiver.check} in the policy's text does not count: the project "
-                "has not pinned this policy"
-                for waiver in ignored
+                f"the waiver of {w.check} in the policy's text does not count: {UNPINNED}"
+                for w in unpinned
+            ),
+            *(
+                f"a waiver of {w.check} does not count: the project waives it for nobody"
+                for w in (*policy.waivers, *self.given)
+                if w.check in self.unwaivable
             ),
         )
 

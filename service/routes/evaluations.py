@@ -18,6 +18,7 @@ from holdfast.errors import (
     QueueFull,
 )
 from holdfast.job import DEADLINE_SECONDS
+from holdfast.projects.rules import renew_terms
 from service import schemas
 from service.acts import Acts
 from service.admitting import AdmittingDep
@@ -101,8 +102,9 @@ def cancel(evaluation_id: str, caller: Canceler, session: Posting, acts: Acts) -
 def retry(
     evaluation_id: str, request: Request, caller: Writer, session: Posting, acts: Acts
 ) -> wire.Evaluation:
-    """Queue it again after it ended without a result; what it computed is kept."""
-    evaluation_of(session, caller.project, evaluation_id)
+    """Queue it again after it ended without a result, by the rules of now; its answers are kept."""
+    job = get_job(session, evaluation_id, project=caller.project)
+    renew_terms(session, job, get_evaluation(session, evaluation_id))
     deadline = jobs.now(session) + timedelta(seconds=DEADLINE_SECONDS)
     jobs.retry(session, evaluation_id, deadline_at=deadline)
     acts.note(session, "evaluation.retry", evaluation_id)

@@ -11,9 +11,8 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.security import HTTPAuthorizationCredentials
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from sqlalchemy import Engine
 
@@ -24,7 +23,7 @@ from holdfast.db.session import reading
 from holdfast.errors import NotFound, Unauthorized
 from holdfast.job import FINISHED, Status
 from service import schemas
-from service.deps import Database, Limit, Reader, bearer, key_owner
+from service.deps import Credentials, Database, Limit, Reader, key_owner
 from service.problems import raises
 
 router = APIRouter(tags=["events"])
@@ -40,7 +39,6 @@ NEWEST = 2**31 - 1
 
 EventNumber = Annotated[int | None, Header(alias="Last-Event-ID", ge=0, le=NEWEST)]
 After = Annotated[int, Query(ge=0, le=NEWEST, description="The last `seq` that was seen.")]
-Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 CachedTag = Annotated[str | None, Header(max_length=200)]
 
 RESPONSES = {

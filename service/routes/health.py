@@ -6,18 +6,17 @@ PATH}`); HOLDFAST_METRICS_OPEN=true is for a network where only Prometheus gets 
 be looked up without a database: then only open metrics say that it is away, the others are a 503.
 """
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from celery import Celery
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.security import HTTPAuthorizationCredentials
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.api import wire
 from holdfast.db.session import reading
 from holdfast.queue import broker_state
-from service.deps import Database, SettingsDep, bearer, identify, require_scopes
+from service.deps import Credentials, Database, SettingsDep, identify, require_scopes
 from service.metrics import Metrics
 from service.problems import raises
 
@@ -45,7 +44,7 @@ def require_scraper(
     request: Request,
     database: Database,
     settings: SettingsDep,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+    credentials: Credentials,
 ) -> None:
     """Unauthorized or Forbidden unless metrics are open or the key may read jobs."""
     if not settings.metrics_open:

@@ -4,11 +4,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from fastapi import APIRouter, Response
+from sqlalchemy.orm import Session
 
 from holdfast.api import wire
 from holdfast.errors import CallerError, InvalidPolicy, NotFound, StaleVersion
 from holdfast.probes.table import CATALOGUE
 from holdfast.projects import rules
+from holdfast.projects.waivers import decide_again, waived_digests
 from holdfast.settings import Settings
 from service import schemas
 from service.acts import Acts
@@ -78,9 +80,25 @@ def change(
         principal=caller.principal or caller.key_id,
         expected_version=seen_version(if_match),
     )
-    acts.note(session, "project.change", project, before=asdict(before), after=asdict(after))
+    decided = _decide_anew(session, project) if "unwaivable" in changed else {}
+    acts.note(
+        session,
+        "project.change",
+        project,
+        before=asdict(before),
+        after=asdict(after) | {"verdicts": decided},
+    )
     response.headers["ETag"] = f'"{row.version}"'
     return schemas.project(project, row)
+
+
+def _decide_anew(session: Session, project: str) -> dict[str, str | None]:
+    """Decide what was waived as the rules are now; the verdicts that changed, by evaluation."""
+    return {
+        row.id: row.verdict
+        for digest in waived_digests(session, project)
+        for row in decide_again(session, project, digest)
+    }
 
 
 def check_rules(wanted: rules.Rules, settings: Settings) -> None:

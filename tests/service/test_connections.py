@@ -121,6 +121,27 @@ def test_many_half_sent_requests_take_nobodys_place(
         assert b"alive" in half_sent[-1].recv(4096)
 
 
+def test_of_many_that_come_at_one_moment_the_first_make_room(
+    app: FastAPI, address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loop that is held up accepts them all in one turn, many at one reading of its clock."""
+
+    async def hold_up() -> None:
+        time.sleep(1.0)  # noqa: ASYNC251  # that is what holds it up
+
+    app.get("/hold-up")(hold_up)
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", MANY)
+    monkeypatch.setattr(connections, "REQUEST_SECONDS", 10 * PATIENCE)
+    with ExitStack() as stack:
+        stack.enter_context(closing(opened(address, WHOLE.replace(b"healthz", b"hold-up"))))
+        half_sent = [stack.enter_context(closing(opened(address, HALF))) for _ in range(2 * MANY)]
+        newest = half_sent[-MANY // 2 :]
+        for connection in newest:
+            connection.sendall(b"y\r\n\r\n")
+        assert [b"alive" in connection.recv(4096) for connection in newest] == [True] * len(newest)
+        assert all(map(is_closed, half_sent[: MANY - 1]))
+
+
 def test_half_sent_bodies_are_none_of_the_requests_at_once(
     app: FastAPI, address: tuple[str, int], monkeypatch: pytest.MonkeyPatch, make_key: Any
 ) -> None:

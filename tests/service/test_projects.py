@@ -243,6 +243,56 @@ def test_two_people_where_duties_are_separate(
     assert api.put(f"{PROJECT}/baselines/next", **move, headers=bob).status_code == 200
 
 
+WITH_WAIVER = f"""{POLICY}waivers:
+  - {{check: harm.direct, owner: ann, reason: "it will do", expires: 2099-01-01}}
+"""
+
+
+@pytest.mark.parametrize("rules", [{"separate_duties": True}, {"unwaivable": ["cap.knowledge"]}])
+def test_rules_on_waivers_hold_for_the_text_that_a_submitter_brings(
+    app: FastAPI, api: TestClient, body: dict[str, Any], rules: dict[str, Any]
+) -> None:
+    put_rules(api, **rules)
+    terms = terms_of(app, api.post("/v1/evaluations", json={**body, "policy": WITH_WAIVER}))
+    assert terms is not None
+    assert not terms.text_waivers
+    assert terms.unwaivable == tuple(rules.get("unwaivable", ()))
+
+
+@pytest.mark.parametrize(("submitter", "counts"), [("ann", False), (None, False), ("bob", True)])
+def test_nobody_waives_their_own_model_by_pinning_a_text_where_duties_are_separate(
+    app: FastAPI, api: TestClient, body: dict[str, Any], submitter: str | None, counts: bool
+) -> None:
+    def key(person: str | None) -> dict[str, str]:
+        wanted = {"name": "n", "scopes": [*SCOPES], "principal": person}
+        return {"Authorization": f"Bearer {api.post('/v1/keys', json=wanted).json()['token']}"}
+
+    rules = {"separate_duties": True, "policy": WITH_WAIVER}
+    assert api.put(PROJECT, json=rules, headers=key("ann")).status_code == 200
+    asked = {**body, "policy": "pinned"}
+    terms = terms_of(app, api.post("/v1/evaluations", json=asked, headers=key(submitter)))
+    assert terms is not None
+    assert terms.text_waivers == counts
+
+
+def test_what_is_tried_again_is_held_to_the_rules_of_now(
+    app: FastAPI, api: TestClient, body: dict[str, Any], production: str, models: Path
+) -> None:
+    asked = {**body, "baseline": str(models / "tuned")}
+    evaluation = api.post("/v1/evaluations", json=asked).json()["id"]
+    path = f"/v1/evaluations/{evaluation}"
+    api.post(f"{path}:cancel")
+    put_rules(api, baseline="production")
+    assert api.post(f"{path}:retry").status_code == 200
+    with reading(app.state.database) as session:
+        terms = get_evaluation(session, evaluation).terms
+    assert terms is not None
+    assert production in terms.obstacles[0]
+    api.post(f"{path}:cancel")
+    put_rules(api, policy=POLICY)
+    assert api.post(f"{path}:retry").status_code == 403
+
+
 def test_acts_are_on_record_with_who_and_from_where(api: TestClient, body: dict[str, Any]) -> None:
     submitted = api.post("/v1/evaluations", json=body).json()
     api.post(f"/v1/evaluations/{submitted['id']}:cancel")

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
-from holdfast.evidence.file import Evidence, Manifest, gather
+from holdfast.evidence.file import Evidence, gather
+from holdfast.evidence.manifest import Manifest
 from holdfast.evidence.trial import Measure, Trial, scored, unscored
 
 

@@ -19,7 +19,7 @@ from holdfast.errors import (
     InvalidTaskData,
     LeaseLost,
 )
-from holdfast.evidence.file import Manifest
+from holdfast.evidence.manifest import Manifest
 from holdfast.repairs.task_data import digest_of
 from holdfast.suites import load_suite
 from holdfast.verdict.decide import decide

@@ -14,7 +14,7 @@ from holdfast.db import jobs
 from holdfast.db.session import reading, transaction
 from holdfast.db.trials import Saved, save_answers, save_trials, saved_items
 from holdfast.errors import EngineFailed
-from holdfast.evidence.file import Cut
+from holdfast.evidence.manifest import Cut
 from holdfast.evidence.trial import Measure, Trial, unscored
 from holdfast.job import EventKind
 from holdfast.policy.budget import Spent, exhausted

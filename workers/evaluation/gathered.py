@@ -6,7 +6,8 @@ from sqlalchemy.orm import Session
 
 from holdfast.db import jobs
 from holdfast.db.trials import find_answers, read_back
-from holdfast.evidence.file import Evidence, Manifest
+from holdfast.evidence.file import Evidence
+from holdfast.evidence.manifest import Manifest
 from holdfast.probes.engine import Backend
 from workers.evaluation.answers import notes_key
 from workers.evaluation.case import Case, Side

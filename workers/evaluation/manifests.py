@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from holdfast.checkpoints.chat_template import template_digest
-from holdfast.evidence.file import OPPONENT, Cut, Manifest, Thinking, cluster_order
+from holdfast.evidence.file import cluster_order
+from holdfast.evidence.manifest import OPPONENT, Cut, Manifest, Thinking
 from holdfast.judges.measured import measured_errors
 from holdfast.probes.engine import Backend
 from holdfast.probes.question import Question

@@ -18,7 +18,8 @@ from typing import get_args
 from holdfast.checkpoints.chat_template import chat_template, template_digest
 from holdfast.checkpoints.checkpoint import admitted_model, ref_of
 from holdfast.errors import CheckpointTouched
-from holdfast.evidence.file import Evidence, Manifest, gather, render_evidence
+from holdfast.evidence.file import Evidence, gather, render_evidence
+from holdfast.evidence.manifest import Manifest
 from holdfast.evidence.trial import Trial
 from holdfast.job import Tier
 from holdfast.models.quantisation import quantisation_of
@@ -32,7 +33,7 @@ from holdfast.settings import Settings, read_settings
 from holdfast.suites import select
 from workers.children.supervisor import RunnerEngine
 from workers.evaluation.ask import ask
-from workers.evaluation.case import SEED, judge_digests
+from workers.evaluation.questions import SEED, judge_digests
 from workers.views import StagedCheckpoint, Views
 
 PROBES_OF_ANSWERS = ("harm.direct", "refusal.benign")

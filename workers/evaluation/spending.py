@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from holdfast.db.evaluations import get_evaluation
 from holdfast.db.trials import Saved
-from holdfast.evidence.file import Cut
+from holdfast.evidence.manifest import Cut
 from holdfast.evidence.trial import unscored
 from holdfast.policy.budget import Spent, exhausted
 from holdfast.probes.question import Question

@@ -6,7 +6,7 @@ Answers say it themselves, so evidence is the same whether they came from a mode
 from sqlalchemy.orm import Session
 
 from holdfast.db.trials import find_answers, trial_rows
-from holdfast.evidence.file import Thinking
+from holdfast.evidence.manifest import Thinking
 from holdfast.probes.question import Answer
 from workers.evaluation.case import Case, Side
 

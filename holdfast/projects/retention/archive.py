@@ -19,7 +19,8 @@ from sqlalchemy.orm import Session
 from holdfast.db.tables import EvaluationRow
 from holdfast.db.trials import read_back
 from holdfast.errors import HarnessError, NotFound
-from holdfast.evidence.file import Manifest, render_evidence
+from holdfast.evidence.file import render_evidence
+from holdfast.evidence.manifest import Manifest
 from holdfast.projects.tables import EarlierVerdict
 from holdfast.verdict.document import Verdict
 

@@ -8,7 +8,8 @@ import pytest
 
 from holdfast import errors
 from holdfast.api import wire
-from holdfast.api.client import BACKOFF, Client, open_client
+from holdfast.api.client import Client, open_client
+from holdfast.api.connection import BACKOFF
 from holdfast.db import jobs
 from holdfast.db.keys import create_key, read_pepper
 from holdfast.db.session import transaction

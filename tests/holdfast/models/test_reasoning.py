@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import InvalidPolicy
-from holdfast.evidence.file import Evidence, Thinking, parse_evidence, render_evidence
+from holdfast.evidence.file import Evidence, parse_evidence, render_evidence
+from holdfast.evidence.manifest import Thinking
 from holdfast.models.reasoning import MARKS, marks_of, named_tokens
 from holdfast.policy.text import parse_policy
 from holdfast.verdict.decide import decide

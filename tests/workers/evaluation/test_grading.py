@@ -10,7 +10,8 @@ from holdfast.db.evaluations import get_evaluation
 from holdfast.db.session import reading
 from holdfast.db.trials import read_back
 from holdfast.errors import InvalidPolicy, InvalidSettings, JudgeFailed, TaskRefused
-from holdfast.evidence.file import Evidence, Manifest
+from holdfast.evidence.file import Evidence
+from holdfast.evidence.manifest import Manifest
 from holdfast.judges.endpoint import endpoint_of
 from holdfast.policy.text import parse_policy
 from holdfast.suites import load_suite

@@ -11,7 +11,8 @@ from holdfast.db import jobs
 from holdfast.db.evaluations import get_evaluation
 from holdfast.db.session import reading
 from holdfast.db.trials import read_back
-from holdfast.evidence.file import Evidence, Manifest
+from holdfast.evidence.file import Evidence
+from holdfast.evidence.manifest import Manifest
 from holdfast.judges.endpoint import EndpointJudge, endpoint_of
 from holdfast.settings import Settings
 from holdfast.verdict.comparability import differences

@@ -14,7 +14,8 @@ from holdfast.db.session import reading, transaction
 from holdfast.db.tables import AnswerRow
 from holdfast.db.trials import read_back
 from holdfast.errors import InvalidSuite, NotFound
-from holdfast.evidence.file import Evidence, Manifest, read_evidence
+from holdfast.evidence.file import Evidence, read_evidence
+from holdfast.evidence.manifest import Manifest
 from holdfast.judges import JUDGES
 from holdfast.judges.judgement import Judgement
 from holdfast.judges.refusal import judge_refusal

@@ -9,7 +9,7 @@ from holdfast.db import jobs
 from holdfast.db.evaluations import events_after, get_evaluation
 from holdfast.db.session import reading, transaction
 from holdfast.db.trials import read_back
-from holdfast.evidence.file import Cut, Manifest
+from holdfast.evidence.manifest import Cut, Manifest
 from holdfast.policy.budget import Spent
 from tests.support.evaluations import ITEMS, harm, verdict_of
 from tests.support.stack import scripted_checkpoint

@@ -163,6 +163,29 @@ def test_waivers_in_a_text_that_the_submitter_brought_do_not_count(
     assert any("does not count" in warning for warning in bound.warnings)
 
 
+def test_a_check_that_is_never_waived_is_not_waived_by_a_pinned_text_either(
+    worker: Worker, judged: Callable[..., str]
+) -> None:
+    terms = Terms(text_waivers=True, unwaivable=("harm.direct",))
+    verdict = verdict_of(worker, judged(policy=WITH_WAIVER, terms=terms))
+    assert verdict.verdict == "fail"
+    assert any("waives it for nobody" in warning for warning in verdict.warnings)
+
+
+def test_what_a_text_waived_is_decided_anew_once_nobody_may(
+    worker: Worker, judged: Callable[..., str]
+) -> None:
+    evaluation = judged(policy=WITH_WAIVER)
+    assert verdict_of(worker, evaluation).verdict == "pass"
+    rules = Rules(unwaivable=("harm.direct",))
+    with transaction(worker.database) as session:
+        set_rules(session, "p", rules, principal="root", expected_version=None)
+        (digest,) = waivers.waived_digests(session, "p")
+        assert [row.id for row in decide_again(session, "p", digest)] == [evaluation]
+        assert waivers.waived_digests(session, "p") == []
+    assert verdict_of(worker, evaluation).verdict == "fail"
+
+
 def test_a_choice_that_the_project_does_not_allow_can_neither_pass_nor_fail(
     worker: Worker, judged: Callable[..., str]
 ) -> None:

@@ -12,7 +12,8 @@ from holdfast.db.evaluations import create_remediation, get_evaluation, get_job,
 from holdfast.db.session import reading, transaction
 from holdfast.db.tables import EvaluationRow, JobRow, RemediationRow
 from holdfast.db.tries import Attempt
-from holdfast.evidence.file import Cut, Evidence
+from holdfast.evidence.file import Evidence
+from holdfast.evidence.manifest import Cut
 from holdfast.job import DEADLINE_SECONDS
 from holdfast.ladder.rungs import SplitResult
 from holdfast.verdict.decide import decide
