@@ -24,7 +24,7 @@ from typing import Any
 from holdfast.api import wire
 from holdfast.api.client import Client
 from holdfast.cli.front_table import front_markdown
-from holdfast.cli.ladder import follow_ladder
+from holdfast.cli.repairs import follow_ladder
 from holdfast.cli.waiting import Deadline, final_verdict
 from holdfast.policy.model import Budget
 from holdfast.policy.text import SHIPPED

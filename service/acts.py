@@ -50,7 +50,7 @@ class Recorder:
         record(session, self.actor, action, target, before=before, after=after)
 
 
-def recorder_of(request: Request, caller: Annotated[Caller, Depends(identify)]) -> Recorder:
+async def recorder_of(request: Request, caller: Annotated[Caller, Depends(identify)]) -> Recorder:
     """The recorder of this request."""
     address = request.client.host if request.client else None
     return Recorder(

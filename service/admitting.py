@@ -104,7 +104,7 @@ class Admitting:
                 self.children.discard(child)
 
 
-def admitting_of(request: Request) -> Admitting:
+async def admitting_of(request: Request) -> Admitting:
     """The application's."""
     admitting: Admitting = request.app.state.admitting
     return admitting

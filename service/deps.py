@@ -4,6 +4,8 @@ A session is opened here and nowhere else in the service. Its scope is the funct
 commits before the reply is sent: with FastAPI's default a failing commit would still answer 202.
 Who calls is read in a short session of its own, since on SQLite a write session holds the
 database's one lock from its first statement on.
+
+What only reads the application's state is `async`, since FastAPI gives anything else to a thread.
 """
 
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from typing import Annotated
 
 from celery import Celery
 from fastapi import Depends, Query, Request, Security
+from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -29,13 +32,13 @@ bearer = HTTPBearer(auto_error=False, description="An API key, made with `holdfa
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 
 
-def settings_of(request: Request) -> Settings:
+async def settings_of(request: Request) -> Settings:
     """The settings that the application was made with."""
     settings: Settings = request.app.state.settings
     return settings
 
 
-def database_of(request: Request) -> Engine:
+async def database_of(request: Request) -> Engine:
     """The application's engine."""
     engine: Engine = request.app.state.database
     return engine
@@ -45,7 +48,7 @@ SettingsDep = Annotated[Settings, Depends(settings_of)]
 Database = Annotated[Engine, Depends(database_of)]
 
 
-def identify(
+async def identify(
     request: Request,
     database: Database,
     credentials: Credentials,
@@ -55,7 +58,7 @@ def identify(
     Looked up and counted once a request: FastAPI asks again for each set of scopes.
     """
     if not hasattr(request.state, "caller"):
-        request.state.caller = _look_up(request, database, credentials)
+        request.state.caller = await run_in_threadpool(_look_up, request, database, credentials)
     caller: Caller = request.state.caller
     return caller
 
@@ -87,7 +90,7 @@ def _look_up(
     return caller
 
 
-def allow(needed: SecurityScopes, caller: Annotated[Caller, Depends(identify)]) -> Caller:
+async def allow(needed: SecurityScopes, caller: Annotated[Caller, Depends(identify)]) -> Caller:
     """The caller, if the key has every scope that the route needs."""
     require_scopes(caller, *needed.scopes)
     return caller
@@ -101,7 +104,7 @@ def require_scopes(caller: Caller, *needed: str) -> None:
             raise Forbidden(f"the key lacks {scope}; a key of role {roles} has it")
 
 
-def allow_one(needed: SecurityScopes, caller: Annotated[Caller, Depends(identify)]) -> Caller:
+async def allow_one(needed: SecurityScopes, caller: Annotated[Caller, Depends(identify)]) -> Caller:
     """The caller, if the key has any of the scopes, of which the route decides further."""
     if not any(map(caller.may, needed.scopes)):
         require_scopes(caller, needed.scopes[0])

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from holdfast.db.keys import Caller
 from holdfast.db.replies import Claim, Reply, claim_key, drop_claim, keep_reply
-from holdfast.db.session import transaction
+from holdfast.db.session import keep_rows, transaction
 from service.deps import Database, identify
 
 REPLAYED_HEADERS = ("location", "content-type", "etag")
@@ -33,7 +33,7 @@ class KeptRoute(APIRoute):
 
         async def handle_and_note(request: Request) -> Response:
             response = await handle(request)
-            request.state.reply = _to_keep(response)
+            request.state.response = response
             return response
 
         return handle_and_note
@@ -88,6 +88,7 @@ def _post_session(
     """A write session of a POST; with an Idempotency-Key its reply commits with its effect."""
     if idempotency_key is None:
         with transaction(database) as session:
+            keep_rows(session)
             yield session
         return
     with transaction(database) as session:
@@ -101,8 +102,9 @@ def _claimed_session(request: Request, database: Engine, claim: Claim) -> Iterat
     is_stored = False
     try:
         with transaction(database) as session:
+            keep_rows(session)
             yield session
-            keep_reply(session, claim, request.state.reply)
+            keep_reply(session, claim, _to_keep(request.state.response))
         is_stored = True
     finally:
         if not is_stored:

@@ -19,6 +19,7 @@ from holdfast.db.catalogue import (
     get_baseline,
     get_checkpoint,
     get_policy,
+    load_checkpoints,
     register_checkpoint,
     require_unaligned,
     save_policy,
@@ -54,6 +55,7 @@ from holdfast.projects.rules import (
     rules_of,
     terms_of,
 )
+from holdfast.projects.tables import ProjectRow
 from holdfast.repairs.plan import Plan
 from holdfast.repairs.recipes import PolicyRecipe, recipe_spec
 from holdfast.settings import Settings
@@ -84,11 +86,14 @@ def submit_evaluation(
     policy = policy_named(body.policy, settings)
     pinned = checkpoint_named(body.anchor, settings, admitting) if body.anchor else None
     task = admitting.task_data(body.task_data) if body.task_data else None
+    named = map(str, (body.candidate, body.baseline, body.anchor))
+    load_checkpoints(session, [name for name in named if is_id(name, "ckpt")])
     if body.repairs is not None:
         with_weights(session, project, body.repairs, settings)
     baseline_id, policy_id = baseline(session, project), policy(session, project)
-    require_pinned(session, project, policy_id)
-    anchor_id = pinned(session, project) if pinned else project_anchor(session, project)
+    rules = find_project(session, project)
+    require_pinned(session, rules, policy_id)
+    anchor_id = pinned(session, project) if pinned else project_anchor(session, project, rules)
     check_anchor(get_policy(session, project, policy_id).text, anchor_id)
     check_quota(session, settings, project)
     if task is not None:
@@ -111,12 +116,12 @@ def submit_evaluation(
         key_id=caller.key_id,
         principal=caller.principal,
     )
-    return create_evaluation(session, replace(new, terms=terms_of(session, new)))
+    return create_evaluation(session, replace(new, terms=terms_of(session, rules, new)))
 
 
-def project_anchor(session: Session, project: str) -> str | None:
+def project_anchor(session: Session, project: str, rules: ProjectRow | None) -> str | None:
     """The checkpoint that the project has pinned under its anchor's alias, if it has."""
-    alias = rules_of(find_project(session, project)).anchor or ANCHOR
+    alias = rules_of(rules).anchor or ANCHOR
     move = find_baseline(session, project, alias)
     return move.checkpoint_id if move else None
 

@@ -1,4 +1,4 @@
-"""Commands that work through the API: submit, wait, verdict, remediate.
+"""Commands that queue an evaluation and wait for its verdict: submit, wait.
 
 Whatever waits ends with the verdict's own exit code; whatever does not wait says so loudly and
 exits 5, because a green job that has only been uploaded is a false green.
@@ -11,33 +11,17 @@ from pathlib import Path
 from holdfast.api import wire
 from holdfast.api.client import Client
 from holdfast.api.subject import PINNED
-from holdfast.cli.bodies import baseline, body, nest_options
-from holdfast.cli.command import (
-    GAVE_UP_WAITING,
-    emit,
-    note,
-)
-from holdfast.cli.ladder import follow_ladder, ladder_fields, no_repair
+from holdfast.cli.bodies import baseline, body
+from holdfast.cli.command import note
 from holdfast.cli.named_folders import tell_ignored
 from holdfast.cli.reports import evidence_of
-from holdfast.cli.show import (
-    report_targets,
-    show_verdict,
-)
-from holdfast.cli.waiting import (
-    Deadline,
-    final_verdict,
-    finished_repair,
-    submitted_verdict,
-    verdict_of,
-)
-from holdfast.errors import HarnessError, InvalidSuite
+from holdfast.cli.show import report_targets, show_verdict
+from holdfast.cli.waiting import Deadline, final_verdict, no_verdict_yet, submitted_verdict
+from holdfast.errors import InvalidSuite
 from holdfast.ids import is_id
-from holdfast.ladder.rungs import AUTO
 from holdfast.policy.model import GatePolicy
 from holdfast.settings import suites_folder
 from holdfast.stack.connect import connect, location
-from holdfast.verdict.document import Verdict
 
 
 def submit(options: argparse.Namespace) -> int:
@@ -57,6 +41,8 @@ def submit(options: argparse.Namespace) -> int:
         deadline = Deadline(options.timeout)
         shown, verdict = made.id, submitted_verdict(client, wanted, made, deadline)
         if options.follow_repairs and verdict.verdict != "pass":
+            from holdfast.cli.repairs import after_repairs  # which knows every rung
+
             shown, verdict = after_repairs(client, made.id, verdict, deadline)
         return show_verdict(options, verdict, partial(evidence_of, client, shown))
 
@@ -68,37 +54,9 @@ def wait(options: argparse.Namespace) -> int:
     with connect() as client:
         evaluation = options.id
         if evaluation.startswith("rem_"):
+            from holdfast.cli.repairs import gated_repair  # which knows every rung
+
             evaluation = gated_repair(client, evaluation, deadline)
-        verdict = final_verdict(client, evaluation, deadline)
-        return show_verdict(options, verdict, partial(evidence_of, client, evaluation))
-
-
-def verdict(options: argparse.Namespace) -> int:
-    """Print the verdict that an evaluation has now."""
-    with connect() as client:
-        verdict = verdict_of(client, options.id)
-        return show_verdict(options, verdict, partial(evidence_of, client, options.id))
-
-
-def remediate(options: argparse.Namespace) -> int:
-    """Queue a repair of a failing evaluation's candidate; with --wait, gate it."""
-    report_targets(options)
-    names = ("steps", "candidate_weight", "learning_rate", "seed", "start")
-    flags = [(name, value) for name in names if (value := getattr(options, name)) is not None]
-    wanted = body(
-        wire.NewRemediation,
-        evaluation=options.evaluation,
-        recipe=options.recipe,
-        options=body(wire.RepairOptions, **nest_options([*flags, *options.option])),
-        **ladder_fields(options),
-    )
-    with connect() as client:
-        made = client.remediate(wanted)
-        note(f"{made.id} is queued: {made.recipe}")
-        if not options.wait:
-            return no_verdict_yet(options, made)
-        deadline = Deadline(options.timeout)
-        evaluation = gated_repair(client, made.id, deadline)
         verdict = final_verdict(client, evaluation, deadline)
         return show_verdict(options, verdict, partial(evidence_of, client, evaluation))
 
@@ -159,50 +117,3 @@ def tell_cost(policy: GatePolicy, options: argparse.Namespace) -> None:
             f"THE BUDGET MAY NOT DO ({', '.join(over)}): what it leaves out is not asked, and its "
             "checks stay inconclusive; set `budget` in the policy, or take a smaller tier"
         )
-
-
-def no_verdict_yet(options: argparse.Namespace, job: wire.Job) -> int:
-    """The loud ending of whoever does not wait."""
-    note(f"NO VERDICT YET: {job.id} is {job.status.value}; get it with `holdfast wait {job.id}`")
-    emit(options, {"id": job.id, "status": job.status.value, "verdict": None}, job.id)
-    return GAVE_UP_WAITING
-
-
-def gated_repair(client: Client, remediation_id: str, deadline: Deadline) -> str:
-    """Wait for a repair; returns the evaluation that gates it.
-
-    Where a ladder found none, that is the failing one: its verdict still stands.
-    """
-    if client.remediation(remediation_id).recipe == AUTO:
-        follow_ladder(client, remediation_id, deadline)
-        if (none := no_repair(client.remediation(remediation_id))) is not None:
-            note(none)
-            return client.remediation(remediation_id).evaluation
-    made = finished_repair(client, remediation_id, deadline)
-    if made.checkpoint is None or made.child_evaluation is None:
-        raise HarnessError(f"{remediation_id} ended without a repaired checkpoint")
-    if (judged := client.evaluation(made.child_evaluation).candidate) != made.checkpoint:
-        raise HarnessError(
-            f"{made.child_evaluation} judges {judged}, expected {made.checkpoint}, which "
-            f"{remediation_id} made"
-        )
-    note(f"repaired checkpoint {made.checkpoint}: {client.checkpoint(made.checkpoint).path}")
-    return made.child_evaluation
-
-
-def after_repairs(
-    client: Client, evaluation_id: str, failed: Verdict, deadline: Deadline
-) -> tuple[str, Verdict]:
-    """The last repair that the policy starts by itself, and its verdict; `failed` if none is.
-
-    Stops at the first repair that passes.
-    """
-    shown, last, followed = evaluation_id, failed, 0
-    while len(repairs := client.evaluation(evaluation_id).remediations) > followed:
-        note(f"verdict {last.verdict}; following the repair {repairs[followed]}")
-        shown = gated_repair(client, repairs[followed], deadline)
-        last = final_verdict(client, shown, deadline)
-        followed += 1
-        if last.verdict == "pass":
-            break
-    return shown, last

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from holdfast.api.wire import Candidate, Remediation
 from holdfast.cli.front_table import HEADINGS, front_markdown, front_text, name_of, rows_of
-from holdfast.cli.ladder import no_repair
+from holdfast.cli.repairs import no_repair
 from holdfast.report.escapes import for_html, for_markdown
 from holdfast.report.front_drawing import draw_front
 from holdfast.report.html import POLICY, STYLE

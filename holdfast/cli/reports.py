@@ -1,4 +1,4 @@
-"""`holdfast report` and `holdfast evidence`: an evaluation's verdict and evidence, as files."""
+"""`holdfast verdict`, `report` and `evidence`: what an evaluation found, printed or as files."""
 
 import argparse
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from holdfast.api.client import Client
 from holdfast.cli.command import GAVE_UP_WAITING, Usage, emit, print_document
-from holdfast.cli.show import flips_and_noise, write_report
+from holdfast.cli.show import flips_and_noise, show_verdict, write_report
 from holdfast.cli.waiting import verdict_of
 from holdfast.errors import NotFound
 from holdfast.evidence.answer_text import stored_text
@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 
 COMPARED = ("baseline", "candidate")
 SIDES = (*COMPARED, "repaired", "anchor")  # the last two where there are any
+
+
+def verdict(options: argparse.Namespace) -> int:
+    """Print the verdict that an evaluation has now."""
+    with connect() as client:
+        verdict = verdict_of(client, options.id)
+        return show_verdict(options, verdict, partial(evidence_of, client, options.id))
 
 
 def report(options: argparse.Namespace) -> int:

@@ -108,11 +108,11 @@ COMMANDS = (
         ),
     ),
     Command("wait", "wait for a verdict", "holdfast.cli.jobs:wait", (ID, TIMEOUT, REPORTS)),
-    Command("verdict", "print a verdict", "holdfast.cli.jobs:verdict", (ID, REPORTS)),
+    Command("verdict", "print a verdict", "holdfast.cli.reports:verdict", (ID, REPORTS)),
     Command(
         "remediate",
         "repair the candidate of an evaluation that failed",
-        "holdfast.cli.jobs:remediate",
+        "holdfast.cli.repairs:remediate",
         (
             argument("evaluation", type=job_id, metavar="EVAL"),
             argument(

@@ -4,6 +4,7 @@ The event stream is read in a thread, so that a timeout is kept while the server
 server that goes away (a deployment) is asked again for PATIENCE_SECONDS; the job runs on meanwhile.
 """
 
+import argparse
 import queue
 import threading
 import time
@@ -11,7 +12,7 @@ import time
 from holdfast.api import wire
 from holdfast.api.client import Client
 from holdfast.api.subject import Subject, require_about, require_submitted, subject_of
-from holdfast.cli.command import note
+from holdfast.cli.command import GAVE_UP_WAITING, emit, note
 from holdfast.errors import ERRORS, CallerError, HarnessError, HoldfastError, Unreachable
 from holdfast.job import Status
 from holdfast.verdict.document import Verdict
@@ -164,3 +165,10 @@ def _pause(job_id: str, deadline: Deadline) -> None:
     if remaining is not None and remaining < AGAIN_SECONDS:
         raise gave_up(job_id)
     time.sleep(AGAIN_SECONDS)
+
+
+def no_verdict_yet(options: argparse.Namespace, job: wire.Job) -> int:
+    """The loud ending of whoever does not wait."""
+    note(f"NO VERDICT YET: {job.id} is {job.status.value}; get it with `holdfast wait {job.id}`")
+    emit(options, {"id": job.id, "status": job.status.value, "verdict": None}, job.id)
+    return GAVE_UP_WAITING

@@ -10,9 +10,8 @@ from typing import Literal
 from sqlalchemy import ColumnElement, and_, func, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
-from holdfast.db.tables import EvaluationRow, JobRow, RemediationRow, TrialRow
+from holdfast.db.tables import UNFINISHED, EvaluationRow, JobRow, RemediationRow, TrialRow
 from holdfast.evidence.trial import Outcome
-from holdfast.job import FINISHED, Status
 
 Direction = Literal["worse", "fixed", "unscored"]
 
@@ -28,12 +27,8 @@ def list_evaluations(
 
 def count_unfinished(session: Session, project: str) -> int:
     """How many of a project's jobs wait or run."""
-    unfinished = [status.value for status in Status if status not in FINISHED]
-    query = select(func.count()).select_from(JobRow)
-    count: int = session.execute(
-        query.where(JobRow.project == project, JobRow.status.in_(unfinished))
-    ).scalar_one()
-    return count
+    query = select(func.count()).where(JobRow.project == project, UNFINISHED)
+    return session.execute(query).scalar_one()
 
 
 def list_remediations(

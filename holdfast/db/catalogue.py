@@ -88,6 +88,11 @@ def _add_place(session: Session, row: CheckpointRow, place: Place) -> None:
     session.flush()
 
 
+def load_checkpoints(session: Session, ids: Sequence[str]) -> Sequence[CheckpointRow]:
+    """The checkpoints of these ids that are there, in one statement, for lookups that follow."""
+    return session.scalars(select(CheckpointRow).where(CheckpointRow.id.in_(ids))).all()
+
+
 def get_checkpoint(session: Session, project: str, checkpoint_id: str) -> CheckpointRow:
     """A project's checkpoint; NotFound when there is none of that id in this project."""
     row = session.get(CheckpointRow, checkpoint_id)

@@ -135,6 +135,17 @@ def reading(engine: Engine) -> Iterator[Session]:
         yield session
 
 
+def keep_rows(session: Session) -> None:
+    """Hold what the session loads or adds until its end, so that no row is read twice by its key.
+
+    Without, a row that nobody refers to any more is forgotten and read again. For sessions of few
+    rows.
+    """
+    kept: list[object] = session.info.setdefault("rows", [])
+    for moment in ("loaded_as_persistent", "pending_to_persistent"):
+        event.listen(session, moment, lambda _session, row: kept.append(row))
+
+
 def after_commit(session: Session, send: Callable[[], None]) -> None:
     """Run `send` once the session's transaction has committed; never if it rolls back."""
     session.info.setdefault(AFTER_COMMIT, []).append(send)

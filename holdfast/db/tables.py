@@ -137,6 +137,9 @@ class PolicyText(TableRow):
     created_at: Mapped[datetime]
 
 
+UNFINISHED = text("status IN ('queued', 'running')")  # as a query has to say it for the index
+
+
 class JobRow(TableRow):
     """One piece of work and its lease. `lease_epoch` grows with every claim and fences writes."""
 
@@ -146,6 +149,9 @@ class JobRow(TableRow):
         _allowed_values("status", [status.value for status in Status]),
         Index("ix_jobs_claim", "queue", "status", text("priority DESC"), "id"),  # as claims order
         Index("ix_jobs_list", "project", "id"),
+        Index(
+            "ix_jobs_unfinished", "project", sqlite_where=UNFINISHED, postgresql_where=UNFINISHED
+        ),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)

@@ -18,7 +18,7 @@ Ceiling = Annotated[int, Field(ge=1)]
 class Limits(BaseModel):
     """Ceilings over all sides together; None sets none, and in a policy leaves the tier's."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
     prompts: Ceiling | None = None
     tokens: Ceiling | None = None
     minutes: Ceiling | None = None

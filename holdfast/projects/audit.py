@@ -121,6 +121,10 @@ def read_signing_key(home: Path) -> Ed25519PrivateKey:
 
 
 def _locked_head(session: Session, project: str) -> AuditHeadRow:
+    query = select(AuditHeadRow).where(AuditHeadRow.project == project).with_for_update()
+    locked = query.execution_options(populate_existing=True)
+    if (head := session.scalar(locked)) is not None:
+        return head
     first = {"project": project, "seq": 0, "digest": GENESIS}
     session.execute(insert_into(session, AuditHeadRow).values(first).on_conflict_do_nothing())
-    return session.get_one(AuditHeadRow, project, with_for_update=True, populate_existing=True)
+    return session.scalars(locked).one()

@@ -100,20 +100,18 @@ def pinned_policy(session: Session, project: str) -> str:
     return row.policy_id
 
 
-def require_pinned(session: Session, project: str, policy_id: str) -> None:
+def require_pinned(session: Session, row: ProjectRow | None, policy_id: str) -> None:
     """Forbidden where the project pins a policy and this is another."""
-    row = find_project(session, project)
     if row is not None and row.policy_id not in {None, policy_id}:
-        name = get_policy(session, project, row.policy_id or "").name
+        name = get_policy(session, row.name, row.policy_id or "").name
         raise Forbidden(
-            f"project {project} judges by its own policy {name} ({row.policy_id}), found another; "
+            f"project {row.name} judges by its own policy {name} ({row.policy_id}), found another; "
             "submit with the policy `pinned`, or have a key of role release change it"
         )
 
 
-def terms_of(session: Session, new: EvaluationFields) -> Terms | None:
+def terms_of(session: Session, row: ProjectRow | None, new: EvaluationFields) -> Terms | None:
     """The terms of the project for an evaluation about to be queued; None where it has no rules."""
-    row = find_project(session, new.project)
     if row is None or not _governs(row):
         return None
     obstacles = tuple(_obstacles(session, row, new))
@@ -131,8 +129,9 @@ def renew_terms(session: Session, job: JobRow, row: EvaluationRow) -> None:
 
     Raises Forbidden where the project pins another policy by now.
     """
-    require_pinned(session, job.project, row.policy_id)
-    row.terms = terms_of(session, fields_of(job, row))
+    project = find_project(session, job.project)
+    require_pinned(session, project, row.policy_id)
+    row.terms = terms_of(session, project, fields_of(job, row))
 
 
 def _governs(row: ProjectRow) -> bool:

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 class Floor(BaseModel):
     """One probe's noise: `flips` of n answers, and a bound above the true share at .95."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     flips: int
     n: int
     bound: float
@@ -29,7 +29,7 @@ class Floor(BaseModel):
 class Noise(BaseModel):
     """The measured noise floors of one checkpoint, by probe."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     checkpoint: str
     backend: dict[str, str]
     probes: dict[str, Floor]

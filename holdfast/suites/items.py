@@ -24,7 +24,7 @@ class SuiteItem(BaseModel):
     subject of a question, and what a part of a suite is balanced by unless it has groups.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     id: str = Field(min_length=1)
     cluster: str = Field(min_length=1)

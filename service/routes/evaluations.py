@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from holdfast.api import wire
 from holdfast.db import browse, jobs
 from holdfast.db.evaluations import get_evaluation, get_job
+from holdfast.db.tables import EvaluationRow, JobRow
 from holdfast.errors import (
     CheckpointRefused,
     Conflict,
@@ -63,7 +64,7 @@ def submit(
     evaluation_id = submit_evaluation(session, settings, admitting, caller, body)
     wake_after_commit(request, session, settings.queue)
     response.headers["Location"] = f"/v1/evaluations/{evaluation_id}"
-    made = evaluation_of(session, caller.project, evaluation_id)
+    made = schemas.evaluation(*found(session, caller.project, evaluation_id), repairs=())
     acts.note(session, "evaluation.submit", made.id, after=made.model_dump(include=SUBMITTED))
     return made
 
@@ -114,7 +115,12 @@ def retry(
 
 def evaluation_of(session: Session, project: str, evaluation_id: str) -> wire.Evaluation:
     """A project's evaluation; NotFound otherwise."""
-    job = get_job(session, evaluation_id, project=project)
-    about = get_evaluation(session, evaluation_id)
     repairs = browse.repairs_by_evaluation(session, [evaluation_id])
-    return schemas.evaluation(job, about, repairs[evaluation_id])
+    rows = found(session, project, evaluation_id)
+    return schemas.evaluation(*rows, repairs[evaluation_id])
+
+
+def found(session: Session, project: str, evaluation_id: str) -> tuple[JobRow, EvaluationRow]:
+    """The two rows of a project's evaluation; NotFound otherwise."""
+    job = get_job(session, evaluation_id, project=project)
+    return job, get_evaluation(session, evaluation_id)

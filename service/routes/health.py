@@ -40,7 +40,7 @@ def readyz(request: Request, response: Response) -> wire.Readiness:
     return wire.Readiness(status=status, database=database, broker=state)
 
 
-def require_scraper(
+async def require_scraper(
     request: Request,
     database: Database,
     settings: SettingsDep,
@@ -48,7 +48,7 @@ def require_scraper(
 ) -> None:
     """Unauthorized or Forbidden unless metrics are open or the key may read jobs."""
     if not settings.metrics_open:
-        require_scopes(identify(request, database, credentials), "jobs:read")
+        require_scopes(await identify(request, database, credentials), "jobs:read")
 
 
 @router.get(

@@ -45,9 +45,8 @@ def are_needed(session: Session, checkpoints: list[CheckpointRow]) -> bool:
 
 def refuse_without_weights(session: Session, row: CheckpointRow, settings: Settings) -> None:
     """CheckpointRefused where a repair made a checkpoint and its weights were removed since."""
-    folders = [Path(place.path) for place in places_of(session, row)]
-    repair = _repair_of(folders[0], settings.repairs.resolve())
-    if repair is None or any(folder.exists() for folder in folders):
+    repair = _repair_of(Path(row.path), settings.repairs)
+    if repair is None or any(Path(place.path).exists() for place in places_of(session, row)):
         return
     raise CheckpointRefused(
         f"the weights of {row.id}, which the repair {repair} made, were removed (the setting "
@@ -57,6 +56,9 @@ def refuse_without_weights(session: Session, row: CheckpointRow, settings: Setti
 
 
 def _repair_of(folder: Path, repairs: Path) -> str | None:
-    """The id of the repair whose weights a folder holds; None for any other folder."""
-    name = folder.relative_to(repairs).parts[0] if folder.is_relative_to(repairs) else ""
-    return name if is_id(name, "rem") else None
+    """The id of the repair whose weights a folder holds; None for any other folder.
+
+    `folder` is resolved already; that of all repairs is only where it matters.
+    """
+    named = [part for part in folder.parts if is_id(part, "rem")]
+    return next((name for name in named if folder.is_relative_to(repairs.resolve() / name)), None)

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from holdfast.api.wire import Remediation
-from holdfast.cli.ladder import no_repair
 from holdfast.cli.ladder_report import ladder_report
+from holdfast.cli.repairs import no_repair
 from holdfast.job import Status
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
