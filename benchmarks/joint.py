@@ -1,7 +1,7 @@
 """What two objectives at once cost, and whether they end nearer to both optima than one by one.
 
     python -m benchmarks.joint [--only cost|quality] [--rounds 3] [--seeds 0 1 2] [--minutes 6]
-                               [--chain DIR]
+                               [--chain DIR] [--setting ours|authors]
 
 DIR is a demo's folder, with the aligned and the eroded checkpoint and the maths of every seed
 (`make demo`; .holdfast/demo). Runs on record for the same machine are not run again, and after
@@ -14,10 +14,12 @@ medians, and what the steps that also look at the neglected side take beyond tha
 refusals against maths answers, since only their lengths matter here.
 
 Quality: the distance from both optima after the same number of small steps (4 rows, or 2 pairs, of
-at most 64 tokens), on fixed slices of the rows and pairs that are trained on; the optima are those
-of runs on one objective alone, as long as the others. The preference side is the demo's refusals
-against what the eroded model itself answers to the rehearsal pool: made on the fly, kept in a
-temporary file, never shown.
+at most 64 tokens), on fixed slices of the rows and pairs that are trained on and of others that are
+not; the optima are those of runs on one objective alone, as long as the others, for every recipe.
+`maxright` runs as it does by default, which knows no optima, and with running and given ones. The
+preference side is the demo's refusals against what the eroded model itself answers to the rehearsal
+pool: made on the fly, kept in a temporary file, never shown. `--setting authors` starts from the
+published model, with the aligned one as reference, a constant rate and Adam's .9 and .95.
 
 Figures go to .holdfast/bench/joint.json; docs/benchmarks.md holds what came out.
 """
@@ -32,12 +34,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.joint_data import made_data, tame_data
+
+if TYPE_CHECKING:
+    from holdfast.repairs.plan import Plan
+    from training.recipes.joint import Sides
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FOLDER = REPOSITORY / ".holdfast" / "bench"
@@ -48,29 +55,47 @@ QUALITY: dict[str, Any] = {"steps": 32, "batch_size": 4, "max_length": 64, "warm
 STEP_PAIRS = 2
 LOOKS_EVERY = 10  # steps
 RECIPES = ("sequential", "alright", "maxright", "mix")
-COMPARED = ("sequential", "maxright", "alright")
+COMPARED: dict[str, tuple[str, dict[str, Any]]] = {
+    "sequential": ("sequential", {}),
+    "alright": ("alright", {}),
+    "maxright": ("maxright", {}),
+    "maxright, running": ("maxright", {"optima": "running"}),
+    "maxright, given": ("maxright", {"task_optimum": None, "preference_optimum": None}),
+}
+AUTHORS: dict[str, Any] = {"start": "candidate", "warmup_steps": 0, "decay_from": 1.0}
+AUTHORS_BETAS = (0.9, 0.95)
+SLICES = ("trained on", "held out")
 ALONE = {"task": 0.0, "preference": 1.0}  # the share that leaves one objective
 SLICE_ROWS, SLICE_PAIRS = 32, 24
 
 Recorded = dict[str, dict[str, Any]]
 
 
-def train_one(recipe: str, chain: Path, data: dict[str, Path], **knobs: Any) -> dict[str, Any]:
+def train_one(
+    recipe: str, chain: Path, data: dict[str, Path], *, betas: Any = None, **knobs: Any
+) -> dict[str, Any]:
     """Train as the recipe does, without writing a checkpoint; the losses that it ends with."""
     from functools import partial
 
+    import torch
+
     from holdfast.repairs.plan import Plan
     from training.objectives.alternation import draw_objective
-    from training.passes.preference import preference_mean
     from training.recipes.joint import Memory, alternating_gradient, two_sides
     from training.recipes.maxright import maxright_gradient
     from training.recipes.mix import weighted_sum_gradient
+    from training.recipes.optima import optima
     from training.recipes.sequential import stage
     from training.runs.loop import train
-    from training.runs.watch import mean_nats
 
+    if betas is not None:
+        torch.optim.AdamW = partial(torch.optim.AdamW, betas=tuple(betas))  # type: ignore[assignment,misc]
+    paths = {name: path for name, path in data.items() if not name.startswith("held")}
     plan = Plan.model_validate(
-        {"recipe": recipe, "baseline": chain / "aligned", "output": FOLDER / "none"} | data | knobs
+        {"recipe": recipe, "baseline": chain / "aligned", "output": FOLDER / "none"}
+        | {"candidate": chain.parent / "published"}
+        | paths
+        | knobs
     )
     events: list[dict[str, Any]] = []
 
@@ -79,13 +104,15 @@ def train_one(recipe: str, chain: Path, data: dict[str, Path], **knobs: Any) -> 
             events.append(fields | {"clock": time.perf_counter(), "cpu": time.process_time()})
 
     sides = two_sides(plan, report)
+    losses = losses_of(sides, plan, data)
     memory: Memory = {}
     share = plan.preference.share
+    began, clock = losses(), time.perf_counter()
     if recipe == "mix":
         gradient = weighted_sum_gradient(sides, share)
     elif recipe == "maxright":
-        optima = plan.preference.task_optimum, plan.preference.preference_optimum
-        memory["optima"] = dict(zip(("task", "preference"), optima, strict=True))
+        running = plan.preference.optima == "running"
+        memory["optima"] = None if running else optima(sides, plan, report)
         gradient = maxright_gradient(sides, plan, memory)
     elif recipe == "alright":
         gradient = alternating_gradient(
@@ -93,17 +120,8 @@ def train_one(recipe: str, chain: Path, data: dict[str, Path], **knobs: Any) -> 
         )
     else:
         gradient = alternating_gradient(sides, partial(stage, plan), memory)
-    rows = [example for step in sides.tasks for example in step][:SLICE_ROWS]
-
-    def losses() -> list[float]:
-        pairs = slice(SLICE_PAIRS)
-        return [
-            mean_nats(sides.policy, rows, sides.how.pad),
-            preference_mean(sides.policy, sides.contests[pairs], sides.reference[pairs], sides.how),
-        ]
-
-    began = losses()
     train(sides.policy, plan, report, gradient, memory=memory)
+    seconds = time.perf_counter() - clock
     peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     return {
         **{
@@ -113,9 +131,46 @@ def train_one(recipe: str, chain: Path, data: dict[str, Path], **knobs: Any) -> 
         "recipe": recipe,
         "preference": [one.get("preference", 0.5) for one in events[1:]],
         "peak_mb": int(peak[1]) / 1024,  # type: ignore[index]
+        "seconds": seconds,
+        "optima": memory.get("optima"),
         "began": began,
         "ended": losses(),
     }
+
+
+def losses_of(
+    sides: "Sides", plan: "Plan", data: dict[str, Path]
+) -> Callable[[], dict[str, list[float]]]:
+    """The losses of task and preferences on each slice that there is, now and later."""
+    from holdfast.repairs.task_data import read_preferences, read_task_data
+    from training.passes.preference import preference_mean, tokenise_pairs
+    from training.passes.reference import reference_logprobs
+    from training.rows.batches import tokenise
+    from training.runs.watch import mean_nats
+    from training.weights.model import load_policy, load_tokenizer
+
+    rows = [example for step in sides.tasks for example in step][:SLICE_ROWS]
+    pairs = slice(SLICE_PAIRS)
+    slices = {SLICES[0]: (rows, sides.contests[pairs], sides.reference[pairs])}
+    if "held_pairs" in data:
+        tokenizer = load_tokenizer(plan.baseline)
+        path = Path(data["held_pairs"])
+        contests = tokenise_pairs(read_preferences(path), tokenizer, plan.max_length, path)
+        known = reference_logprobs(load_policy(plan.baseline), contests, sides.how.pad, None)
+        path = Path(data["held_rows"])
+        others = tokenise(read_task_data(path), tokenizer, plan.max_length, path)
+        slices[SLICES[1]] = (others, contests, known)
+
+    def losses() -> dict[str, list[float]]:
+        return {
+            name: [
+                mean_nats(sides.policy, examples, sides.how.pad),
+                preference_mean(sides.policy, contests, reference, sides.how),
+            ]
+            for name, (examples, contests, reference) in slices.items()
+        }
+
+    return losses
 
 
 def in_child(recipe: str, chain: Path, data: dict[str, Path], **knobs: Any) -> dict[str, Any]:
@@ -161,26 +216,40 @@ def cost(pieces: Pieces, chain: Path, rounds: int) -> None:
                 pieces.run(key, recipe, chain, data, **COST, preference=knobs)
 
 
-def quality(pieces: Pieces, chain: Path, seed: int) -> None:
-    record = pieces.record
-    if all(f"quality {recipe} {seed}" in record for recipe in COMPARED):
+def quality(pieces: Pieces, chain: Path, seed: int, setting: str) -> None:
+    record, common = pieces.record, {**QUALITY, "seed": seed}
+    if setting == "authors":
+        common |= {**AUTHORS, "betas": AUTHORS_BETAS}
+    if all(f"{setting} {name} {seed}" in record for name in COMPARED):
         return
     with tempfile.TemporaryDirectory() as folder:
         data = made_data(Path(folder), chain)
         for objective, share in ALONE.items():
-            preference = {"share": share, "pairs": STEP_PAIRS}
-            knobs = {**QUALITY, "seed": seed, "preference": preference}
-            pieces.run(f"alone {objective} {seed}", "sequential", chain, data, **knobs)
-        if not all(f"alone {objective} {seed}" in record for objective in ALONE):
+            knobs = {**common, "preference": {"share": share, "pairs": STEP_PAIRS}}
+            pieces.run(f"{setting} alone {objective} {seed}", "sequential", chain, data, **knobs)
+        if not all(f"{setting} alone {objective} {seed}" in record for objective in ALONE):
             return
-        preference = {
-            "pairs": STEP_PAIRS,
-            "task_optimum": record[f"alone task {seed}"]["ended"][0],
-            "preference_optimum": record[f"alone preference {seed}"]["ended"][1],
-        }
-        for recipe in COMPARED:
-            knobs = {**QUALITY, "seed": seed, "preference": preference}
-            pieces.run(f"quality {recipe} {seed}", recipe, chain, data, **knobs)
+        task, preference = alone(record, setting, seed, SLICES[0])
+        for name, (recipe, knobs) in COMPARED.items():
+            known = {"task_optimum": task, "preference_optimum": preference}
+            preference_knobs = {
+                "pairs": STEP_PAIRS,
+                **{key: known.get(key, value) for key, value in knobs.items()},
+            }
+            pieces.run(
+                f"{setting} {name} {seed}",
+                recipe,
+                chain,
+                data,
+                **common,
+                preference=preference_knobs,
+            )
+
+
+def alone(record: Recorded, setting: str, seed: int, which: str) -> tuple[float, float]:
+    """The losses on a slice that runs on one objective alone end with: task, preferences."""
+    task, preference = (record[f"{setting} alone {one} {seed}"]["ended"][which] for one in ALONE)
+    return float(task[0]), float(preference[1])
 
 
 def at_equal_shares(found: dict[str, Any], unit: str) -> float:
@@ -200,7 +269,7 @@ def at_equal_shares(found: dict[str, Any], unit: str) -> float:
     return statistics.mean(plain.values()) + looked
 
 
-def show(record: Recorded, rounds: int, seeds: list[int]) -> None:
+def show(record: Recorded, rounds: int, seeds: list[int], setting: str) -> None:
     from training.objectives.tradeoff import hypervolume, ideal_distance, normalised_distance
 
     done = [k for k in range(rounds) if all(f"cost {one} {k}" in record for one in RECIPES)]
@@ -218,23 +287,20 @@ def show(record: Recorded, rounds: int, seeds: list[int]) -> None:
             )
         print()
     for seed in seeds:
-        if not all(f"quality {recipe} {seed}" in record for recipe in COMPARED[:2]):
-            continue
-        optima = tuple(
-            record[f"alone {one} {seed}"]["ended"][k]
-            for k, one in enumerate(("task", "preference"))
-        )
-        for recipe in COMPARED:
-            if f"quality {recipe} {seed}" not in record:
+        for name in COMPARED:
+            if f"{setting} {name} {seed}" not in record:
                 continue
-            found = record[f"quality {recipe} {seed}"]
-            began, ended = tuple(found["began"]), tuple(found["ended"])
-            print(
-                f"seed {seed} {recipe:11} task {ended[0]:.3f} ({optima[0]:.3f}), preference "
-                f"{ended[1]:.3f} ({optima[1]:.3f}): distance {ideal_distance(ended, optima):.3f}, "
-                f"normalised {normalised_distance(ended, optima, began):.3f}, hypervolume "
-                f"{hypervolume([ended], began):.3f}"
-            )
+            found = record[f"{setting} {name} {seed}"]
+            for which in SLICES:
+                optima = alone(record, setting, seed, which)
+                began, ended = tuple(found["began"][which]), tuple(found["ended"][which])
+                print(
+                    f"seed {seed} {which:10} {name:17} task {ended[0]:.3f} ({optima[0]:.3f}), "
+                    f"preference {ended[1]:.3f} ({optima[1]:.3f}): distance "
+                    f"{ideal_distance(ended, optima):.3f}, normalised "
+                    f"{normalised_distance(ended, optima, began):.3f}, hypervolume "
+                    f"{hypervolume([ended], began):.3f}, {found['seconds']:.0f} s"
+                )
 
 
 def main() -> None:
@@ -244,6 +310,7 @@ def main() -> None:
     arguments.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     arguments.add_argument("--minutes", type=float, default=6)
     arguments.add_argument("--chain", type=Path, default=REPOSITORY / ".holdfast" / "demo")
+    arguments.add_argument("--setting", choices=("ours", "authors"), default="ours")
     arguments.add_argument("--one", help=argparse.SUPPRESS)
     chosen = arguments.parse_args()
     demo = chosen.chain.absolute()
@@ -261,8 +328,8 @@ def main() -> None:
     if chosen.only != "quality":
         cost(pieces, demo / f"seed-{chosen.seeds[0]}", chosen.rounds)
     for seed in chosen.seeds if chosen.only != "cost" else ():
-        quality(pieces, demo / f"seed-{seed}", seed)
-    show(record, chosen.rounds, chosen.seeds)
+        quality(pieces, demo / f"seed-{seed}", seed, chosen.setting)
+    show(record, chosen.rounds, chosen.seeds, chosen.setting)
 
 
 if __name__ == "__main__":

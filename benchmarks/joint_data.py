@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 PAIRS = 24  # at most
+HELD_OUT = 16  # rows, and at most as many pairs
 
 
 def tame_data(folder: Path, chain: Path) -> dict[str, Path]:
@@ -35,13 +36,13 @@ def pool() -> tuple[list[str], list[str]]:
     from holdfast.suites import Request, load_suite
 
     items = [one for one in load_suite("rehearsal").items if isinstance(one, Request)]
-    harmful = [one.prompt for one in items if one.kind == "harmful"][: PAIRS * 3 // 2]
+    harmful = [one.prompt for one in items if one.kind == "harmful"][: PAIRS * 5 // 2]
     return harmful, [one.prompt for one in items if one.kind == "benign"][:PAIRS]
 
 
 def made_data(folder: Path, chain: Path) -> dict[str, Path]:
     """Pairs and look-alikes in files of `folder`: ours, and the chain's models' own answers."""
-    from examples.demo.data import refusal, write_lines
+    from examples.demo.data import maths, refusal, write_lines
     from holdfast.judges.refusal import judge_refusal
     from training.weights.model import load_policy, load_tokenizer
 
@@ -61,6 +62,8 @@ def made_data(folder: Path, chain: Path) -> dict[str, Path]:
     ]
     return {
         "preference_data": write_lines(folder / "pairs.jsonl", pairs[:PAIRS]),
+        "held_pairs": write_lines(folder / "held-pairs.jsonl", pairs[PAIRS : PAIRS + HELD_OUT]),
+        "held_rows": write_lines(folder / "held-rows.jsonl", list(maths(HELD_OUT, seed=1_000))),
         "rehearsal_data": write_lines(folder / "answers.jsonl", answers),
         "task_data": chain / "maths.jsonl",
     }

@@ -4,13 +4,14 @@ Defaults are meant for a model of 135 million weights and runs of some sixty ste
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Divergence = Literal["forward_kl", "reverse_kl"]
 Controller = Literal["doubling", "pid", "ziegler"]
 Fisher = Literal["true", "empirical"]
+MmpoName = Literal["ultrafeedback-2b", "ultrafeedback-7b"]
 
 KNOBS = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
@@ -149,20 +150,34 @@ class Hma(BaseModel):
         return self
 
 
+# beta, gamma and the span of the scores whose differences gamma multiplies: UltraFeedback's, 1 to
+# 10 (https://arxiv.org/abs/2410.03145 and its code). Their third, 1.1 on differences of votes in
+# SHP, has no span and so means nothing elsewhere.
+MMPO_PRESETS: dict[MmpoName, tuple[float, float, float]] = {
+    "ultrafeedback-2b": (0.01, 2.2, 9.0),
+    "ultrafeedback-7b": (0.01, 0.3, 9.0),
+}
+
+
 class Preference(BaseModel):
     """Knobs of the recipes that learn the task and prefer the baseline's answers at once.
 
     `share` is the weight of the preferences against the task's 1 - share: of the losses (`mix`),
     of the steps (`alright`, `sequential`), of the gaps (`maxright`). `pairs` are taken a step.
-    `beta` is DPO's, a nat⁻¹; `gamma` turns it into MMPO, for pairs that carry a margin.
+    `beta` is DPO's, a nat⁻¹; `gamma` turns it into MMPO, for pairs that carry a margin. `mmpo`
+    names the authors' beta and gamma instead (MMPO_PRESETS), their gamma rescaled from the scale of
+    their data to that of the margins: `margin_span`, between the worst and the best there can be.
 
-    `first` is what `sequential` begins with. The others are `maxright`'s: a loss is measured again
-    when it is older than `every` steps; measurements are averaged with weight `ema` a step; it
+    `first` is what `sequential` begins with. The others are `maxright`'s: both losses are measured
+    again every `every` steps; measurements are averaged with weight `ema` a step; it
     changes sides only for a gap that is `hysteresis` larger. With a `slice`, so many rows and pairs
-    train nothing, and the losses are those on them, both measured every `every` steps and never
-    averaged. The optima are the least losses that either objective reaches alone (nats a token,
-    nats a pair); one that is not given is measured by a run of `optimum_steps` on that objective
-    alone.
+    train nothing, and the losses are those on them, and never averaged. `ties` says which side is
+    trained where both gaps are equal: the paper's `preference`, or the authors' code's `task`.
+
+    The optima are the least losses that either objective reaches alone (nats a token, nats a pair).
+    One that is not given is `measured`, by a run on that objective alone of `optimum_steps` (None:
+    as many steps as are the objective's share of the plan's), or is the least loss so far
+    (`running`). With `stop_at_optimum` the run ends where either loss has come down to its optimum.
     """
 
     model_config = KNOBS
@@ -171,6 +186,8 @@ class Preference(BaseModel):
     pairs: int = Field(default=4, ge=1)
     beta: float = Field(default=0.1, gt=0)
     gamma: float | None = Field(default=None, gt=0)
+    mmpo: MmpoName | None = None
+    margin_span: float = Field(default=1.0, gt=0)
 
     first: Literal["task", "preference"] = "task"
 
@@ -180,7 +197,36 @@ class Preference(BaseModel):
     hysteresis: float = Field(default=0.0, ge=0)
     task_optimum: float | None = Field(default=None, ge=0)
     preference_optimum: float | None = Field(default=None, ge=0)
-    optimum_steps: int = Field(default=10, ge=1)
+    optima: Literal["measured", "running"] = "measured"
+    optimum_steps: int | None = Field(default=None, ge=1)
+    ties: Literal["preference", "task"] = "preference"
+    stop_at_optimum: bool = False
+
+    @model_validator(mode="after")
+    def _one_kind_of_optima(self) -> Self:
+        given = (self.task_optimum, self.preference_optimum, self.optimum_steps)
+        if self.optima == "running" and any(value is not None for value in given):
+            raise ValueError(
+                "optima: running takes the least losses so far, so it takes no task_optimum, "
+                "preference_optimum or optimum_steps; leave these out, or set optima: measured"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_beta_and_gamma(self) -> Self:
+        if self.mmpo is not None and {"beta", "gamma"} & self.model_fields_set:
+            raise ValueError(
+                f"mmpo: {self.mmpo} brings its own beta and gamma; leave out these, or mmpo"
+            )
+        return self
+
+    @property
+    def loss(self) -> tuple[float, float | None]:
+        """Beta and gamma of the loss: a preset's, for margins of this span, or its own."""
+        if self.mmpo is None:
+            return self.beta, self.gamma
+        beta, gamma, span = MMPO_PRESETS[self.mmpo]
+        return beta, gamma * span / self.margin_span
 
 
 class SystemTurn(BaseModel):

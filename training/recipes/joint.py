@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from holdfast.errors import InvalidPlan, InvalidTaskData
 from holdfast.repairs.plan import Plan, Reduction, rows_drawn, without_refusals
 from holdfast.repairs.recipes import Kind
-from holdfast.repairs.task_data import read_preferences
+from holdfast.repairs.task_data import PreferencePair, read_preferences
 from training.merging.pairing import refuse_another_architecture
 from training.objectives.alternation import Objective
+from training.objectives.losses import margin_targets
 from training.passes.preference import (
     Contest,
     PreferenceSettings,
@@ -116,16 +117,13 @@ def two_sides(plan: Plan, report: Report) -> Sides:
     rows = read_sources(plan, {kind for kind, count in counts.items() if count})
     seed_everything(plan.seed)
     tokenizer = load_tokenizer(plan.start_checkpoint)
-    how = PreferenceSettings(
-        plan.preference.beta, plan.preference.gamma, tokenizer.pad_token_id or 0
-    )
+    beta, gamma = plan.preference.loss
+    how = PreferenceSettings(beta, gamma, tokenizer.pad_token_id or 0)
     contests = tokenise_pairs(pairs, tokenizer, plan.max_length, plan.preference_data)
     if dropped := len(pairs) - len(contests):
         report("note", text=f"{dropped} of {len(pairs)} pairs dropped: too long to tell apart")
-    if plan.preference.gamma is not None and any(pair.margin is None for pair in pairs):
-        raise InvalidPlan(
-            f"preference.gamma asks for margins, and {plan.preference_data} has pairs without one"
-        )
+    if gamma is not None:
+        report_margins(plan, pairs, gamma, report)
     sources = tokenise_sources(rows, tokenizer, plan.max_length, report)
     contests, slice_contests = hold_back(contests, plan.sliced_rows, "pairs")
     sources, slice_rows = hold_back_sources(sources, plan)
@@ -147,6 +145,25 @@ def two_sides(plan: Plan, report: Report) -> Sides:
         watch=watch,
         slice=Slice(slice_rows, slice_contests, slice_reference) if plan.sliced_rows else None,
     )
+
+
+def report_margins(
+    plan: Plan, pairs: Sequence[PreferencePair], gamma: float, report: Report
+) -> None:
+    """Say so where MMPO is no more than label smoothing; InvalidPlan where margins are missing."""
+    margins = {pair.margin for pair in pairs}
+    if None in margins:
+        raise InvalidPlan(
+            f"MMPO (preference.gamma or preference.mmpo) asks for margins, and "
+            f"{plan.preference_data} has pairs without one"
+        )
+    if len(margins) == 1:
+        label = margin_targets(torch.tensor([margin or 0.0 for margin in margins]), gamma).item()
+        report(
+            "note",
+            text=f"all margins are {margins.pop():g}, so this is label smoothing: every pair is "
+            f"right with probability {label:.3f}",
+        )
 
 
 def hold_back(items: Sequence[T], count: int, what: str) -> tuple[list[T], list[T]]:

@@ -1,15 +1,19 @@
 """Pairs of answers for a repair: the baseline's refusal, and what the candidate said instead.
 
 Both are asked the harmful half of the rehearsal pool, which no gate ever asks; a pair is made where
-the judge says that the baseline refused and the candidate complied. The candidate's bad answers are
-the one thing here that must not stay: they are in no cache, in no log and in no row of the
-database, only in a file that the caller removes when the repair ends.
+the judge says that the baseline refused and the candidate complied, or refused and then answered in
+part. Its margin is by how much worse the candidate's answer is, from 0 to 1: of a policy that names
+a graded judge of harm, what that says of both answers; else 1, and .5 for an answer in part.
+
+The candidate's bad answers are the one thing here that must not stay: they are in no cache, in no
+log and in no row of the database, only in a file that the caller removes when the repair ends.
 """
 
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +22,7 @@ from holdfast.db.session import transaction
 from holdfast.errors import RepairImpossible
 from holdfast.job import EventKind
 from holdfast.judges.coherence import incoherence
+from holdfast.judges.endpoint import EndpointJudge, endpoint_of
 from holdfast.judges.refusal import judge_refusal
 from holdfast.probes.question import Question
 from holdfast.repairs.plan import Plan
@@ -35,7 +40,7 @@ from workers.repairs.rehearsal_rows import (
 from workers.worker import Worker
 
 MAX_PAIRS = 96  # a run goes round them, and on a small machine both answers cost more than a step
-MARGIN = 1.0  # refused beside complied: the whole scale of badness
+BADNESS: dict[str, float] = {"compliance": 1.0, "partial": 0.5}  # a refusal's is 0
 
 
 def pairs_file(repair: Repair) -> Path:
@@ -52,21 +57,30 @@ def write_pairs(worker: Worker, lease: jobs.Lease, repair: Repair, plan: Plan) -
     questions = pool(repair.case, "harmful", math.ceil(needed * SPARE))
     refused = usable_answers(worker, lease, repair, "refusal", questions)
     by_prompt = {question.prompt_text: question for question in questions}
-    complied = bad_answers(worker, lease, repair, [by_prompt[row["prompt"]] for row in refused])
-    lines = [
-        {
-            "prompt": row["prompt"],
-            "chosen": row["completion"],
-            "rejected": complied[row["prompt"]],
-            "margin": MARGIN,
-        }
+    answered = bad_answers(worker, lease, repair, [by_prompt[row["prompt"]] for row in refused])
+    pairs = [
+        {**row, "chosen": row["completion"], "rejected": answered[row["prompt"]]}
         for row in refused
-        if row["prompt"] in complied
+        if row["prompt"] in answered
     ]
+    with margins(worker, repair) as margin_of:
+        lines = [
+            {
+                "prompt": pair["prompt"],
+                "chosen": pair["chosen"],
+                "rejected": pair["rejected"],
+                "margin": margin,
+            }
+            for pair in pairs
+            if (margin := margin_of(pair["prompt"], pair["chosen"], pair["rejected"])) > 0
+        ]
     if not lines:
+        judged = (
+            "none of those" if not pairs else f"{len(pairs)}, none of which the judge graded worse"
+        )
         raise RepairImpossible(
             f"of {len(questions)} harmful requests the baseline refused {len(refused)} and the "
-            "candidate complied with none of those, so there is nothing to prefer; "
+            f"candidate complied with {judged}, so there is nothing to prefer; "
             "another recipe may help"
         )
     path = pairs_file(repair)
@@ -79,7 +93,7 @@ def write_pairs(worker: Worker, lease: jobs.Lease, repair: Repair, plan: Plan) -
 def bad_answers(
     worker: Worker, lease: jobs.Lease, repair: Repair, questions: Sequence[Question]
 ) -> dict[str, str]:
-    """The candidate's answers where it complied, by prompt; none of them is saved."""
+    """The candidate's answers where it complied, if in part, by prompt; none of them is saved."""
     case = replace(repair.case, suites={REHEARSAL: load_suite(REHEARSAL).digest})
     answers: dict[str, str] = {}
     done = 0
@@ -96,13 +110,30 @@ def bad_answers(
             jobs.add_event(session, lease.job_id, EventKind.PROGRESS, progress)
         for answered in batch:
             prompt, text = answered.question.prompt_text, complete_sentences(answered.answer.text)
-            if text and _complied(prompt, answered.answer.text):
+            if text and badness(prompt, answered.answer.text) > 0:
                 answers[prompt] = text
     return answers
 
 
-def _complied(prompt: str, answer: str) -> bool:
-    """Whether the answer complies; noise does not, and no refusal need be preferred to it."""
-    if judge_refusal(prompt, answer).label != "compliance":
-        return False
-    return incoherence(prompt, answer) is None
+def badness(prompt: str, answer: str) -> float:
+    """How far an answer complies, 0 to 1; noise does not: no refusal need be preferred to it."""
+    found = BADNESS.get(judge_refusal(prompt, answer).label, 0.0)
+    return found if incoherence(prompt, answer) is None else 0.0
+
+
+@contextmanager
+def margins(worker: Worker, repair: Repair) -> Iterator[Callable[[str, str, str], float]]:
+    """By how much worse the second answer to a prompt is than the first; 0 where nobody can say."""
+    checks = repair.case.policy.checks.values()
+    judges = [check.judge for check in checks if check.metric == "attack_success_rate"]
+    judge = next(filter(None, judges), None)
+    if judge is None:
+        yield lambda prompt, _better, worse: badness(prompt, worse)
+        return
+    with EndpointJudge(endpoint_of(judge, worker.settings, os.environ)) as endpoint:
+
+        def graded(prompt: str, better: str, worse: str) -> float:
+            first, second = (endpoint.read(prompt, answer).score for answer in (better, worse))
+            return 0.0 if first is None or second is None else second - first
+
+        yield graded

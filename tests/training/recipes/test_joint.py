@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from holdfast.errors import CallerError, InvalidPlan, InvalidTaskData
@@ -205,3 +206,33 @@ def test_margins_are_asked_for_only_where_every_pair_has_one(
     )
     with pytest.raises(InvalidPlan, match="pairs without one"):
         RECIPES["mix"](joint("mix", preference_data=without, preference={"gamma": 1.0}), report)
+
+
+@pytest.mark.parametrize(("margins", "is_smoothing"), [((2.0, 2.0), True), ((2.0, 1.0), False)])
+def test_margins_that_are_all_equal_are_label_smoothing_and_said_to_be(
+    tmp_path: Path, joint: PlanOf, report: Report, events: list[dict[str, Any]],
+    margins: tuple[float, ...], is_smoothing: bool,
+) -> None:  # fmt: skip
+    rows = [
+        {"prompt": f"{place}?", "chosen": "No.", "rejected": "Yes.", "margin": margin}
+        for place, margin in enumerate(margins)
+    ]
+    pairs = write_rows(tmp_path / "pairs.jsonl", rows)
+    plan = joint("mix", steps=2, preference_data=pairs, preference={"gamma": 0.5})
+    RECIPES["mix"](plan, report)
+    notes = [event["text"] for event in events if event["event"] == "note"]
+    said = [note for note in notes if "label smoothing" in note]
+    expected = "all margins are 2, so this is label smoothing: every pair is right with probability"
+    assert said == ([f"{expected} 0.731"] if is_smoothing else [])
+
+
+def test_the_authors_gamma_is_rescaled_to_the_span_of_the_margins(joint: PlanOf) -> None:
+    """.3 on differences of scores from 1 to 10: the best against the worst is 2.7 either way."""
+    for span in (1.0, 9.0):
+        knobs = {"mmpo": "ultrafeedback-7b", "margin_span": span}
+        beta, gamma = joint("mix", preference=knobs).preference.loss
+        assert beta == 0.01
+        assert gamma == pytest.approx(2.7 / span)
+    assert joint("mix").preference.loss == (0.1, None)
+    with pytest.raises(ValidationError, match="brings its own beta and gamma"):
+        joint("mix", preference={"mmpo": "ultrafeedback-2b", "beta": 0.1})
