@@ -98,14 +98,26 @@ class Graft(BaseModel):
 
 
 class Sma(BaseModel):
-    """Of recipe `sma`: folders of checkpoints to average, where no new trajectory is to be trained.
+    """Of recipe `sma`: how the mean of the weights is taken.
 
-    Each counts as often as it is named; the start checkpoint counts only where it is.
+    `decay` makes it exponential: so much of the mean is kept at every step, the rest is the step's
+    weights (None: every step counts as much). `checkpoints` are folders to average where no new
+    trajectory is to be trained: each counts as often as it is named, the start only where it is.
     """
 
     model_config = KNOBS
 
+    decay: float | None = Field(default=None, ge=0, lt=1)
     checkpoints: tuple[Path, ...] = ()
+
+    @model_validator(mode="after")
+    def _a_decay_of_steps(self) -> Self:
+        if self.decay is not None and self.checkpoints:
+            raise ValueError(
+                "sma.decay weighs the steps of a run, and sma.checkpoints trains none; leave out "
+                "one of them"
+            )
+        return self
 
 
 class Straying(BaseModel):

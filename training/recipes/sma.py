@@ -1,10 +1,11 @@
 """Rehearse, and ship the mean of all weights on the way instead of the last ones: SMA.
 
 The simple moving average of a trajectory forgets less than its end, for one more copy of the
-weights (https://arxiv.org/abs/2309.06256 compares with it). Knobs are those of `rehearsal`, from
-which it differs in the last line alone. The mean is kept in fp32 and begins with the start's own
-weights; a killed run goes on with it. Not with `watch`: a step that a watch takes back would stay
-in the mean.
+weights (https://arxiv.org/abs/2309.06256 compares with it). With `sma.decay` the mean is
+exponential (https://arxiv.org/abs/2508.12531), so that the last steps count most. Knobs are those
+of `rehearsal`, from which it differs in the last line alone. The mean is kept in fp32 and begins
+with the start's own weights; a killed run goes on with it. Not with `watch`: a step that a watch
+takes back would stay in the mean.
 
 Where `sma.checkpoints` names folders, they are the trajectory, and nothing is trained: their mean
 is streamed, a tensor of each at a time, summed in fp32 and rounded once. Rounding can undo it where
@@ -42,10 +43,10 @@ def run(plan: Plan, report: Report) -> dict[str, Any]:
     policy, steps, pad = prepare(plan, report)
     memory: dict[str, Any] = {}
     gradient = averaging_gradient(
-        policy, supervised_gradient(policy, steps, pad, plan.reduction), memory
+        policy, supervised_gradient(policy, steps, pad, plan.reduction), memory, plan.sma.decay
     )
     loss = train(policy, plan, report, gradient, memory=memory)
-    join_mean(policy, plan.steps, memory)
+    join_mean(policy, plan.steps, memory, plan.sma.decay)
     with torch.no_grad():
         for name, weight in trained_weights(policy):
             weight.copy_(memory["mean"][name])
@@ -53,17 +54,21 @@ def run(plan: Plan, report: Report) -> dict[str, Any]:
     return {"final_loss": loss}
 
 
-def averaging_gradient(policy: nn.Module, gradient: Gradient, memory: dict[str, Any]) -> Gradient:
+def averaging_gradient(
+    policy: nn.Module, gradient: Gradient, memory: dict[str, Any], decay: float | None
+) -> Gradient:
     """The gradient, after adding the weights before each step to the running mean."""
 
     def watched(step: int, rows: int) -> Mapping[str, float]:
-        join_mean(policy, step, memory)
+        join_mean(policy, step, memory, decay)
         return gradient(step, rows)
 
     return watched
 
 
-def join_mean(policy: nn.Module, step: int, memory: dict[str, Any]) -> None:
+def join_mean(
+    policy: nn.Module, step: int, memory: dict[str, Any], decay: float | None = None
+) -> None:
     """Add the weights after `step` steps, once, however often a step is tried."""
     if memory.get("joined", -1) >= step:
         return
@@ -71,8 +76,9 @@ def join_mean(policy: nn.Module, step: int, memory: dict[str, Any]) -> None:
     if step == 0:
         memory["mean"] = {name: weight.float().clone() for name, weight in weights.items()}
     mean: dict[str, Tensor] = memory["mean"]
+    part = 1 / (step + 1) if decay is None else 1 - decay
     for name, weight in weights.items():
-        mean[name].lerp_(weight.to(mean[name]), 1 / (step + 1))
+        mean[name].lerp_(weight.to(mean[name]), part)
     memory["joined"] = step
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -33,6 +34,35 @@ def test_the_mean_counts_every_step_once() -> None:
         for _ in range(2):  # a step that did not fit is tried again
             sma.join_mean(policy, step, memory)
     assert memory["mean"]["weight"].item() == pytest.approx(3.0)
+
+
+def test_an_exponential_mean_keeps_so_much_of_itself_at_every_step() -> None:
+    policy, memory = nn.Linear(1, 1, bias=False), dict[str, Any]()
+    for step, value in enumerate((8.0, 4.0, 0.0)):
+        nn.init.constant_(policy.weight, value)
+        for _ in range(2):
+            sma.join_mean(policy, step, memory, 0.75)
+    assert memory["mean"]["weight"].item() == pytest.approx((8 * 0.75 + 4 * 0.25) * 0.75)
+
+
+def test_a_run_with_a_decay_ships_the_exponential_mean(
+    tmp_path: Path, plan_of: PlanOf, report: Report
+) -> None:
+    plans = [
+        plan_of(recipe, steps=1, store="fp32", output=tmp_path / recipe, **fields)
+        for recipe, fields in (("rehearsal", {}), ("sma", {"sma": {"decay": 0.9}}))
+    ]
+    for plan in plans:
+        RECIPES[plan.recipe](plan, report)
+    start, end, mean = (weights(f) for f in (plans[0].baseline, *(p.output for p in plans)))
+    for name, got in mean.items():
+        expected = 0.9 * start[name].float() + 0.1 * end[name]
+        torch.testing.assert_close(got, expected, atol=1e-6, rtol=0, msg=name)
+
+
+def test_a_decay_has_no_steps_to_weigh_in_given_checkpoints(plan_of: PlanOf) -> None:
+    with pytest.raises(ValidationError, match="leave out one of them"):
+        plan_of("sma", sma={"decay": 0.9, "checkpoints": ["/a", "/b"]})
 
 
 def test_one_step_ships_the_middle_of_start_and_end(
