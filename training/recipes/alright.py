@@ -9,9 +9,8 @@ end says which share was realised, and within what 99 of 100 runs have it.
 from holdfast.repairs.plan import Plan
 from training.objectives.alternation import band, draw_objective
 from training.progress import Report
+from training.recipes.compromise import run_both
 from training.recipes.joint import Memory, alternating_gradient, realised_share, two_sides
-from training.runs.loop import train
-from training.weights.trainable import save_checkpoint
 
 
 def run(plan: Plan, report: Report) -> dict[str, float | None]:
@@ -22,11 +21,10 @@ def run(plan: Plan, report: Report) -> dict[str, float | None]:
     gradient = alternating_gradient(
         sides, lambda step: draw_objective(plan.seed, step, share), memory
     )
-    loss = train(sides.policy, plan, report, gradient, memory=memory, watch=sides.watch)
-    save_checkpoint(sides.policy, plan)
+    ended = run_both(sides, plan, report, gradient, memory)
     low, high = band(share, plan.steps)
     return {
-        "final_loss": loss,
+        **ended,
         "preference_share": realised_share(memory),
         "band_low": low,
         "band_high": high,

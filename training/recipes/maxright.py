@@ -33,6 +33,7 @@ from training.objectives.alternation import (
     weighted_gaps,
 )
 from training.progress import Report
+from training.recipes.compromise import run_both
 from training.recipes.joint import (
     Memory,
     Sides,
@@ -41,9 +42,8 @@ from training.recipes.joint import (
     two_sides,
 )
 from training.recipes.optima import optima
-from training.runs.loop import Gradient, train
+from training.runs.loop import Gradient
 from training.runs.resume import will_resume
-from training.weights.trainable import save_checkpoint
 
 
 def run(plan: Plan, report: Report) -> dict[str, float | None]:
@@ -54,12 +54,11 @@ def run(plan: Plan, report: Report) -> dict[str, float | None]:
         running = plan.preference.optima == "running"
         memory["optima"] = None if running else optima(sides, plan, report)
     gradient = maxright_gradient(sides, plan, memory)
-    check = AtOptimum(plan, sides) if plan.preference.stop_at_optimum else sides.watch
-    loss = train(sides.policy, plan, report, gradient, memory=memory, watch=check)
-    save_checkpoint(sides.policy, plan)
+    check = AtOptimum(plan, sides) if plan.preference.stop_at_optimum else None
+    ended = run_both(sides, plan, report, gradient, memory, check=check)
     reached = memory["optima"] or state_of(memory).least
     return {
-        "final_loss": loss,
+        **ended,
         "preference_share": realised_share(memory),
         "task_optimum": reached["task"],
         "preference_optimum": reached["preference"],

@@ -11,18 +11,16 @@ from collections.abc import Mapping
 from holdfast.repairs.plan import Plan
 from training.objectives.alternation import OBJECTIVES, Objective
 from training.progress import Report
+from training.recipes.compromise import run_both
 from training.recipes.joint import Sides, two_sides
-from training.runs.loop import Gradient, train
-from training.weights.trainable import save_checkpoint
+from training.runs.loop import Gradient
 
 
 def run(plan: Plan, report: Report) -> dict[str, float | None]:
     """Train on the weighted sum and write the checkpoint."""
     sides = two_sides(plan, report)
     gradient = weighted_sum_gradient(sides, plan.preference.share)
-    loss = train(sides.policy, plan, report, gradient, watch=sides.watch)
-    save_checkpoint(sides.policy, plan)
-    return {"final_loss": loss}
+    return run_both(sides, plan, report, gradient, {})
 
 
 def weighted_sum_gradient(sides: Sides, share: float) -> Gradient:

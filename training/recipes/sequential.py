@@ -9,9 +9,8 @@ conflict, the second stage undoes part of the first, however long either is
 from holdfast.repairs.plan import Plan
 from training.objectives.alternation import Objective
 from training.progress import Report
+from training.recipes.compromise import run_both
 from training.recipes.joint import Memory, alternating_gradient, realised_share, two_sides
-from training.runs.loop import train
-from training.weights.trainable import save_checkpoint
 
 
 def run(plan: Plan, report: Report) -> dict[str, float | None]:
@@ -19,9 +18,8 @@ def run(plan: Plan, report: Report) -> dict[str, float | None]:
     sides = two_sides(plan, report)
     memory: Memory = {}
     gradient = alternating_gradient(sides, lambda step: stage(plan, step), memory)
-    loss = train(sides.policy, plan, report, gradient, memory=memory, watch=sides.watch)
-    save_checkpoint(sides.policy, plan)
-    return {"final_loss": loss, "preference_share": realised_share(memory)}
+    ended = run_both(sides, plan, report, gradient, memory)
+    return {**ended, "preference_share": realised_share(memory)}
 
 
 def stage(plan: Plan, step: int) -> Objective:

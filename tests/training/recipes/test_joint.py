@@ -32,6 +32,11 @@ def test_both_losses_go_down(joint: PlanOf, report: Report, events: Events, reci
     found = steps(events)
     assert len(found) == 30
     assert ended["final_loss"] is not None
+    assert 0 < ended["task_loss"] < before["task"]
+    assert 0 < ended["preference_loss"] < before["preference"]
+    won = before["task"] - ended["task_loss"], before["preference"] - ended["preference_loss"]
+    assert ended["hypervolume"] == pytest.approx(won[0] * won[1], rel=1e-3)
+    assert (ended["ideal_distance"] is None) == (recipe != "maxright"), "its optima are measured"
     assert before == pytest.approx({"task": before["task"], "preference": 0.693147}, abs=1e-4)
     if recipe != "mix":
         for side in (0.0, 1.0):
@@ -236,3 +241,13 @@ def test_the_authors_gamma_is_rescaled_to_the_span_of_the_margins(joint: PlanOf)
     assert joint("mix").preference.loss == (0.1, None)
     with pytest.raises(ValidationError, match="brings its own beta and gamma"):
         joint("mix", preference={"mmpo": "ultrafeedback-2b", "beta": 0.1})
+
+
+def test_known_optima_give_the_ideal_distance_of_any_joint_recipe(
+    joint: PlanOf, report: Report
+) -> None:
+    knobs = {"task_optimum": 0.5, "preference_optimum": 0.1}
+    ended = RECIPES["mix"](joint("mix", steps=2, preference=knobs), report)
+    gaps = ended["task_loss"] - 0.5, ended["preference_loss"] - 0.1
+    assert (ended["task_optimality_gap"], ended["preference_optimality_gap"]) == gaps
+    assert ended["ideal_distance"] == pytest.approx((gaps[0] ** 2 + gaps[1] ** 2) ** 0.5)

@@ -1,0 +1,73 @@
+"""The one run of every recipe with two objectives, and how good a compromise it came to.
+
+Both losses are measured before the first step and after the last, on the slice where there is one,
+else on the first batch of each objective. From these come, as in https://arxiv.org/abs/2410.15483,
+the optimality gaps and their ideal distance, where the optima are known, and the hypervolume that
+the end has gained over the start, which needs none.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from holdfast.repairs.plan import Plan
+from training.objectives.alternation import Objective
+from training.objectives.tradeoff import Point, hypervolume, ideal_distance, optimality_gaps
+from training.progress import Report
+from training.recipes.joint import Memory, Sides
+from training.runs.loop import Gradient, train
+from training.runs.resume import will_resume
+from training.runs.watch import StepCheck
+from training.weights.trainable import save_checkpoint
+
+
+def run_both(
+    sides: Sides,
+    plan: Plan,
+    report: Report,
+    gradient: Gradient,
+    memory: Memory,
+    *,
+    check: StepCheck | None = None,
+) -> dict[str, Any]:
+    """Train, write the checkpoint, and return the figures of the run's end.
+
+    `memory["optima"]`, where a recipe knows them, are the least losses of either objective alone;
+    else what the plan gives of them counts.
+    """
+    if not will_resume(plan):
+        memory["start"] = both_losses(sides)
+    loss = train(sides.policy, plan, report, gradient, memory=memory, watch=check or sides.watch)
+    save_checkpoint(sides.policy, plan)
+    optima = memory.get("optima") or {
+        "task": plan.preference.task_optimum,
+        "preference": plan.preference.preference_optimum,
+    }
+    return {"final_loss": loss, **figures(memory["start"], both_losses(sides), optima)}
+
+
+def both_losses(sides: Sides) -> Point:
+    """The losses of task and preferences as they are now, nats a token and nats a pair."""
+    return sides.measure("task", 0), sides.measure("preference", 0)
+
+
+def figures(
+    start: Point, end: Point, optima: Mapping[Objective, float | None]
+) -> dict[str, float | None]:
+    """Losses, gaps, ideal distance and hypervolume by name; None for what needs unknown optima."""
+    task, preference = optima["task"], optima["preference"]
+    found: dict[str, float | None] = {
+        "task_loss": end[0],
+        "preference_loss": end[1],
+        "hypervolume": hypervolume([end], start),
+        "task_optimality_gap": None,
+        "preference_optimality_gap": None,
+        "ideal_distance": None,
+    }
+    if task is None or preference is None:
+        return found
+    gaps = optimality_gaps(end, (task, preference))
+    return found | {
+        "task_optimality_gap": gaps[0],
+        "preference_optimality_gap": gaps[1],
+        "ideal_distance": ideal_distance(end, (task, preference)),
+    }
