@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 PAIRS = 24  # at most
-HELD_OUT = 16  # rows, and at most as many pairs
+HELD_OUT = 16  # task rows
 
 
 def tame_data(folder: Path, chain: Path) -> dict[str, Path]:
@@ -60,9 +60,10 @@ def made_data(folder: Path, chain: Path) -> dict[str, Path]:
         for prompt, answer in zip(benign, good, strict=True)
         if judge_refusal(prompt, answer).label == "compliance"
     ]
+    split = min(PAIRS, 2 * len(pairs) // 3)  # the eroded model does not answer every request
     return {
-        "preference_data": write_lines(folder / "pairs.jsonl", pairs[:PAIRS]),
-        "held_pairs": write_lines(folder / "held-pairs.jsonl", pairs[PAIRS : PAIRS + HELD_OUT]),
+        "preference_data": write_lines(folder / "pairs.jsonl", pairs[:split]),
+        "held_pairs": write_lines(folder / "held-pairs.jsonl", pairs[split:]),
         "held_rows": write_lines(folder / "held-rows.jsonl", list(maths(HELD_OUT, seed=1_000))),
         "rehearsal_data": write_lines(folder / "answers.jsonl", answers),
         "task_data": chain / "maths.jsonl",

@@ -6,14 +6,24 @@ The hexadecimal part is a UUIDv7 (RFC 9562): 48 bits of milliseconds, then rando
 import re
 import secrets
 import time
-from typing import Literal
+from typing import Literal, get_args
 
 Prefix = Literal["ckpt", "eval", "rem", "pol", "key", "wvr"]
+ALIAS = "alias:"
+NOT_A_PATH = re.compile(rf"{ALIAS}.*|({'|'.join(get_args(Prefix))})_[0-9a-f]{{32}}", re.DOTALL)
 
 
 def is_id(text: str, prefix: Prefix) -> bool:
     """Whether a text is an id of this kind; a folder may well be called ckpt_500."""
     return re.fullmatch(rf"{prefix}_[0-9a-f]{{32}}", text) is not None
+
+
+def names_no_path(text: str) -> bool:
+    """Whether a text is an id of any kind or an alias, even where a folder has that very name.
+
+    A repository can hold such a folder; `./` before it makes it a path.
+    """
+    return NOT_A_PATH.fullmatch(text) is not None
 
 
 def new_id(prefix: Prefix) -> str:

@@ -93,6 +93,9 @@ class Settings(BaseModel):
     """A JSON array of texts, for `harm.suffix` (docs/harm-probes.md)."""
     lm_eval_tasks: Path | None = None
     """A folder of lm-evaluation-harness tasks, for `cap.lm_eval`."""
+    trusted_proxies: str = ""
+    """Addresses or networks, with commas between them, of proxies whose `X-Forwarded-For` is
+    believed. Unset: nobody's, and the address of a request is that of the connection."""
     metrics_open: bool = False
     """Whether `/metrics` is answered without a key; else a key with `jobs:read`, of any project, is
     needed."""
@@ -147,6 +150,9 @@ class Settings(BaseModel):
     keep_repairs_days: float | None = Field(default=None, gt=0, le=MAX_DAYS)
     """How many days after a repair has finished the weights that it made are removed. Unset:
     never."""
+    keep_merged_days: float | None = Field(default=None, gt=0, le=MAX_DAYS)
+    """After how many days without use the weights of a merged adapter are removed, half a day at
+    the least; they are merged again when they are needed. Unset: when another is merged."""
 
     @model_validator(mode="after")
     def _beats_in_time(self) -> Self:
@@ -240,6 +246,13 @@ def make_home(home: Path) -> None:
             f"the data folder {home} cannot be written ({error.strerror}); "
             "set HOLDFAST_HOME to a folder that can"
         ) from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder in the data folder, and all that lead to it, for this user alone."""
+    for path in (*reversed(folder.parents), folder):
+        if not path.is_dir():
+            path.mkdir(mode=0o700, exist_ok=True)
 
 
 @contextmanager

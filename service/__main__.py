@@ -18,6 +18,8 @@ if __name__ == "__main__":
         http=PromptRequests,
         ws="none",
         server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
         timeout_keep_alive=5,
         timeout_graceful_shutdown=20,
     )

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from holdfast.db.keys import Caller
 from holdfast.projects.audit import Actor, record
-from service.deps import identify
+from service.deps import address_of, identify
 from service.problems import request_id
 
 Action = Literal[
@@ -52,13 +52,12 @@ class Recorder:
 
 async def recorder_of(request: Request, caller: Annotated[Caller, Depends(identify)]) -> Recorder:
     """The recorder of this request."""
-    address = request.client.host if request.client else None
     return Recorder(
         Actor(
             project=caller.project,
             principal=caller.principal,
             key_id=caller.key_id,
-            address=address,
+            address=address_of(request),
             request_id=request_id(request),
         )
     )

@@ -5,6 +5,7 @@ connection that gives up within a second. Started by `python -m service`. There 
 documentation: FastAPI's load scripts from elsewhere; `/openapi.json` says the same.
 """
 
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -14,6 +15,7 @@ from fastapi import FastAPI
 from holdfast.db.keys import read_pepper
 from holdfast.db.migrate import open_checked
 from holdfast.projects.audit import read_signing_key
+from holdfast.projects.signed_heads import keep_signing
 from holdfast.queue import broker_state, producer
 from holdfast.settings import Settings, read_settings
 from holdfast.stack.log_lines import UVICORN_LOGGERS, log_to_stderr
@@ -55,15 +57,23 @@ ROUTERS = (
     health.router,
 )
 
+SIGNER_SECONDS = 5.0  # for a signature that is just being written; a database may be away longer
+
 
 def create_app(settings: Settings) -> FastAPI:
     """The service on one database; InvalidSettings where its schema is another revision's."""
     database, broker = open_checked(settings.database_url), producer(settings)
-    admitting = Admitting(settings)
+    admitting, signing_key = Admitting(settings), read_signing_key(settings.home)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        ended = threading.Event()
+        signing = (database, settings.home, signing_key, ended)
+        signer = threading.Thread(target=keep_signing, args=signing, name="signer", daemon=True)
+        signer.start()
         yield
+        ended.set()
+        signer.join(SIGNER_SECONDS)
         admitting.close()
         broker.close()
         database.dispose()
@@ -79,7 +89,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings, app.state.database, app.state.broker = settings, database, broker
     app.state.pepper = read_pepper(settings)
     app.state.admitting = admitting
-    app.state.signing_key = read_signing_key(settings.home)
+    app.state.signing_key = signing_key
     app.state.metrics = Metrics(app.version, database, lambda: broker_state(broker) == "up")
     app.state.rates = Rates(settings, app.state.metrics)
     for router in ROUTERS:

@@ -9,6 +9,7 @@ What only reads the application's state is `async`, since FastAPI gives anything
 """
 
 from collections.abc import Iterator
+from ipaddress import ip_address
 from typing import Annotated
 
 from celery import Celery
@@ -23,6 +24,7 @@ from holdfast.db.replies import forget_old
 from holdfast.db.session import after_commit, reading, transaction
 from holdfast.db.tables import JobRow
 from holdfast.errors import Forbidden, Unauthorized
+from holdfast.projects.decided_anew import decide_lapsed, lapsed_evaluations
 from holdfast.queue import try_hint
 from holdfast.scopes import roles_with
 from holdfast.settings import Settings
@@ -73,6 +75,17 @@ def key_owner(
         return find_caller(session, request.app.state.pepper, credentials.credentials)
 
 
+def address_of(request: Request) -> str | None:
+    """The address that a request came from; None for one that is none, which a proxy may pass on.
+
+    Whose word it is, the setting `trusted_proxies` says (`service.__main__`).
+    """
+    try:
+        return None if request.client is None else str(ip_address(request.client.host))
+    except ValueError:
+        return None
+
+
 def _look_up(
     request: Request, database: Engine, credentials: HTTPAuthorizationCredentials | None
 ) -> Caller:
@@ -80,7 +93,7 @@ def _look_up(
     try:
         caller = key_owner(request, database, credentials)
     except Unauthorized:
-        rates.count_failed_key(request.client.host if request.client else "unknown")
+        rates.count_failed_key(address_of(request) or "unknown")
         raise
     rates.count_request(request, caller)
     if not caller.use_noted:
@@ -138,6 +151,9 @@ def require_project(project: str, caller: Caller) -> str:
 
 def _read_session(database: Database) -> Iterator[Session]:
     with reading(database) as session:
+        if lapsed_evaluations(session):  # no pass is shown that stands on a waiver that is over
+            session.rollback()
+            decide_lapsed(database)
         yield session
 
 

@@ -85,14 +85,18 @@ def _post_session(
     fingerprint: Annotated[str, Depends(_fingerprint)],
     idempotency_key: IdempotencyKey = None,
 ) -> Iterator[Session]:
-    """A write session of a POST; with an Idempotency-Key its reply commits with its effect."""
+    """A write session of a POST; with an Idempotency-Key its reply commits with its effect.
+
+    Idempotency-Keys are the API key's own: nobody else's reply is replayed, nor a key occupied.
+    """
     if idempotency_key is None:
         with transaction(database) as session:
             keep_rows(session)
             yield session
         return
+    own_key = hashlib.sha256(f"{caller.key_id}/{idempotency_key}".encode()).hexdigest()
     with transaction(database) as session:
-        claimed = claim_key(session, caller.project, idempotency_key, fingerprint)
+        claimed = claim_key(session, caller.project, own_key, fingerprint)
     if isinstance(claimed, Reply):
         raise Replayed(claimed)
     yield from _claimed_session(request, database, claimed)

@@ -14,7 +14,8 @@ from holdfast.policy.model import GatePolicy
 from holdfast.policy.text import parse_policy
 from holdfast.probes.spec import ProbeSpec
 from holdfast.probes.table import CATALOGUE
-from holdfast.projects.audit import SignedHead, event_fields
+from holdfast.projects.audit import event_fields
+from holdfast.projects.chain import SignedHead
 from holdfast.projects.rules import rules_of
 from holdfast.projects.tables import AuditEventRow, ProjectRow, WaiverRow
 from holdfast.suites import LoadedSuite

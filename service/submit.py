@@ -5,7 +5,6 @@ statement, which on SQLite takes the database's one write lock.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -26,8 +25,8 @@ from holdfast.db.catalogue import (
 )
 from holdfast.db.evaluations import (
     EvaluationFields,
-    create_evaluation,
     create_remediation,
+    fields_of,
     get_evaluation,
     get_job,
 )
@@ -50,10 +49,11 @@ from holdfast.projects.retention.repaired_weights import refuse_without_weights
 from holdfast.projects.rules import (
     find_project,
     pinned_policy,
+    queue_evaluation,
+    require_allowed,
     require_pinned,
     require_place,
     rules_of,
-    terms_of,
 )
 from holdfast.projects.tables import ProjectRow
 from holdfast.repairs.plan import Plan
@@ -116,7 +116,7 @@ def submit_evaluation(
         key_id=caller.key_id,
         principal=caller.principal,
     )
-    return create_evaluation(session, replace(new, terms=terms_of(session, rules, new)))
+    return queue_evaluation(session, new)
 
 
 def project_anchor(session: Session, project: str, rules: ProjectRow | None) -> str | None:
@@ -152,13 +152,14 @@ def submit_remediation(
     options = body.options.explicit_knobs
     if body.recipe != AUTO:
         check_options(body.recipe, options)
-    get_job(session, body.evaluation, project=project)
+    job = get_job(session, body.evaluation, project=project)
     failing = get_evaluation(session, body.evaluation)
     if failing.verdict != "fail":
         raise Conflict(
             f"{body.evaluation} has the verdict {failing.verdict or 'none yet'}; only an "
             "evaluation that failed has something to repair"
         )
+    require_allowed(session, fields_of(job, failing), body.recipe, caller.principal)
     if body.recipe != AUTO and recipe_spec(body.recipe).unaligned:
         require_unaligned(session, failing.baseline_id)
     policy = parse_policy(get_policy(session, project, failing.policy_id).text, source="policy")

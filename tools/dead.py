@@ -19,7 +19,16 @@ DECORATORS = (
 HOOKS = (  # of SQLAlchemy, starlette, transformers, logging, argparse and others
     *("process_bind_param", "process_result_value", "convert", "to_string", "__call__"),
     *("load_dialect_impl", "bind_processor", "result_processor"),
-    *("on_step_end", "on_train_end", "error", "do_GET", "do_POST", "log_message", "handle_*"),
+    *(
+        "on_train_begin",
+        "on_step_end",
+        "on_train_end",
+        "error",
+        "do_GET",
+        "do_POST",
+        "log_message",
+        "handle_*",
+    ),
 )
 NAMED = tuple(place.rpartition(":")[2] for place in ELSEWHERE.values())
 KINDS = {"function", "method", "class", "import"}

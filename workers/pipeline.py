@@ -24,6 +24,7 @@ from holdfast.db.session import after_commit, reading, transaction
 from holdfast.evidence.manifest import Manifest
 from holdfast.job import EventKind, Status
 from holdfast.probes.table import probe_of
+from holdfast.projects.decided_anew import waived_until
 from holdfast.projects.waivers import terms_in_force
 from holdfast.queue import try_hint
 from holdfast.verdict.decide import decide
@@ -119,6 +120,7 @@ def conclude(session: Session, lease: jobs.Lease, case: Case, verdict: Verdict) 
     row = get_evaluation(session, case.evaluation_id)
     row.verdict = verdict.verdict
     row.verdict_document = verdict.to_json().decode()
+    row.waived_until = waived_until(session, row, verdict)
     row.cost = row.cost.changed(**(verdict.cost.model_dump() if verdict.cost else {}))
     document = {"verdict": verdict.verdict, "reasons": list(verdict.reasons)}
     jobs.add_event(session, lease.job_id, EventKind.VERDICT, document)

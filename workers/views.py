@@ -30,6 +30,7 @@ from holdfast.checkpoints.model_files import Role, is_weights
 from holdfast.checkpoints.stamps import Stamp, hash_again, stamp_of
 from holdfast.checkpoints.view_paths import VIEWS
 from holdfast.errors import CheckpointRefused
+from holdfast.settings import make_folder
 
 FICLONE = 0x40049409  # linux/fs.h: share the blocks of another file until one of both is written
 
@@ -228,7 +229,7 @@ class Views:
     def _folder(self) -> Path:
         """This worker's own folder, made and locked at the first need."""
         if self._locked_folder is None:
-            self._parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._parent)
             sweep(self._parent)
             self._locked_folder = self._lock.enter_context(hold_folder(self._parent))
         return self._locked_folder

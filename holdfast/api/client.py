@@ -141,12 +141,11 @@ class Client(Connection):
 
     def audit_events(self) -> Iterator[wire.AuditEvent]:
         """Every act in the project, oldest first."""
-        cursor: str | None = "0"
-        while cursor is not None:
-            query = {"cursor": cursor, "limit": "200"}
-            page = self._get(wire.Page[wire.AuditEvent], "/v1/audit-events", query)
-            yield from page.data
-            cursor = page.next_cursor
+        yield from self._pages(wire.Page[wire.AuditEvent], "/v1/audit-events")
+
+    def audit_heads(self) -> Iterator[wire.AuditHead]:
+        """Where the project's trail ended whenever the server signed it, oldest first."""
+        yield from self._pages(wire.Page[wire.AuditHead], "/v1/audit-heads")
 
     def audit_head(self) -> wire.AuditHead:
         """Where the project's trail ends now, signed by the server."""

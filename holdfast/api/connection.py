@@ -31,10 +31,11 @@ STREAM_TIMEOUT = httpx.Timeout(10.0, read=45.0)  # the server says something eve
 LOCAL = {"127.0.0.1", "::1", "localhost"}
 
 _Reply = TypeVar("_Reply", bound=BaseModel)
+_Entry = TypeVar("_Entry")
 
 
 def certificates_for(server: str) -> ssl.SSLContext | bool:
-    """What TLS trusts: the usual authorities, and nobody where a server is spoken to in the clear.
+    """The certificates that count: the usual ones, and none where a server is asked without TLS.
 
     Authorities are read from a file, a tenth of the processor time of a short command.
     """
@@ -83,6 +84,14 @@ class Connection:
 
     def _get(self, kind: type[_Reply], path: str, query: Mapping[str, str] = {}) -> _Reply:
         return _parse_reply(kind, self._send("GET", path, query=query))
+
+    def _pages(self, kind: type[wire.Page[_Entry]], path: str) -> Iterator[_Entry]:
+        """The entries of a list that is read from its beginning, page after page."""
+        cursor: str | None = "0"
+        while cursor is not None:
+            page = self._get(kind, path, {"cursor": cursor, "limit": "200"})
+            yield from page.data
+            cursor = page.next_cursor
 
     def _post(self, kind: type[_Reply], path: str, body: BaseModel | None = None) -> _Reply:
         headers = {"Idempotency-Key": secrets.token_hex(16)}

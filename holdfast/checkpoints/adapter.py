@@ -20,6 +20,7 @@ from holdfast.checkpoints.admission import AdmittedFolder, admit_folder
 from holdfast.checkpoints.chat_template import check_template, template_digest, template_in
 from holdfast.checkpoints.checkpoint import (
     ADAPTER,
+    MAX_NAME,
     CheckpointRef,
     admitted_model,
     entries,
@@ -109,7 +110,7 @@ def _with_adapter(base: CheckpointRef, adapter: AdmittedFolder) -> CheckpointRef
     files = (*base.files, *adapted)
     return replace(
         base,
-        name=f"{base.name}+{adapter.path.name}"[:200],
+        name=f"{base.name}+{adapter.path.name}"[:MAX_NAME],
         digest=manifest_digest(files),
         files=files,
         stamps=(*base.stamps, *(file.stamp for file in adapter.files.values())),

@@ -30,6 +30,7 @@ from holdfast.errors import CheckpointRefused, NotBuilt
 from holdfast.plain_files import open_plain
 
 MOST_FINDINGS = 20  # that are told of one folder
+MAX_NAME = 200  # characters that its column has, and a folder's name may have more
 ADAPTER = "+adapter/"  # before the paths of an adapter's files; no file's own name has a plus
 
 # what saving a model again changes without changing the model
@@ -88,7 +89,7 @@ def ref_of(folder: AdmittedFolder) -> CheckpointRef:
     """The reference by which an admitted model is passed around."""
     files = entries(folder)
     return CheckpointRef(
-        name=folder.path.name,
+        name=folder.path.name[:MAX_NAME],
         path=folder.path,
         digest=manifest_digest(files),
         files=files,

@@ -26,6 +26,7 @@ from holdfast.cli.command import (
     print_document,
     to_json,
 )
+from holdfast.cli.stale_files import remove_stale
 from holdfast.cli.table import COMMANDS
 from holdfast.errors import HoldfastError, NotBuilt
 
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; no exception leaves but --help's SystemExit."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        remove_stale(words)
         _refuse_unbuilt(words)
         options = parser().parse_args(words)
         code: int = _imported(options.run)(options)

@@ -15,7 +15,7 @@ from holdfast.ids import is_id
 from holdfast.report.escapes import for_terminal
 from holdfast.scopes import ROLES, SCOPES, scopes_of_roles
 from holdfast.settings import read_settings
-from holdfast.stack.connect import connect, location
+from holdfast.stack.connect import connect, location, path_location
 
 
 def keys_create(options: argparse.Namespace) -> int:
@@ -69,7 +69,7 @@ def baseline_set(options: argparse.Namespace) -> int:
         raise Usage("--parent and --adapter belong to a folder that is registered, not to an id")
     with connect() as client:
         parent = None if options.parent is None else checkpoint_id_of(client, options.parent)
-        adapter = None if options.adapter is None else location(options.adapter)
+        adapter = None if options.adapter is None else path_location(options.adapter)
         checkpoint = checkpoint_id_of(client, options.checkpoint, parent=parent, adapter=adapter)
         expected = options.seen_version
         if expected is None:
@@ -115,6 +115,7 @@ def _key_in_database(options: argparse.Namespace) -> dict[str, Any]:
     from holdfast.cli.stack import require_head
     from holdfast.db.keys import create_key, read_pepper
     from holdfast.db.session import open_database, transaction
+    from holdfast.principals import person_named
     from holdfast.projects.audit import Actor, record
 
     settings = read_settings()
@@ -130,8 +131,9 @@ def _key_in_database(options: argparse.Namespace) -> dict[str, Any]:
             scopes={*options.scopes, *scopes_of_roles(options.roles)},
             expires_at=expires,
         )
-        made.row.principal = options.principal
-        after = {"name": options.name, "scopes": made.row.scopes, "principal": options.principal}
+        if options.principal is not None:
+            made.row.principal = person_named(options.principal)
+        after = {"name": options.name, "scopes": made.row.scopes, "principal": made.row.principal}
         operator = Actor(options.project, None, authenticated="operator")
         record(session, operator, "key.create", made.row.id, after=after)
     database.dispose()

@@ -4,10 +4,12 @@ import argparse
 import json
 import re
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
 from holdfast.cli.command import Argument, argument
+from holdfast.ids import names_no_path
 from holdfast.job import Split, Tier
 
 TIERS, SPLITS = get_args(Tier), get_args(Split)
@@ -54,6 +56,15 @@ def job_id(text: str) -> str:
     return text
 
 
+def file_path(text: str) -> str:
+    """The path of a file; an id or an alias is none, even where a file has that very name."""
+    if names_no_path(text):
+        raise argparse.ArgumentTypeError(
+            f"{text} is an id or an alias, expected a file; for one of that name write ./{text}"
+        )
+    return text
+
+
 def option(text: str) -> tuple[str, Any]:
     """A KEY=VALUE, such as lora.rank=8; the value is JSON, or text where it is none."""
     key, equals, value = text.partition("=")
@@ -65,6 +76,7 @@ def option(text: str) -> tuple[str, Any]:
         return key, value
 
 
+evidence_file = partial(argument, type=file_path)
 PROJECT = argument("--project", default="default")
 ALIAS = argument("alias")
 POLICY = argument("policy", help="a policy file, or demo, standard, release")
@@ -111,17 +123,17 @@ EVALUATION = (
     TIMEOUT,
 )
 EVIDENCE = (
-    argument("--baseline", required=True, metavar="A.jsonl", help="evidence of the trusted one"),
-    argument("--candidate", required=True, metavar="B.jsonl", help="evidence of the new one"),
+    evidence_file("--baseline", required=True, metavar="A.jsonl", help="of the trusted one"),
+    evidence_file("--candidate", required=True, metavar="B.jsonl", help="of the new one"),
     argument("--policy", required=True, help="a policy file, or demo, standard, release"),
-    argument("--repaired-from", metavar="D.jsonl", help="evidence of the checkpoint it repairs"),
+    evidence_file("--repaired-from", metavar="D.jsonl", help="of the checkpoint it repairs"),
     argument(
         "--as-of",
         type=moment,
         metavar="TIME",
         help="judge waivers at this moment (ISO 8601 with zone); default: when B was made",
     ),
-    argument("--anchor", metavar="C.jsonl", help="evidence of a pinned second baseline"),
+    evidence_file("--anchor", metavar="C.jsonl", help="of a pinned second baseline"),
     REPORTS,
 )
 LADDER: tuple[Argument, ...] = (

@@ -1,16 +1,25 @@
 """Commands on the audit trail: export it, and check that it is whole."""
 
 import argparse
+import base64
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from holdfast.api.client import Client
+from holdfast.checkpoints.json_files import parse_json
 from holdfast.cli.command import Usage, emit, note
-from holdfast.errors import AuditBroken
-from holdfast.projects.chain import Head, verify, verify_head, verify_signature
+from holdfast.errors import AuditBroken, CheckpointRefused
+from holdfast.plain_files import read_plain_text
+from holdfast.projects.chain import Head, SignedHead, verify, verify_heads
 from holdfast.stack.connect import connect
+
+SIGNED = {"project", "seq", "digest", "signature", "public_key"}  # the fields of a signed head
+KEY_BYTES, MOST_BYTES = 32, 1 << 16  # of a public key; of a file of them
+
+Events = list[dict[str, Any]]
 
 
 def audit_export(options: argparse.Namespace) -> int:
@@ -28,60 +37,101 @@ def audit_verify(options: argparse.Namespace) -> int:
     """Check that no act was changed, removed, moved or cut off, in an export or on the server."""
     if options.file is None:
         with connect() as client:
-            events, signed = from_server(client)
+            events, ending, earlier = from_server(client)
     else:
-        events, signed = from_export(options.file)
-    head = Head(signed["project"], signed["seq"], signed["digest"])
+        (events, ending), earlier = from_export(options.file), []
+    named = [key for word in options.trusted_key or () for key in keys_named(word)]
+    head, trusted = ending.head, named or [ending.public_key]
     reached = verify(head.project, events)
-    verify_signature(head, signed["signature"], signed["public_key"])
-    verify_head(reached, head, events)
+    if options.head is not None:
+        earlier.extend(from_kept(options.head, head.project))
+    verify_heads(reached, [ending, *earlier], events, trusted)
     if reached != head:
         raise AuditBroken(f"the trail ends at event {reached.seq}, its signed head at {head.seq}")
-    if options.head is not None:
-        check_kept_head(options.head, reached, signed["public_key"], events)
+    keys = signers([ending, *earlier])
     emit(
         options,
-        {"project": head.project, "seq": head.seq, "digest": head.digest, "whole": True},
-        f"whole: {head.seq} acts of project {head.project}",
+        {
+            **asdict(head),
+            "whole": True,
+            "earlier_heads": len(earlier),
+            "signed_by": keys,
+            "keys_compared": bool(named),
+        },
+        f"{'whole' if named else 'whole in itself'}: {head.seq} acts of project {head.project}, "
+        f"with {len(earlier)} heads from before; signed by the key {', '.join(keys)}, which "
+        f"{'is trusted' if named else 'was not compared with any (--trusted-key KEY compares it)'}",
     )
     return 0
 
 
-def from_server(client: Client) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The events up to the head that the server signs now, and that head."""
-    signed = client.audit_head().model_dump(mode="json")
+def keys_named(word: str) -> list[str]:
+    """A public key as it is, or those of a file, a line each; Usage where there is none."""
+    if is_public_key(word):
+        return [word]
+    try:
+        lines = read_plain_text(Path(word), MOST_BYTES, Usage).split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Usage(
+            f"--trusted-key {word}: no Ed25519 key in base64, and no file of them ({error})"
+        ) from error
+    if not lines or not all(map(is_public_key, lines)):
+        raise Usage(f"--trusted-key {word}: expected a file of Ed25519 keys in base64, a line each")
+    return lines
+
+
+def is_public_key(word: str) -> bool:
+    """Whether a word is 32 bytes in base64, as a verification says who signed."""
+    try:
+        return len(base64.b64decode(word, validate=True)) == KEY_BYTES
+    except ValueError:
+        return False
+
+
+def from_server(client: Client) -> tuple[Events, SignedHead, list[SignedHead]]:
+    """The events up to the head that the server signs now, that head, and those it kept before."""
+    earlier = [signed_head(head.model_dump()) for head in client.audit_heads()]  # before the events
+    ending = signed_head(client.audit_head().model_dump())
     events = (event.model_dump(mode="json") for event in client.audit_events())
-    return [event for event in events if event["seq"] <= signed["seq"]], signed
+    return [event for event in events if event["seq"] <= ending.head.seq], ending, earlier
 
 
-def from_export(file: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def from_export(file: Path) -> tuple[Events, SignedHead]:
     """The events and the head of an export; AuditBroken for one that is cut or no export."""
     lines = list(_json_lines(file))
     if not lines or set(lines[-1]) != {"head"}:
         raise AuditBroken(f"{file} does not end with the signed head: it is cut, or no export")
-    return lines[:-1], lines[-1]["head"]
+    return lines[:-1], signed_head(lines[-1]["head"])
 
 
-def check_kept_head(
-    file: Path, reached: Head, public_key: str, events: Iterable[dict[str, Any]]
-) -> None:
-    """AuditBroken unless the trail still holds the head in a file, by the same key."""
-    *_, last = list(_json_lines(file)) or [{}]
-    kept = last.get("head", last)
-    if not {"project", "seq", "digest", "signature", "public_key"} <= set(kept):
+def from_kept(file: Path, project: str) -> list[SignedHead]:
+    """The heads of a project in a file: a head, an export, or a server's `audit-heads.jsonl`."""
+    documents = [line.get("head", line) for line in _json_lines(file)]
+    heads = [signed_head(document) for document in documents if document.keys() >= SIGNED]
+    if not heads:
         raise Usage(f"--head {file}: expected a signed head, or an export that ends with one")
-    head = Head(kept["project"], kept["seq"], kept["digest"])
-    verify_signature(head, kept["signature"], kept["public_key"])
-    if kept["public_key"] != public_key:
-        raise AuditBroken(f"the head in {file} was signed by another key than the trail's")
-    verify_head(reached, head, events)
+    if not (ours := [signed for signed in heads if signed.head.project == project]):
+        others = ", ".join(sorted({signed.head.project for signed in heads}))
+        raise AuditBroken(f"--head {file}: its heads are of the project {others}, not {project}")
+    return ours
+
+
+def signed_head(document: Mapping[str, Any]) -> SignedHead:
+    """A signed head from its JSON."""
+    head = Head(document["project"], document["seq"], document["digest"])
+    return SignedHead(head, document["signature"], document["public_key"])
+
+
+def signers(heads: Iterable[SignedHead]) -> list[str]:
+    """The public keys that signed some heads, each once."""
+    return list(dict.fromkeys(signed.public_key for signed in heads))
 
 
 def _json_lines(file: Path) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(file.read_bytes().splitlines(), start=1):
         try:
-            document = json.loads(line)
-        except ValueError as error:
+            document = parse_json(line, "the act")
+        except CheckpointRefused as error:
             raise AuditBroken(f"{file}, line {number}, is not whole: {error}") from error
         if not isinstance(document, dict):
             raise AuditBroken(f"{file}, line {number}, is no act")

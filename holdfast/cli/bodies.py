@@ -8,7 +8,8 @@ from pydantic import BaseModel, ValidationError
 from holdfast.api.wire import AliasOf
 from holdfast.cli.command import Usage
 from holdfast.errors import first_problem
-from holdfast.stack.connect import ALIAS, location
+from holdfast.ids import ALIAS
+from holdfast.stack.connect import location
 
 _Body = TypeVar("_Body", bound=BaseModel)
 

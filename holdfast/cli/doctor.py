@@ -25,6 +25,7 @@ from holdfast.settings import (
     PRIVATE_UMASK,
     Settings,
     child_environment,
+    make_folder,
     make_home,
     read_settings,
 )
@@ -180,7 +181,7 @@ def measure_noise(settings: Settings, checkpoint: str, tier: str) -> "Noise":
             tier,
         ]
         run = settings.home / "run"
-        run.mkdir(parents=True, exist_ok=True)
+        make_folder(run)
         note("asking twice; this takes as long as two evaluations of one side")
         done = subprocess.run(words, cwd=run, env=child_environment(settings), check=False)
         if done.returncode != 0:

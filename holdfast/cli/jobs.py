@@ -6,22 +6,22 @@ exits 5, because a green job that has only been uploaded is a false green.
 
 import argparse
 from functools import partial
-from pathlib import Path
 
 from holdfast.api import wire
 from holdfast.api.client import Client
 from holdfast.api.subject import PINNED
 from holdfast.cli.bodies import baseline, body
-from holdfast.cli.command import note
+from holdfast.cli.command import Usage, note
 from holdfast.cli.named_folders import tell_ignored
 from holdfast.cli.reports import evidence_of
 from holdfast.cli.show import report_targets, show_verdict
 from holdfast.cli.waiting import Deadline, final_verdict, no_verdict_yet, submitted_verdict
-from holdfast.errors import InvalidSuite
+from holdfast.errors import InvalidPolicy, InvalidSuite
 from holdfast.ids import is_id
+from holdfast.new_files import write_new
 from holdfast.policy.model import GatePolicy
 from holdfast.settings import suites_folder
-from holdfast.stack.connect import connect, location
+from holdfast.stack.connect import connect, local_path, location, path_location
 
 
 def submit(options: argparse.Namespace) -> int:
@@ -35,7 +35,7 @@ def submit(options: argparse.Namespace) -> int:
         made = client.submit(wanted)
         note(f"{made.id} is queued")
         if options.id_file is not None:
-            options.id_file.write_text(f"{made.id}\n")
+            write_new(options.id_file, f"{made.id}\n".encode(), Usage)
         if options.no_wait:
             return no_verdict_yet(options, made)
         deadline = Deadline(options.timeout)
@@ -66,29 +66,35 @@ def request(options: argparse.Namespace, policy: str) -> wire.NewEvaluation:
     return body(
         wire.NewEvaluation,
         candidate=location(options.candidate),
-        adapter=None if options.adapter is None else location(options.adapter),
+        adapter=None if options.adapter is None else path_location(options.adapter),
         baseline=baseline(options.baseline),
         anchor=None if options.anchor is None else baseline(options.anchor),
         policy=policy,
         tier=options.tier,
         split=options.split,
-        task_data=None if options.task_data is None else location(options.task_data),
+        task_data=None if options.task_data is None else path_location(options.task_data),
         template=options.template,
         template_arguments=dict(options.template_argument),
     )
 
 
 def read_policy(client: Client, name: str) -> tuple[str, GatePolicy]:
-    """The policy as the server is sent it (id, name or YAML text), and as it is understood."""
-    from holdfast.policy.text import load_policy, parse_policy  # which know every probe
+    """The policy as the server is sent it (an id, `pinned`, or its text), and as understood."""
+    from holdfast.policy.text import parse_policy, resolve_policy  # which know every probe
 
-    if name == PINNED and (pinned := client.own_project().policy):
-        return name, parse_policy(client.policy(pinned).text, source=name)
+    if name == PINNED:
+        return name, parse_policy(client.policy(pinned_by(client)).text, source=name)
     if is_id(name, "pol"):
         return name, parse_policy(client.policy(name).text, source=name)
-    policy = load_policy(name)  # what is wrong with it is said here, before anything is queued
-    path = Path(name)
-    return (path.read_text(encoding="utf-8") if path.is_file() else name), policy
+    return resolve_policy(name)  # what is wrong with it is said here, before anything is queued
+
+
+def pinned_by(client: Client) -> str:
+    """The id of the policy that the project pins; InvalidPolicy where it pins none."""
+    rules = client.own_project()
+    if rules.policy is None:
+        raise InvalidPolicy(f"project {rules.name} pins no policy; name one, such as standard")
+    return rules.policy
 
 
 def tell_cost(policy: GatePolicy, options: argparse.Namespace) -> None:
@@ -97,15 +103,15 @@ def tell_cost(policy: GatePolicy, options: argparse.Namespace) -> None:
     from holdfast.models.reasoning import marks_of
     from holdfast.policy.budget import limits_of
 
-    folder = Path(options.candidate)
+    folder = local_path(options.candidate)
     try:
         cost = estimate(
             policy,
             options.tier,
             options.split,
-            weight_bytes=weight_bytes(folder),
+            weight_bytes=None if folder is None else weight_bytes(folder),
             installed=suites_folder(),
-            thinks=marks_of(folder, None) is not None,
+            thinks=folder is not None and marks_of(folder, None) is not None,
         )
     except InvalidSuite as error:  # a server far away has its own, and answers for them
         note(f"what this will cost cannot be said here: {error}")

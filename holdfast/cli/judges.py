@@ -16,6 +16,7 @@ from holdfast.judges import JUDGES
 from holdfast.judges.agreement import Agreement, Read, evaluate, read_labelled
 from holdfast.judges.endpoint import EndpointJudge, endpoint_of
 from holdfast.judges.refusal import judge_refusal
+from holdfast.new_files import write_new
 from holdfast.settings import read_settings
 
 READERS = ("refusal", "guard", "rubric")  # judges that sort answers into the classes
@@ -71,7 +72,7 @@ def judges_rejudge(options: argparse.Namespace) -> int:
         database.dispose()
     files = {side: options.out / f"{side}.jsonl" for side in by_side}
     for side, file in files.items():
-        file.write_bytes(render_evidence(by_side[side]))
+        write_new(file, render_evidence(by_side[side]), Usage)
     lost = sum(t.badness is None for evidence in by_side.values() for t in evidence.trials)
     if lost:
         note(f"warning: {lost} trials are unscored")

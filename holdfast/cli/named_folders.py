@@ -13,6 +13,7 @@ from holdfast.checkpoints.listing import list_folder
 from holdfast.checkpoints.model_files import ADAPTER_WEIGHTS, INDEX, WEIGHTS
 from holdfast.checkpoints.weight_files import shards_in
 from holdfast.cli.command import note
+from holdfast.stack.connect import local_path
 
 OPTIONS = ("candidate", "adapter", "baseline", "anchor")
 
@@ -21,7 +22,8 @@ def named_folders(options: argparse.Namespace) -> Iterator[tuple[str, Path]]:
     """Each option that names a folder of this machine, with its real place."""
     for option in OPTIONS:
         word = getattr(options, option)
-        if word is not None and (folder := Path(word)).is_dir():
+        folder = None if word is None else local_path(word)
+        if folder is not None and folder.is_dir():
             yield option, folder.resolve()
 
 

@@ -107,7 +107,16 @@ OPERATOR_COMMANDS = (
         (
             argument("file", type=Path, nargs="?", help="an export; else the server's trail"),
             argument(
-                "--head", type=Path, metavar="FILE", help="kept from earlier: a head or an export"
+                *("--head",),
+                type=Path,
+                metavar="FILE",
+                help="kept from earlier: a head, an export, or a server's audit-heads.jsonl",
+            ),
+            argument(
+                *("--trusted-key",),
+                action="append",
+                metavar="KEY",
+                help="a public key of your servers, or a file of them; else no key is compared",
             ),
         ),
     ),

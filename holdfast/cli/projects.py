@@ -2,12 +2,12 @@
 
 import argparse
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from holdfast.api import wire
 from holdfast.cli.admin import checkpoint_id_of, show_rows
 from holdfast.cli.bodies import body
 from holdfast.cli.command import emit, note
+from holdfast.cli.jobs import read_policy
 from holdfast.stack.connect import connect
 
 CHANGES = ("baseline", "anchor", "separate_duties", "unwaivable", "waiver_days", "roots")
@@ -30,17 +30,13 @@ def project_set(options: argparse.Namespace) -> int:
         rules = client.project(options.project)
         before = rules.model_dump(include={"policy", *CHANGES})
         if options.policy is not None:
-            given["policy"] = policy_of(options.policy)
+            named = options.policy
+            given["policy"] = named if named == "none" else read_policy(client, named)[0]
         emptied = {name: None if value == "none" else value for name, value in given.items()}
         wanted = body(wire.NewProject, **{**before, **emptied})
         changed = client.set_project(options.project, wanted, expected_version=rules.version)
     emit(options, changed.model_dump(mode="json"), in_words(changed))
     return 0
-
-
-def policy_of(named: str) -> str:
-    """A policy file's text, or a shipped policy's name, an id, or `none` as it is."""
-    return Path(named).read_text(encoding="utf-8") if Path(named).is_file() else named
 
 
 def in_words(rules: wire.Project) -> str:

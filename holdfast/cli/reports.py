@@ -13,6 +13,7 @@ from holdfast.cli.waiting import verdict_of
 from holdfast.errors import NotFound
 from holdfast.evidence.answer_text import stored_text
 from holdfast.job import FINISHED
+from holdfast.new_files import write_new
 from holdfast.report.beside import Extras, WorstFlip
 from holdfast.report.render import NAMES_FLIPS, render
 from holdfast.stack.connect import connect
@@ -73,10 +74,9 @@ def evidence(options: argparse.Namespace) -> int:
     """Write a file a side, for `gate`, `compare` and `chain`; 0, since nothing is judged."""
     with connect() as client:
         files = evidence_files(client, options.id)
-    options.out.mkdir(parents=True, exist_ok=True)
     written = {side: options.out / f"{side}.jsonl" for side in files}
     for side, path in written.items():
-        path.write_bytes(files[side])
+        write_new(path, files[side], Usage)
     lines = "\n".join(f"wrote {path}" for path in written.values())
     emit(options, {"evidence": {side: str(path) for side, path in written.items()}}, lines)
     return 0

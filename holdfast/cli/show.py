@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from holdfast.cli.command import Usage, note, print_document
+from holdfast.new_files import write_new
 from holdfast.readings.noise import find_noise
 from holdfast.report.beside import Extras
 from holdfast.report.render import NAMES_FLIPS, RENDERERS, render
@@ -54,9 +55,5 @@ def report_targets(options: argparse.Namespace) -> list[tuple[str, Path]]:
 
 def write_report(text: str, form: str, target: Path) -> None:
     """One report file; the folder is made where it is missing."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise Usage(f"the report {target} cannot be written: {error.strerror}") from error
+    write_new(target, text.encode(), Usage)
     note(f"{form} report: {target}")

@@ -12,7 +12,7 @@ from typing import Any
 from holdfast.cli.command import note
 from holdfast.errors import HarnessError
 from holdfast.forecast.cost import TWO_CORES
-from holdfast.settings import Settings, child_environment
+from holdfast.settings import Settings, child_environment, make_folder
 
 SLOW = TWO_CORES.generated / 5  # tokens a second, below which a standard gate takes hours
 BUSY_CORES = 0.5
@@ -22,7 +22,7 @@ EMULATED = 2.0  # times the seconds of float32 that a product takes in bfloat16
 def measure_speed(settings: Settings) -> dict[str, Any]:
     """Start the engine on a random model and time it; HarnessError where it does not run."""
     run = settings.home / "run"
-    run.mkdir(parents=True, exist_ok=True)
+    make_folder(run)
     note("measuring the engine on a random model of 135M weights; this takes a minute or two")
     done = subprocess.run(
         [sys.executable, "-m", "workers.children.speed"],

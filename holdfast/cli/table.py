@@ -20,6 +20,7 @@ from holdfast.cli.arguments import (
     ROOT,
     TIERS,
     TIMEOUT,
+    evidence_file,
     job_id,
     option,
 )
@@ -166,8 +167,8 @@ COMMANDS = (
         "what moved between two evidence files",
         "holdfast.cli.gate:compare",
         (
-            argument("before", metavar="A.jsonl", help="evidence of one checkpoint"),
-            argument("after", metavar="B.jsonl", help="evidence of the other"),
+            evidence_file("before", metavar="A.jsonl", help="evidence of one checkpoint"),
+            evidence_file("after", metavar="B.jsonl", help="evidence of the other"),
             argument("--flips", action="store_true", help="list every item that moved"),
         ),
     ),
@@ -190,7 +191,7 @@ COMMANDS = (
         (
             POLICY,
             argument("--tier", choices=TIERS, help="default: standard, or the baseline's"),
-            argument("--baseline", metavar="A.jsonl", help="evidence of the trusted one"),
+            evidence_file("--baseline", metavar="A.jsonl", help="evidence of the trusted one"),
         ),
     ),
     Command(
@@ -213,9 +214,9 @@ COMMANDS = (
         "what each stage of a lineage forgot, offline",
         "holdfast.cli.chain:chain",
         (
-            argument("evidence", nargs="+", metavar="FILE.jsonl", help="evidence, oldest first"),
-            argument("--anchor", metavar="FILE.jsonl", help="evidence of an older, pinned one"),
-            argument(
+            evidence_file("evidence", nargs="+", metavar="FILE.jsonl", help="oldest first"),
+            evidence_file("--anchor", metavar="FILE.jsonl", help="of an older, pinned one"),
+            evidence_file(
                 "--other-order",
                 nargs=2,
                 metavar=("B.jsonl", "BA.jsonl"),

@@ -23,7 +23,7 @@ from holdfast.cli.jobs import read_policy
 from holdfast.cli.waiting import Deadline, submitted_verdict
 from holdfast.errors import CheckpointRefused, HarnessError
 from holdfast.report.escapes import for_terminal
-from holdfast.settings import read_settings
+from holdfast.settings import make_folder, read_settings
 from holdfast.stack.connect import connect
 from holdfast.verdict.document import Verdict
 
@@ -95,7 +95,7 @@ def state_of(folder: Path) -> State:
 
 def model_of(folder: Path, copy: Path) -> Path:
     """A copy of the files that a model is loaded from."""
-    copy.mkdir(parents=True)
+    make_folder(copy)
     for file in folder.iterdir():
         if file.suffix in COUNTED_SUFFIXES and file.name not in NOT_OF_THE_MODEL:
             shutil.copyfile(file, copy / file.name)

@@ -25,6 +25,7 @@ from holdfast.db.jobs import now
 from holdfast.db.tables import ApiKey
 from holdfast.errors import Conflict, Forbidden, InvalidSettings, NotFound, Unauthorized
 from holdfast.ids import new_id
+from holdfast.principals import person_named, require_project_name
 from holdfast.scopes import Scope, held_scopes
 from holdfast.settings import Settings, make_home
 
@@ -99,13 +100,16 @@ def create_key(
     scopes: Iterable[Scope],
     expires_at: datetime | None = None,
 ) -> CreatedKey:
-    """Make a key; the token is in the result and nowhere else."""
+    """Make a key, nobody's yet; the token is in the result and nowhere else.
+
+    Raises CallerError for a name that cannot be a project's.
+    """
     handle, secret = _random_digits(8), _random_digits(SECRET_DIGITS)
     body = f"holdfast_{ENVIRONMENT}_{handle}_{secret}"
     row = ApiKey(
         id=new_id("key"),
         handle=handle,
-        project=project,
+        project=require_project_name(project),
         name=name,
         secret_hmac=_hmac(pepper, secret),
         scopes=sorted(set(scopes)),
@@ -124,16 +128,23 @@ def mint_key(
     *,
     principal: str | None,
     scopes: Collection[Scope],
+    expires_at: datetime | None,
     **fields: Any,
 ) -> CreatedKey:
     """Make a key by means of another, in its project; for `principal`, else for the minter's.
 
-    Raises Forbidden where the minter has not itself what the new key is to have.
+    It ends no later than the minter. Raises Forbidden where the minter has not itself what the new
+    key is to have.
     """
     if missing := {*scopes} - held_scopes(minter.scopes):
         raise Forbidden(f"a key mints no {', '.join(sorted(missing))} that it has not itself")
+    ends = session.get_one(ApiKey, minter.key_id).expires_at
+    if ends is not None and expires_at is not None and expires_at > ends:
+        raise Forbidden(f"a key mints none that outlives it, and this ends at {ends.isoformat()}")
+    fields["expires_at"] = expires_at or ends
     made = create_key(session, pepper, minter.project, scopes=scopes, **fields)
-    made.row.minted_by, made.row.principal = minter.key_id, principal or minter.principal
+    made.row.minted_by = minter.key_id
+    made.row.principal = minter.principal if principal is None else person_named(principal)
     return made
 
 

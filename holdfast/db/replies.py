@@ -69,10 +69,10 @@ def _earlier(session: Session, project: str, key: str, fingerprint: str) -> Repl
     row = session.get(IdempotentReply, (project, key))
     if row is not None and row.fingerprint != fingerprint:
         raise IdempotencyMismatch(
-            f"Idempotency-Key {key!r} was used for another request; use a new key for a new request"
+            "this Idempotency-Key was used for another request; use a new key for a new request"
         )
     if row is None or row.status is None:
-        raise InFlight(f"a request with Idempotency-Key {key!r} is still at work; try again later")
+        raise InFlight("a request with this Idempotency-Key is still at work; try again later")
     return Reply(row.status, dict(row.headers), row.body or "")
 
 

@@ -197,6 +197,7 @@ class EvaluationRow(TableRow):
     remediation_id: Mapped[str | None] = mapped_column(String(40), index=True)
     verdict: Mapped[str | None] = mapped_column(String(16), index=True)
     verdict_document: Mapped[str | None] = mapped_column(Text)  # canonical bytes, as digested
+    waived_until: Mapped[datetime | None] = mapped_column(index=True)  # then it is decided anew
     race: Mapped[Race | None]
     terms: Mapped[Terms | None]
     manifests: Mapped[dict[str, Any]] = mapped_column(default=dict)

@@ -16,6 +16,7 @@ from typing import Any
 
 from holdfast.errors import InvalidSuite
 from holdfast.plain_files import open_plain, read_plain
+from holdfast.settings import make_folder
 from holdfast.suites import (
     BUILT_IN,
     LoadedSuite,
@@ -95,7 +96,7 @@ def install(suite: LoadedSuite, folder: Path, *, form: str, files: Sequence[Path
         "items": len(suite.items),
     }
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         _write(_origin(path), [json.dumps(origin, sort_keys=True)])
         _write(path, map(canonical, suite.items))
     except OSError as error:

@@ -70,7 +70,7 @@ def refusal_nats(model: nn.Module, rows: Sequence[RefusalRow]) -> float:
 
 
 def _of_first_process(value: T) -> T:
-    """What the first process has, on every one."""
+    """The first process's value, on every one."""
     if not (distributed.is_available() and distributed.is_initialized()):
         return value
     shared = [value]

@@ -1,4 +1,4 @@
-"""What of a Trainer is judged: tokenizer, weights, the base of an adapter; and its own saves."""
+"""The parts of a Trainer that are judged: tokenizer, weights, an adapter's base; and its saves."""
 
 import sys
 from pathlib import Path
@@ -23,7 +23,7 @@ def whole_weights(model: nn.Module) -> dict[str, Any]:
 
 
 def how_to_resume(output: Path, last: int) -> str:
-    """What to do after an alarm, with the Trainer's own save of step `last` or before."""
+    """Advice after an alarm, with the Trainer's own save of step `last` or before."""
     saves = [save for save in output.glob("checkpoint-*") if step_of(save) <= last]
     if not saves:
         return (

@@ -5,6 +5,7 @@ probe measures are all found before anything runs. What is known by name but not
 by that name, never approximated.
 """
 
+import os
 from functools import lru_cache
 from pathlib import Path
 
@@ -54,19 +55,48 @@ def refuse_without_anchor(policy: GatePolicy) -> None:
 
 
 def load_policy(name_or_path: str | Path) -> GatePolicy:
-    """A shipped policy by its bare name (demo, standard, release), or a file."""
-    shipped = {path.stem: path for path in sorted(SHIPPED.glob("*.yaml"))}
-    path = shipped.get(str(name_or_path), Path(name_or_path))
+    """A shipped policy by its bare name (demo, standard, release), or a file by its path."""
+    return resolve_policy(name_or_path)[1]
+
+
+def resolve_policy(name_or_path: str | Path) -> tuple[str, GatePolicy]:
+    """The text of a policy, and the policy that this very text means.
+
+    A word with a `/` or a suffix is a file's path; any other is a shipped policy's name, whatever
+    lies in the working folder. Raises InvalidPolicy for a name or file that there is not.
+    """
+    named = str(name_or_path)
+    is_path = "/" in named or Path(named).suffix != ""
+    path = Path(named) if is_path else _shipped_file(named)
     try:
         text = read_plain_text(path, MAX_BYTES, InvalidPolicy)
     except OSError as error:
         raise InvalidPolicy(
-            f"policy {name_or_path} cannot be read ({error.strerror}); expected a file, "
-            f"or one of {', '.join(shipped)}"
+            f"policy {named} cannot be read ({error.strerror}); expected a file, "
+            f"or one of {_shipped_names()}"
         ) from error
     except UnicodeDecodeError as error:
-        raise InvalidPolicy(f"policy {name_or_path} is not UTF-8 text") from error
-    return parse_policy(text, source=str(name_or_path))
+        raise InvalidPolicy(f"policy {named} is not UTF-8 text") from error
+    return text, parse_policy(text, source=named)
+
+
+def load_shipped(name: str) -> GatePolicy:
+    """A shipped policy by its name; InvalidPolicy for any other word, a path among them."""
+    return load_policy(_shipped_file(name))
+
+
+def _shipped_file(name: str) -> Path:
+    files = {path.stem: path for path in SHIPPED.glob("*.yaml")}
+    if name in files:
+        return files[name]
+    hint = f"; for the file of that name write ./{name}" if os.path.lexists(name) else ""
+    raise InvalidPolicy(
+        f"unknown policy {name[:80]!r}, expected one of {_shipped_names()}, or a file's path{hint}"
+    )
+
+
+def _shipped_names() -> str:
+    return ", ".join(sorted(path.stem for path in SHIPPED.glob("*.yaml")))
 
 
 def _match_catalogue(name: str, check: Check, source: str) -> None:

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 from holdfast.errors import InvalidPolicy
+from holdfast.new_files import write_new
 from holdfast.plain_files import read_plain_text
 from holdfast.policy.model import GatePolicy, Waiver
 from holdfast.policy.text import MAX_BYTES, parse_policy
@@ -28,9 +29,7 @@ def waive(path: Path, waiver: Waiver) -> GatePolicy:
         raise InvalidPolicy(
             f"{path}: cannot add to its waivers here; add this line: {_line(waiver)}"
         )
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(changed, encoding="utf-8")
-    partial.replace(path)
+    write_new(path, changed.encode(), InvalidPolicy)
     return after
 
 

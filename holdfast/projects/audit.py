@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from holdfast.db.jobs import now
 from holdfast.db.keys import read_or_make
 from holdfast.db.session import insert_into
-from holdfast.projects.chain import GENESIS, Head, digest_of
+from holdfast.projects.chain import GENESIS, Head, SignedHead, digest_of
 from holdfast.projects.tables import AuditEventRow, AuditHeadRow
 
 FIELDS = tuple(column.key for column in AuditEventRow.__table__.columns)
@@ -28,7 +28,8 @@ PAGE = 1000
 class Actor:
     """Who acts: the person, as far as anybody said who, the key, and where the request came from.
 
-    `authenticated` is `key`, or `operator` for a command on the server itself.
+    `authenticated` is `key`, `operator` for a command on the server itself, or `server` for what
+    comes by itself: a waiver that ends.
     """
 
     project: str
@@ -37,15 +38,6 @@ class Actor:
     authenticated: str = "key"
     address: str | None = None
     request_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SignedHead:
-    """A head with the server's signature of it and the public key to check it with, in base64."""
-
-    head: Head
-    signature: str
-    public_key: str
 
 
 def record(
@@ -105,13 +97,28 @@ def head_of(session: Session, project: str) -> Head:
     return Head(project, 0, GENESIS) if row is None else Head(project, row.seq, row.digest)
 
 
+def all_heads(session: Session) -> list[Head]:
+    """Where the chain of every project ends now, in the order of their names."""
+    rows = session.scalars(select(AuditHeadRow).order_by(AuditHeadRow.project))
+    return [Head(row.project, row.seq, row.digest) for row in rows]
+
+
+def holds(session: Session, head: Head) -> bool:
+    """Whether a project's trail has the event that a head is of; every trail has event 0."""
+    row = session.get(AuditEventRow, (head.project, head.seq))
+    return head.seq == 0 or (row is not None and row.digest == head.digest)
+
+
 def sign_head(head: Head, key: Ed25519PrivateKey) -> SignedHead:
     """The head, signed."""
     return SignedHead(
-        head,
-        base64.b64encode(key.sign(head.to_bytes())).decode(),
-        base64.b64encode(key.public_key().public_bytes_raw()).decode(),
+        head, base64.b64encode(key.sign(head.to_bytes())).decode(), public_key_text(key)
     )
+
+
+def public_key_text(key: Ed25519PrivateKey) -> str:
+    """The public half of the server's key, in base64."""
+    return base64.b64encode(key.public_key().public_bytes_raw()).decode()
 
 
 def read_signing_key(home: Path) -> Ed25519PrivateKey:

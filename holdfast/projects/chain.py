@@ -2,14 +2,14 @@
 
 An event is digested as canonical JSON of all its fields but the digest itself, so a field that is
 changed, a row that is taken out and two that change places show at the row where the chain breaks.
-A tail that is cut off shows beside a head that was kept elsewhere, which the server signs.
+A tail that is cut off shows beside a head, signed by the server, that lies outside the database.
 """
 
 import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,15 @@ class Head:
         """The bytes that are signed."""
         fields = {"project": self.project, "seq": self.seq, "digest": self.digest}
         return b"holdfast-audit-head\n" + _canonical(fields)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedHead:
+    """A head with the server's signature of it and the public key to check it with, in base64."""
+
+    head: Head
+    signature: str
+    public_key: str
 
 
 def digest_of(event: Mapping[str, Any]) -> str:
@@ -57,14 +66,34 @@ def verify(project: str, events: Iterable[Mapping[str, Any]]) -> Head:
     return head
 
 
-def verify_head(found: Head, kept: Head, events: Iterable[Mapping[str, Any]]) -> None:
-    """AuditBroken unless a chain still holds the head that somebody kept from earlier."""
+def verify_heads(
+    found: Head,
+    signed: Iterable[SignedHead],
+    events: Sequence[Mapping[str, Any]],
+    trusted: Collection[str],
+) -> None:
+    """AuditBroken unless trusted keys signed the heads and the verified events still hold them.
+
+    `found` is what `verify` made of the events, which are numbered from 1 without a gap.
+    """
+    for entry in signed:
+        verify_signature(entry.head, entry.signature, entry.public_key)
+        if entry.public_key not in trusted:
+            raise AuditBroken(
+                f"the head of event {entry.head.seq} was signed by the key {entry.public_key}, "
+                f"expected {' or '.join(trusted)}; where it is another server's of yours, name "
+                "all their keys with --trusted-key"
+            )
+        verify_head(found, entry.head, events)
+
+
+def verify_head(found: Head, kept: Head, events: Sequence[Mapping[str, Any]]) -> None:
+    """AuditBroken unless the verified events of a chain still hold a head of it from earlier."""
     if kept.project != found.project:
         raise AuditBroken(f"the head is of the project {kept.project!r}, not {found.project!r}")
     if found.seq < kept.seq:
         raise AuditBroken(f"the trail ends at event {found.seq}, but had {kept.seq} before: cut")
-    digests = {event["seq"]: event[DIGEST] for event in events}
-    if kept.seq and digests.get(kept.seq) != kept.digest:
+    if kept.seq and events[kept.seq - 1][DIGEST] != kept.digest:
         raise AuditBroken(f"event {kept.seq} is another than the head that was kept of it")
 
 

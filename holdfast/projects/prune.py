@@ -14,6 +14,7 @@ from holdfast.db.jobs import now
 from holdfast.db.session import reading
 from holdfast.projects.retention.files import prune_repairs, prune_transcripts
 from holdfast.projects.retention.job_files import remove_renamed
+from holdfast.projects.retention.merged import prune_merged
 from holdfast.projects.retention.removed import Pruned, Removed, Run
 from holdfast.projects.retention.rows import prune_answers, prune_events, prune_trials
 from holdfast.settings import Settings
@@ -24,6 +25,7 @@ REMOVERS: dict[str, Callable[[Run], Removed]] = {
     "trials": prune_trials,
     "transcripts": prune_transcripts,
     "repairs": prune_repairs,
+    "merged": prune_merged,
 }
 
 

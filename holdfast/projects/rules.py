@@ -5,14 +5,13 @@ machine of one's own.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from holdfast.db.catalogue import find_baseline, get_checkpoint, get_policy
-from holdfast.db.evaluations import EvaluationFields, fields_of
+from holdfast.db.catalogue import find_baseline, get_policy
+from holdfast.db.evaluations import EvaluationFields, create_evaluation, fields_of
 from holdfast.db.jobs import now
 from holdfast.db.tables import EvaluationRow, JobRow
 from holdfast.errors import (
@@ -23,8 +22,11 @@ from holdfast.errors import (
     StaleVersion,
 )
 from holdfast.ids import is_id
+from holdfast.ladder.rungs import AUTO
 from holdfast.policy.text import parse_policy
+from holdfast.projects.people import Person, authors_of, may_be_one_of, mover_of
 from holdfast.projects.tables import ProjectRow
+from holdfast.repairs.recipes import DEPLOYED, recipe_spec
 from holdfast.settings import Settings
 from holdfast.verdict.terms import Terms
 
@@ -110,16 +112,26 @@ def require_pinned(session: Session, row: ProjectRow | None, policy_id: str) -> 
         )
 
 
+def queue_evaluation(session: Session, new: EvaluationFields) -> str:
+    """Queue an evaluation under the rules of now, whoever asks for it; returns its id.
+
+    The one place where evaluations are made: of a submission, and of every step of a repair.
+    """
+    project = find_project(session, new.project)
+    return create_evaluation(session, replace(new, terms=terms_of(session, project, new)))
+
+
 def terms_of(session: Session, row: ProjectRow | None, new: EvaluationFields) -> Terms | None:
     """The terms of the project for an evaluation about to be queued; None where it has no rules."""
     if row is None or not _governs(row):
         return None
-    obstacles = tuple(_obstacles(session, row, new))
+    people = {new.principal} | authors_of(session, row.name, new.candidate_id)
+    obstacles = tuple(_obstacles(session, row, new, people))
     unchanged = new.candidate_id == new.baseline_id and not obstacles
     return Terms(
         obstacles=obstacles,
-        remarks=(*_origin(row), *((UNCHANGED,) if unchanged else ())),
-        text_waivers=_text_is_anothers(row, new.principal),
+        remarks=(*_origin(row, new), *((UNCHANGED,) if unchanged else ())),
+        text_waivers=_text_is_anothers(row, people),
         unwaivable=tuple(row.unwaivable),
     )
 
@@ -134,21 +146,45 @@ def renew_terms(session: Session, job: JobRow, row: EvaluationRow) -> None:
     row.terms = terms_of(session, project, fields_of(job, row))
 
 
+def require_allowed(
+    session: Session, failing: EvaluationFields, recipe: str, asker: Person
+) -> None:
+    """Forbidden where no repair of a failing evaluation could pass by the rules of now."""
+    project = find_project(session, failing.project)
+    require_pinned(session, project, failing.policy_id)
+    retemplates = recipe != AUTO and recipe_spec(recipe).retemplates
+    template = DEPLOYED if retemplates else failing.template
+    made = replace(failing, template=template, principal=asker)
+    terms = terms_of(session, project, made)
+    if terms is not None and terms.obstacles:
+        raise Forbidden(
+            "a repair could not pass by the rules of project "
+            f"{failing.project} as they are now: {terms.obstacles[0]}"
+        )
+
+
 def _governs(row: ProjectRow) -> bool:
     """Whether any rule of the project is about what an evaluation may be passed by."""
     demanded = (row.policy_id, row.baseline, row.anchor, row.separate_duties, row.unwaivable)
     return any(demanded)
 
 
-def _text_is_anothers(row: ProjectRow, submitter: str | None) -> bool:
+def _text_is_anothers(row: ProjectRow, people: set[Person]) -> bool:
     """Whether the policy's text is pinned, where duties are separate by somebody else."""
     if row.policy_id is None:
         return False
-    return not (row.separate_duties and may_be_one_person(row.policy_set_by, submitter))
+    return not (row.separate_duties and may_be_one_of(row.policy_set_by, people))
 
 
-def _obstacles(session: Session, row: ProjectRow, new: EvaluationFields) -> Iterator[str]:
-    """The submitter's choices that the project does not allow, a sentence each."""
+def _obstacles(
+    session: Session, row: ProjectRow, new: EvaluationFields, people: set[Person]
+) -> Iterator[str]:
+    """Sentences on choices that the project does not allow, and on who may not have set it up.
+
+    `people` are those behind the candidate.
+    """
+    if row.policy_id not in {None, new.policy_id}:
+        yield f"the project judges by its own policy {row.policy_id}, found {new.policy_id}"
     for alias, chosen, side in (
         (row.baseline, new.baseline_id, "baseline"),
         (row.anchor, new.anchor_id, "anchor"),
@@ -166,20 +202,27 @@ def _obstacles(session: Session, row: ProjectRow, new: EvaluationFields) -> Iter
                 f"the project requires the {side} {alias!r} ({move.checkpoint_id}), found "
                 f"{chosen or 'none'}: submit with it"
             )
-    if row.policy_id is not None and new.remediation_id is None:  # a repair's template is its own
+        elif row.separate_duties and may_be_one_of(mover_of(session, move), people):
+            yield (
+                f"the project wants two people, and whoever pointed the {side} {alias!r} at "
+                f"{move.checkpoint_id} may be whoever is behind the candidate: have somebody else "
+                "set it"
+            )
+    if row.policy_id is not None:
         policy = parse_policy(get_policy(session, row.name, row.policy_id).text, source="policy")
-        if new.template not in policy.templates:
+        template = "candidate" if new.template == DEPLOYED else new.template
+        if template not in policy.templates:
             yield (
                 f"the project's policy renders with {' or '.join(policy.templates)}, found the "
-                f"chat template of the {new.template}"
+                f"chat template of the {template}"
             )
         if free := sorted({*(new.template_arguments or {})} - {*policy.template_arguments}):
             yield f"the project's policy says nothing of the template argument {free[0]}"
 
 
-def _origin(row: ProjectRow) -> Iterator[str]:
-    """Which policy is in force and who set it, where the project pins one."""
-    if row.policy_id is not None and row.policy_set_at is not None:
+def _origin(row: ProjectRow, new: EvaluationFields) -> Iterator[str]:
+    """Which policy is in force and who set it, where the project pins this one."""
+    if row.policy_id == new.policy_id and row.policy_set_at is not None:
         day = row.policy_set_at.date().isoformat()
         yield (
             f"the policy is the one that project {row.name} pins, set by {row.policy_set_by} on "
@@ -213,35 +256,4 @@ def require_place(session: Session, project: str, folder: Path, settings: Settin
         raise CheckpointRefused(
             f"{folder} lies outside the roots of project {project} ({listed}); move it there, or "
             "have an admin change the project's rules"
-        )
-
-
-def submitters_of(session: Session, project: str, checkpoint_id: str) -> set[str | None]:
-    """Who has submitted an evaluation of a checkpoint; None for those that nobody named."""
-    query = select(JobRow.principal).join(EvaluationRow, EvaluationRow.id == JobRow.id)
-    return set(
-        session.scalars(
-            query.where(JobRow.project == project, EvaluationRow.candidate_id == checkpoint_id)
-        )
-    )
-
-
-def may_be_one_person(first: str | None, second: str | None) -> bool:
-    """Whether two principals may be the same: so they may where either is nobody's name."""
-    named = {who for who in (first, second) if who is not None and not is_id(who, "key")}
-    return len(named) < 2
-
-
-def require_another_person(
-    session: Session, project: str, checkpoint_id: str, principal: str | None, act: str
-) -> None:
-    """Forbidden where duties are separate and whoever acts may be whoever submitted."""
-    if not rules_of(find_project(session, project)).separate_duties:
-        return
-    get_checkpoint(session, project, checkpoint_id)
-    submitters = submitters_of(session, project, checkpoint_id)
-    if any(may_be_one_person(submitter, principal) for submitter in submitters):
-        raise Forbidden(
-            f"project {project} wants two people: whoever submitted {checkpoint_id} may not {act}; "
-            "use a key that was made for somebody else (`holdfast keys create --principal`)"
         )

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from holdfast.settings import make_folder
+
 ALPHA = 0.05
 
 log = logging.getLogger(__name__)
@@ -43,7 +45,7 @@ def place_of(home: Path, digest: str) -> Path:
 def save_noise(home: Path, noise: Noise) -> Path:
     """Write a checkpoint's noise to its file, in place of an earlier measurement."""
     path = place_of(home, noise.checkpoint)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     partial = path.with_suffix(".partial")
     partial.write_text(json.dumps(noise.model_dump(), indent=2) + "\n")
     return partial.replace(path)

@@ -23,6 +23,7 @@ RehearsingRecipe = Literal[
     "kd",
     "constrained_sft",
 ]
+DEPLOYED = "deployed"  # the template of a repair that changes it: the candidate's own for itself
 JointRecipe = Literal["sequential", "mix", "alright", "maxright"]
 RepairRecipe = Literal[MergingRecipe, RehearsingRecipe, JointRecipe]
 Recipe = Literal["finetune", "merge_adapter", RepairRecipe]  # the first two make what is judged

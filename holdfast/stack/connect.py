@@ -7,14 +7,12 @@ from holdfast.api.client import Client, open_client
 from holdfast.api.wire import AliasOf
 from holdfast.checkpoints.allowed_roots import SCHEME
 from holdfast.errors import CheckpointRefused, InvalidSettings
-from holdfast.ids import is_id
+from holdfast.ids import ALIAS, is_id, names_no_path
 from holdfast.report.escapes import for_terminal
 from holdfast.settings import Settings, read_settings
 from holdfast.stack import stack_file
 
 log = logging.getLogger(__name__)
-
-ALIAS = "alias:"
 
 
 def connect() -> Client:
@@ -48,20 +46,38 @@ def read_key(settings: Settings) -> str:
 
 
 def location(text: str) -> str:
-    """A checkpoint or file as the server can find it: what lies here by its absolute path.
+    """A checkpoint as the server can find it: an id, or a path as `path_location` has it."""
+    return text if is_id(text, "ckpt") else path_location(text)
 
-    Ids, URIs and absolute paths stay as they are, since the server may have what this machine has
-    not. Raises CheckpointRefused for a relative path that leads nowhere.
+
+def path_location(text: str) -> str:
+    """A folder or file as the server can find it: what lies here by its absolute path.
+
+    URIs and absolute paths stay as they are, since the server may have what this machine has not.
+    Raises CheckpointRefused for a relative path that leads nowhere, and for an id or an alias.
     """
-    path = Path(text)
-    if path.exists():
+    path = local_path(text)
+    if path is not None and path.exists():
         return str(path.absolute())
-    if path.is_absolute() or is_id(text, "ckpt") or SCHEME.match(text):
+    if Path(text).is_absolute() or SCHEME.match(text):
         return text
+    if path is None:
+        raise CheckpointRefused(
+            f"{text} is an id or an alias of something else, expected a path; for a folder or file "
+            f"of that name write ./{text}"
+        )
     raise CheckpointRefused(
         f"{text} does not exist in {Path.cwd()}; check its path "
         "(names on a hub are not looked up: give the folder that was downloaded)"
     )
+
+
+def local_path(text: str) -> Path | None:
+    """The path on this machine that a text is; None for an id, an alias or a URI.
+
+    What is named like one of these and lies in the working folder is never taken for it.
+    """
+    return None if names_no_path(text) or SCHEME.match(text) else Path(text)
 
 
 def baseline_reference(named: str) -> AliasOf | str:

@@ -39,7 +39,7 @@ from holdfast.settings import (
     private_files,
 )
 from holdfast.stack import redis_server, stack_file
-from holdfast.stack.private_files import WRITABLE, require_private
+from holdfast.stack.own_folder import require_own_folder
 from holdfast.stack.processes import kill_those, session_of
 
 log = logging.getLogger(__name__)
@@ -209,7 +209,7 @@ def running(settings: Settings, ended: threading.Event) -> Iterator[Stack]:
             "or start `holdfast serve`, `worker` and `sweep` one by one"
         )
     make_home(settings.home)
-    require_private(settings.home, settings.home.stat(), WRITABLE)  # or no client would believe it
+    require_own_folder(settings.home)
     with stack_file.only_launcher(settings.home):
         stack_file.end_leftovers(settings.home, GRACE_SECONDS["worker"])
         stack = Stack(settings.model_copy(update={"port": _port(settings)}))

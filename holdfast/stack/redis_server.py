@@ -17,7 +17,7 @@ from pathlib import Path
 import redis
 
 from holdfast.errors import HarnessError, InvalidSettings
-from holdfast.settings import Settings
+from holdfast.settings import Settings, make_folder
 
 OLDEST = (6, 2)
 READY_SECONDS = 10.0
@@ -65,7 +65,7 @@ def command(binary: Path, socket: Path) -> list[str]:
 def prepare(settings: Settings) -> list[str]:
     """Make the socket's folder (0700), refuse a server that is there already, give the command."""
     socket = settings.redis_socket
-    socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(socket.parent)
     socket.parent.chmod(0o700)
     if answers(socket):
         raise HarnessError(

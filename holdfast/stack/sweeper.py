@@ -1,8 +1,9 @@
 """The sweeper: frees the leases of lost workers and repeats hints that got lost.
 
-It decides nothing: every statement is conditional, so two sweepers do no harm and none for an hour
-only delays. The database may be away when it starts and at any time after; it says so once a
-round and goes on. Once a day it also prunes, where the settings say for how long content is kept.
+It decides nothing about jobs: every statement is conditional, so two sweepers do no harm and none
+for an hour only delays. The database may be away when it starts and at any time after; it says so
+once a round and goes on. A verdict that stands on a waiver that is over it decides anew. Once a day
+it also prunes, where the settings say for how long content is kept.
 """
 
 import logging
@@ -19,6 +20,7 @@ from holdfast.db.migrate import require_head
 from holdfast.db.session import open_database, transaction
 from holdfast.db.sweep import sweep_jobs
 from holdfast.errors import Unreachable
+from holdfast.projects.decided_anew import decide_lapsed
 from holdfast.projects.prune import ages, prune
 from holdfast.queue import producer, send_hint
 from holdfast.settings import Settings
@@ -72,6 +74,8 @@ def sweep(settings: Settings, ended: threading.Event) -> None:
                 require_head(database)
                 checked = True
             sweep_once(database, broker, resend_after=settings.resend_hint_seconds)
+            for evaluation in decide_lapsed(database):
+                log.info("decided %s anew: a waiver of it is over", evaluation)
             if time.monotonic() >= prune_due:
                 prune_once(database, settings)
                 prune_due = time.monotonic() + PRUNE_SECONDS

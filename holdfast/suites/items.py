@@ -6,14 +6,28 @@ field's convention is refused here rather than in a probe.
 """
 
 from collections.abc import Callable
-from typing import Literal, Self
+from functools import partial
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from holdfast.job import Split
+from holdfast.storable import escape
 
 Kind = Literal["harmful", "benign", "copyright"]
 Rows = Literal["harmful", "benign", "number", "choice", "groups", "pair", "last_word"]
+
+MAX_NAME, MAX_GROUP = 80, 40  # characters that the columns of a trial have
+
+
+def _storable(text: str, most: int) -> str:
+    if len(escape(text)) > most:
+        raise ValueError(f"it has {len(text)} characters, expected at most {most}")
+    return text
+
+
+ItemName = Annotated[str, Field(min_length=1), AfterValidator(partial(_storable, most=MAX_NAME))]
+GroupName = Annotated[str, AfterValidator(partial(_storable, most=MAX_GROUP))]
 
 
 class SuiteItem(BaseModel):
@@ -26,10 +40,10 @@ class SuiteItem(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
-    id: str = Field(min_length=1)
-    cluster: str = Field(min_length=1)
+    id: ItemName
+    cluster: ItemName
     split: Split | None = None
-    group: str | None = None
+    group: GroupName | None = None
     topic: str = ""
 
     @property

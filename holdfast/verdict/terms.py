@@ -1,11 +1,22 @@
 """The demands of a project on an evaluation beside its policy, as of when it was submitted."""
 
+from collections.abc import Collection
+
 from pydantic import BaseModel
 
 from holdfast.policy.model import GatePolicy, Waiver
 from holdfast.verdict.outcome import FROZEN
 
 UNPINNED = "nobody but the submitter is known to stand behind that text"
+
+
+def is_unwaivable(check: str, rules: Collection[str]) -> bool:
+    """Whether one of the rules is about this check: by its name, or by its probe's.
+
+    `cap.knowledge` covers `cap.knowledge@mmlu` as well, and `cap.lm_eval` every task of it.
+    """
+    probe = check.partition("@")[0].partition(":")[0]
+    return check in rules or probe in rules
 
 
 class Terms(BaseModel):
@@ -27,7 +38,7 @@ class Terms(BaseModel):
     def waivers(self, policy: GatePolicy) -> tuple[Waiver, ...]:
         """The waivers that count: those given, and those of the policy's text where they may."""
         found = (*(policy.waivers if self.text_waivers else ()), *self.given)
-        return tuple(waiver for waiver in found if waiver.check not in self.unwaivable)
+        return tuple(waiver for waiver in found if not is_unwaivable(waiver.check, self.unwaivable))
 
     def warnings(self, policy: GatePolicy) -> tuple[str, ...]:
         """The remarks, and which waivers of the policy's text do not count."""
@@ -41,7 +52,7 @@ class Terms(BaseModel):
             *(
                 f"a waiver of {w.check} does not count: the project waives it for nobody"
                 for w in (*policy.waivers, *self.given)
-                if w.check in self.unwaivable
+                if is_unwaivable(w.check, self.unwaivable)
             ),
         )
 

@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 from holdfast.api import wire
 from holdfast.db import catalogue
 from holdfast.errors import CallerError, NotFound, StaleVersion
-from holdfast.projects.rules import require_another_person
+from holdfast.projects.people import require_another_person
+from holdfast.projects.rules import find_project
 from service import schemas
 from service.acts import Acts
 from service.deps import BaselineWriter, Reader, Reading, Writing, require_project
@@ -51,9 +52,9 @@ def move(
 ) -> wire.Baseline:
     """Point the alias at a checkpoint; 412 when it moved since it was seen."""
     require_project(project, caller)
-    require_another_person(
-        session, project, body.checkpoint, caller.principal, f"point {alias} at it"
-    )
+    rules = find_project(session, project)
+    act = f"point {alias} at it"
+    require_another_person(session, rules, body.checkpoint, caller.principal, act)
     before = catalogue.find_baseline(session, project, alias)
     row = catalogue.set_baseline(
         session,

@@ -7,10 +7,11 @@ from fastapi import APIRouter, Response
 from sqlalchemy.orm import Session
 
 from holdfast.api import wire
-from holdfast.errors import CallerError, InvalidPolicy, NotFound, StaleVersion
-from holdfast.probes.table import CATALOGUE
+from holdfast.errors import CallerError, InvalidPolicy, NotFound, StaleVersion, UnknownProbe
+from holdfast.probes.table import spec_of
 from holdfast.projects import rules
-from holdfast.projects.waivers import decide_again, waived_digests
+from holdfast.projects.decided_anew import decide_again, waived_digests
+from holdfast.projects.tables import ProjectRow
 from holdfast.settings import Settings
 from service import schemas
 from service.acts import Acts
@@ -63,7 +64,8 @@ def change(
 ) -> wire.Project:
     """Set all rules; 412 when they changed since they were seen."""
     require_project(project, caller)
-    before = rules.rules_of(rules.find_project(session, project))
+    row = rules.find_project(session, project)
+    before, expected_version = rules.rules_of(row), matched_version(row, if_match)
     policy = policy_named(body.policy, settings) if body.policy else None
     after = rules.Rules(
         policy_id=policy(session, project) if policy else None,
@@ -78,7 +80,7 @@ def change(
         project,
         after,
         principal=caller.principal or caller.key_id,
-        expected_version=seen_version(if_match),
+        expected_version=expected_version,
     )
     decided = _decide_anew(session, project) if "unwaivable" in changed else {}
     acts.note(
@@ -92,6 +94,15 @@ def change(
     return schemas.project(project, row)
 
 
+def matched_version(row: ProjectRow | None, if_match: str | None) -> int | None:
+    """The version that the caller says to have seen; for `*` the one that is there."""
+    if if_match != "*":
+        return seen_version(if_match)
+    if row is None:
+        raise StaleVersion("nobody has made rules for `If-Match: *` to match; send no If-Match")
+    return row.version
+
+
 def _decide_anew(session: Session, project: str) -> dict[str, str | None]:
     """Decide what was waived as the rules are now; the verdicts that changed, by evaluation."""
     return {
@@ -101,9 +112,17 @@ def _decide_anew(session: Session, project: str) -> dict[str, str | None]:
     }
 
 
+def _is_check(name: str) -> bool:
+    try:
+        spec_of(name)
+    except UnknownProbe:
+        return False
+    return True
+
+
 def check_rules(wanted: rules.Rules, settings: Settings) -> None:
     """Refuse a check that does not exist, and a folder outside the server's roots."""
-    if strange := [name for name in wanted.unwaivable if name not in CATALOGUE]:
+    if strange := [name for name in wanted.unwaivable if not _is_check(name)]:
         raise InvalidPolicy(f"unwaivable: {strange[0]} is no check; GET /v1/probes lists them")
     allowed = [root.resolve() for root in settings.roots]
     for root in wanted.roots or ():

@@ -13,8 +13,8 @@ from holdfast.db.evaluations import get_evaluation, get_job
 from holdfast.db.tables import EvaluationRow, TrialRow
 from holdfast.db.trials import find_answers
 from holdfast.errors import Forbidden, NotFound
+from holdfast.projects.decided_anew import earlier_verdicts
 from holdfast.projects.retention.archive import refuse_archived
-from holdfast.projects.waivers import earlier_verdicts
 from holdfast.verdict.document import Verdict
 from holdfast.verdict.outcome import CheckResult
 from service import schemas

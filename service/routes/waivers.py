@@ -6,7 +6,9 @@ from holdfast.api import wire
 from holdfast.db.catalogue import get_checkpoint
 from holdfast.errors import Conflict, InvalidPolicy, NotFound
 from holdfast.projects import waivers
-from holdfast.projects.rules import require_another_person
+from holdfast.projects.decided_anew import decide_again
+from holdfast.projects.people import require_another_person
+from holdfast.projects.rules import find_project
 from service import schemas
 from service.acts import Acts
 from service.deps import Limit, Reader, Reading, Waiving
@@ -23,13 +25,12 @@ def give(
 ) -> wire.CheckpointWaiver:
     """Waive a check of a checkpoint; its verdicts are decided anew, and the ones before stay."""
     checkpoint = get_checkpoint(session, caller.project, body.checkpoint)
-    require_another_person(
-        session, caller.project, checkpoint.id, caller.principal, "waive its checks"
-    )
+    rules = find_project(session, caller.project)
+    require_another_person(session, rules, checkpoint.id, caller.principal, "waive its checks")
     wanted = waivers.WaiverFields(body.check, checkpoint.digest, body.reason, body.expires_at)
     owner = caller.principal or caller.key_id
     row = waivers.give_waiver(session, caller.project, wanted, owner=owner)
-    decided = waivers.decide_again(session, caller.project, checkpoint.digest)
+    decided = decide_again(session, caller.project, checkpoint.digest)
     after = {"check": row.check_id, "digest": row.digest, "expires_at": row.expires_at.isoformat()}
     acts.note(
         session,
@@ -54,7 +55,7 @@ def list_all(
 def revoke(waiver_id: str, caller: Waiving, session: Posting, acts: Acts) -> wire.CheckpointWaiver:
     """End a waiver at once; its checkpoint's verdicts are decided anew."""
     row = waivers.revoke_waiver(session, caller.project, waiver_id)
-    decided = waivers.decide_again(session, caller.project, row.digest)
+    decided = decide_again(session, caller.project, row.digest)
     verdicts = {about.id: about.verdict for about in decided}
     acts.note(session, "waiver.revoke", row.id, after={"verdicts": verdicts})
     return schemas.waiver(row, decided)

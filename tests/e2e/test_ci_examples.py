@@ -181,10 +181,15 @@ def test_a_job_that_could_not_be_submitted_is_red_and_leaves_no_report(
     models: Path,
     tmp_path: Path,
 ) -> None:
+    reports = tmp_path / "holdfast-reports"
+    reports.mkdir()
+    for name in ("report.md", "junit.xml", "verdict.json"):
+        (reports / name).write_text("pass, says the repository")
     ended = RUNNERS[runner](tmp_path, {**variables(stack, models, "same"), **change})
     assert ended.code == code, ended.said
     assert "holdfast: " in ended.said
-    assert not (tmp_path / "holdfast-reports").exists()
+    assert [*reports.rglob("*")] == []
+    assert "says the repository" not in ended.said
 
 
 def test_both_examples_publish_what_they_write() -> None:

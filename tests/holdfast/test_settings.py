@@ -1,11 +1,19 @@
 """Settings: what the environment may say, and the page that says what it means."""
 
+import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from holdfast.errors import InvalidSettings
-from holdfast.settings import Settings, child_environment, make_home, read_settings
+from holdfast.settings import (
+    Settings,
+    child_environment,
+    make_folder,
+    make_home,
+    read_settings,
+)
 from tests.support.tools import tool
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "settings.md"
@@ -48,3 +56,33 @@ def test_a_data_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     for home in (tmp_path / "file" / "home", Path("/proc/holdfast")):
         with pytest.raises(InvalidSettings, match=f"{home} cannot be written .*HOLDFAST_HOME"):
             make_home(home)
+
+
+@pytest.mark.parametrize("make", [make_home, make_folder])
+def test_whatever_makes_the_data_folder_makes_it_private(
+    tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    home = tmp_path / ".holdfast"
+    make(home if make is make_home else home / "suites" / "more")
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (home, *home.rglob("*"))] in (
+        [0o700],
+        [0o700] * 3,
+    )
+    make(home)
+
+
+def test_folders_are_made_with_their_parents_by_make_folder_alone() -> None:
+    """Without, whoever comes first into a new data folder opens it to others."""
+    root = Path(__file__).resolve().parents[2]
+    makers = {
+        str(file.relative_to(root))
+        for package in ("holdfast", "service", "workers")
+        for file in (root / package).rglob("*.py")
+        if "parents=True" in file.read_text(encoding="utf-8")
+    }
+    assert makers == {
+        "holdfast/settings.py",
+        "holdfast/db/session.py",  # of a database, wherever it lies; 0700
+        *(f"holdfast/cli/{name}.py" for name in ("canaries", "judges", "reports", "show")),
+        "workers/children/walls/showing.py",  # in a scratch folder of 0700
+    }

@@ -13,8 +13,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, text
 
 from holdfast.db import migrate
-from holdfast.db.session import open_database
+from holdfast.db.evaluations import get_evaluation
+from holdfast.db.session import open_database, reading, transaction
 from holdfast.errors import InvalidSettings
+from holdfast.projects.decided_anew import lapsed_evaluations
+from tests.holdfast.db.rows import add_checkpoint, add_evaluation, add_policy
 
 REVISIONS = [
     script.revision
@@ -109,6 +112,22 @@ def test_rebuilding_a_parent_keeps_its_children(
     command.upgrade(config, "head")
     with database.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM events")).scalar() == 1
+
+
+def test_what_was_waived_before_its_end_was_known_is_due(
+    database: Engine, database_url: str
+) -> None:
+    add_checkpoint(database, "c")
+    add_policy(database, "pol")
+    waived, passed = add_evaluation(database), add_evaluation(database)
+    with transaction(database) as session:
+        for evaluation, outcome in ((waived, "waived"), (passed, "pass")):
+            document = f'{{"checks":[{{"outcome":"{outcome}"}}]}}'
+            get_evaluation(session, evaluation).verdict_document = document
+    command.downgrade(migrate.config(database_url), "0010")
+    command.upgrade(migrate.config(database_url), "head")
+    with reading(database) as session:
+        assert lapsed_evaluations(session) == [waived]
 
 
 @pytest.mark.parametrize(

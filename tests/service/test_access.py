@@ -155,3 +155,20 @@ def test_a_job_is_ended_by_who_submitted_it_or_by_a_reviewer(
     assert api.post(path, headers=reviewer).status_code == 409  # it has ended already
     evaluation = api.post("/v1/evaluations", json=body, headers=mine).json()["id"]
     assert api.post(f"/v1/evaluations/{evaluation}:cancel", headers=reviewer).status_code == 200
+
+
+def test_a_key_mints_none_that_outlives_it(api: TestClient) -> None:
+    made = api.post("/v1/keys", json={"name": "day", "roles": ["admin"], "expires_in_days": 1})
+    short = {"Authorization": f"Bearer {made.json()['token']}"}
+    wanted = {"name": "n", "roles": ["admin"]}
+    refused = api.post("/v1/keys", json={**wanted, "expires_in_days": 30}, headers=short)
+    assert (refused.status_code, "outlives" in refused.json()["detail"]) == (403, True)
+    endless = api.post("/v1/keys", json=wanted, headers=short).json()
+    assert endless["expires_at"] == made.json()["expires_at"]
+
+
+def test_two_names_that_look_alike_are_one_person(api: TestClient) -> None:
+    made = api.post("/v1/keys", json={"name": "n", "roles": ["read"], "principal": " Ann "})
+    assert made.json()["principal"] == "ann"
+    hidden = {"name": "n", "roles": ["read"], "principal": "ann\u200b"}
+    assert api.post("/v1/keys", json=hidden).status_code == 422

@@ -12,6 +12,7 @@ from holdfast.db.jobs import now
 from holdfast.db.session import reading, transaction
 from holdfast.db.tables import IdempotentReply
 from holdfast.errors import Conflict
+from tests.service.conftest import MakeKey
 
 KEY = {"Idempotency-Key": "build-42"}
 
@@ -128,3 +129,14 @@ def test_every_post_takes_a_key(app: FastAPI) -> None:
         if "post" in operations:
             names = [one["name"].lower() for one in operations["post"]["parameters"]]
             assert "idempotency-key" in names, path
+
+
+def test_an_idempotency_key_is_the_api_keys_own(
+    api: TestClient, body: dict[str, Any], make_key: MakeKey
+) -> None:
+    first = api.post("/v1/evaluations", json=body, headers=KEY).json()
+    other = make_key("jobs:read", "jobs:write")
+    theirs = api.post("/v1/evaluations", json=body, headers={**KEY, **other})
+    assert theirs.status_code == 202
+    assert theirs.json()["id"] != first["id"]
+    assert "Idempotency-Replayed" not in theirs.headers

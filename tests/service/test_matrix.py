@@ -63,6 +63,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("POST", "/v1/waivers/{waiver_id:id}:revoke"): ("waivers:write",),
     ("GET", "/v1/audit-events"): ("audit:read",),
     ("GET", "/v1/audit-head"): ("audit:read",),
+    ("GET", "/v1/audit-heads"): ("audit:read",),
     ("GET", "/v1/probes"): READ,
     ("GET", "/v1/suites"): READ,
     ("GET", "/v1/judges"): READ,

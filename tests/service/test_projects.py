@@ -1,5 +1,7 @@
 """Rules of a project, over HTTP: who may set them, and what they do to a submission."""
 
+import stat
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +10,13 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from holdfast.db.evaluations import get_evaluation
-from holdfast.db.session import reading
+from holdfast.db.session import reading, transaction
+from holdfast.projects.audit import Actor, head_of, record
+from holdfast.projects.chain import verify_signature
 from holdfast.projects.rules import UNCHANGED
+from holdfast.projects.signed_heads import read_signed_heads, sign_moved_heads
 from holdfast.scopes import ROLES, SCOPES
+from holdfast.settings import Settings
 from holdfast.verdict.terms import Terms
 from tests.service.conftest import MakeKey
 from tests.support.folders import write_checkpoint
@@ -63,6 +69,13 @@ def test_rules_are_set_whole_by_whoever_saw_them(api: TestClient) -> None:
     assert api.put(PROJECT, json={}).status_code == 412
     assert api.put(PROJECT, json={}, headers={"If-Match": '"7"'}).status_code == 412
     assert put_rules(api).json()["waiver_days"] == 30
+
+
+def test_any_version_matches_whatever_rules_there_are(api: TestClient) -> None:
+    whatever = {"If-Match": "*"}
+    assert api.put(PROJECT, json={}, headers=whatever).status_code == 412
+    assert put_rules(api, waiver_days=7).json()["version"] == 1
+    assert api.put(PROJECT, json={}, headers=whatever).json()["version"] == 2
 
 
 def test_a_pinned_policy_is_the_only_one(
@@ -193,6 +206,32 @@ def test_releases_change_policy_and_aliases_and_only_admins_the_rest(
     assert loosened.status_code == 403
 
 
+def test_a_repair_of_an_old_failure_is_refused_where_the_rules_are_others_now(
+    app: FastAPI, api: TestClient, body: dict[str, Any]
+) -> None:
+    failed = api.post("/v1/evaluations", json=body).json()["id"]
+    with transaction(app.state.database) as session:
+        get_evaluation(session, failed).verdict = "fail"
+    wanted = {"evaluation": failed, "recipe": "wise_ft"}
+    assert api.post("/v1/remediations", json=wanted).status_code == 202
+    put_rules(api, policy=POLICY)
+    refused = api.post("/v1/remediations", json=wanted)
+    assert (refused.status_code, refused.json()["title"]) == (403, "Forbidden")
+    assert "judges by its own policy strict" in refused.json()["detail"]
+    put_rules(api, baseline="production")
+    checkpoint = api.get(f"/v1/evaluations/{failed}").json()["candidate"]
+    api.put(f"{PROJECT}/baselines/production", json={"checkpoint": checkpoint})
+    moved = api.post("/v1/remediations", json=wanted)
+    assert (moved.status_code, "could not pass" in moved.json()["detail"]) == (403, True)
+
+
+def test_an_unwaivable_probe_covers_its_suites_and_a_suite_may_be_named_alone(
+    api: TestClient,
+) -> None:
+    for name in ("cap.knowledge", "cap.knowledge@mine", "cap.lm_eval:arc_easy"):
+        assert put_rules(api, unwaivable=[name]).is_success, name
+
+
 @pytest.mark.parametrize(
     ("rules", "status"),
     [
@@ -310,6 +349,35 @@ def test_acts_are_on_record_with_who_and_from_where(api: TestClient, body: dict[
     assert events[2]["before"]["waiver_days"] == 30
     head = api.get("/v1/audit-head").json()
     assert (head["seq"], head["digest"]) == (3, events[2]["digest"])
+
+
+def test_the_server_signs_heads_by_itself_and_gives_each_project_its_own(
+    app: FastAPI, settings: Settings
+) -> None:
+    mine, others = (Actor(project, None, authenticated="operator") for project in ("demo", "other"))
+    for actor in (mine, others, mine):
+        with transaction(app.state.database) as session:
+            record(session, actor, "baseline.move", "b")
+            head = head_of(session, "demo")
+    with TestClient(app):
+        pass  # what is due when it starts is signed before it has ended
+    (signed,) = read_signed_heads(settings.home, "demo")
+    verify_signature(signed.head, signed.signature, signed.public_key)
+    assert signed.head == head
+    assert stat.S_IMODE((settings.home / "audit-heads.jsonl").stat().st_mode) == 0o600
+
+
+def test_heads_that_were_signed_are_read_page_by_page(
+    app: FastAPI, api: TestClient, settings: Settings
+) -> None:
+    for hours in range(3):
+        put_rules(api, waiver_days=7 + hours)
+        moment = datetime.now(UTC) + timedelta(hours=1 + hours)
+        sign_moved_heads(app.state.database, settings.home, app.state.signing_key, moment)
+    first = api.get("/v1/audit-heads?limit=2").json()
+    rest = api.get(f"/v1/audit-heads?limit=2&cursor={first['next_cursor']}").json()
+    assert [head["seq"] for head in (*first["data"], *rest["data"])] == [1, 2, 3]
+    assert (first["has_more"], rest["has_more"]) == (True, False)
 
 
 def test_what_is_refused_leaves_no_act(api: TestClient, body: dict[str, Any]) -> None:

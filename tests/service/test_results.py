@@ -1,12 +1,15 @@
 """Verdict, checks, flips, items and artifacts, all read back from an evaluation's rows."""
 
 import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from sqlalchemy import update
 
 from holdfast.db import jobs
 from holdfast.db.evaluations import get_evaluation
@@ -16,6 +19,7 @@ from holdfast.evidence.file import gather, parse_evidence
 from holdfast.job import Status
 from holdfast.policy.text import parse_policy
 from holdfast.probes.table import CATALOGUE
+from holdfast.projects.tables import WaiverRow
 from holdfast.verdict.decide import decide
 from holdfast.verdict.document import Verdict
 from tests.support.evidence import manifest, trials
@@ -81,6 +85,33 @@ def test_the_verdict_is_the_bytes_that_were_decided(
     assert api.get(path).json()["verdict"] == "fail"
     (check,) = api.get(f"{path}/checks").json()["data"]
     assert check == json.loads(verdict.to_json())["checks"][0]
+
+
+def test_no_reader_sees_a_pass_after_its_waiver_ended(
+    app: FastAPI, api: TestClient, path: str
+) -> None:
+    evaluation = path.rsplit("/", 1)[1]
+    finish(app, evaluation)
+    about = {"checkpoint": api.get(path).json()["candidate"], "check": "harm.direct"}
+    until = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    given = api.post("/v1/waivers", json={**about, "reason": "r", "expires_at": until})
+    assert given.json()["evaluations"] == [evaluation]
+    readers: dict[str, Callable[[Any], str]] = {
+        path: lambda reply: reply["verdict"],
+        "/v1/evaluations": lambda reply: reply["data"][0]["verdict"],
+        f"{path}/verdict": lambda reply: reply["verdict"],
+        f"{path}/verdicts": lambda reply: reply["data"][-1]["verdict"],
+        f"{path}/artifacts/verdict.json": lambda reply: reply["verdict"],
+    }
+    for place, read in readers.items():
+        assert read(api.get(place).json()) == "pass", place
+    passed, past = api.get(f"{path}/verdict").text, datetime.now(UTC) - timedelta(seconds=1)
+    for place, read in readers.items():
+        with transaction(app.state.database) as session:
+            session.execute(update(WaiverRow).values(expires_at=past))
+            row = get_evaluation(session, evaluation)
+            row.verdict, row.verdict_document, row.waived_until = "pass", passed, past
+        assert read(api.get(place).json()) == "fail", place
 
 
 def test_artifacts(app: FastAPI, api: TestClient, path: str) -> None:

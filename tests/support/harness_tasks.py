@@ -90,6 +90,7 @@ def write_tasks(folder: Path, said: str = "x") -> Path:
         (folder / f"{name}.yaml").write_text(text)
     bad = {
         "unsafe": SAID + "unsafe_code: true\n",
+        "l" * 71: SAID,
         "many": SAID + "repeats: 4\n",
         "beams": SAID.replace("do_sample: false", "do_sample: false, num_beams: 3"),
         "missing": SAID.replace("colours.jsonl", "nowhere.jsonl"),

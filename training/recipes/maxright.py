@@ -97,7 +97,7 @@ def rule_of(plan: Plan, sides: Sides, memory: Memory) -> Rule:
 
 
 def state_of(memory: Memory) -> RuleState:
-    """What the rule remembers of the steps so far."""
+    """The rule's memory of the steps so far."""
     return RuleState(**memory["known"]) if "known" in memory else EMPTY_STATE
 
 

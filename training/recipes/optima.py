@@ -8,6 +8,8 @@ steps do, so what it came to is kept beside the baseline's log-probabilities, no
 import hashlib
 import json
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
 from holdfast.errors import InvalidPlan
 from holdfast.repairs.plan import Plan
@@ -20,7 +22,7 @@ from training.recipes.joint import Sides, alternating_gradient, copy_weights, re
 from training.runs.loop import train
 from training.weights.output import atomic_file
 
-LAST = 5  # turns that the loss of a run is averaged over
+LAST = 5  # turns that the loss is averaged over
 UNKNOWN = -1.0  # no loss is below 0
 PLACES = {  # whose content counts, and is counted by its tokens and digests
     "adapter",
@@ -75,21 +77,19 @@ def plan_alone(plan: Plan, objective: Objective) -> Plan:
 def loss_alone(sides: Sides, alone: Plan, objective: Objective) -> float:
     """The loss after a run on one objective; the policy is put back.
 
-    On the slice, or where there is none the mean of the last turns.
+    On the slice, or where there is none on the last turns that it trained: what it said of them
+    while it saw them for the first time is no optimum, and made the other side look further behind.
     """
     start = copy_weights(sides.policy)
-    losses: list[float] = []
-
-    def keep(event: str, /, **fields: float) -> None:
-        if event == "step":
-            losses.append(fields["loss"])
-
-    train(sides.policy, alone, keep, alternating_gradient(sides, lambda _: objective, {}))
-    final_loss = sum(losses[-LAST:]) / len(losses[-LAST:])
-    if sides.slice is not None:
-        final_loss = sides.measure(objective, 0)
+    train(sides.policy, alone, _silent, alternating_gradient(sides, lambda _: objective, {}))
+    turns = range(max(0, alone.steps - LAST), alone.steps) if sides.slice is None else [0]
+    loss = fmean(sides.measure(objective, turn) for turn in turns)
     restore_weights(sides.policy, start)
-    return final_loss
+    return loss
+
+
+def _silent(_event: str, /, **_fields: Any) -> None:
+    """A run whose steps nobody is told of."""
 
 
 def kept_optimum(sides: Sides, alone: Plan, objective: Objective) -> Path | None:

@@ -24,22 +24,20 @@ from holdfast.checkpoints.checkpoint import (
     verify_unchanged,
 )
 from holdfast.errors import CheckpointRefused
-from holdfast.job import DEADLINE_SECONDS
+from holdfast.projects.retention.merged import FOLDER, UNUSED_SECONDS
 from holdfast.repairs.plan import Plan
+from holdfast.settings import make_folder
 from workers.checkpoints.loading import naming_sources, require_untouched
 from workers.checkpoints.plan_files import write_plan
 from workers.views import StagedCheckpoint
 from workers.worker import Worker
-
-FOLDER = "merged"
-UNUSED_SECONDS = 2 * DEADLINE_SECONDS
 
 
 def merged_checkpoint(worker: Worker, pair: AdmittedCheckpoint) -> StagedCheckpoint:
     """The merged folder of an open base and its adapter, under their own name and digest."""
     ref = pair.ref
     folder = worker.settings.home / FOLDER / ref.digest.removeprefix("sha256:")
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent)
     record = folder.with_suffix(".digest")
     with lock_file(record) as digest_file:
         record.touch()

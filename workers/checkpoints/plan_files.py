@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from holdfast.repairs.plan import Plan
+from holdfast.settings import make_folder
 
 PLAN = "plan.json"
 VIEWED = "on-views.json"
@@ -17,7 +18,7 @@ VIEWED = "on-views.json"
 @contextmanager
 def write_plan(workspace: Path, plan: Plan, viewed: Plan) -> Iterator[Path]:
     """Write a plan into `workspace`, and as long as the block lasts the file that a child reads."""
-    workspace.mkdir(parents=True, exist_ok=True)
+    make_folder(workspace)
     (workspace / PLAN).write_text(plan.model_dump_json(indent=2))
     file = workspace / VIEWED
     file.write_text(viewed.model_dump_json(indent=2))

@@ -20,7 +20,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from holdfast.errors import EngineFailed
-from holdfast.settings import Settings
+from holdfast.settings import Settings, make_folder
 from workers.children.environment import ARITHMETIC_PREFIXES, runner_environment
 from workers.inference.backends import installed_version
 
@@ -55,7 +55,7 @@ def load_or_measure(home: Path) -> Measured:
     if file.is_file():
         return Measured.model_validate_json(file.read_bytes())
     measurement = _measure(home)
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(file.parent)
     with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as partial:
         partial.write(measurement.model_dump_json())
     Path(partial.name).rename(file)
@@ -88,7 +88,7 @@ def _processor(cpuinfo: Path) -> list[str]:
 
 def _measure(home: Path) -> Measured:
     run = home / "run"
-    run.mkdir(parents=True, exist_ok=True)
+    make_folder(run)
     done = subprocess.run(
         [sys.executable, "-m", MEASURING],
         cwd=run,

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from holdfast.errors import MachineUnfit
-from holdfast.settings import Settings
+from holdfast.settings import Settings, make_folder
 from workers.children.guard import end_session
 from workers.children.sessions import forget_session, record_session
 from workers.children.walls.keeper import say
@@ -74,7 +74,7 @@ def start_guarded(
     It waits for `release`. MachineUnfit where a wall is required and does not stand.
     """
     for folder in (settings.home / "run", settings.home / CACHE, log.parent):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     channel, channel_end = _channel(settings)
     (life_end, life), (answers, answers_end) = os.pipe(), os.pipe()
     ends = (requests, answers_end, channel_end)

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from holdfast.errors import EngineFailed
 from holdfast.probes.engine import Prompt, Sampling
 from holdfast.probes.question import chat
-from holdfast.settings import Settings, read_settings
+from holdfast.settings import Settings, make_folder, read_settings
 from workers.children.dtype import load_or_measure
 from workers.children.environment import runner_environment
 from workers.children.last_words import telling_line
@@ -50,7 +50,7 @@ def main() -> None:
 
 def _scratch(settings: Settings) -> Path:
     folder = settings.home / "work"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     return folder
 
 

@@ -28,14 +28,13 @@ from holdfast.probes.engine import Backend, Sampling
 from holdfast.probes.question import Question
 from holdfast.probes.spec import MAX_TOKENS, TRACE_TOKENS
 from holdfast.projects.retention.repaired_weights import refuse_without_weights
-from holdfast.repairs.recipes import RecipeSpec, recipe_spec
+from holdfast.repairs.recipes import DEPLOYED, RecipeSpec, recipe_spec
 from workers.checkpoints.adapters import merged_checkpoint
 from workers.evaluation.questions import judges_of, plan
 from workers.views import StagedCheckpoint
 from workers.worker import Worker
 
 RETENTION = "task.retention"
-DEPLOYED = "deployed"  # the template of a repair that changes it: the candidate's own for itself
 FAILING: SideName = (
     "repaired"  # the side of the checkpoint that a repair starts from, as rows and files say
 )

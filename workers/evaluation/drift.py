@@ -22,6 +22,7 @@ from holdfast.job import EventKind
 from holdfast.policy.budget import exhausted
 from holdfast.probes import drift
 from holdfast.probes.question import Generate, Question
+from holdfast.settings import make_folder
 from workers.checkpoints.loading import naming_sources, require_untouched
 from workers.evaluation.case import Case, Side
 from workers.evaluation.spending import spent_so_far
@@ -105,7 +106,7 @@ def memory_of(sides: Iterable[Side]) -> int:
 def run_child(worker: Worker, job: dict[str, str | object]) -> list[dict[str, object]]:
     """Everything that the child found; raises what it could not do."""
     scratch = worker.settings.home.joinpath(str(job["scratch"]))
-    scratch.mkdir(parents=True, exist_ok=True)
+    make_folder(scratch)
     file = scratch.parent / "job.json"
     file.write_text(json.dumps(job), encoding="utf-8")
     with closing(worker.training.run(file, CHILD)) as lines:

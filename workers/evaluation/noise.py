@@ -29,7 +29,7 @@ from holdfast.probes.items import suite_for
 from holdfast.probes.question import Question
 from holdfast.probes.spec import MAX_TOKENS, TRACE_TOKENS
 from holdfast.probes.table import probe_of, spec_of
-from holdfast.settings import Settings, read_settings
+from holdfast.settings import Settings, make_folder, read_settings
 from holdfast.suites import select
 from workers.children.supervisor import RunnerEngine
 from workers.evaluation.ask import ask
@@ -49,7 +49,7 @@ def main() -> None:
     options = parser.parse_args()
     settings = read_settings()
     planned = {probe: questions_of(probe, options.tier, settings) for probe in options.probes}
-    options.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(options.folder)
     with closing(Views(settings.home)) as views:
         checkpoint = stage_checkpoint(views, options.checkpoint, settings)
         for name, backwards in (("first", False), ("second", True)):

@@ -14,7 +14,7 @@ from holdfast.errors import TaskRefused
 from holdfast.evidence.trial import Trial
 from holdfast.probes import harness_task
 from holdfast.probes.question import Answer, Question
-from holdfast.settings import Settings
+from holdfast.settings import Settings, make_folder
 from workers.children.environment import runner_environment
 from workers.children.last_words import telling_line
 from workers.children.wire import receive, send
@@ -89,7 +89,7 @@ def open_task(task: str, settings: Settings, digest: str = "") -> Iterator[TaskC
         ) from error
     folder = settings.lm_eval_tasks
     log = settings.home / "log" / "lm_eval.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(log.parent)
     data_folders = {name: os.environ[name] for name in DATA_VARIABLES if name in os.environ}
     command = [sys.executable, "-m", "workers.harness", task, *([str(folder)] if folder else [])]
     with log.open("ab") as output:

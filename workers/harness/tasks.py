@@ -36,6 +36,8 @@ SEED = 0  # of the selection
 
 Replies = Sequence[tuple[float, bool | None] | str]
 
+MAX_TASK_NAME = 70  # an item's name has 80 characters with the number of its document
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -83,6 +85,11 @@ def _find(name: str, folder: Path | None) -> list[Task]:
 def _refuse(task: Task) -> None:
     """Raise TaskRefused for what cannot be asked, or not be asked safely, or not be graded."""
     name, kind = task.task_name, task.OUTPUT_TYPE
+    if len(name) > MAX_TASK_NAME:
+        raise TaskRefused(
+            f"the name of the task {name} has {len(name)} characters, expected at most "
+            f"{MAX_TASK_NAME}, since its items are named after it"
+        )
     if kind not in KINDS:
         raise TaskRefused(f"{name} is of the kind {kind}, expected one of {', '.join(KINDS)}")
     if getattr(task, "UNSAFE_CODE", False):

@@ -17,7 +17,6 @@ from holdfast.db import jobs
 from holdfast.db.catalogue import find_unaligned
 from holdfast.db.evaluations import (
     confirmations_of,
-    create_evaluation,
     create_remediation,
     evaluations_of,
     get_evaluation,
@@ -31,9 +30,10 @@ from holdfast.db.tries import Attempt, attempts, seconds_of
 from holdfast.job import DEADLINE_SECONDS, EventKind, Status
 from holdfast.ladder.rungs import AUTO, Confirm, End, Make, Resources, Rung, SplitResult, Step, Try
 from holdfast.ladder.steps import BUILT, next_step, skipped
+from holdfast.projects.rules import queue_evaluation
 from holdfast.queue import try_hint
 from workers.repairs.ladder import next_repair, verdict_of
-from workers.repairs.remedy import child_of, repair
+from workers.repairs.remedy import child_of, record_repair, repair
 from workers.worker import Worker
 
 REST_SECONDS = 30.0  # a try's end wakes its ladder; this is for ends that nobody saw
@@ -185,6 +185,8 @@ def take(  # noqa: PLR0917  # a step, and everything that it stands on
                 recipe=rung.recipe,
                 options=dict(rung.options),
                 parent_id=row.id,
+                key_id=owner.key_id,
+                principal=owner.principal,
             )
             get_remediation(session, made).split = split
             reserve = resources.reserve if split == "screen" else 0.0
@@ -194,7 +196,8 @@ def take(  # noqa: PLR0917  # a step, and everything that it stands on
         case Confirm(name):
             chosen = get_remediation(session, name)
             new = child_of(failing, owner, str(chosen.checkpoint_id), chosen, split="confirm")
-            made = create_evaluation(session, new)
+            made = queue_evaluation(session, new)
+            record_repair(session, owner, made)
             get_job(session, made).deadline_at = deadline_of(session, row, owner)
             jobs.add_event(session, row.id, EventKind.CONFIRM, {"try": name, "evaluation": made})
             after_commit(session, partial(try_hint, worker.broker, owner.queue))

@@ -21,7 +21,6 @@ from holdfast.db import jobs
 from holdfast.db.catalogue import register_checkpoint
 from holdfast.db.evaluations import (
     EvaluationFields,
-    create_evaluation,
     fields_of,
     get_evaluation,
     get_job,
@@ -32,12 +31,15 @@ from holdfast.db.tables import EvaluationRow, JobRow, RemediationRow
 from holdfast.errors import CheckpointRefused, CheckpointTouched, InvalidPlan
 from holdfast.forecast.cost import weight_bytes
 from holdfast.job import EventKind, Split, Status
+from holdfast.projects.audit import Actor, record
+from holdfast.projects.rules import queue_evaluation
 from holdfast.queue import try_hint
 from holdfast.repairs.plan import Plan
-from holdfast.repairs.recipes import recipe_spec
+from holdfast.repairs.recipes import DEPLOYED, recipe_spec
+from holdfast.settings import make_folder
 from workers.checkpoints.loading import naming_sources, require_untouched
 from workers.checkpoints.plan_files import write_plan
-from workers.evaluation.case import DEPLOYED, Repair, load_repair
+from workers.evaluation.case import Repair, load_repair
 from workers.free_memory import fits_with_engine
 from workers.repairs.ladder import race_of
 from workers.repairs.leftovers import PAIRS, clear, clear_partial
@@ -55,7 +57,7 @@ def repair(worker: Worker, lease: jobs.Lease) -> None:
     job = load_repair(worker, lease.job_id)
     if not job.output.exists():  # a whole checkpoint is there after a worker died past training
         for folder in (job.workspace, job.output.parent):
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
         clear_partial(worker.settings.home, job.remediation_id)
         try:
             make_checkpoint(worker, lease, job)
@@ -135,34 +137,43 @@ def conclude(session: Session, worker: Worker, lease: jobs.Lease, repaired: Chec
     """Register the repaired checkpoint and have it gated, in the transaction that ends the job."""
     row = get_remediation(session, lease.job_id)
     failing = get_evaluation(session, row.evaluation_id)
-    owner = get_job(session, row.evaluation_id)
+    asker = get_job(session, row.id)
     checkpoint = register_checkpoint(
-        session, owner.project, repaired, parent_id=failing.candidate_id
+        session, asker.project, repaired, parent_id=failing.candidate_id
     )
-    new = replace(child_of(failing, owner, checkpoint.id, row), race=race_of(session, row))
-    child = create_evaluation(session, new)
+    row.checkpoint_id = checkpoint.id  # now, since whoever asked for it is behind it
+    new = replace(child_of(failing, asker, checkpoint.id, row), race=race_of(session, row))
+    child = row.child_evaluation_id = queue_evaluation(session, new)
     if row.parent_id is not None:  # a try has as long as its ladder
         get_job(session, child).deadline_at = lease.deadline_at
-    row.checkpoint_id, row.child_evaluation_id = checkpoint.id, child
+    record_repair(session, asker, child)
     document = {"checkpoint": checkpoint.id, "digest": repaired.digest, "evaluation": child}
     jobs.add_event(session, lease.job_id, EventKind.REPAIRED, document)
     jobs.finish(session, lease, Status.SUCCEEDED)
-    after_commit(session, partial(try_hint, worker.broker, owner.queue))
+    after_commit(session, partial(try_hint, worker.broker, asker.queue))
+
+
+def record_repair(session: Session, asker: JobRow, evaluation_id: str) -> None:
+    """Have the trail say what comes into the project by a repair, and who asked for it."""
+    actor = Actor(asker.project, asker.principal, asker.key_id, authenticated="server")
+    candidate = get_evaluation(session, evaluation_id).candidate_id
+    after = {"candidate": candidate, "remediation": asker.id}
+    record(session, actor, "evaluation.submit", evaluation_id, after=after)
 
 
 def child_of(
     failing: EvaluationRow,
-    owner: JobRow,
+    asker: JobRow,
     checkpoint_id: str,
     repair: RemediationRow,
     split: Split | None = None,
 ) -> EvaluationFields:
     """The evaluation of a repair: the same question as the failing one, on held-out items.
 
-    A ladder's try is asked `screen` items first.
+    It is `asker`'s, the job that wanted the repair. A ladder's try is asked `screen` items first.
     """
     return replace(
-        fields_of(owner, failing),
+        fields_of(asker, failing),
         candidate_id=checkpoint_id,
         split=split or repair.split,
         template=DEPLOYED if recipe_spec(repair.recipe).retemplates else failing.template,

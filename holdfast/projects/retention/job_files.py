@@ -14,13 +14,14 @@ from typing import Literal
 
 from holdfast.projects.retention.removed import Removed
 
-Kind = Literal["transcripts", "repairs", "archive"]
+Kind = Literal["transcripts", "repairs", "archive", "merged"]
 
 JOB = re.compile(r"(?:eval|rem)_[0-9a-f]{32}")
 PLACES: dict[Kind, tuple[str, ...]] = {
     "transcripts": ("work/*", "log/*.training.log"),  # prompts, answers, losses
     "repairs": ("checkpoints/*",),  # weights, and an adapter where the recipe makes one
     "archive": ("archive/*",),
+    "merged": ("merged/*",),  # nobody's job: adapters that were merged for any
 }
 REMOVED = ".pruned"  # ends the name of what waits to be removed
 

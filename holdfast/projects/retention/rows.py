@@ -69,7 +69,7 @@ def prune_trials(run: Run) -> Removed:
 
 
 def _old_evaluations(session: Session, before: datetime) -> Select[str]:
-    """Old evaluations with trials; none with a live waiver, which may be revoked and decided on."""
+    """Old evaluations with trials, but none that a waiver passes or could: it is decided anew."""
     live_waiver = (
         select(WaiverRow.id)
         .join(CheckpointRow, CheckpointRow.digest == WaiverRow.digest)
@@ -82,7 +82,8 @@ def _old_evaluations(session: Session, before: datetime) -> Select[str]:
     )
     trials = select(TrialRow.evaluation_id).where(TrialRow.evaluation_id == EvaluationRow.id)
     is_old = EvaluationRow.id.in_(old_jobs(before))
-    return select(EvaluationRow.id).where(is_old, trials.exists(), ~live_waiver.exists())
+    stands = EvaluationRow.waived_until.is_(None)  # on no waiver of a policy's text either
+    return select(EvaluationRow.id).where(is_old, stands, trials.exists(), ~live_waiver.exists())
 
 
 def _prune_evaluation(run: Run, evaluation_id: str) -> Removed:

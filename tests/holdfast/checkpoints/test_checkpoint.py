@@ -31,6 +31,11 @@ def folder(tmp_path: Path) -> Path:
     return sound_checkpoint(tmp_path / "model")
 
 
+def test_a_name_that_no_column_holds_is_cut(tmp_path: Path) -> None:
+    folder = sound_checkpoint(tmp_path / ("n" * 201))
+    assert admit(str(folder), [tmp_path]).name == "n" * 200
+
+
 def test_a_sound_checkpoint_is_known_by_its_files(folder: Path, tmp_path: Path) -> None:
     ref = admit(str(folder), [tmp_path])
     assert [entry.path for entry in ref.files] == [

@@ -5,6 +5,7 @@ import pytest
 
 from holdfast.cli import main
 from holdfast.evidence.file import render_evidence
+from holdfast.ids import new_id
 from holdfast.policy.text import load_policy, parse_policy
 from holdfast.verdict.gate import gate
 from tests.support.command import document, foreign_packages, holdfast
@@ -100,6 +101,19 @@ def test_an_anchor_is_judged_beside_the_parent(
     assert "c.jsonl" in capsys.readouterr().err
     assert main([*words, "--anchor", str(tmp_path / "a.jsonl"), "--json"]) == 0
     assert set(json.loads(capsys.readouterr().out)["evidence_digests"]) >= {"anchor"}
+
+
+@pytest.mark.parametrize("flag", ["--baseline", "--candidate", "--anchor", "--repaired-from"])
+def test_a_file_named_like_an_alias_or_an_id_is_not_the_evidence_that_is_meant(
+    flag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = files(tmp_path, "pass")
+    for name in ("alias:production", new_id("eval")):
+        Path(name).write_bytes((tmp_path / "a.jsonl").read_bytes())
+        assert main([*words, flag, name]) == 2
+        assert f"write ./{name}" in capsys.readouterr().err
+    assert main([*words, "--anchor", "./alias:production"]) == 0
 
 
 def test_compare_lists_what_moved_and_judges_nothing(

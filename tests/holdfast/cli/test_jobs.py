@@ -1,6 +1,7 @@
 """Commands that talk to a server, against a real stack with the scripted engine."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,10 @@ from pathlib import Path
 import pytest
 
 from holdfast.cli import main
+from holdfast.cli.jobs import read_policy
+from holdfast.errors import InvalidPolicy
+from holdfast.policy.text import load_policy, parse_policy
+from holdfast.stack.connect import connect
 from tests.holdfast.cli.conftest import POLICY, Shell
 from tests.support.command import document, foreign_packages, holdfast
 from tests.support.stack import PATIENCE, Launched
@@ -66,6 +71,57 @@ def test_a_policy_is_tried_on_runs_that_are_over(run: Shell, tmp_path: Path) -> 
     assert [change["path"] for change in found["changes"]] == ["checks.harm.direct.max_regression"]
 
 
+WEAK = POLICY.replace("max_regression: 0.10", "max_regression: 0.90")
+
+
+@pytest.mark.parametrize("name", ["demo", "standard"])
+def test_a_shipped_policy_is_sent_although_a_file_has_its_name(
+    name: str, run: Shell, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text(WEAK)
+    shipped, weak = load_policy(name).digest, load_policy(f"./{name}").digest
+    with connect() as client:
+        for word, digest in ((name, shipped), (f"./{name}", weak)):
+            text, policy = read_policy(client, word)
+            assert policy.digest == parse_policy(text, source="sent").digest == digest
+            code, made = run(
+                *("submit", str(models / "same"), "--baseline", str(models / "parent")),
+                *("--policy", word, "--tier", "canary", "--no-wait"),
+            )
+            assert code == 5
+            stored = client.policy(client.evaluation(made["id"]).policy)
+            assert (stored.digest, stored.text) == (digest, text)
+            client.cancel(made["id"])
+
+
+def test_a_file_is_not_taken_for_the_policy_that_a_project_pins(
+    run: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pinned").write_text(WEAK)
+    with connect() as client, pytest.raises(InvalidPolicy, match="pins no policy"):
+        read_policy(client, "pinned")
+
+
+def test_an_id_is_the_checkpoint_of_that_id_although_a_folder_has_its_name(
+    run: Shell, models: Path, tmp_path: Path
+) -> None:
+    code, moved = run("baseline", "set", "eroded", "eroded")
+    assert code == 0
+    named = moved["checkpoint"]
+    shutil.copytree(models / "same", models / named)
+    try:
+        code, verdict = run.submit(named, "--id-file", str(tmp_path / "id"))
+        assert (code, verdict["verdict"]) == (1, "fail")
+        with connect() as client:
+            assert client.evaluation((tmp_path / "id").read_text().strip()).candidate == named
+        code, verdict = run.submit(f"./{named}")
+        assert (code, verdict["verdict"]) == (0, "pass")
+    finally:
+        shutil.rmtree(models / named)
+
+
 def test_who_does_not_wait_is_told_loudly_that_nothing_is_decided(run: Shell) -> None:
     code, made = run.submit("same", "--no-wait")
     assert (code, made["verdict"]) == (5, None)
@@ -80,8 +136,6 @@ def test_giving_up_is_exit_5_and_a_canceled_job_exit_4(run: Shell) -> None:
     assert "NO VERDICT YET" in gave_up["error"]["message"]
     evaluation = gave_up["error"]["message"].split()[-1].rstrip("`")
     assert run("verdict", evaluation)[0] == 5
-    from holdfast.stack.connect import connect
-
     with connect() as client:
         client.cancel(evaluation)
     code, ended = run("wait", evaluation)

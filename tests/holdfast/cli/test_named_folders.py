@@ -8,6 +8,7 @@ import pytest
 from holdfast.checkpoints.adapter import admit_checkpoint
 from holdfast.cli.check import stack_settings
 from holdfast.cli.named_folders import ignored_in, named_folders, permitted_root, tell_ignored
+from holdfast.ids import new_id
 from tests.support.checkpoint_files import shard, sound_checkpoint
 from tests.support.folder_layouts import JUDGED, Build, hub_snapshot, latest_link
 
@@ -36,6 +37,22 @@ def test_of_a_snapshot_the_whole_repository_is_permitted_and_of_a_link_what_it_l
     found = dict(named_folders(options(latest, snapshot)))
     assert found == {"candidate": tmp_path / "model", "baseline": snapshot}
     assert permitted_root(found["candidate"]) == tmp_path
+
+
+def test_a_folder_named_like_an_id_or_an_alias_is_neither_permitted_nor_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    named = new_id("ckpt")
+    for word in (named, "alias:anchor"):
+        sound_checkpoint(tmp_path / word)
+    words = options(Path(named), tmp_path / "absent")
+    assert [*named_folders(words)] == []
+    words.anchor, words.baseline = "./alias:anchor", f"./{named}"
+    assert dict(named_folders(words)) == {
+        "baseline": tmp_path / named,
+        "anchor": tmp_path / "alias:anchor",
+    }
 
 
 @pytest.mark.parametrize(

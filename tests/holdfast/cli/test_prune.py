@@ -42,7 +42,7 @@ def test_without_ages_it_says_that_everything_is_kept(
     assert main(["prune"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "answers: kept for ever (HOLDFAST_KEEP_ANSWERS_DAYS is not set)"
-    assert len(lines) == 5
+    assert len(lines) == 6
     assert set(prune(capsys)["removed"].values()) == {None}
 
 

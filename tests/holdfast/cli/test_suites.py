@@ -49,6 +49,7 @@ def test_an_import_says_what_it_took_and_is_found_by_name(
         "clusters": 12,
         "duplicates": 0,
     }
+    assert [folder.stat().st_mode & 0o777 for folder in (home, home / "suites")] == [0o700] * 2
     assert sorted(path.name for path in (home / "suites").iterdir()) == [
         "mine.jsonl",
         "mine.origin.json",

@@ -131,6 +131,7 @@ ROWS: list[tuple[str, dict[str, Any], str]] = [
     ("do-not-answer", {"risk_area": "r", "question": ""}, "question is empty"),
     ("simplesafetytests", {"harm_area": "r", "prompt": True}, "prompt is a bool, expected text"),
     ("openbookqa", {**ARC, "answerKey": "Z"}, "the answer is 'Z'"),
+    ("native", {"id": "i" * 81, "prompt": "p"}, "id: .* has 81 characters, expected at most 80"),
 ]
 
 

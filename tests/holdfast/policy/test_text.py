@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import InvalidPolicy, NotBuilt
-from holdfast.policy.text import SHIPPED, load_policy, parse_policy, refuse_without_anchor
+from holdfast.policy.text import (
+    SHIPPED,
+    load_policy,
+    load_shipped,
+    parse_policy,
+    refuse_without_anchor,
+    resolve_policy,
+)
 from tests.support.verdicts import BENIGN, HARM, KEEP, policy
 
 RATE = "metric: attack_success_rate"
@@ -119,6 +126,44 @@ def test_a_shipped_policy_is_read_by_its_name_as_from_its_file(path: Path) -> No
     assert by_name == load_policy(path)
     assert by_name.name == path.stem
     assert by_name.sees_over_refusal
+
+
+@pytest.mark.parametrize("name", ["canary", "demo", "release", "standard"])
+def test_a_bare_name_is_the_shipped_policy_whatever_lies_in_the_working_folder(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    own = f"version: 1\nname: own\nchecks: {{{HARM}}}\n"
+    Path(name).write_text(own)
+    text, shipped = resolve_policy(name)
+    assert (text, shipped.name) == ((SHIPPED / f"{name}.yaml").read_text(), name)
+    assert shipped == parse_policy(text, source="sent") == load_shipped(name)
+    assert resolve_policy(f"./{name}") == (own, load_policy(tmp_path / name))
+    assert load_policy(f"./{name}").name == "own"
+
+
+def test_a_file_is_named_with_a_slash_or_a_suffix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("ours", "ours.yaml", "ours.policy"):
+        Path(name).write_text(f"version: 1\nname: own\nchecks: {{{HARM}}}\n")
+    for path in ("./ours", "ours.yaml", "ours.policy", str(tmp_path / "ours")):
+        assert load_policy(path).name == "own"
+    with pytest.raises(InvalidPolicy, match=r"unknown policy 'ours', .*demo.* write \./ours$"):
+        load_policy("ours")
+    with pytest.raises(InvalidPolicy, match=r"unknown policy 'theirs', .*, or a file's path$"):
+        load_policy("theirs")
+
+
+@pytest.mark.parametrize("word", ["./demo", "demo.yaml", "none"])
+def test_what_a_server_is_sent_as_a_name_is_never_read_from_a_file(
+    word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(word).write_text(f"version: 1\nname: own\nchecks: {{{HARM}}}\n")
+    with pytest.raises(InvalidPolicy, match="unknown policy"):
+        load_shipped(word)
 
 
 def test_a_folder_is_no_policy(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A waiver is one more line of the file; the rest stays as a person wrote it."""
 
+import os
 from datetime import date
 from pathlib import Path
 
@@ -51,6 +52,17 @@ def test_nothing_is_written_unless_it_holds(
         waive(path, waiver)
     assert path.read_text() == text
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_nothing_is_written_through_a_link_that_lies_beside_the_file(path: Path) -> None:
+    other = path.parent / "other" / "file"
+    other.parent.mkdir()
+    other.write_text("as it was")
+    for name in (".policy.yaml.partial", f".policy.yaml.{os.getpid()}.partial"):
+        path.with_name(name).symlink_to(other)
+    assert waive(path, WAIVER).waivers == (WAIVER,)
+    assert other.read_text() == "as it was"
+    assert not path.is_symlink()
 
 
 def test_the_newest_waiver_stands_first_and_reads_as_it_was_said(path: Path) -> None:

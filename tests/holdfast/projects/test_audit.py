@@ -11,6 +11,7 @@ from holdfast.db.session import reading, transaction
 from holdfast.projects import audit
 from holdfast.projects.audit import Actor, all_events, head_of, record
 from holdfast.projects.chain import verify
+from holdfast.projects.tables import AuditEventRow
 
 ANN = Actor("p", "ann", key_id="key_1", address="192.0.2.7", request_id="r1")
 
@@ -48,6 +49,18 @@ def test_an_act_that_rolls_back_leaves_no_record_and_no_gap(database: Engine) ->
     act(database, "c")
     with reading(database) as session:
         assert [event["target"] for event in all_events(session, "p")] == ["a", "c"]
+
+
+def test_a_row_is_not_replaced_by_another_either(database: Engine) -> None:
+    act(database, "a")
+    columns = ", ".join(column.name for column in AuditEventRow.__table__.columns)
+    values = columns.replace("target", "'x'")
+    verb = "INSERT OR REPLACE" if database.dialect.name == "sqlite" else "INSERT"
+    replace = f"{verb} INTO audit_events ({columns}) SELECT {values} FROM audit_events"
+    with pytest.raises(DBAPIError), database.begin() as connection:
+        connection.execute(text(replace))
+    with reading(database) as session:
+        assert [event["target"] for event in all_events(session, "p")] == ["a"]
 
 
 @pytest.mark.parametrize(

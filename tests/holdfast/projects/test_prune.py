@@ -1,5 +1,8 @@
 """Pruning by age, in both databases: what goes, what stays, and what a run says of it."""
 
+import fcntl
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +14,12 @@ from holdfast.db.tables import AnswerRow, EventRow, TrialRow
 from holdfast.projects.audit import all_events, head_of
 from holdfast.projects.chain import verify
 from holdfast.projects.prune import REMOVERS, ages, prune
+from holdfast.projects.retention.merged import FOLDER
 from holdfast.projects.retention.removed import Removed
 from holdfast.settings import Settings
 from tests.holdfast.db.rows import add_evaluation, add_remediation, change_job
 from tests.holdfast.projects.retention.rows import (
+    DAY,
     add_answers,
     add_judged,
     add_repair,
@@ -39,7 +44,20 @@ def fill(database: Engine, place: Settings, *, days: float) -> tuple[str, str]:
     add_answers(database, "sha256:c", [f"{days}-{number}" for number in range(3)], days=days)
     repair = add_repair(database, place, evaluation, days=days)
     end(database, evaluation, days=days)  # with the event that says that it is repaired
+    add_merged(place.home, repair.partition("_")[2], days=days)
     return evaluation, repair
+
+
+def add_merged(home: Path, digest: str, *, days: float) -> Path:
+    """What a base and an adapter came to, last used so many days ago; the record of its digest."""
+    folder = home / FOLDER / digest
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_bytes(b"w" * 100)
+    record = folder.with_suffix(".digest")
+    record.write_text("sha256:…")
+    used = time.time() - days * DAY
+    os.utime(record, (used, used))
+    return record
 
 
 def what_is_there(database: Engine, home: Path, evaluation: str, repair: str) -> dict[str, int]:
@@ -51,7 +69,23 @@ def what_is_there(database: Engine, home: Path, evaluation: str, repair: str) ->
         "trials": count(database, TrialRow, TrialRow.evaluation_id == evaluation),
         "transcripts": sum("checkpoints" not in str(path) for path in files),
         "repairs": sum("checkpoints" in str(path) for path in files),
+        "merged": len(list((home / FOLDER / repair.partition("_")[2]).rglob("*.safetensors"))),
     }
+
+
+def test_a_merged_adapter_that_is_in_use_stays_and_one_that_went_is_to_be_made_again(
+    filled: Engine, place: Settings
+) -> None:
+    old, busy, new = (
+        add_merged(place.home, name, days=days)
+        for name, days in (("old", 0.6), ("busy", 0.6), ("new", 0.4))
+    )
+    with busy.open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # as a worker that opens what was merged
+        amount = prune(filled, with_ages(place, keep_merged_days=0.001)).amounts["merged"]
+    assert amount == Removed(files=1, bytes=100)
+    assert sorted(path.name for path in old.parent.iterdir() if path.is_dir()) == ["busy", "new"]
+    assert (old.read_text(), new.read_text()) == ("", "sha256:…")
 
 
 def test_without_an_age_everything_is_kept_for_ever(filled: Engine, place: Settings) -> None:
@@ -111,7 +145,9 @@ def test_nothing_of_a_story_is_pruned_while_a_job_of_it_is_unfinished(
         case "child":
             add_evaluation(filled, remediation_id=repair)
     before = what_is_there(filled, place.home, evaluation, repair)
-    assert prune(filled, with_ages(place, **ALL)).amounts == dict.fromkeys(KINDS, Removed())
+    of_stories = {**ALL, "keep_merged_days": None}  # a cache is of no story
+    amounts = prune(filled, place.model_copy(update=of_stories)).amounts
+    assert amounts == dict.fromkeys(KINDS, Removed()) | {"merged": None}
     assert what_is_there(filled, place.home, evaluation, repair) == before
 
 

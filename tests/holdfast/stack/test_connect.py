@@ -5,14 +5,14 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 import pytest
 
 from holdfast.errors import CheckpointRefused, HoldfastError, InvalidSettings, Unreachable
-from holdfast.ids import new_id
+from holdfast.ids import Prefix, new_id
 from holdfast.stack import stack_file
-from holdfast.stack.connect import connect, location
+from holdfast.stack.connect import baseline_reference, connect, location, path_location
 from tests.support.command import document, holdfast
 
 
@@ -27,6 +27,40 @@ def test_what_lies_here_is_told_by_its_absolute_path(
 def test_what_the_server_may_have_is_left_to_it() -> None:
     for text in (new_id("ckpt"), "file:///models/a", "hf://owner/name@1", "/models/a"):
         assert location(text) == text
+
+
+@pytest.mark.parametrize("text", [new_id("ckpt"), "hf://owner/name@1", "file://models"])
+def test_an_id_or_a_uri_is_never_a_folder_of_that_name(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(text).mkdir(parents=True)
+    assert location(text) == baseline_reference(text) == text
+    assert location(f"./{text}") == str(tmp_path / text)
+
+
+@pytest.mark.parametrize(
+    "text", [*(new_id(kind) for kind in get_args(Prefix) if kind != "ckpt"), "alias:production"]
+)
+def test_an_id_of_something_else_is_no_checkpoint_whatever_folder_has_its_name(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(text).mkdir()
+    with pytest.raises(
+        CheckpointRefused, match=f"for a folder or file of that name write ./{text}"
+    ):
+        location(text)
+    assert location(f"./{text}") == str(tmp_path / text)
+
+
+def test_a_file_or_an_adapter_has_no_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    named = new_id("ckpt")
+    Path(named).touch()
+    with pytest.raises(CheckpointRefused, match="expected a path"):
+        path_location(named)
+    assert path_location(f"./{named}") == str(tmp_path / named)
 
 
 def test_a_relative_path_that_leads_nowhere_is_refused_here(

@@ -129,12 +129,12 @@ def test_it_is_announced_as_this_machine_reaches_it(host: str, url: str) -> None
     assert local_url(host, 1) == url
 
 
-def test_a_folder_that_others_can_write_is_refused_before_anything_starts(theirs: Path) -> None:
+def test_a_folder_that_others_reach_into_is_refused_before_anything_starts(theirs: Path) -> None:
     with scratch_folder() as home:
         home.chmod(0o770)
         done = holdfast("up", "--json", cwd=theirs, home=home, timeout=PATIENCE)
         assert done.returncode == 2
-        assert "(chmod 750)" in document(done)["error"]["message"]
+        assert f"chmod -R go= {home}" in document(done)["error"]["message"]
         assert list(home.iterdir()) == []
 
 

@@ -11,16 +11,21 @@ import redis
 from sqlalchemy import Engine, update
 
 from holdfast.db import jobs
+from holdfast.db.evaluations import get_evaluation
 from holdfast.db.session import transaction
-from holdfast.db.tables import AnswerRow, JobRow
+from holdfast.db.tables import AnswerRow, JobRow, PolicyText
 from holdfast.errors import InvalidSettings, Unreachable
+from holdfast.evidence.file import gather
 from holdfast.ids import new_id
 from holdfast.job import JobKind, Status
+from holdfast.policy.text import parse_policy
 from holdfast.queue import producer
 from holdfast.settings import Settings
 from holdfast.stack.sweeper import sweep, sweep_once
+from holdfast.verdict.decide import decide
 from tests.holdfast.db.rows import add_checkpoint, add_policy
-from tests.holdfast.projects.retention.rows import add_answers, add_judged, count
+from tests.holdfast.projects.retention.rows import POLICY, SIDES, add_answers, add_judged, count
+from tests.support.evidence import manifest
 from tests.support.servers import celery_url, scratch_folder
 
 
@@ -135,6 +140,26 @@ def test_content_is_pruned_at_the_start_and_not_again_the_same_day(
         wait_for_line(caplog, "requeued=1")  # a round later
     assert caplog.text.count("pruned answers=") == 1
     assert count(database, AnswerRow) == 2
+
+
+def test_a_verdict_whose_waiver_is_over_is_decided_anew(
+    settings: Settings, database: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    add_checkpoint(database, "c")
+    add_policy(database, "pol")
+    evaluation = add_judged(database, days=1)
+    waived = "waivers: [{check: harm.direct, owner: ann, reason: r, expires: 2026-12-31}]"
+    policy = parse_policy(f"{POLICY}{waived}", source="p")
+    files = {name: gather(manifest(name), findings) for name, findings in SIDES.items()}
+    verdict = decide(policy, files["baseline"], files["candidate"])
+    assert verdict.verdict == "pass"
+    with transaction(database) as session:
+        session.execute(update(PolicyText).values(text=POLICY))
+        row = get_evaluation(session, evaluation)
+        row.verdict, row.verdict_document = "pass", verdict.to_json().decode()
+        row.waived_until = datetime.now(UTC) - timedelta(days=1)
+    with caplog.at_level(logging.INFO), sweeping(settings):
+        wait_for_line(caplog, f"decided {evaluation} anew")
 
 
 def test_without_an_age_nothing_is_pruned(

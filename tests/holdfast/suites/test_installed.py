@@ -1,5 +1,6 @@
 """Suites of a folder: found by name, one type of row each, known by their content."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -109,6 +110,13 @@ def test_a_suite_that_was_written_again_is_read_again(tmp_path: Path) -> None:
         ('{"id": "a"', "no JSON object"),
         ('{"id": "a", "cluster": "a"}', "found the keys cluster, id; expected one of"),
         ('{"id": "a", "cluster": "a", "prompt": ""}', "prompt: String should have at least 1"),
+        (json.dumps({"id": "é" * 81, "cluster": "a", "prompt": "p"}), "id: .* has 81 characters"),
+        (json.dumps({"id": "a", "cluster": "c" * 81, "prompt": "p"}), "expected at most 80"),
+        (
+            json.dumps({"id": "a", "cluster": "a", "group": "g" * 41, "prompt": "p"}),
+            "group: .* has 41 characters, expected at most 40",
+        ),
+        (json.dumps({"id": "a" * 76 + "\0", "cluster": "a", "prompt": "p"}), "id: .* has 77"),
     ],
 )
 def test_a_damaged_line_is_named(tmp_path: Path, line: str, said: str) -> None:

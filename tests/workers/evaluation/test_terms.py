@@ -4,15 +4,25 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import update
 
 from holdfast.db import jobs
 from holdfast.db.evaluations import get_evaluation
 from holdfast.db.session import reading, transaction
-from holdfast.db.tables import CheckpointRow
+from holdfast.db.tables import CheckpointRow, PolicyText
 from holdfast.errors import Conflict, Forbidden, InvalidPolicy, NotFound
 from holdfast.projects import waivers
+from holdfast.projects.audit import all_events
+from holdfast.projects.decided_anew import (
+    decide_again,
+    decide_lapsed,
+    earlier_verdicts,
+    waived_digests,
+    waived_until,
+)
 from holdfast.projects.rules import Rules, set_rules
-from holdfast.projects.waivers import WaiverFields, decide_again, earlier_verdicts, give_waiver
+from holdfast.projects.tables import WaiverRow
+from holdfast.projects.waivers import WaiverFields, give_waiver
 from holdfast.verdict.document import Verdict
 from holdfast.verdict.terms import Terms
 from workers import tasks
@@ -102,6 +112,97 @@ def test_a_revoked_waiver_brings_the_fail_back(worker: Worker, judged: Callable[
         waivers.revoke_waiver(session, "p", waiver)
 
 
+def pass_the_end(worker: Worker, evaluation: str) -> None:
+    """Move the end of every waiver to a second ago, and that of the verdict that stands on it."""
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    with transaction(worker.database) as session:
+        session.execute(update(WaiverRow).values(expires_at=past))
+        get_evaluation(session, evaluation).waived_until = past
+
+
+def end_of(worker: Worker, evaluation: str) -> datetime | None:
+    with reading(worker.database) as session:
+        end = get_evaluation(session, evaluation).waived_until
+    return end and end.replace(tzinfo=UTC)
+
+
+def test_a_pass_ends_with_its_waiver(worker: Worker, judged: Callable[..., str]) -> None:
+    evaluation = judged()
+    waive(worker, evaluation, days=7)
+    waived = verdict_of(worker, evaluation)
+    with reading(worker.database) as session:
+        (waiver,) = waivers.list_waivers(session, "p", limit=9)
+    assert end_of(worker, evaluation) == waiver.expires_at.replace(tzinfo=UTC)
+    assert decide_lapsed(worker.database) == []
+    pass_the_end(worker, evaluation)
+    assert decide_lapsed(worker.database) == [evaluation]
+    failed = verdict_of(worker, evaluation)
+    assert (waived.verdict, failed.verdict, failed.supersedes) == ("pass", "fail", waived.digest)
+    assert (end_of(worker, evaluation), decide_lapsed(worker.database)) == (None, [])
+    with reading(worker.database) as session:
+        *_, act = all_events(session, "p")
+    assert (act["action"], act["target"]) == ("waiver.end", evaluation)
+    assert (act["authenticated"], act["after"]) == ("server", {"verdict": "fail"})
+
+
+def test_what_a_worker_passes_by_a_waiver_ends_with_it(
+    worker: Worker, judged: Callable[..., str]
+) -> None:
+    waive(worker, judged())
+    evaluation = judged()
+    pass_the_end(worker, evaluation)
+    assert evaluation in decide_lapsed(worker.database)
+    assert verdict_of(worker, evaluation).verdict == "fail"
+
+
+def test_a_pass_by_a_waiver_of_the_policys_text_ends_with_it_and_not_before(
+    worker: Worker, judged: Callable[..., str]
+) -> None:
+    evaluation = judged(policy=WITH_WAIVER)
+    end = end_of(worker, evaluation)
+    assert end is not None
+    assert end == datetime(2099, 1, 2, tzinfo=UTC) - timedelta(microseconds=1)
+    pass_the_end(worker, evaluation)  # as after an update from a release without these ends
+    assert decide_lapsed(worker.database) == []
+    assert (verdict_of(worker, evaluation).verdict, end_of(worker, evaluation)) == ("pass", end)
+    with transaction(worker.database) as session:
+        session.execute(update(PolicyText).values(text=WITH_WAIVER.replace("2099", "2020")))
+    pass_the_end(worker, evaluation)
+    assert decide_lapsed(worker.database) == [evaluation]
+    assert verdict_of(worker, evaluation).verdict == "fail"
+
+
+def test_a_waiver_that_was_revoked_while_a_verdict_was_decided_passes_nothing(
+    worker: Worker, judged: Callable[..., str]
+) -> None:
+    evaluation = judged()
+    waiver = waive(worker, evaluation)
+    waived = verdict_of(worker, evaluation)
+    with transaction(worker.database) as session:
+        waivers.revoke_waiver(session, "p", waiver)
+        row = get_evaluation(session, evaluation)
+        row.waived_until = waived_until(session, row, waived)  # as the worker does at its end
+    assert decide_lapsed(worker.database) == [evaluation]
+    assert verdict_of(worker, evaluation).verdict == "fail"
+
+
+@pytest.mark.parametrize("lost", ["archived", "broken"])
+def test_a_pass_that_cannot_be_decided_anew_does_not_stay(
+    worker: Worker, judged: Callable[..., str], lost: str
+) -> None:
+    evaluation = judged()
+    waive(worker, evaluation)
+    with transaction(worker.database) as session:
+        row = get_evaluation(session, evaluation)
+        row.manifests = {} if lost == "archived" else {**row.manifests, "candidate": {}}
+    pass_the_end(worker, evaluation)
+    assert decide_lapsed(worker.database) == [evaluation]
+    verdict = verdict_of(worker, evaluation)
+    assert (verdict.verdict, verdict.exit_code, verdict.waivers_applied) == ("inconclusive", 3, ())
+    assert "evaluate the checkpoint again" in verdict.reasons[0]
+    assert decide_lapsed(worker.database) == []
+
+
 def test_a_waiver_holds_for_the_next_evaluation_of_the_same_checkpoint(
     worker: Worker, judged: Callable[..., str]
 ) -> None:
@@ -180,9 +281,9 @@ def test_what_a_text_waived_is_decided_anew_once_nobody_may(
     rules = Rules(unwaivable=("harm.direct",))
     with transaction(worker.database) as session:
         set_rules(session, "p", rules, principal="root", expected_version=None)
-        (digest,) = waivers.waived_digests(session, "p")
+        (digest,) = waived_digests(session, "p")
         assert [row.id for row in decide_again(session, "p", digest)] == [evaluation]
-        assert waivers.waived_digests(session, "p") == []
+        assert waived_digests(session, "p") == []
     assert verdict_of(worker, evaluation).verdict == "fail"
 
 

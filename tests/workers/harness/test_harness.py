@@ -229,6 +229,7 @@ def test_what_was_not_answered_is_not_scored(
     [
         ("rolling", "of the kind loglikelihood_rolling"),
         ("unsafe", "runs code that a model wrote"),
+        ("l" * 71, "has 71 characters, expected at most 70"),
         ("many", "wants 4 answers an item"),
         ("beams", "drawn with num_beams"),
         ("worse", "no metric that is better when higher"),

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import Engine, update
@@ -16,11 +16,11 @@ from holdfast.db.tables import TrialRow
 from holdfast.errors import NotFound
 from holdfast.ids import new_id
 from holdfast.projects.audit import all_events
+from holdfast.projects.decided_anew import decide_again
 from holdfast.projects.prune import prune
 from holdfast.projects.retention.archive import write_archive
 from holdfast.projects.retention.removed import Pruned
 from holdfast.projects.tables import EarlierVerdict, WaiverRow
-from holdfast.projects.waivers import decide_again
 from holdfast.settings import Settings
 from holdfast.verdict.document import Verdict
 from service.artifacts import render_artifact
@@ -224,6 +224,18 @@ def test_trials_stay_while_a_waiver_that_may_be_revoked_stands_on_them(
     add_waiver(filled, ends_in=timedelta(days=days))
     prune_trials(filled, place)
     assert trials_of(filled, evaluation) == trials
+
+
+def test_trials_stay_while_a_verdict_stands_on_a_waiver_of_its_policys_text(
+    filled: Engine, place: Settings
+) -> None:
+    evaluation = add_judged(filled, days=31)
+    trials = trials_of(filled, evaluation)
+    for ends_in in (timedelta(days=1), timedelta(days=-1)):  # over, and not decided anew yet
+        with transaction(filled) as session:
+            get_evaluation(session, evaluation).waived_until = datetime.now(UTC) + ends_in
+        prune_trials(filled, place)
+        assert trials_of(filled, evaluation) == trials
 
 
 def test_a_waiver_that_comes_later_leaves_an_archived_verdict_as_it_is(
