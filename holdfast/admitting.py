@@ -26,6 +26,7 @@ from holdfast.repairs.task_data import TaskFile, admit_task_data
 MEMORY = 4 << 30  # of address space; the largest real tokenizer takes a tenth of it
 SECONDS = 60  # and one more for so many bytes, as a slow network drive reads:
 BYTES_A_SECOND = 20_000_000
+BLOCK = 512  # bytes, of `st_blocks` on every system
 
 Request = Mapping[str, Any]
 
@@ -87,15 +88,22 @@ def _plain(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _bytes_at(named: str) -> int:
-    """The size of a file, or of the files in a folder; 0 where there is none."""
+    """The bytes on the disk of a file, or of the files in a folder; 0 where there is none.
+
+    Holes are not counted: a file of nothing else would have hours to be read in.
+    """
     try:
         path = Path(named.removeprefix("file://"))
         if not path.is_dir():
-            return path.stat().st_size
+            return _stored_bytes(path.stat())
         with os.scandir(path) as entries:
-            return sum(entry.stat().st_size for entry in islice(entries, MAX_NAMES))
+            return sum(_stored_bytes(entry.stat()) for entry in islice(entries, MAX_NAMES))
     except (OSError, ValueError):
         return 0
+
+
+def _stored_bytes(status: os.stat_result) -> int:
+    return min(status.st_size, status.st_blocks * BLOCK)
 
 
 if __name__ == "__main__":

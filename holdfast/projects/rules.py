@@ -4,6 +4,7 @@ A project that nobody made rules for demands nothing: there a submitter chooses 
 machine of one's own.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -236,11 +237,23 @@ def roots_of(session: Session, project: str, roots: tuple[Path, ...]) -> tuple[P
     return roots if own is None else tuple(map(Path, own))
 
 
-def require_place(session: Session, project: str, folder: Path, settings: Settings) -> None:
-    """CheckpointRefused for a folder that is another project's: its repairs, or outside our roots.
+def require_place(session: Session, project: str, named: Path, settings: Settings) -> None:
+    """CheckpointRefused for what is another project's: its repairs, or outside our roots.
 
-    `folder` lies under one of the server's roots already.
+    A file or folder, and every link in that folder: `named` lies under one of the server's roots
+    already, and what a link leads to may be read under its name.
     """
+    for path in (named, *_links_in(named)):
+        _require_own_place(session, project, path, settings)
+
+
+def _links_in(folder: Path) -> Iterator[Path]:
+    """The links in a folder and in the folders below it, none of which is followed."""
+    for place, folders, files in os.walk(folder):
+        yield from (path for name in (*folders, *files) if (path := Path(place, name)).is_symlink())
+
+
+def _require_own_place(session: Session, project: str, folder: Path, settings: Settings) -> None:
     place, repairs = folder.resolve(), settings.repairs.resolve()
     repair = place.relative_to(repairs).parts[:1] if place.is_relative_to(repairs) else ()
     if repair and is_id(repair[0], "rem"):

@@ -263,6 +263,22 @@ def test_a_project_reads_its_own_roots_and_its_own_repairs(
     assert "is no repair of project demo" in refused.json()["detail"]
 
 
+@pytest.mark.parametrize("where", ["roots", "repair"])
+def test_a_link_in_a_folder_leads_nowhere_that_the_folder_itself_may_not_lie(
+    app: FastAPI, api: TestClient, models: Path, where: str
+) -> None:
+    foreign = models / "theirs" if where == "roots" else app.state.settings.repairs
+    source = write_checkpoint(foreign / f"rem_{'0' * 32}", value=3.0)
+    own = write_checkpoint(models / "ours" / "mine")
+    put_rules(api, roots=[str(models / "ours")])
+    assert api.post("/v1/checkpoints", json={"uri": str(own)}).is_success
+    (own / "model.safetensors").unlink()
+    (own / "model.safetensors").symlink_to(source / "model.safetensors")
+    refused = api.post("/v1/checkpoints", json={"uri": str(own)})
+    expected = "outside the roots" if where == "roots" else "is no repair of project demo"
+    assert (refused.status_code, expected in refused.json()["detail"]) == (422, True)
+
+
 def test_two_people_where_duties_are_separate(
     api: TestClient, body: dict[str, Any], make_key: MakeKey
 ) -> None:
@@ -345,7 +361,7 @@ def test_acts_are_on_record_with_who_and_from_where(api: TestClient, body: dict[
     assert events[0]["target"] == submitted["id"]
     assert events[0]["after"]["candidate"] == submitted["candidate"]
     assert all(event["key_id"].startswith("key_") for event in events)
-    assert events[0]["address"] == "testclient"
+    assert events[0]["address"] == "192.0.2.7"
     assert events[2]["before"]["waiver_days"] == 30
     head = api.get("/v1/audit-head").json()
     assert (head["seq"], head["digest"]) == (3, events[2]["digest"])

@@ -29,7 +29,7 @@ def test_what_the_server_may_have_is_left_to_it() -> None:
         assert location(text) == text
 
 
-@pytest.mark.parametrize("text", [new_id("ckpt"), "hf://owner/name@1", "file://models"])
+@pytest.mark.parametrize("text", [f"ckpt_{'0' * 32}", "hf://owner/name@1", "file://models"])
 def test_an_id_or_a_uri_is_never_a_folder_of_that_name(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -40,7 +40,8 @@ def test_an_id_or_a_uri_is_never_a_folder_of_that_name(
 
 
 @pytest.mark.parametrize(
-    "text", [*(new_id(kind) for kind in get_args(Prefix) if kind != "ckpt"), "alias:production"]
+    "text",
+    [*(f"{kind}_{'0' * 32}" for kind in get_args(Prefix) if kind != "ckpt"), "alias:production"],
 )
 def test_an_id_of_something_else_is_no_checkpoint_whatever_folder_has_its_name(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
