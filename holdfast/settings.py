@@ -109,8 +109,8 @@ class Settings(BaseModel):
     failed_keys_per_minute: int = Field(default=60, ge=1)
     """How many keys that are no good an address may send in a minute."""
     max_admissions: int = Field(default=16, ge=1, le=30)
-    """How many requests may wait while the folders of others are read; one more is answered with
-    503."""
+    """How many requests may wait while the folders of others are read, half of them of one
+    project; one more is answered with 503."""
     gpu_memory_utilization: float = Field(default=0.85, gt=0, le=1)
     """The share of a GPU's memory that vLLM takes."""
     judge_url: str | None = None

@@ -1,8 +1,9 @@
 """Folders and task files are admitted by children, few at a time, and never in a request's thread.
 
 Reading them holds an interpreter (`holdfast.admitting`); here that would be the one that answers
-everybody. Whoever finds all places taken is asked to come again, so that threads are left for the
-rest. A child starts when it is needed, and ends with its answer or with the application.
+everybody. One project has fewer turns and places than there are. Whoever finds them all taken is
+asked to come again, so that threads are left for the rest. A child starts when it is needed, and
+ends with its answer or with the application.
 """
 
 import json
@@ -11,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import BoundedSemaphore, Event
@@ -26,9 +28,30 @@ from holdfast.settings import Settings
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 2
+OF_ONE_PROJECT = 2  # that are read at once
+AT_ONCE = 3  # of all: whatever one project sends, another one's folder has a turn
 COMMAND = (sys.executable, "-P", "-m", "holdfast.admitting")
 INHERITED = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "LC_CTYPE")  # no key is among them
+
+
+class Turns:
+    """So many at once, and so many who wait for that; one more is asked to come again."""
+
+    def __init__(self, at_once: int, waiting: int) -> None:
+        """Nobody is there at first."""
+        self._places = BoundedSemaphore(at_once + waiting)
+        self._turns = BoundedSemaphore(at_once)
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Wait for a turn and have it; Unreachable where as many wait as may."""
+        if not self._places.acquire(blocking=False):
+            raise Unreachable("as many folders are being read as may be at once; try again")
+        try:
+            with self._turns:
+                yield
+        finally:
+            self._places.release()
 
 
 class Admitting:
@@ -38,24 +61,26 @@ class Admitting:
     """
 
     def __init__(self, settings: Settings) -> None:
-        """As many more as the settings allow may wait."""
+        """As many more as the settings allow may wait, half of them of one project."""
         self.children: set[subprocess.Popen[bytes]] = set()
         self._roots = [str(root) for root in settings.roots]
-        self._places = BoundedSemaphore(AT_ONCE + settings.max_admissions)
-        self._turns = BoundedSemaphore(AT_ONCE)
+        self._all = Turns(AT_ONCE, settings.max_admissions)
+        self._projects = defaultdict[str, Turns](
+            lambda: Turns(OF_ONE_PROJECT, settings.max_admissions // 2)
+        )
         self._ending = Event()
 
-    def checkpoint(self, uri: str, adapter: str | None) -> CheckpointRef:
+    def checkpoint(self, project: str, uri: str, adapter: str | None) -> CheckpointRef:
         """Check and hash a checkpoint, with the adapter on it if one is named."""
-        ref = checkpoint_of(self._reply({"checkpoint": uri, "adapter": adapter}))
+        ref = checkpoint_of(self._reply(project, {"checkpoint": uri, "adapter": adapter}))
         if ref.ignored:
             ignored = ", ".join(ref.ignored)
             log.info("checkpoint=%s path=%s ignored: %s", ref.digest, ref.path, ignored)
         return ref
 
-    def task_data(self, named: str) -> TaskFile:
+    def task_data(self, project: str, named: str) -> TaskFile:
         """Read a file of task data, every row of it."""
-        return task_of(self._reply({"task_data": named}))
+        return task_of(self._reply(project, {"task_data": named}))
 
     def close(self) -> None:
         """End the children that run, and begin no other."""
@@ -63,8 +88,8 @@ class Admitting:
         for child in tuple(self.children):
             child.kill()
 
-    def _reply(self, request: dict[str, Any]) -> dict[str, Any]:
-        written, status = self._run(json.dumps(request | {"roots": self._roots}).encode())
+    def _reply(self, project: str, request: dict[str, Any]) -> dict[str, Any]:
+        written, status = self._run(project, json.dumps(request | {"roots": self._roots}).encode())
         if status == -signal.SIGALRM:
             raise CheckpointRefused(
                 "it could not be read in a minute and a second for each 20 MB; put it on a faster "
@@ -78,15 +103,10 @@ class Admitting:
         refuse_if_refused(reply)
         return reply
 
-    def _run(self, request: bytes) -> tuple[bytes, int]:
+    def _run(self, project: str, request: bytes) -> tuple[bytes, int]:
         """The answer of a child of its own and its exit status; waits for a turn."""
-        if not self._places.acquire(blocking=False):
-            raise Unreachable("as many folders are being read as may be at once; try again")
-        try:
-            with self._turns, self._child() as child:
-                return child.communicate(request)[0], child.returncode
-        finally:
-            self._places.release()
+        with self._projects[project].taken(), self._all.taken(), self._child() as child:
+            return child.communicate(request)[0], child.returncode
 
     @contextmanager
     def _child(self) -> Iterator[subprocess.Popen[bytes]]:

@@ -81,11 +81,11 @@ def submit_evaluation(
             "a template of one's own is not available in this version; expected baseline or "
             "candidate, whose own chat template then renders both sides"
         )
-    candidate = checkpoint_named(body.candidate, settings, admitting, adapter=body.adapter)
-    baseline = checkpoint_named(body.baseline, settings, admitting)
+    candidate = checkpoint_named(project, body.candidate, settings, admitting, adapter=body.adapter)
+    baseline = checkpoint_named(project, body.baseline, settings, admitting)
     policy = policy_named(body.policy, settings)
-    pinned = checkpoint_named(body.anchor, settings, admitting) if body.anchor else None
-    task = admitting.task_data(body.task_data) if body.task_data else None
+    pinned = checkpoint_named(project, body.anchor, settings, admitting) if body.anchor else None
+    task = admitting.task_data(project, body.task_data) if body.task_data else None
     named = map(str, (body.candidate, body.baseline, body.anchor))
     load_checkpoints(session, [name for name in named if is_id(name, "ckpt")])
     if body.repairs is not None:
@@ -210,6 +210,7 @@ def check_options(recipe: str, options: dict[str, Any]) -> None:
 
 
 def checkpoint_named(
+    project: str,
     named: str | wire.AliasOf,
     settings: Settings,
     admitting: Admitting,
@@ -228,7 +229,7 @@ def checkpoint_named(
                 f"an adapter is given with the folder of its base, found {named}; give that folder"
             )
         return lambda session, project: with_weights(session, project, named, settings)
-    ref = admitting.checkpoint(named, adapter)
+    ref = admitting.checkpoint(project, named, adapter)
 
     def register(session: Session, project: str) -> str:
         for folder in (ref.path, *([ref.adapter] if ref.adapter else [])):

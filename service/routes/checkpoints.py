@@ -31,7 +31,7 @@ def register(
 
     A `parent` may be told later; one that is known stays.
     """
-    ref = admitting.checkpoint(body.uri, body.adapter)
+    ref = admitting.checkpoint(caller.project, body.uri, body.adapter)
     for folder in (ref.path, *([ref.adapter] if ref.adapter else [])):
         require_place(session, caller.project, folder, settings)
     row = catalogue.register_checkpoint(session, caller.project, ref, parent_id=body.parent)

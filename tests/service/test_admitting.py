@@ -16,19 +16,20 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from holdfast.settings import Settings
-from service.admitting import AT_ONCE, Admitting
+from service.admitting import OF_ONE_PROJECT, Admitting
+from tests.service.conftest import MakeKey
 from tests.support.checkpoint_files import safetensors, sound_checkpoint
 
 Posts = Callable[[int], list[Future[Any]]]
 
 ENDLESS = 1 << 38  # bytes that are hashed: minutes, and the test ends them
-WAITING = 8
+WAITING = 8  # of one project
 DEADLINE = 60  # seconds until a test that waits in vain fails
 
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update={"max_admissions": WAITING})
+    return settings.model_copy(update={"max_admissions": 2 * WAITING})
 
 
 @pytest.fixture
@@ -51,15 +52,15 @@ def admitting(app: FastAPI) -> Admitting:
 
 @pytest.fixture
 def posts(api: TestClient, admitting: Admitting, endless: Path) -> Iterator[Posts]:
-    """Requests that register the endless folder, once both turns are taken."""
-    with ThreadPoolExecutor(AT_ONCE + WAITING + 1) as threads:
+    """Requests that register the endless folder, once the project's turns are taken."""
+    with ThreadPoolExecutor(OF_ONE_PROJECT + WAITING + 1) as threads:
 
         def post(count: int) -> list[Future[Any]]:
             asked = [
                 threads.submit(api.post, "/v1/checkpoints", json={"uri": str(endless)})
                 for _ in range(count)
             ]
-            wait_for(lambda: len(admitting.children) == min(count, AT_ONCE))
+            wait_for(lambda: len(admitting.children) == min(count, OF_ONE_PROJECT))
             return asked
 
         yield post
@@ -81,7 +82,7 @@ def test_the_server_answers_while_ten_folders_are_admitted(
     assert api.get("/healthz").json() == {"status": "alive"}
     assert api.get("/readyz").json()["database"] == "up"
     assert api.get("/v1/evaluations").status_code == 200
-    assert len(admitting.children) == AT_ONCE
+    assert len(admitting.children) == OF_ONE_PROJECT
     ended = [post.result().json() for post in asked if post.done()]
     assert ended == [], "all of it came before an admission ended"
     admitting.close()
@@ -90,10 +91,20 @@ def test_the_server_answers_while_ten_folders_are_admitted(
     assert {reply.json()["title"] for reply in replies} == {"Unreachable"}
 
 
+def test_another_projects_folder_has_a_turn_whatever_one_project_sends(
+    api: TestClient, posts: Posts, models: Path, make_key: MakeKey
+) -> None:
+    asked = posts(OF_ONE_PROJECT + WAITING)
+    other = make_key("jobs:read", "jobs:write", project="other")
+    made = api.post("/v1/checkpoints", json={"uri": str(models / "base")}, headers=other)
+    assert made.status_code == 201
+    assert not [post for post in asked if post.done()]
+
+
 def test_one_more_than_may_wait_is_asked_to_come_again(posts: Posts) -> None:
-    asked = posts(AT_ONCE + WAITING + 1)
+    asked = posts(OF_ONE_PROJECT + WAITING + 1)
     refused, waiting = wait(asked, timeout=DEADLINE, return_when=FIRST_COMPLETED)
-    assert (len(refused), len(waiting)) == (1, AT_ONCE + WAITING)
+    assert (len(refused), len(waiting)) == (1, OF_ONE_PROJECT + WAITING)
     reply = refused.pop().result()
     assert (reply.status_code, reply.json()["title"]) == (503, "Unreachable")
     assert int(reply.headers["Retry-After"]) > 0
@@ -150,7 +161,7 @@ def test_children_end_with_the_application(
     app: FastAPI, settings: Settings, endless: Path, admitting: Admitting
 ) -> None:
     with ThreadPoolExecutor(1) as threads:
-        asked = threads.submit(admitting.checkpoint, str(endless), None)
+        asked = threads.submit(admitting.checkpoint, "demo", str(endless), None)
         with TestClient(app):
             wait_for(lambda: len(admitting.children) == 1)
         with pytest.raises(Exception, match="ended with -9"):
