@@ -97,17 +97,24 @@ class Graft(BaseModel):
     scope: Literal["model", "tensor"] = "model"
 
 
-class Sma(BaseModel):
+class Averaging(BaseModel):
     """Of recipe `sma`: how the mean of the weights is taken.
 
     `decay` makes it exponential: so much of the mean is kept at every step, the rest is the step's
-    weights (None: every step counts as much). `checkpoints` are folders to average where no new
-    trajectory is to be trained: each counts as often as it is named, the start only where it is.
+    weights (None: every step counts as much).
     """
 
     model_config = KNOBS
 
     decay: float | None = Field(default=None, ge=0, lt=1)
+
+
+class Sma(Averaging):
+    """The mean of a run's weights, or of `checkpoints`: folders, where nothing is to be trained.
+
+    Each counts as often as it is named, the start only where it is.
+    """
+
     checkpoints: tuple[Path, ...] = ()
 
     @model_validator(mode="after")

@@ -20,6 +20,7 @@ from holdfast.ladder.front import Scores
 from holdfast.policy.model import Budget, Scalar, TemplateArguments
 from holdfast.repairs.knobs import (
     Anchor,
+    Averaging,
     Constrained,
     Graft,
     Hma,
@@ -150,6 +151,7 @@ class RepairOptions(RequestBody):
     candidate_weight: float | None = None
     hma: Hma | None = None
     graft: Graft | None = None
+    sma: Averaging | None = None
     serving: SystemTurn | None = None
     safe_merge: Straying | None = None
     start: Literal["baseline", "candidate"] | None = None

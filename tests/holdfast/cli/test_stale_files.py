@@ -1,16 +1,25 @@
 """A report or an id that lies there is gone before a command can end without one of its own."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from holdfast.cli import main
 from holdfast.ids import new_id
+from tests.support.servers import scratch_folder
 
 EVALUATION = new_id("eval")
 SUBMIT = ("submit", "a", "--baseline", "b")
 FILES = ("r.md", "j.xml", "id")
 REPORTS = ("--report", "md=r.md", "--report=junit=j.xml")
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder with a path short enough for a data folder in it, whoever runs the tests."""
+    with scratch_folder() as folder:
+        yield folder
 
 
 @pytest.fixture

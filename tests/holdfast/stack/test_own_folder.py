@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,16 @@ from holdfast.errors import InvalidSettings
 from holdfast.settings import make_home, read_settings
 from holdfast.stack.embedded import running
 from holdfast.stack.own_folder import SECRETS, require_own_folder
+from tests.support.servers import scratch_folder
 
 NOBODY = 65534
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder with a path short enough for a data folder in it, whoever runs the tests."""
+    with scratch_folder() as folder:
+        yield folder
 
 
 @pytest.fixture
