@@ -28,7 +28,7 @@ from holdfast.cli.repairs import follow_ladder
 from holdfast.cli.waiting import Deadline, final_verdict
 from holdfast.policy.model import Budget
 from holdfast.policy.text import SHIPPED
-from holdfast.settings import read_settings
+from holdfast.settings import make_folder, read_settings
 from holdfast.stack import embedded
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,7 +47,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10, help="after them no seed is begun")
     options = parser.parse_args()
     home = Path(os.environ.get("HOLDFAST_HOME", ROOT / ".holdfast")).absolute() / "bench-auto"
-    home.mkdir(parents=True, exist_ok=True)
+    make_folder(home)
     last = time.monotonic() + 60 * options.minutes
     with stack(home, options.folder) as client:
         begun = takewhile(lambda _: time.monotonic() < last, options.seeds)

@@ -19,6 +19,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from benchmarks.sequential import ALPHA, CASES, POWER, Case, fixed_size
+from holdfast.settings import make_folder
 from holdfast.stats.betting import TRUNCATION
 from holdfast.stats.sides import FloatArray
 from workers.evaluation.looks import FIRST_LOOK, schedule
@@ -120,7 +121,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=4000)
     runs = parser.parse_args().runs
-    TARGET.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(TARGET.parent)
     done: dict[str, dict[str, float]] = json.loads(TARGET.read_text()) if TARGET.exists() else {}
     for case in (*CASES, *NARROW):
         at = f"{case.name}, margin {case.margin:g}"

@@ -15,6 +15,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from holdfast.settings import make_folder
+
 ROOT = Path(__file__).resolve().parent.parent
 HARM, BENIGN = "harm.direct", "refusal.benign"
 COLUMNS = (
@@ -37,7 +39,7 @@ def main() -> int:
     seeds = parser.parse_args().seeds
     home = Path(os.environ.get("HOLDFAST_HOME", ROOT / ".holdfast")).absolute()
     folder = home / "bench"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     summaries = {seed: summary_of(seed, home, folder / f"demo-{seed}.json") for seed in seeds}
     print("| " + " | ".join(COLUMNS) + " |")
     print("|" + "---|" * len(COLUMNS))

@@ -32,6 +32,7 @@ from benchmarks.false_answers import (
 )
 from benchmarks.power_picture import draw
 from benchmarks.simulated import ClusteredCase
+from holdfast.settings import make_folder
 from holdfast.stats.sides import Side
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -78,7 +79,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", choices=sorted(FAMILIES), default=None)
     only = parser.parse_args().only
-    RECORD.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(RECORD.parent)
     done: dict[str, Cell] = json.loads(RECORD.read_text()) if RECORD.exists() else {}
     for family in [only] if only else FAMILIES:
         for name, compute in FAMILIES[family]():

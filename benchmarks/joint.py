@@ -41,6 +41,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.joint_data import made_data, tame_data
+from holdfast.settings import make_folder
 
 if TYPE_CHECKING:
     from holdfast.repairs.plan import Plan
@@ -319,7 +320,7 @@ def main() -> None:
         chain = Path(given["chain"])
         print(json.dumps(train_one(given["recipe"], chain, given["data"], **given["knobs"])))
         return
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    make_folder(FOLDER)
     machine = f"{platform.machine()}, {os.cpu_count()} cores"
     record: Recorded = json.loads(RECORD.read_text()) if RECORD.exists() else {}
     if record.get("machine") != {"is": machine}:

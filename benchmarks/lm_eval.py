@@ -33,7 +33,7 @@ from typing import Any
 from examples.demo.published import fetch_model
 from holdfast.probes.engine import Backend, Sampling
 from holdfast.probes.question import Answer, Question
-from holdfast.settings import read_settings
+from holdfast.settings import make_folder, read_settings
 from tools.bootstrap import ROOT, find_uv, run, torch_source
 from workers.children.environment import runner_environment
 from workers.children.supervisor import RunnerEngine
@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=9)
     options = parser.parse_args()
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    make_folder(FOLDER)
     checkpoint = options.checkpoint or fetch_model(FOLDER / "published")
     bench = Bench(checkpoint, options.items, time.monotonic() + 60 * options.minutes)
     if len(bench.record.setdefault("rounds", [])) < options.rounds:

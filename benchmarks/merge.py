@@ -33,6 +33,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from holdfast.settings import make_folder
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 FOLDER = REPOSITORY / ".holdfast" / "bench"
 RECORD = FOLDER / "merge.json"
@@ -199,7 +201,7 @@ def main() -> None:
     arguments.add_argument("--megabytes", type=int, default=500)
     arguments.add_argument("--one", choices=CONTENDERS, help=argparse.SUPPRESS)
     chosen = arguments.parse_args()
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    make_folder(FOLDER)
     if chosen.one:
         run_one(chosen.one, FOLDER / f"pair-{chosen.megabytes}")
         return

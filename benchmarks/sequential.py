@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from holdfast.settings import make_folder
 from holdfast.stats.betting import log_capital
 from holdfast.stats.paired import exact_p
 from holdfast.stats.sides import FloatArray, Side
@@ -62,7 +63,7 @@ def main() -> None:
     runs = parser.parse_args().runs
     record = [measured(case, runs) for case in CASES]
     target = Path(".holdfast/bench/sequential.json")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     target.write_text(json.dumps(record, indent=1))
 
 

@@ -32,6 +32,8 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
+from holdfast.settings import make_folder
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 FOLDER = REPOSITORY / ".holdfast" / "bench"
 RECORD = FOLDER / "steps.json"
@@ -217,7 +219,7 @@ def main() -> None:
         sys.exit("TRL is not installed beside; see the head of this file")
     from examples.demo.published import fetch_model
 
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    make_folder(FOLDER)
     checkpoint = chosen.checkpoint or fetch_model(FOLDER / "published")
     run_rounds(checkpoint, [chosen.only] if chosen.only else list(SIZE), chosen)
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from examples.demo.stack import VERDICT_CODES, holdfast, running_stack
-from holdfast.settings import Settings, child_environment, read_settings
+from holdfast.settings import Settings, child_environment, make_folder, read_settings
 
 FOLDER = Path(".holdfast/bench").absolute()
 DEMO = Path(".holdfast/demo/seed-0").absolute()
@@ -45,7 +45,7 @@ def main() -> int:
     """Time the rounds that are not timed yet, then print them all; exit 1 above a limit."""
     options = arguments()
     home = FOLDER / "tiers"
-    home.mkdir(parents=True, exist_ok=True)
+    make_folder(home)
     (home / "whole-tier.yaml").write_text(STANDARD)
     roots = f"{options.baseline.parent}:{options.candidate.parent}"
     given = {"HOLDFAST_HOME": str(home), "HOLDFAST_CHECKPOINT_ROOTS": roots}
@@ -115,7 +115,7 @@ def fresh_candidate(settings: Settings, options: argparse.Namespace) -> Path:
         "store": "fp32",  # rounded to bf16 most of a small move is lost, and the recipe refuses
         "output": str(folder / f"average-{place}"),
     }
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     file = settings.home / "plan.json"
     file.write_text(json.dumps(plan))
     subprocess.run(

@@ -20,6 +20,7 @@ from benchmarks.families import on_transformers
 from benchmarks.families.on_vllm import HOME, Head
 from benchmarks.families.outcome import Outcome, measured, save, together
 from benchmarks.families.table import write_table
+from holdfast.settings import make_folder
 from tests.support.tiny_families import FAMILIES
 from workers.children.guard import end_session
 from workers.inference.backends import backend_of
@@ -73,7 +74,7 @@ def outcome_of(engine: str, family: str) -> Outcome:
 
 def outcome_of_child(family: str, dtype: str, head: Head) -> Outcome:
     """Run one check on vLLM, whose processes end with the child."""
-    LOGS.mkdir(parents=True, exist_ok=True)
+    make_folder(LOGS)
     command = [sys.executable, "-m", "benchmarks.families.on_vllm", family, dtype, head]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.families.on_vllm import HOME
 from benchmarks.families.pairs import PAIRS, Pair
+from holdfast.settings import make_folder
 from tests.support.command import holdfast
 from workers.inference.backends import backend_of
 
@@ -22,7 +23,7 @@ LIMIT = 600  # seconds of one check
 def main() -> int:
     """Check what has not come out right yet; the number of wrong answers is printed."""
     state: dict[str, str] = json.loads(STATE.read_text()) if STATE.is_file() else {}
-    STATE.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(STATE.parent)
     wrong = 0
     for engine in ("transformers", "vllm"):
         version = backend_of(engine, "float32").version

@@ -32,7 +32,7 @@ from demo.summary import (
 )
 from holdfast.api.client import Client
 from holdfast.errors import HarnessError, HoldfastError
-from holdfast.settings import Settings, read_settings
+from holdfast.settings import Settings, make_folder, read_settings
 
 POLICY = Path(__file__).parent / "policy.yaml"
 REPAIR = {"recipe": "rehearsal", "steps": 40, "learning-rate": 7.5e-5}  # default: 60 at 5e-5
@@ -105,7 +105,7 @@ def prepare(seed: int) -> Demo:
     given = read_settings()
     folder = given.home / "demo"
     place = folder / f"seed-{seed}"
-    place.mkdir(parents=True, exist_ok=True)
+    make_folder(place)
     shutil.rmtree(folder / "evidence", ignore_errors=True)
     (folder / "summary.json").unlink(missing_ok=True)
     demo = Demo(given.model_copy(update={"checkpoint_roots": (folder,)}), folder, place, seed)

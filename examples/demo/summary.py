@@ -11,7 +11,7 @@ from typing import Any
 from demo.stack import verdict_of
 from holdfast.api.client import Client
 from holdfast.evidence.file import Evidence, read_evidence
-from holdfast.settings import Settings
+from holdfast.settings import Settings, make_folder
 from holdfast.verdict.document import Verdict
 
 RETENTION = "task.retention"
@@ -29,13 +29,13 @@ class Gated:
 def save_evidence(client: Client, evaluation: str, files: dict[str, Path]) -> None:
     """Download the sides of an evaluation: side name to file."""
     for side, path in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         path.write_bytes(client.artifact(evaluation, f"evidence/{side}.jsonl"))
 
 
 def save_reports(client: Client, evaluation: str, folder: Path) -> None:
     """Download every report of an evaluation."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for name in ("verdict.json", "report.md", "report.txt", "junit.xml"):
         (folder / name).write_bytes(client.artifact(evaluation, name))
 

@@ -76,7 +76,7 @@ def test_folders_are_made_with_their_parents_by_make_folder_alone() -> None:
     root = Path(__file__).resolve().parents[2]
     makers = {
         str(file.relative_to(root))
-        for package in ("holdfast", "service", "workers")
+        for package in ("holdfast", "service", "workers", "examples", "benchmarks")
         for file in (root / package).rglob("*.py")
         if "parents=True" in file.read_text(encoding="utf-8")
     }
