@@ -13,16 +13,21 @@ import signal
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from threading import BoundedSemaphore, Event
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from sqlalchemy import Engine
 
 from holdfast.admitting import checkpoint_of, refuse_if_refused, task_of
-from holdfast.checkpoints.checkpoint import CheckpointRef
-from holdfast.errors import CheckpointRefused, Unreachable
+from holdfast.checkpoints.allowed_roots import real_path
+from holdfast.checkpoints.checkpoint import CheckpointRef, local_path
+from holdfast.db.session import reading
+from holdfast.errors import CheckpointRefused, InvalidTaskData, Unreachable
+from holdfast.projects.places import readable_roots, require_own_links
 from holdfast.repairs.task_data import TaskFile
 from holdfast.settings import Settings
 
@@ -60,10 +65,10 @@ class Admitting:
     `children` are those that run.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, database: Engine) -> None:
         """As many more as the settings allow may wait, half of them of one project."""
         self.children: set[subprocess.Popen[bytes]] = set()
-        self._roots = [str(root) for root in settings.roots]
+        self._settings, self._database = settings, database
         self._all = Turns(AT_ONCE, settings.max_admissions)
         self._projects = defaultdict[str, Turns](
             lambda: Turns(OF_ONE_PROJECT, settings.max_admissions // 2)
@@ -72,7 +77,8 @@ class Admitting:
 
     def checkpoint(self, project: str, uri: str, adapter: str | None) -> CheckpointRef:
         """Check and hash a checkpoint, with the adapter on it if one is named."""
-        ref = checkpoint_of(self._reply(project, {"checkpoint": uri, "adapter": adapter}))
+        named = [local_path(folder) for folder in (uri, adapter) if folder is not None]
+        ref = checkpoint_of(self._reply(project, {"checkpoint": uri, "adapter": adapter}, named))
         if ref.ignored:
             ignored = ", ".join(ref.ignored)
             log.info("checkpoint=%s path=%s ignored: %s", ref.digest, ref.path, ignored)
@@ -80,7 +86,10 @@ class Admitting:
 
     def task_data(self, project: str, named: str) -> TaskFile:
         """Read a file of task data, every row of it."""
-        return task_of(self._reply(project, {"task_data": named}))
+        try:
+            return task_of(self._reply(project, {"task_data": named}, [real_path(Path(named))]))
+        except CheckpointRefused as error:  # by where it lies
+            raise InvalidTaskData(str(error)) from error
 
     def close(self) -> None:
         """End the children that run, and begin no other."""
@@ -88,8 +97,18 @@ class Admitting:
         for child in tuple(self.children):
             child.kill()
 
-    def _reply(self, project: str, request: dict[str, Any]) -> dict[str, Any]:
-        written, status = self._run(project, json.dumps(request | {"roots": self._roots}).encode())
+    def _reply(
+        self, project: str, request: dict[str, Any], named: Sequence[Path]
+    ) -> dict[str, Any]:
+        """The answer of a child that reads what is `named`, where the project may."""
+        with reading(self._database) as session:
+            roots = readable_roots(session, project, named, self._settings)
+        request = {**request, "roots": list(map(str, roots))}
+        written, status = self._run(project, json.dumps(request).encode())
+        with reading(self._database) as session:  # before the answer, which may quote a link's end
+            for path in named:
+                if any(path.is_relative_to(root.resolve()) for root in roots):
+                    require_own_links(session, project, path, self._settings)
         if status == -signal.SIGALRM:
             raise CheckpointRefused(
                 "it could not be read in a minute and a second for each 20 MB; put it on a faster "

@@ -63,7 +63,7 @@ SIGNER_SECONDS = 5.0  # for a signature that is just being written; a database m
 def create_app(settings: Settings) -> FastAPI:
     """The service on one database; InvalidSettings where its schema is another revision's."""
     database, broker = open_checked(settings.database_url), producer(settings)
-    admitting, signing_key = Admitting(settings), read_signing_key(settings.home)
+    admitting, signing_key = Admitting(settings, database), read_signing_key(settings.home)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

@@ -35,7 +35,6 @@ from holdfast.errors import (
     CheckpointRefused,
     Conflict,
     InvalidPlan,
-    InvalidPolicy,
     NotBuilt,
     QueueFull,
     first_problem,
@@ -43,7 +42,7 @@ from holdfast.errors import (
 from holdfast.ids import is_id
 from holdfast.ladder.rungs import AUTO, LADDER
 from holdfast.policy.model import GatePolicy
-from holdfast.policy.text import SHIPPED, parse_policy, refuse_without_anchor
+from holdfast.policy.text import parse_policy, refuse_without_anchor, shipped_policy
 from holdfast.probes.items import require_suites
 from holdfast.projects.retention.repaired_weights import refuse_without_weights
 from holdfast.projects.rules import (
@@ -52,7 +51,6 @@ from holdfast.projects.rules import (
     queue_evaluation,
     require_allowed,
     require_pinned,
-    require_place,
     rules_of,
 )
 from holdfast.projects.tables import ProjectRow
@@ -96,8 +94,6 @@ def submit_evaluation(
     anchor_id = pinned(session, project) if pinned else project_anchor(session, project, rules)
     check_anchor(get_policy(session, project, policy_id).text, anchor_id)
     check_quota(session, settings, project)
-    if task is not None:
-        require_place(session, project, task.path, settings)
     new = EvaluationFields(
         project=project,
         queue=settings.queue,
@@ -230,13 +226,7 @@ def checkpoint_named(
             )
         return lambda session, project: with_weights(session, project, named, settings)
     ref = admitting.checkpoint(project, named, adapter)
-
-    def register(session: Session, project: str) -> str:
-        for folder in (ref.path, *([ref.adapter] if ref.adapter else [])):
-            require_place(session, project, folder, settings)
-        return register_checkpoint(session, project, ref).id
-
-    return register
+    return lambda session, project: register_checkpoint(session, project, ref).id
 
 
 def with_weights(session: Session, project: str, checkpoint_id: str, settings: Settings) -> str:
@@ -254,16 +244,10 @@ def policy_named(named: str, settings: Settings) -> Lookup:
         return pinned_policy
     if is_id(named, "pol"):
         return lambda session, project: _stored_policy(session, project, named, settings)
-    text = named
-    if "\n" not in named:
-        shipped = {path.stem: path for path in sorted(SHIPPED.glob("*.yaml"))}
-        if named not in shipped:
-            raise InvalidPolicy(
-                f"unknown policy {named[:80]!r}, expected {', '.join(shipped)}, the id of a stored "
-                "policy, or a policy's YAML text"
-            )
-        text = shipped[named].read_text(encoding="utf-8")
-    policy = parse_policy(text, source="policy")
+    if "\n" in named:
+        text, policy = named, parse_policy(named, source="policy")
+    else:
+        text, policy = shipped_policy(named)
     require_suites(policy.probes(repair=False), settings.installed_suites)
     return lambda session, project: save_policy(session, project, policy, text).id
 

@@ -82,9 +82,9 @@ def _other_policy(wanted: str, registered: wire.Policy) -> Iterator[str]:
         if wanted != registered.id:
             yield f"its policy is {registered.id}, submitted was {wanted}"
         return
-    from holdfast.policy.text import load_shipped, parse_policy  # which know every probe
+    from holdfast.policy.text import parse_policy, shipped_policy  # which know every probe
 
-    policy = parse_policy(wanted, source="policy") if "\n" in wanted else load_shipped(wanted)
+    policy = parse_policy(wanted, source="policy") if "\n" in wanted else shipped_policy(wanted)[1]
     if policy.digest != registered.digest:
         yield f"its policy {registered.name} is {registered.digest}, submitted was {policy.digest}"
 

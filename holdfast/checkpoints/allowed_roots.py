@@ -60,11 +60,9 @@ def _under_a_root(folder: Path, roots: Sequence[Path]) -> tuple[Path, Path]:
         resolved = root.resolve()
         if folder.is_relative_to(resolved):
             return resolved, folder.relative_to(resolved)
-    if not os.path.exists(folder):  # noqa: PTH110  Path.exists raises where this user cannot look
-        raise CheckpointRefused(f"checkpoint {folder} does not exist, or not for this user's eyes")
     listed = ", ".join(map(str, roots)) or "none is set"
     raise CheckpointRefused(
-        f"checkpoint {folder} lies outside the allowed roots ({listed}); "
+        f"checkpoint {folder} does not exist or lies outside the allowed roots ({listed}); "
         "move it there, or have its folder added: `holdfast up --root DIR` on one machine, "
         "HOLDFAST_CHECKPOINT_ROOTS on a server"
     )
@@ -114,12 +112,12 @@ def _open_or_follow(parent: int, path: str, folder: Path, roots: Sequence[Path])
         if error.errno != errno.ELOOP:
             raise
     target = real_path(folder / path)
-    if not target.exists():
-        raise FileNotFoundError(path)
     if not any(target.is_relative_to(root.resolve()) for root in roots):
         raise CheckpointRefused(
             f"{path} is a symbolic link that leads out of the allowed roots; put the file itself "
             "there, or have the operator add its folder to HOLDFAST_CHECKPOINT_ROOTS"
         )
+    if not target.exists():
+        raise FileNotFoundError(path)
     with opened_folder(target.parent, roots) as real:
         return os.open(target.name, READ, dir_fd=real)

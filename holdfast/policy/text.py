@@ -66,8 +66,14 @@ def resolve_policy(name_or_path: str | Path) -> tuple[str, GatePolicy]:
     lies in the working folder. Raises InvalidPolicy for a name or file that there is not.
     """
     named = str(name_or_path)
-    is_path = "/" in named or Path(named).suffix != ""
-    path = Path(named) if is_path else _shipped_file(named)
+    path = Path(named)
+    if "/" not in named and path.suffix == "":
+        try:
+            return shipped_policy(named)
+        except InvalidPolicy as error:
+            if os.path.lexists(named):
+                raise InvalidPolicy(f"{error}; for the file there write ./{named}") from error
+            raise
     try:
         text = read_plain_text(path, MAX_BYTES, InvalidPolicy)
     except OSError as error:
@@ -80,18 +86,14 @@ def resolve_policy(name_or_path: str | Path) -> tuple[str, GatePolicy]:
     return text, parse_policy(text, source=named)
 
 
-def load_shipped(name: str) -> GatePolicy:
-    """A shipped policy by its name; InvalidPolicy for any other word, a path among them."""
-    return load_policy(_shipped_file(name))
-
-
-def _shipped_file(name: str) -> Path:
-    files = {path.stem: path for path in SHIPPED.glob("*.yaml")}
-    if name in files:
-        return files[name]
-    hint = f"; for the file of that name write ./{name}" if os.path.lexists(name) else ""
+def shipped_policy(name: str) -> tuple[str, GatePolicy]:
+    """The text of a shipped policy, and the policy; InvalidPolicy for a word that names none."""
+    for path in SHIPPED.glob("*.yaml"):
+        if path.stem == name:
+            return (text := path.read_text(encoding="utf-8")), parse_policy(text, source=name)
     raise InvalidPolicy(
-        f"unknown policy {name[:80]!r}, expected one of {_shipped_names()}, or a file's path{hint}"
+        f"unknown policy {name[:80]!r}, expected one of {_shipped_names()}, a policy's YAML text, "
+        f"the id of a server's, or a file's path"
     )
 
 

@@ -4,10 +4,8 @@ A project that nobody made rules for demands nothing: there a submitter chooses 
 machine of one's own.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from sqlalchemy.orm import Session
 
@@ -16,19 +14,16 @@ from holdfast.db.evaluations import EvaluationFields, create_evaluation, fields_
 from holdfast.db.jobs import now
 from holdfast.db.tables import EvaluationRow, JobRow
 from holdfast.errors import (
-    CheckpointRefused,
     Conflict,
     Forbidden,
     InvalidPolicy,
     StaleVersion,
 )
-from holdfast.ids import is_id
 from holdfast.ladder.rungs import AUTO
 from holdfast.policy.text import parse_policy
 from holdfast.projects.people import Person, authors_of, may_be_one_of, mover_of
 from holdfast.projects.tables import ProjectRow
 from holdfast.repairs.recipes import DEPLOYED, recipe_spec
-from holdfast.settings import Settings
 from holdfast.verdict.terms import Terms
 
 WAIVER_DAYS = 30
@@ -228,45 +223,4 @@ def _origin(row: ProjectRow, new: EvaluationFields) -> Iterator[str]:
         yield (
             f"the policy is the one that project {row.name} pins, set by {row.policy_set_by} on "
             f"{day}"
-        )
-
-
-def roots_of(session: Session, project: str, roots: tuple[Path, ...]) -> tuple[Path, ...]:
-    """The folders in which a project's checkpoints and task data may lie; all roots by default."""
-    own = rules_of(find_project(session, project)).roots
-    return roots if own is None else tuple(map(Path, own))
-
-
-def require_place(session: Session, project: str, named: Path, settings: Settings) -> None:
-    """CheckpointRefused for what is another project's: its repairs, or outside our roots.
-
-    A file or folder, and every link in that folder: `named` lies under one of the server's roots
-    already, and what a link leads to may be read under its name.
-    """
-    for path in (named, *_links_in(named)):
-        _require_own_place(session, project, path, settings)
-
-
-def _links_in(folder: Path) -> Iterator[Path]:
-    """The links in a folder and in the folders below it, none of which is followed."""
-    for place, folders, files in os.walk(folder):
-        yield from (path for name in (*folders, *files) if (path := Path(place, name)).is_symlink())
-
-
-def _require_own_place(session: Session, project: str, folder: Path, settings: Settings) -> None:
-    place, repairs = folder.resolve(), settings.repairs.resolve()
-    repair = place.relative_to(repairs).parts[:1] if place.is_relative_to(repairs) else ()
-    if repair and is_id(repair[0], "rem"):
-        job = session.get(JobRow, repair[0])
-        if job is None or job.project != project:
-            raise CheckpointRefused(
-                f"{folder} is no repair of project {project}; submit one of its own"
-            )
-        return
-    roots = roots_of(session, project, settings.roots)
-    if not any(place.is_relative_to(root.resolve()) for root in roots):
-        listed = ", ".join(map(str, roots))
-        raise CheckpointRefused(
-            f"{folder} lies outside the roots of project {project} ({listed}); move it there, or "
-            "have an admin change the project's rules"
         )

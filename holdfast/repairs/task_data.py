@@ -100,14 +100,14 @@ def admit_task_data(named: str, roots: Sequence[Path]) -> TaskFile:
     """
     try:
         path = real_path(Path(named))
-        if not path.exists():
-            raise InvalidTaskData(f"{named} does not exist; give the path of the task data")
         if not any(path.is_relative_to(root.resolve()) for root in roots):
             raise InvalidTaskData(
-                f"{named} lies outside the allowed roots ({', '.join(map(str, roots))}); move it "
-                "there, or have its folder added: `holdfast up --root DIR` on one machine, "
-                "HOLDFAST_CHECKPOINT_ROOTS on a server"
+                f"{named} does not exist or lies outside the allowed roots "
+                f"({', '.join(map(str, roots))}); move it there, or have its folder added: "
+                "`holdfast up --root DIR` on one machine, HOLDFAST_CHECKPOINT_ROOTS on a server"
             )
+        if not path.exists():
+            raise InvalidTaskData(f"{named} does not exist; give the path of the task data")
         with opened_folder(path.parent, roots) as folder:
             descriptor = os.open(path.name, READ, dir_fd=folder)
         with plain(descriptor, str(path), InvalidTaskData) as file:

@@ -5,11 +5,10 @@ from fastapi import APIRouter, Response
 from holdfast.api import wire
 from holdfast.db import catalogue
 from holdfast.errors import CheckpointRefused, Conflict, NotBuilt, NotFound
-from holdfast.projects.rules import require_place
 from service import schemas
 from service.acts import Acts
 from service.admitting import AdmittingDep
-from service.deps import Limit, Reader, Reading, SettingsDep, Writer
+from service.deps import Limit, Reader, Reading, Writer
 from service.idempotency import KeptRoute, Posting
 from service.paging import IdCursor
 from service.problems import raises
@@ -22,7 +21,6 @@ def register(
     body: wire.NewCheckpoint,
     caller: Writer,
     session: Posting,
-    settings: SettingsDep,
     admitting: AdmittingDep,
     acts: Acts,
     response: Response,
@@ -32,8 +30,6 @@ def register(
     A `parent` may be told later; one that is known stays.
     """
     ref = admitting.checkpoint(caller.project, body.uri, body.adapter)
-    for folder in (ref.path, *([ref.adapter] if ref.adapter else [])):
-        require_place(session, caller.project, folder, settings)
     row = catalogue.register_checkpoint(session, caller.project, ref, parent_id=body.parent)
     if body.parent is not None:
         catalogue.name_parent(session, row, body.parent)

@@ -8,10 +8,10 @@ from holdfast.errors import InvalidPolicy, NotBuilt
 from holdfast.policy.text import (
     SHIPPED,
     load_policy,
-    load_shipped,
     parse_policy,
     refuse_without_anchor,
     resolve_policy,
+    shipped_policy,
 )
 from tests.support.verdicts import BENIGN, HARM, KEEP, policy
 
@@ -137,7 +137,7 @@ def test_a_bare_name_is_the_shipped_policy_whatever_lies_in_the_working_folder(
     Path(name).write_text(own)
     text, shipped = resolve_policy(name)
     assert (text, shipped.name) == ((SHIPPED / f"{name}.yaml").read_text(), name)
-    assert shipped == parse_policy(text, source="sent") == load_shipped(name)
+    assert shipped == parse_policy(text, source="sent") == shipped_policy(name)[1]
     assert resolve_policy(f"./{name}") == (own, load_policy(tmp_path / name))
     assert load_policy(f"./{name}").name == "own"
 
@@ -163,7 +163,7 @@ def test_what_a_server_is_sent_as_a_name_is_never_read_from_a_file(
     monkeypatch.chdir(tmp_path)
     Path(word).write_text(f"version: 1\nname: own\nchecks: {{{HARM}}}\n")
     with pytest.raises(InvalidPolicy, match="unknown policy"):
-        load_shipped(word)
+        shipped_policy(word)
 
 
 def test_a_folder_is_no_policy(tmp_path: Path) -> None:
