@@ -21,6 +21,7 @@ from holdfast.cli.command import (
     INTERRUPTED,
     Command,
     Parser,
+    Usage,
     Version,
     note,
     print_document,
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         remove_stale(words)
         _refuse_unbuilt(words)
-        options = parser().parse_args(words)
+        options = _parse(words)
         code: int = _imported(options.run)(options)
     except KeyboardInterrupt:
         return _fail(
@@ -69,6 +70,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 note(line)
         return _fail(words, type(error).__name__, f"could not run: {error}", COULD_NOT_RUN)
     return code
+
+
+def _parse(words: Sequence[str]) -> argparse.Namespace:
+    """The options; Usage after help that was asked for beside other words.
+
+    A checkpoint that is called --help is no pass: in CI such a word may come from a variable.
+    """
+    try:
+        return parser().parse_args(words)
+    except SystemExit as said:
+        names = {name for command in COMMANDS for name in (command.name, command.name.split()[0])}
+        if len(words) == 1 or " ".join(words[:-1]) in names:
+            raise
+        raise Usage(
+            "that was help, and nothing was run; ask for it behind the command alone"
+        ) from said
 
 
 def _imported(place: str) -> Callable[[argparse.Namespace], int]:

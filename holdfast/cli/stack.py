@@ -25,6 +25,7 @@ from holdfast.settings import (
     read_settings,
 )
 from holdfast.stack.log_lines import log_to_stderr
+from holdfast.stack.own_folder import require_own_folder
 
 
 def up(options: argparse.Namespace) -> int:
@@ -95,6 +96,7 @@ def migrate(options: argparse.Namespace) -> int:
     try:
         if settings.database_url.startswith("sqlite"):
             make_home(settings.home)
+        require_own_database(settings)
         with private_files():
             upgrade(settings.database_url)
     except OperationalError as error:
@@ -123,17 +125,27 @@ def with_roots(settings: Settings, folders: Iterable[Path]) -> Settings:
 
 
 def require_head(settings: Settings) -> None:
-    """Refuse to work on a database of another revision: exit 4, before anything listens."""
+    """Refuse to work on a database of another revision: exit 4, before anything listens.
+
+    InvalidSettings where it lies in a data folder that may have come with a repository.
+    """
     from sqlalchemy.exc import OperationalError
 
     from holdfast.db.migrate import open_checked
 
+    require_own_database(settings)
     try:
         open_checked(settings.database_url).dispose()
     except InvalidSettings as error:
         raise HarnessError(str(error)) from error
     except OperationalError as error:
         raise Unreachable(f"the database does not answer: {first_line(error)}") from error
+
+
+def require_own_database(settings: Settings) -> None:
+    """Raise InvalidSettings where the database is a file in a data folder that is not ours."""
+    if settings.database_url.startswith("sqlite") and settings.home.is_dir():
+        require_own_folder(settings.home)
 
 
 def first_line(error: Exception) -> str:

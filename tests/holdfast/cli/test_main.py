@@ -112,6 +112,21 @@ def test_every_command_takes_json_and_explains_itself(
     assert "--json" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("word", ["--help", "-h"])
+@pytest.mark.parametrize(
+    "words",
+    ["check WORD --baseline base", "submit WORD --json", "check x --baseline b WORD", "WORD check"],
+)
+def test_help_beside_other_words_is_no_pass(
+    words: str, word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A checkpoint's name that comes from a variable of CI may be called like an option."""
+    assert main(words.replace("WORD", word).split()) == 2
+    said = capsys.readouterr()
+    assert "usage: holdfast" in said.out
+    assert "nothing was run" in said.err
+
+
 @pytest.mark.parametrize("name", NOT_BUILT)
 def test_what_is_designed_but_not_built_is_refused_by_name(
     name: str, capsys: pytest.CaptureFixture[str]

@@ -97,3 +97,24 @@ def test_a_database_of_another_revision_is_left_alone(
 ) -> None:
     monkeypatch.setenv("HOLDFAST_HOME", str(home))
     assert main(["prune"]) == 4
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["serve"],
+        ["worker"],
+        ["sweep", "--once"],
+        ["migrate"],
+        ["prune"],
+        ["keys", "create", "--name", "ci", "--role", "admin", "--database"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_no_command_works_on_a_database_that_may_have_come_with_a_repository(
+    database: Engine, home: Path, command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    home.chmod(0o755)
+    assert main(command) == 2
+    said = capsys.readouterr().err
+    assert "is 0755, expected 0700. If a repository brought it, remove it" in said
