@@ -1,9 +1,9 @@
 """`make bench-hashing`: what the digest of a 2 GB model costs until its first answer.
 
-As a worker goes about it: the folder is admitted, which hashes it, and staged; a fresh runner looks
-at it, loads it and answers. Beside the same with a digest of the weights that reads nothing, which
-stands in for the real one here and nowhere else. In turns, the file in the page cache, where the
-digest is what is read first of all and so costs most.
+As a worker goes about it: a fresh runner is started, and while it imports the folder is admitted,
+which hashes it, and staged; the runner looks at it, loads it and answers. Beside the same with a
+digest of the weights that reads nothing, which stands in for the real one here and nowhere else. In
+turns, the file in the page cache, where the digest is what is read first of all and so costs most.
 """
 
 import hashlib
@@ -45,6 +45,7 @@ def first_answer(settings: Settings, model: Path) -> dict[str, float]:
     """Seconds until a model is staged, and until a fresh runner has answered once with it."""
     began = time.perf_counter()
     with closing(Views(settings.home)) as views, closing(RunnerEngine(settings)) as engine:
+        engine.begin()
         checkpoint = stage_checkpoint(views, str(model), settings)
         staged = time.perf_counter() - began
         engine.examine(checkpoint.path)

@@ -21,6 +21,8 @@ from holdfast.db.evaluations import (
     origin_of,
 )
 from holdfast.db.session import after_commit, reading, transaction
+from holdfast.db.tables import CheckpointRow
+from holdfast.db.trials import has_answers
 from holdfast.evidence.manifest import Manifest
 from holdfast.job import EventKind, Status
 from holdfast.probes.table import probe_of
@@ -45,6 +47,7 @@ from workers.worker import Worker
 def evaluate(worker: Worker, lease: jobs.Lease) -> None:
     """Bring an evaluation from its row to its verdict."""
     started = time.monotonic()
+    begin_engine(worker, lease.job_id)
     case = load_case(worker, lease.job_id)
     stops: dict[str, int] = {}
     if not loses_race(worker, lease, case):
@@ -66,6 +69,18 @@ def evaluate(worker: Worker, lease: jobs.Lease) -> None:
         conclude(session, lease, case, verdict.with_cost(cost))
         if follow_up(session, case, verdict):
             after_commit(session, partial(try_hint, worker.broker, worker.settings.queue))
+
+
+def begin_engine(worker: Worker, evaluation_id: str) -> None:
+    """Start the engine of a candidate that has answered nothing, so that it imports meanwhile.
+
+    One that has may be in the cache with all it is asked, and then costs no engine.
+    """
+    with reading(worker.database) as session:
+        candidate = get_evaluation(session, evaluation_id).candidate_id
+        answered = has_answers(session, session.get_one(CheckpointRow, candidate).digest)
+    if not answered:
+        worker.engine.begin()
 
 
 def ask_all(worker: Worker, lease: jobs.Lease, case: Case) -> dict[str, int]:

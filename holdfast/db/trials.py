@@ -43,6 +43,12 @@ def find_answers(session: Session, keys: Sequence[str]) -> dict[str, dict[str, A
     return documents
 
 
+def has_answers(session: Session, checkpoint_digest: str) -> bool:
+    """Whether anything that this checkpoint answered is cached."""
+    found = select(AnswerRow.key).where(AnswerRow.checkpoint_digest == checkpoint_digest).limit(1)
+    return session.scalar(found) is not None
+
+
 def save_answers(
     session: Session, checkpoint_digest: str, answers: Iterable[tuple[str, dict[str, Any]]]
 ) -> None:

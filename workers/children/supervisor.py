@@ -56,6 +56,7 @@ class RunnerEngine:
         self._settings = settings
         self._device_env = device_env or {}
         self._tree: Tree | None = None
+        self._greeted: Tree | None = None  # the tree that has said which backend it is
         self._calling = False
         self._waiting_since: float | None = None
         self._notes: list[str] = []
@@ -77,6 +78,14 @@ class RunnerEngine:
         """Whether the tree is up, so that the next `open` may be a swap."""
         tree = self._tree
         return tree is not None and tree.runner.guard.poll() is None
+
+    def begin(self) -> None:
+        """Start a tree where none is up, and wait for nothing.
+
+        A runner imports for seconds, in which its checkpoint can be hashed.
+        """
+        if not self.alive:
+            self._start()
 
     def examine(self, checkpoint: Path) -> None:
         """Raise CheckpointRefused where its files make no model; once a tree for each folder."""
@@ -163,6 +172,9 @@ class RunnerEngine:
             self._reads |= folders_of(checkpoint)
             self._start()
             tree = self._tree
+        if self._greeted is not tree:
+            self._greet()
+            tree = self._tree
         inside = None if tree is None else tree.runner.inside
         return str(checkpoint if inside is None else show(inside, checkpoint))
 
@@ -175,10 +187,15 @@ class RunnerEngine:
         with self._lock:
             self._tree = tree
         threading.Thread(target=self._watch, args=(tree,), daemon=True).start()
+
+    def _greet(self) -> None:
+        """Hear from a new runner which backend it is; EngineFailed where not that of the jobs."""
+        tree = self._tree
         (reply,) = _all_replies(self._call({"do": "backend"}))
         if (backend := Backend(**reply)) != self.backend:
             self.kill()
             raise EngineFailed(f"the runner is {backend}, expected {self.backend}; install it anew")
+        self._greeted = tree
 
     def _runner_arguments(self) -> tuple[str, ...]:
         settings = self._settings

@@ -87,6 +87,29 @@ def test_the_backend_is_known_before_anything_runs(engine: RunnerEngine) -> None
     assert not engine.alive
 
 
+def test_a_tree_that_was_begun_early_is_the_one_that_answers(
+    engine: RunnerEngine, settings: Settings, tmp_path: Path
+) -> None:
+    engine.begin()
+    before = sessions(settings.home)
+    engine.begin()
+    engine.open(scripted(tmp_path / "a", behaviour="echo"), None)
+    assert dict(engine.generate(["early"], SHORT))[0].text == "early"
+    assert sessions(settings.home) == before
+    assert len(before) == 1
+
+
+def test_a_begun_tree_that_has_died_meanwhile_is_started_again(
+    engine: RunnerEngine, settings: Settings, tmp_path: Path
+) -> None:
+    engine.begin()
+    (session,) = sessions(settings.home)
+    os.kill(session, signal.SIGKILL)
+    assert eventually(lambda: not engine.alive)
+    engine.open(scripted(tmp_path / "a", behaviour="echo"), None)
+    assert dict(engine.generate(["again"], SHORT))[0].text == "again"
+
+
 def test_a_second_checkpoint_is_opened_in_the_same_tree(
     engine: RunnerEngine, settings: Settings, tmp_path: Path
 ) -> None:
