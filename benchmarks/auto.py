@@ -1,8 +1,12 @@
 """`auto` on the demo's chain: whether it finds a repair, how fast, and what the repair keeps.
 
 For each seed the eroded checkpoint is judged beside the aligned one (that is not timed), then the
-ladder climbs: some 17 minutes a seed. Ids are kept in the data folder, so a run that was stopped
+ladder climbs: some 17 minutes a seed. Ids are kept in the data folders, so a run that was stopped
 goes on where it was, and after `--minutes` no seed is begun: call it again until it shows them all.
+
+The first seed of an order climbs in an empty database, those after it have the past of the ones
+before: each order has a data folder of its own, so that no answer is known beforehand. By default
+each seed is climbed both ways.
 
     python -m benchmarks.auto [FOLDER] [--seeds 0 1 2] [--budget 15] [--only A,B] [--complete-front]
 
@@ -34,38 +38,54 @@ from holdfast.stack import embedded
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = 0.80  # of the task's gain, at least
 TIER = "demo"
+ORDERS = ((0, 1, 2), (2, 0), (1,))  # each seed first once, and once behind others
+Climbed = tuple[wire.Remediation, float, tuple[wire.Candidate, ...]]  # minutes in the middle
 
 
 def main() -> int:
     """Climb for every seed; exit 1 where one of them found no repair, or was not begun."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path, nargs="?", default=ROOT / ".holdfast" / "demo")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--seeds", type=int, nargs="+", help="one order alone")
     parser.add_argument("--budget", type=int, default=15, help="minutes")
     parser.add_argument("--only", default="", help="of the ladder's recipes, those to climb")
     parser.add_argument("--complete-front", action="store_true")
     parser.add_argument("--minutes", type=float, default=10, help="after them no seed is begun")
     options = parser.parse_args()
-    home = Path(os.environ.get("HOLDFAST_HOME", ROOT / ".holdfast")).absolute() / "bench-auto"
-    make_folder(home)
     last = time.monotonic() + 60 * options.minutes
+    good = True
+    for order in (tuple(options.seeds),) if options.seeds else ORDERS:
+        found = climb_in_order(order, options, last)
+        for number, seed in enumerate(order):
+            after = f"after {', '.join(map(str, order[:number]))}" if number else "empty database"
+            if seed not in found:
+                print(f"seed {seed}, {after}: not begun; call this again")
+                good = False
+                continue
+            ladder, minutes, candidates = found[seed]
+            ended = f"{ladder.status.value} in {minutes:.1f} minutes; {ladder.error or ''}"
+            print(f"\nseed {seed}, {after}: {ended}\n{front_markdown(candidates)}")
+            good = good and repaired(candidates)
+    return 0 if good else 1
+
+
+def climb_in_order(
+    order: tuple[int, ...], options: argparse.Namespace, last: float
+) -> dict[int, Climbed]:
+    """One seed after the other in one database; those that were begun by then."""
+    name = f"bench-auto-{'-'.join(map(str, order))}"
+    home = Path(os.environ.get("HOLDFAST_HOME", ROOT / ".holdfast")).absolute() / name
+    if time.monotonic() >= last and not home.exists():
+        return {}
+    make_folder(home)
     with stack(home, options.folder) as client:
-        begun = takewhile(lambda _: time.monotonic() < last, options.seeds)
-        found = {seed: climb(client, home, seed, options) for seed in begun}
-    for seed, (ladder, minutes, candidates) in found.items():
-        print(
-            f"\nseed {seed}: {ladder.status.value} in {minutes:.1f} minutes; {ladder.error or ''}"
+        begun = takewhile(
+            lambda seed: time.monotonic() < last or (home / f"seed-{seed}.json").exists(), order
         )
-        print(front_markdown(candidates))
-    for seed in options.seeds[len(found) :]:
-        print(f"seed {seed}: not begun; call this again")
-    every = len(found) == len(options.seeds)
-    return 0 if every and all(repaired(candidates) for _, _, candidates in found.values()) else 1
+        return {seed: climb(client, home, seed, options) for seed in begun}
 
 
-def climb(
-    client: Client, home: Path, seed: int, options: argparse.Namespace
-) -> tuple[wire.Remediation, float, tuple[wire.Candidate, ...]]:
+def climb(client: Client, home: Path, seed: int, options: argparse.Namespace) -> Climbed:
     """One seed's ladder, from its failing verdict to its end."""
     kept = home / f"seed-{seed}.json"
     ids: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}

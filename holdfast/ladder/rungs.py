@@ -94,6 +94,25 @@ class Try:
         results = [result for result in (self.screen, self.confirm) if result is not None]
         return not results or any(result.verdict is None for result in results)
 
+    @property
+    def is_repair(self) -> bool:
+        """Whether it passed on held-out items, and so is a repair."""
+        return self.confirm is not None and self.confirm.verdict == "pass"
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """All tries of one rung in earlier ladders: how many, their repairs, their seconds in all."""
+
+    tries: int = 0
+    repairs: int = 0
+    seconds: float = 0.0
+
+    @property
+    def seconds_per_repair(self) -> float:
+        """Seconds that its tries took for each repair that came out; ZeroDivisionError for none."""
+        return self.seconds / self.repairs
+
 
 @dataclass(frozen=True, slots=True)
 class Resources:
@@ -104,7 +123,8 @@ class Resources:
     kept back from every try.
     `failed` are the checks that the checkpoint failed, which more of it can only make worse.
     `complete_front` goes on after a repair is found, outside the budget. `only` are the recipes
-    that were asked for, if any were named.
+    that were asked for, if any were named. `past` is what earlier ladders tried on other
+    checkpoints that failed so, by the name of the rung.
     """
 
     built: frozenset[str]
@@ -116,6 +136,7 @@ class Resources:
     failed: frozenset[str] = frozenset()
     complete_front: bool = False
     only: frozenset[str] = frozenset()
+    past: Mapping[str, Past] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Picks the next repair to try, or stops: a pure function of the tries so far.
 
-The ladder is climbed from the cheapest rung. A rung that cannot be tried here is skipped for a
-stated reason. Every try is screened on `screen` items, where a hopeless one is dropped early
+The ladder is climbed from the cheapest rung, or from those that have repaired other checkpoints
+which failed the same checks. A rung that cannot be tried here is skipped for a stated reason. Every
+try is screened on `screen` items, where a hopeless one is dropped early
 (holdfast/ladder/hopeless.py). One that passes there without doubt is confirmed on held-out items;
 one that only just passes waits, while there is time, for a surer one. Confirmed is once, since
 every look at those items wears them out. What is not shown to pass there is no repair, whatever it
@@ -13,6 +14,7 @@ from math import inf
 from statistics import fmean
 from typing import get_args
 
+from holdfast.ladder.history import in_order
 from holdfast.ladder.ratio_search import next_ratios
 from holdfast.ladder.rungs import (
     GROUPED,
@@ -39,7 +41,7 @@ def skip(rung: Rung, resources: Resources, tries: Sequence[Try]) -> str | None:
     """Why a rung is not tried here; None where it can be."""
     if (lacking := _lacking(rung, resources)) is not None:
         return lacking
-    if resources.complete_front and any(_is_repair(attempt) for attempt in tries):
+    if resources.complete_front and any(attempt.is_repair for attempt in tries):
         return None  # the picture is to be whole
     bracketed = GROUPED if resources.only == {GROUPED} else UNIFORM
     averages = {
@@ -99,7 +101,7 @@ def next_step(tries: Sequence[Try], resources: Resources) -> Step:
     confirmed = next((attempt for attempt in tries if attempt.confirm is not None), None)
     rungs = untried(tries, resources)
     if confirmed is not None:
-        if rungs and resources.complete_front and _is_repair(confirmed):
+        if rungs and resources.complete_front and confirmed.is_repair:
             return Make(rungs[0], "screen")
         return _end_after(confirmed)
     spent = _spent(tries, resources)
@@ -119,9 +121,9 @@ def next_step(tries: Sequence[Try], resources: Resources) -> Step:
 
 
 def untried(tries: Sequence[Try], resources: Resources) -> list[Rung]:
-    """The rungs that are left to try, cheapest first; after all of them, ratios to search."""
+    """The rungs that are left to try, in order; after all of them, ratios to search."""
     begun = {attempt.rung.name for attempt in tries}
-    remaining = (rung for rung in LADDER if rung.name not in begun)
+    remaining = (rung for rung in in_order(LADDER, resources.past) if rung.name not in begun)
     listed = [rung for rung in remaining if skip(rung, resources, tries) is None]
     return listed or searched(tries, resources)
 
@@ -150,13 +152,8 @@ def skipped(tries: Sequence[Try], resources: Resources) -> list[tuple[Rung, str]
     return [(rung, why) for rung, why in reasons if why is not None]
 
 
-def _is_repair(attempt: Try) -> bool:
-    """Whether the try passed on held-out items, and so is a repair."""
-    return attempt.confirm is not None and attempt.confirm.verdict == "pass"
-
-
 def _end_after(confirmed: Try) -> End:
-    if _is_repair(confirmed):
+    if confirmed.is_repair:
         return End(confirmed.id, f"{confirmed.rung.name} passes on held-out items")
     verdict = confirmed.confirm.verdict if confirmed.confirm is not None else None
     outcome = f"with the verdict {verdict}" if verdict else f"without a verdict ({confirmed.error})"

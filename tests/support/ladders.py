@@ -39,8 +39,14 @@ REFUSES_ALL = {"behaviour": "refuse-all"}
 def climbing(worker: Worker, queue: Callable[..., str]) -> Callable[..., str]:
     """A function that fails an evaluation and queues its ladder."""
 
-    def begin(policy: str = POLICY, unaligned: str | None = None, **options: Any) -> str:
-        origin = queue(policy=policy, unaligned=unaligned)
+    def begin(
+        policy: str = POLICY,
+        unaligned: str | None = None,
+        candidate: str = "eroded",
+        project: str = "p",
+        **options: Any,
+    ) -> str:
+        origin = queue(candidate, policy=policy, unaligned=unaligned, project=project)
         work(worker)
         given = {"minutes": 30, "candidates": 9, **options}
         with transaction(worker.database) as session:

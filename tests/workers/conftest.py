@@ -124,6 +124,7 @@ def queue(worker: Worker, models: Path) -> Queue:
         repairs: str | None = None,
         anchor: str | None = None,
         unaligned: str | None = None,
+        project: str = "p",
         **also: Any,
     ) -> str:
         refs = [admit(str(models / name), worker.settings.roots) for name in (candidate, baseline)]
@@ -131,21 +132,21 @@ def queue(worker: Worker, models: Path) -> Queue:
         pinned = admit(str(models / anchor), worker.settings.roots) if anchor else None
         before = admit(str(models / unaligned), worker.settings.roots) if unaligned else None
         with transaction(worker.database) as session:
-            ids = [register_checkpoint(session, "p", ref).id for ref in refs]
+            ids = [register_checkpoint(session, project, ref).id for ref in refs]
             if before is not None:
-                aligned = get_checkpoint(session, "p", ids[1])
-                name_parent(session, aligned, register_checkpoint(session, "p", before).id)
+                aligned = get_checkpoint(session, project, ids[1])
+                name_parent(session, aligned, register_checkpoint(session, project, before).id)
             new = EvaluationFields(
-                project="p",
+                project=project,
                 queue="cpu",
                 candidate_id=ids[0],
                 baseline_id=ids[1],
                 policy_id=save_policy(
-                    session, "p", parse_policy(policy, source="policy"), policy
+                    session, project, parse_policy(policy, source="policy"), policy
                 ).id,
                 tier=also.pop("tier", "demo"),
-                anchor_id=register_checkpoint(session, "p", pinned).id if pinned else None,
-                repairs_id=register_checkpoint(session, "p", failing).id if failing else None,
+                anchor_id=register_checkpoint(session, project, pinned).id if pinned else None,
+                repairs_id=register_checkpoint(session, project, failing).id if failing else None,
                 **also,
             )
             return create_evaluation(session, new)

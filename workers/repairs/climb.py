@@ -28,12 +28,13 @@ from holdfast.db.session import after_commit, reading, transaction
 from holdfast.db.tables import EvaluationRow, JobRow, RemediationRow
 from holdfast.db.tries import Attempt, attempts, seconds_of
 from holdfast.job import DEADLINE_SECONDS, EventKind, Status
-from holdfast.ladder.rungs import AUTO, Confirm, End, Make, Resources, Rung, SplitResult, Step, Try
+from holdfast.ladder.rungs import AUTO, Confirm, End, Make, Resources, Step
 from holdfast.ladder.steps import BUILT, next_step, skipped
 from holdfast.projects.rules import queue_evaluation
 from holdfast.queue import try_hint
-from workers.repairs.ladder import next_repair, verdict_of
+from workers.repairs.ladder import failed_checks, next_repair, verdict_of
 from workers.repairs.remedy import child_of, record_repair, repair
+from workers.repairs.tries import past_tries, try_of
 from workers.worker import Worker
 
 REST_SECONDS = 30.0  # a try's end wakes its ladder; this is for ends that nobody saw
@@ -69,6 +70,11 @@ def climb(worker: Worker, lease: jobs.Lease) -> None:
                 {"recipe": rung.name, "because": why} for rung, why in skipped(tries, resources)
             ],
             "confirmations": confirmations_of(session, failing.candidate_id),
+            "first": [
+                {"recipe": name, "repaired": past.repairs, "tries": past.tries}
+                for name, past in resources.past.items()
+                if past.repairs
+            ],
         }
         if isinstance(step, End):
             end(session, worker, lease, row, step)
@@ -99,11 +105,10 @@ def resources_of(
             limit(row, get_job(session, row.id)) - jobs.now(session)
         ).total_seconds(),
         reserve=reserve_of(failing, tried),
-        failed=frozenset(
-            check.id for check in verdict_of(failing).checks if check.outcome == "fail"
-        ),
+        failed=failed_checks(failing),
         complete_front=bool(row.options.get("complete_front")),
         only=frozenset(row.options.get("only", ())),
+        past=past_tries(session, row, failing),
     )
 
 
@@ -130,41 +135,6 @@ def _seconds_if_complete(attempt: Attempt) -> float | None:
         return None
     skipped_trials = sum(cut.trials for cut in account.cut.get("candidate", {}).values())
     return seconds_of(job) * (account.prompts + skipped_trials) / account.prompts
-
-
-def try_of(attempt: Attempt) -> Try:
-    """One try as its rows tell it."""
-    broken = attempt.failed_job
-    hma = attempt.repair.options.get("hma", {})
-    # what was found is told at the end
-    ratios = hma.get("ratios") or attempt.repair.progress.get("ratios")
-    return Try(
-        id=attempt.repair.id,
-        rung=Rung(attempt.repair.recipe, attempt.repair.options),
-        seconds=attempt.seconds,
-        error=None if broken is None else broken.error or broken.status,
-        ratios=None if ratios is None else tuple(ratios),
-        screen=split_result(attempt.screen),
-        confirm=split_result(attempt.confirm),
-    )
-
-
-def split_result(evaluation: EvaluationRow | None) -> SplitResult | None:
-    """The result of a try on one split, from its evaluation; None where there is none."""
-    if evaluation is None or evaluation.verdict is None:
-        return None if evaluation is None else SplitResult(None)
-    verdict = verdict_of(evaluation)
-    blocking = [check for check in verdict.checks if check.tier == "blocking"]
-    rules = [rule for check in blocking for rule in check.rules if rule.tier == "blocking"]
-    resisted = (check.id for check in blocking if check.outcome not in {"pass", "waived"})
-    race = evaluation.race
-    dropped = race.dropped if race else {}  # of checks that were not asked nothing is known
-    return SplitResult(
-        verdict.verdict,
-        tuple(dropped or resisted),
-        max((rule.p_pass for rule in rules), default=1.0),
-        hopeless=race is not None and race.early,
-    )
 
 
 def take(  # noqa: PLR0917  # a step, and everything that it stands on

@@ -72,7 +72,7 @@ def race_of(session: Session, repair: RemediationRow) -> Race | None:
         return None
     failing = get_evaluation(session, repair.evaluation_id)
     policy = policy_of(session, failing)
-    failed = {check.id for check in verdict_of(failing).checks if check.outcome == "fail"}
+    failed = failed_checks(failing)
     blocking = (
         name for name in policy.probes(repair=True) if policy.checks[name].tier != "advisory"
     )
@@ -83,3 +83,8 @@ def race_of(session: Session, repair: RemediationRow) -> Race | None:
 def verdict_of(evaluation: EvaluationRow) -> Verdict:
     """The verdict of an evaluation that has one."""
     return Verdict.model_validate_json(evaluation.verdict_document or "")
+
+
+def failed_checks(evaluation: EvaluationRow) -> frozenset[str]:
+    """The checks that an evaluation's verdict says failed."""
+    return frozenset(check.id for check in verdict_of(evaluation).checks if check.outcome == "fail")

@@ -22,8 +22,9 @@ from tests.support.evaluations import harm
 from tests.support.evidence import evidence, share
 from tests.support.verdicts import BENIGN, HARM, policy
 from workers import tasks
-from workers.repairs.climb import CLOSING_SECONDS, reserve_of, split_result, try_of
+from workers.repairs.climb import CLOSING_SECONDS, reserve_of
 from workers.repairs.ladder import verdict_of
+from workers.repairs.tries import split_result, try_of
 from workers.worker import Worker
 
 ADVISED = "bias.groups: {metric: error_rate, max_regression: 0.10, tier: advisory}"
