@@ -16,13 +16,31 @@ MmpoName = Literal["ultrafeedback-2b", "ultrafeedback-7b"]
 KNOBS = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
+class Moving(BaseModel):
+    """Of `anchor.moving`: a bound that follows what is lost of the refusals.
+
+    At every look of the anchor the first tokens of `rows` refusals of the baseline are scored,
+    which no step trains on. Above `limit`, in nats a token, the bound that the controller holds is
+    divided by 1.5, down to `least` of the given one; else it grows by a ninth, back to the given
+    one, which is never exceeded.
+    """
+
+    model_config = KNOBS
+
+    limit: float = Field(default=0.5, gt=0)
+    rows: int = Field(default=16, ge=1)
+    least: float = Field(default=0.2, gt=0, le=1)
+
+
 class Anchor(BaseModel):
     """Of recipe `kl_anchor`: how far the policy may move from the baseline on rehearsal rows.
 
     `bound` is in nats a token, the mean over `rows` held-out rows; None stands for three times what
     the baseline differs from itself under other arithmetic. `weight` is what the divergence counts
     beside the task's loss at first; the controller then moves it. The held-out rows are looked at
-    every `every` steps. `cache_mb` bounds the baseline's log-probabilities that are kept; where
+    every `every` steps. `moving` tightens the bound while refusals go. `by_risk` weighs the
+    divergence in each step by how much the prompts of its task rows look like those that the
+    baseline refuses. `cache_mb` bounds the baseline's log-probabilities that are kept; where
     they take more, the baseline itself stays in memory and is asked again.
     """
 
@@ -34,6 +52,8 @@ class Anchor(BaseModel):
     weight: float = Field(default=1.0, gt=0)
     every: int = Field(default=5, ge=1)
     rows: int = Field(default=16, ge=2)
+    moving: Moving | None = None
+    by_risk: bool = False
     cache_mb: int = Field(default=2048, ge=0)
 
 

@@ -208,7 +208,9 @@ class Plan(BaseModel):
     @property
     def watched_refusals(self) -> int:
         """How many refusals are looked at while it trains, and train nothing."""
-        return max((knob.rows for knob in (self.watch, self.steer) if knob is not None), default=0)
+        moving = self.anchor.moving if self.spec.bounded else None
+        knobs = (self.watch, self.steer, moving)
+        return max((knob.rows for knob in knobs if knob is not None), default=0)
 
     @property
     def start_checkpoint(self) -> Path:

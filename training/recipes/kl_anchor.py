@@ -7,9 +7,14 @@ so steps stay as large as they are without it; a controller moves w. The bound h
 shipped: on held-out rows, for the weights as they are rounded, by going back along the line to the
 baseline where training has not kept it (training/weights/projection.py).
 
+`moving` makes the controller hold less than the bound while refusals that nothing trains on are
+unlikely; what is promised stays the bound. `by_risk` lets w follow the risk of each step's task
+rows (training/passes/risk.py).
+
 Knobs (`anchor`): `bound` (0.05 nats a token; null calibrates it), `controller` (pid), `divergence`
-(forward_kl), `weight` (1), `every` (5), `rows` (16). Without a controller the idea is old
-(https://arxiv.org/abs/1606.09282); the controllers and what they are after are named beside them.
+(forward_kl), `weight` (1), `every` (5), `rows` (16), `moving`, `by_risk`. Without a controller the
+idea is old (https://arxiv.org/abs/1606.09282); the controllers and what they are after are named
+beside them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,13 +30,20 @@ from training.devices.parallel import from_first_rank
 from training.merging.pairing import refuse_another_architecture
 from training.objectives.divergences import DIVERGENCES
 from training.passes.anchoring import StepRows, divide_steps, pull
+from training.passes.risk import risk_factors
 from training.passes.trusted import Reference, reference_of
 from training.progress import Report
 from training.rows.batches import Example, draw_steps, tokenise
 from training.runs.constraint import NOISE_FLOORS, Constraint, noise_floor
 from training.runs.controllers import State, start_state, weight_after
 from training.runs.loop import Gradient, seed_everything, train
-from training.runs.sources import anchored_rows, read_sources, tokenise_sources, watch_of
+from training.runs.sources import (
+    anchored_rows,
+    read_sources,
+    tokenise_sources,
+    watch_of,
+    watched_examples,
+)
 from training.runs.supervised import learn
 from training.weights.model import load_policy, load_tokenizer
 from training.weights.output import refuse_existing
@@ -60,12 +72,17 @@ def run(plan: Plan, report: Report) -> dict[str, float | None]:
     reference_rows = [*held_out, *(example for _, anchored in steps for example in anchored)]
     reference = reference_of(baseline, reference_rows, pad, plan.anchor.cache_mb, report)
     bound = bound_of(plan.anchor, baseline, held_out, reference, report)
+    factors = risk_factors(baseline, steps, sources, pad) if plan.anchor.by_risk else None
     del baseline
+    moving = plan.anchor.moving
+    refusals = watched_examples(plan, moving.rows, tokenizer, report) if moving else []
     policy = trainable(load_policy(plan.start_checkpoint), plan)
     watch = watch_of(plan, tokenizer, report)
-    constraint = Constraint(plan.anchor, bound, held_out, reference, watch)
+    constraint = Constraint(plan.anchor, bound, held_out, reference, watch, refusals)
     memory: dict[str, Any] = {}
-    gradient = bounded_gradient(policy, steps, constraint, memory, plan.reduction)
+    gradient = bounded_gradient(
+        policy, steps, constraint, memory, reduction=plan.reduction, factors=factors
+    )
     loss = train(policy, plan, report, gradient, memory=memory, watch=constraint)
     merged = without_adapter(policy)
     shipped = project(merged, plan, constraint, report)
@@ -78,22 +95,29 @@ def bounded_gradient(
     steps: Sequence[StepRows],
     constraint: Constraint,
     memory: dict[str, Any],
+    *,
     reduction: Reduction,
+    factors: Sequence[float] | None = None,
 ) -> Gradient:
-    """The gradient of (L_task + w C) / (1 + w); the controller's state is in `memory`."""
-    knobs, bound, reference = constraint.knobs, constraint.bound, constraint.reference
+    """The gradient of (L_task + w C) / (1 + w); the controller's state is in `memory`.
+
+    `factors`, one a step, multiply the controller's weight in that step.
+    """
+    knobs, reference = constraint.knobs, constraint.reference
     divergence = DIVERGENCES[knobs.divergence]
-    memory["controller"] = asdict(start_state(knobs.weight, bound))
+    memory["controller"] = asdict(start_state(knobs.weight, constraint.bound))
 
     def gradient(step: int, rows: int) -> Mapping[str, float]:
         state = State(**memory["controller"])
         task, anchored = steps[step]
-        share = 1 / (1 + state.weight)
+        weight = state.weight * (1.0 if factors is None else factors[step])
+        share = 1 / (1 + weight)
         figures = learn(policy, task, reference.pad, rows, scale=share, reduction=reduction)
-        scale = state.weight * share
+        scale = weight * share
         nats = pull(policy, anchored, reference, divergence, rows=rows, scale=scale)
+        bound = constraint.held_bound(memory)
         memory["controller"] = asdict(weight_after(knobs.controller, state, nats, bound))
-        return {**figures, "kl": nats, "anchor_weight": state.weight}
+        return {**figures, "kl": nats, "anchor_weight": weight}
 
     return gradient
 

@@ -27,7 +27,9 @@ from training.objectives.losses import completion_targets
 from training.passes.trusted import ROWS, Reference, logits_of
 from training.progress import Report
 from training.rows.batches import Example, collate, rows_together
-from training.runs.watch import StepCheck
+from training.runs.controllers import bound_share_after
+from training.runs.watch import StepCheck, mean_nats
+from training.runs.watch import first_tokens as first_row_tokens
 from training.weights.model import completion_logits, trained_weights
 
 TOLERATED = 1.5  # times the bound, for less than PATIENCE looks in a row
@@ -89,8 +91,10 @@ def noise_floor(
 class Constraint:
     """Looks at `held_out` rows every `knobs.every` steps; `watch`, if there is one, looks as well.
 
-    What it remembers lies in the run's `memory`: the last weights within the bound, their step, and
-    how many looks in a row were above what is tolerated.
+    What it remembers lies in the run's `memory`: the last weights within the bound, their step, how
+    many looks in a row were above what is tolerated, and the share of the bound that is held: by
+    `knobs.moving` that follows `refusals`, and is what the controller is after. What is rolled back
+    to and promised is the whole bound.
     """
 
     knobs: Anchor
@@ -98,6 +102,12 @@ class Constraint:
     held_out: Sequence[Example]
     reference: Reference
     watch: StepCheck | None = None
+    refusals: Sequence[Example] = ()
+
+    def held_bound(self, memory: dict[str, Any]) -> float:
+        """The bound that the controller holds now: `bound`, or the share that it has moved to."""
+        share: float = memory.get("bound_share", 1.0)
+        return self.bound * share
 
     def should_end(
         self, policy: nn.Module, step: int, memory: dict[str, Any], report: Report
@@ -111,9 +121,24 @@ class Constraint:
         """How far the policy is on the held-out rows."""
         return distance(policy, self.held_out, self.reference, self.knobs.divergence)
 
+    def _move(self, policy: nn.Module, memory: dict[str, Any]) -> dict[str, float]:
+        """Move the bound by what is lost of the refusals; figures of that, none where it stays."""
+        moving = self.knobs.moving
+        if moving is None:
+            return {}
+        cost = mean_nats(
+            policy, [first_row_tokens(row) for row in self.refusals], self.reference.pad
+        )
+        share = memory.get("bound_share", 1.0)
+        memory["bound_share"] = bound_share_after(share, cost, moving.limit, least=moving.least)
+        return {"refusal_nats": cost, "held_bound": self.held_bound(memory)}
+
     def _look(self, policy: nn.Module, step: int, memory: dict[str, Any], report: Report) -> None:
         nats = self.measure(policy)
-        report("anchor", step=step, nats=nats.all_tokens, first=nats.first, bound=self.bound)
+        moved = self._move(policy, memory)
+        report(
+            "anchor", step=step, nats=nats.all_tokens, first=nats.first, bound=self.bound, **moved
+        )
         memory.setdefault("above", 0)
         memory["above"] = memory["above"] + 1 if nats.all_tokens > TOLERATED * self.bound else 0
         if nats.all_tokens <= self.bound:

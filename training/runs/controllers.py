@@ -97,6 +97,15 @@ def share_after(share: float, cost: float, limit: float, *, bounds: tuple[float,
     return min(max(share * (RISE if cost > limit else FALL), lowest), highest)
 
 
+def bound_share_after(share: float, cost: float, limit: float, *, least: float) -> float:
+    """The share of a bound that is held after one more look at what the policy has lost.
+
+    As `share_after` moves what is to grow while refusals go, this moves what is to shrink: by the
+    same factors, within `least` and the whole bound.
+    """
+    return min(max(share / (RISE if cost > limit else FALL), least), 1.0)
+
+
 def _short_pid(state: State, cost: float) -> State:
     return pid(state, cost, gains=SHORT_RUN)
 

@@ -16,7 +16,7 @@ from training.progress import Report
 from training.recipes import RECIPES
 from training.rows.batches import tokenise
 from training.runs.constraint import distance
-from training.runs.sources import anchored_rows, read_sources
+from training.runs.sources import anchored_rows, read_sources, watched_rows
 from training.weights.model import load_policy, load_tokenizer
 
 PlanOf = Callable[..., Plan]
@@ -132,18 +132,23 @@ class Killed(Exception):
     """Stands for the end of the process."""
 
 
+@pytest.mark.parametrize(
+    "knobs",
+    [{}, {"moving": {"limit": 6.0, "rows": 3, "least": 0.1}}, {"by_risk": True}],
+    ids=["fixed", "moving", "risk"],
+)
 def test_a_killed_run_goes_on_to_the_same_bytes(
-    tmp_path: Path, plan_of: PlanOf, report: Report
+    tmp_path: Path, plan_of: PlanOf, report: Report, knobs: dict[str, Any]
 ) -> None:
     def tell(event: str, /, **fields: Any) -> None:
         report(event, **fields)
         if event == "step" and fields["step"] == 7:
             raise Killed
 
-    whole = anchored(plan_of, 0.02, output=tmp_path / "whole")
+    whole = anchored(plan_of, 0.02, output=tmp_path / "whole", anchor=dict(knobs))
     run(whole, report)
     kept = {"resume": tmp_path / "state", "save_seconds": 0, "output": tmp_path / "again"}
-    cut = anchored(plan_of, 0.02, **kept)
+    cut = anchored(plan_of, 0.02, anchor=dict(knobs), **kept)
     with pytest.raises(Killed):
         run(cut, tell)
     run(cut, report)
@@ -175,3 +180,52 @@ def test_a_step_without_one_kind_of_row_is_refused(plan_of: PlanOf, report: Repo
 def test_too_few_rows_for_the_bound_are_refused(plan_of: PlanOf, report: Report) -> None:
     with pytest.raises(InvalidTaskData, match="the bound is checked on 15"):
         run(anchored(plan_of, 0.02, anchor={"rows": 30}), report)
+
+
+@pytest.mark.parametrize(("limit", "held"), [(1e-6, 0.2), (1e6, 1.0)])
+def test_a_moving_bound_follows_the_refusals_and_never_exceeds_what_is_promised(
+    plan_of: PlanOf, report: Report, events: Events, limit: float, held: float
+) -> None:
+    moving = {"limit": limit, "rows": 3, "least": 0.2}
+    done = run(anchored(plan_of, 0.02, anchor={"moving": moving}, steps=15), report)
+    looks = [event for event in events if event["event"] == "anchor"]
+    bounds = [look["held_bound"] for look in looks]
+    assert bounds == sorted(bounds, reverse=True)
+    assert bounds[-1] == pytest.approx(held * 0.02)
+    assert all(look["bound"] == 0.02 and look["refusal_nats"] > 0 for look in looks)
+    assert done["bound"] == 0.02
+    assert done["kl"] is not None
+    assert done["kl"] <= 0.02
+
+
+def test_a_bound_that_has_moved_at_once_is_that_bound(
+    tmp_path: Path, plan_of: PlanOf, report: Report
+) -> None:
+    """From the first look on, nine tenths are held: bit for bit a run within nine tenths."""
+    moving = {"limit": 1e-6, "rows": 3, "least": 0.9}
+    moved = anchored(plan_of, 10.0, output=tmp_path / "moved", anchor={"moving": moving})
+    fixed = anchored(plan_of, 9.0, output=tmp_path / "fixed", watch={"rows": 3, "limit": 1e6})
+    run(moved, report)
+    run(fixed, report)
+    assert weights(moved) == weights(fixed)
+
+
+def test_rows_that_move_the_bound_are_never_trained_on(plan_of: PlanOf) -> None:
+    plan = anchored(plan_of, 0.02, anchor={"moving": {"rows": 3}})
+    watched = {row.line for row in watched_rows(plan)}
+    trained = {row.line for row in read_sources(plan, {"refusal"})["refusal"][1]}
+    assert len(watched) == 3
+    assert not watched & ({row.line for row in anchored_rows(plan)} | trained)
+
+
+def test_the_weight_follows_the_risk_of_a_steps_task_rows(
+    tmp_path: Path, plan_of: PlanOf, report: Report, events: Events
+) -> None:
+    """At a weight that the controller leaves alone, the factors are all that moves it."""
+    knobs = {"controller": "doubling", "by_risk": True}
+    run(anchored(plan_of, 1e3, anchor=knobs, steps=6), report)
+    steps = [event["anchor_weight"] for event in events if event["event"] == "step"]
+    halved = [weight * 2**number for number, weight in enumerate(steps)]  # far within: w / 2 a step
+    assert len(set(halved)) > 1
+    assert all(0.25 <= factor <= 4 for factor in halved)
+    assert sum(halved) / len(halved) == pytest.approx(1, abs=0.25)

@@ -15,6 +15,7 @@ from training.runs.controllers import (
     CONTROLLERS,
     Gains,
     State,
+    bound_share_after,
     doubling,
     pid,
     start_state,
@@ -104,3 +105,15 @@ def test_steps_change_no_state() -> None:
     state = start_state(1.0, 0.05)
     weight_after("pid", state, 3.0, 0.05)
     assert state == start_state(1.0, 0.05)
+
+
+def test_a_share_of_the_bound_shrinks_while_refusals_go_and_comes_back() -> None:
+    share, seen = 1.0, []
+    for cost in [0.9] * 3 + [0.1] * 6:
+        share = bound_share_after(share, cost, 0.5, least=0.4)
+        seen.append(share)
+    assert seen[:3] == pytest.approx([1 / 1.5, 1 / 2.25, 0.4])
+    assert seen[3:6] == pytest.approx([0.4 / 0.9, 0.4 / 0.81, 0.4 / 0.729])
+    for _ in range(20):
+        share = bound_share_after(share, 0.1, 0.5, least=0.4)
+    assert share == 1.0
