@@ -5,7 +5,7 @@ another field and is never mixed with it: a job that failed has no verdict, a jo
 may well have the verdict `fail`.
 
     queued ──claim──► running ──► succeeded
-      ▲                 │ ├─────► failed        after max_attempts, or an error no retry mends
+      ▲                 │ ├─────► failed        lost or crashed too often, or no retry mends it
       └──lease expired──┘ ├─────► timed_out     past its deadline
            released       └─────► canceled
 """
@@ -86,7 +86,8 @@ RETRY_SECONDS = 5.0
 
 CANCEL_POLL_SECONDS = 1.0
 MAX_ATTEMPTS = 3
-DEADLINE_SECONDS = 6 * 3600.0
+DEADLINE_SECONDS = 6 * 3600.0  # from a job's first claim
+WAITING_SECONDS = 7 * 24 * 3600.0  # in the queue before it
 
 
 def may_move(before: Status, after: Status) -> bool:

@@ -27,6 +27,7 @@ from holdfast.evidence.manifest import Manifest
 from holdfast.job import EventKind, Status
 from holdfast.probes.table import probe_of
 from holdfast.projects.decided_anew import waived_until
+from holdfast.projects.next_repair import next_repair
 from holdfast.projects.waivers import terms_in_force
 from holdfast.queue import try_hint
 from holdfast.verdict.decide import decide
@@ -39,7 +40,6 @@ from workers.evaluation.drift import measure_drift
 from workers.evaluation.gathered import evidence_of, manifests_of
 from workers.evaluation.looks import decided_probes, looks, stopping
 from workers.evaluation.spending import spent_so_far
-from workers.repairs.ladder import next_repair
 from workers.repairs.racing import loses_race
 from workers.worker import Worker
 

@@ -9,6 +9,8 @@ decided here and nowhere else:
     canceled, or past its deadline       canceled | timed_out
     SIGTERM to the worker                back to the queue at once, another worker goes on
     the world was unwell                 back to the queue, for a little later
+    the database was migrated            back to the queue; this worker's version is another's, so
+                                         it ends, and takes no job before it does
     lease lost                           nothing: somebody else holds the job
     anything else                        back to the queue as a crash; failed after three
 
@@ -18,19 +20,22 @@ may have been a parser of what a model said (`holdfast.failures`).
 
 import logging
 import os
+import signal
 import socket
 from functools import cache, partial
 
 from celery.signals import worker_process_shutdown
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from holdfast.db import jobs
-from holdfast.db.evaluations import get_job, origin_of
-from holdfast.db.session import after_commit, open_database, transaction
-from holdfast.errors import CallerError, LeaseLost, MachineUnfit, Transient
+from holdfast.db.evaluations import get_job
+from holdfast.db.migrate import require_still_head
+from holdfast.db.session import after_commit, open_database, reading, transaction
+from holdfast.errors import CallerError, InvalidSettings, LeaseLost, MachineUnfit, Transient
 from holdfast.failures import described, log_trace
 from holdfast.job import FINISHED, MAX_ATTEMPTS, JobKind, Status
+from holdfast.projects.next_repair import go_on
 from holdfast.queue import HINT, try_hint
 from workers import pipeline
 from workers.children.sessions import reap_leftovers
@@ -39,7 +44,6 @@ from workers.children.training_child import TrainingChild
 from workers.heartbeat import Heartbeat, Loss
 from workers.main import app, settings
 from workers.repairs import climb
-from workers.repairs.ladder import ladder_of, next_repair
 from workers.repairs.leftovers import clear, clear_ended
 from workers.views import Views
 from workers.worker import Worker
@@ -76,9 +80,18 @@ def leave_nothing(**_: object) -> None:
 @app.task(name=HINT)
 def take_hint(queue: str) -> None:
     """Work on whatever is runnable in this queue, until nothing is; then clear up."""
-    worker = this_worker()
+    try:
+        work_on(this_worker(), queue)
+    except InvalidSettings as error:
+        log.warning("this worker ends, its version is not the database's: %s", error)
+        os.kill(os.getppid(), signal.SIGTERM)  # the pool's parent; a new child would be as old
+
+
+def work_on(worker: Worker, queue: str) -> None:
+    """Take one job after the other; InvalidSettings once the database is another revision's."""
     while True:
         with transaction(worker.database) as session:
+            require_still_head(session)
             lease = jobs.claim(
                 session, queue=queue, owner=worker.name, seconds=settings.lease_seconds
             )
@@ -98,10 +111,25 @@ def run(worker: Worker, lease: jobs.Lease) -> None:
         except SystemExit:
             hand_over(worker, lease)
             raise
-        except Exception as error:  # noqa: BLE001  the task boundary: every error ends a job here
+        except Exception as error:  # the task boundary: every error ends a job here
+            if moved := moved_on(worker):
+                hand_over(worker, lease)
+                raise moved from error
             end(worker, lease, error, beat.lost)
         finally:
             worker.views.close_unused(worker.engine.loaded)
+
+
+def moved_on(worker: Worker) -> InvalidSettings | None:
+    """The error where the database has another revision by now, which may be what broke a job."""
+    try:
+        with reading(worker.database) as session:
+            require_still_head(session)
+    except InvalidSettings as error:
+        return error
+    except SQLAlchemyError:  # it is away, and what is said of the job is said elsewhere
+        return None
+    return None
 
 
 def hand_over(worker: Worker, lease: jobs.Lease) -> None:
@@ -128,29 +156,12 @@ def end(worker: Worker, lease: jobs.Lease, error: Exception, lost: Loss | None) 
             else:
                 settle(session, lease, error, worker.settings.retry_seconds)
             over = get_job(session, lease.job_id).status in FINISHED
-            if go_on(session, lease):
+            if go_on(session, lease.job_id):
                 after_commit(session, partial(try_hint, worker.broker, worker.settings.queue))
         if over and lease.kind is JobKind.REMEDIATION:
             clear(worker.settings.home, lease.job_id)
     except LeaseLost as late:
         log.warning("job=%s stopped: %s", lease.job_id, late)
-
-
-def go_on(session: Session, lease: jobs.Lease) -> bool:
-    """Queue the job that follows one without a result; True if a worker is to be woken for it."""
-    ladder = ladder_of(session, lease.job_id)
-    if ladder is not None:
-        return jobs.take_up(session, ladder)
-    if not came_to_nothing(session, lease):
-        return False
-    return next_repair(session, origin_of(session, lease.job_id))
-
-
-def came_to_nothing(session: Session, lease: jobs.Lease) -> bool:
-    """Whether a repair has ended without a checkpoint to gate; to cancel one is no such end."""
-    if lease.kind is not JobKind.REMEDIATION:
-        return False
-    return get_job(session, lease.job_id).status in {Status.FAILED.value, Status.TIMED_OUT.value}
 
 
 def settle(session: Session, lease: jobs.Lease, error: Exception, delay: float) -> None:

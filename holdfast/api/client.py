@@ -6,7 +6,7 @@ import httpx
 
 from holdfast import errors
 from holdfast.api import wire
-from holdfast.api.connection import BACKOFF, Connection
+from holdfast.api.connection import BACKOFF, MINUTE, Connection
 from holdfast.job import FINISHED
 from holdfast.settings import Settings
 from holdfast.verdict.document import Verdict
@@ -57,7 +57,7 @@ class Client(Connection):
 
     def submit(self, evaluation: wire.NewEvaluation) -> wire.Evaluation:
         """Queue an evaluation."""
-        return self._post(wire.Evaluation, "/v1/evaluations", evaluation)
+        return self._post(wire.Evaluation, "/v1/evaluations", evaluation, MINUTE)
 
     def evaluation(self, evaluation_id: str) -> wire.Evaluation:
         """How far an evaluation is."""
@@ -96,7 +96,7 @@ class Client(Connection):
 
     def remediate(self, remediation: wire.NewRemediation) -> wire.Remediation:
         """Queue a repair of a failing evaluation's candidate."""
-        return self._post(wire.Remediation, "/v1/remediations", remediation)
+        return self._post(wire.Remediation, "/v1/remediations", remediation, MINUTE)
 
     def remediation(self, remediation_id: str) -> wire.Remediation:
         """How far a repair is, and what came out."""

@@ -6,6 +6,7 @@ POSTs because each carries an Idempotency-Key of its own. A proxy from the envir
 for addresses of this machine.
 """
 
+import logging
 import secrets
 import ssl
 import time
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -24,8 +26,11 @@ from holdfast.api import wire
 from holdfast.api.replies import as_error, worth_another_try
 from holdfast.retries import Backoff, send_with_retries
 
+log = logging.getLogger(__name__)
+
 BACKOFF = Backoff(tries=4, first_pause=0.25, longest_pause=8.0)
 ONCE = replace(BACKOFF, tries=1)
+MINUTE = replace(BACKOFF, tries=13)  # 64 s of pauses, in which a server is started again
 TIMEOUT = httpx.Timeout(10.0, read=60.0)  # hashing a checkpoint happens inside the request
 STREAM_TIMEOUT = httpx.Timeout(10.0, read=45.0)  # the server says something every 15 s
 LOCAL = {"127.0.0.1", "::1", "localhost"}
@@ -93,9 +98,16 @@ class Connection:
             yield from page.data
             cursor = page.next_cursor
 
-    def _post(self, kind: type[_Reply], path: str, body: BaseModel | None = None) -> _Reply:
+    def _post(
+        self,
+        kind: type[_Reply],
+        path: str,
+        body: BaseModel | None = None,
+        backoff: Backoff = BACKOFF,
+    ) -> _Reply:
         headers = {"Idempotency-Key": secrets.token_hex(16)}
-        return _parse_reply(kind, self._send("POST", path, body=body, headers=headers))
+        reply = self._send("POST", path, body=body, headers=headers, backoff=backoff)
+        return _parse_reply(kind, reply)
 
     def _put(self, kind: type[_Reply], path: str, body: BaseModel, version: int | None) -> _Reply:
         """Replace what is there if it still has this version (None: nothing is); sent once."""
@@ -118,7 +130,7 @@ class Connection:
         request = partial(
             self._http.request, method, path, params=dict(query), content=content, headers=sent
         )
-        outcome = send_with_retries(request, backoff, worth_another_try, self._sleep)
+        outcome = send_with_retries(request, backoff, worth_another_try, self._pausing(backoff))
         if isinstance(outcome, httpx.TransportError):
             raise errors.Unreachable(
                 f"{self._server} does not answer ({type(outcome).__name__}: {outcome})"
@@ -126,6 +138,21 @@ class Connection:
         if not outcome.is_success:
             raise as_error(outcome)
         return outcome
+
+    def _pausing(self, backoff: Backoff) -> Callable[[float], None]:
+        """The pause between two tries; the first of a whole minute is said."""
+        pauses = count(1)
+
+        def pause(seconds: float) -> None:
+            if next(pauses) == BACKOFF.tries and backoff is MINUTE:
+                log.warning(
+                    "%s does not answer yet; trying for a minute (`holdfast up` starts one here, "
+                    "HOLDFAST_SERVER names another)",
+                    self._server,
+                )
+            self._sleep(seconds)
+
+        return pause
 
     def _stream(self, path: str, after: int) -> Iterator[wire.Event]:
         headers = {"Accept": "text/event-stream"}

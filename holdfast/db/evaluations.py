@@ -13,7 +13,7 @@ from holdfast.db.jobs import add_event, now
 from holdfast.db.tables import EvaluationRow, EventRow, JobRow, RemediationRow
 from holdfast.errors import NotFound
 from holdfast.ids import new_id
-from holdfast.job import DEADLINE_SECONDS, EventKind, JobKind, Split, Status, Tier
+from holdfast.job import DEADLINE_SECONDS, WAITING_SECONDS, EventKind, JobKind, Split, Status, Tier
 from holdfast.verdict.terms import Terms
 
 
@@ -87,7 +87,7 @@ def create_remediation(
     job_id = _create_job(session, JobKind.REMEDIATION, owner)
     if minutes is not None:
         made = get_job(session, job_id)
-        made.deadline_at = made.created_at + timedelta(minutes=minutes)
+        made.run_seconds = 60 * minutes
     session.add(
         RemediationRow(
             id=job_id,
@@ -119,11 +119,13 @@ def _create_job(session: Session, kind: JobKind, owner: dict[str, Any]) -> str:
             kind=kind.value,
             status=Status.QUEUED.value,
             created_at=moment,
-            deadline_at=moment + timedelta(seconds=DEADLINE_SECONDS),
+            deadline_at=moment + timedelta(seconds=WAITING_SECONDS),
+            run_seconds=DEADLINE_SECONDS,
             hinted_at=moment,  # the caller's own hint; the sweeper repeats it when it got lost
             lease_epoch=0,
             attempts=0,
             crash_count=0,
+            losses=0,
         )
     )
     session.flush()

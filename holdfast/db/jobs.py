@@ -6,23 +6,27 @@ a row while computing. On PostgreSQL the database's clock decides, on SQLite (on
 process's: workers' clocks never meet.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import CursorResult, Update, func, or_, select, update
+from sqlalchemy import CursorResult, Update, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from holdfast.db.tables import EventRow, JobRow
 from holdfast.errors import Conflict, LeaseLost, NotFound
 from holdfast.job import (
+    DEADLINE_SECONDS,
     FINISHED,
     LEASE_SECONDS,
+    WAITING_SECONDS,
     EventKind,
     JobKind,
     Status,
     may_move,
 )
+
+ONE_LESS = case((JobRow.losses > 0, JobRow.losses - 1), else_=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +41,13 @@ class Lease:
     seconds: float = LEASE_SECONDS  # from one renewal to the end
 
 
+def _is_postgresql(session: Session) -> bool:
+    return session.get_bind().dialect.name == "postgresql"
+
+
 def now(session: Session) -> datetime:
     """The clock that leases go by."""
-    if session.get_bind().dialect.name == "postgresql":
+    if _is_postgresql(session):
         clock: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
         return clock.astimezone(UTC)
     return datetime.now(UTC)
@@ -71,16 +79,28 @@ def claim(
             lease_expires_at=moment + timedelta(seconds=seconds),
             lease_epoch=JobRow.lease_epoch + 1,
             attempts=JobRow.attempts + 1,
+            losses=JobRow.losses + 1,  # until it gets on
             started_at=func.coalesce(JobRow.started_at, moment),
         )
-        .returning(JobRow.id, JobRow.kind, JobRow.lease_epoch, JobRow.deadline_at, JobRow.attempts)
+        .returning(
+            JobRow.id,
+            JobRow.kind,
+            JobRow.lease_epoch,
+            JobRow.started_at,
+            JobRow.run_seconds,
+            JobRow.deadline_at,
+            JobRow.attempts,
+        )
         .execution_options(synchronize_session=False)
     ).one_or_none()
     if row is None:
         return None
+    lease = Lease(row.id, JobKind(row.kind), owner, row.lease_epoch, row.deadline_at, seconds)
+    if row.started_at == moment and row.run_seconds is not None:
+        lease = replace(lease, deadline_at=moment + timedelta(seconds=row.run_seconds))
+        _write(session, _held(lease).values(deadline_at=lease.deadline_at))
     add_event(session, row.id, EventKind.CLAIMED, {"attempt": row.attempts, "worker": owner})
-    kind, epoch = JobKind(row.kind), row.lease_epoch
-    return Lease(row.id, kind, owner, epoch, row.deadline_at, seconds)
+    return lease
 
 
 def renew(session: Session, lease: Lease) -> bool:
@@ -95,12 +115,14 @@ def renew(session: Session, lease: Lease) -> bool:
     return renewed == 1
 
 
-def fence(session: Session, lease: Lease) -> None:
+def fence(session: Session, lease: Lease, *, got_on: bool = False) -> None:
     """Lock the job's row and make sure that the lease is still ours; else LeaseLost.
 
-    Called first in every transaction in which a worker writes results.
+    Called first in every transaction in which a worker writes results. `got_on`: what it writes
+    need not be done again, so leases that are lost are counted anew.
     """
-    if _write(session, _held(lease).values(lease_owner=lease.owner)) != 1:
+    progress = {"losses": 0} if got_on else {}
+    if _write(session, _held(lease).values(lease_owner=lease.owner, **progress)) != 1:
         raise LeaseLost(f"{lease.job_id}: epoch {lease.epoch} is over, nothing was written")
 
 
@@ -138,6 +160,7 @@ def release(session: Session, lease: Lease, *, crashed: bool = False, delay: flo
             lease_expires_at=None,
             hinted_at=None,
             attempts=JobRow.attempts if crashed else JobRow.attempts - 1,
+            losses=JobRow.losses if crashed else ONE_LESS,
             crash_count=JobRow.crash_count + int(crashed),
             not_before=moment + timedelta(seconds=delay) if delay else None,
         ),
@@ -156,6 +179,7 @@ def rest(session: Session, lease: Lease, seconds: float) -> None:
             lease_owner=None,
             lease_expires_at=None,
             attempts=JobRow.attempts - 1,
+            losses=ONE_LESS,
             not_before=now(session) + timedelta(seconds=seconds),
         ),
     )
@@ -195,8 +219,8 @@ def request_cancel(session: Session, job_id: str) -> Status:
     return Status(job.status)
 
 
-def retry(session: Session, job_id: str, *, deadline_at: datetime) -> None:
-    """Queue a job again that ended without a result; what it computed is kept."""
+def retry(session: Session, job_id: str) -> None:
+    """Queue a job again that ended without a result; what it computed is kept, its time is new."""
     job = session.get(JobRow, job_id, with_for_update=True)
     if job is None:
         raise NotFound(f"no job {job_id}")
@@ -207,9 +231,16 @@ def retry(session: Session, job_id: str, *, deadline_at: datetime) -> None:
     job.status, job.error, job.finished_at = Status.QUEUED.value, None, None
     job.cancel_requested_at, job.hinted_at, job.not_before = None, None, None
     job.started_at = None  # its next start is what its seconds count from
-    job.attempts = job.crash_count = 0
-    job.deadline_at = deadline_at
+    job.attempts = job.crash_count = job.losses = 0
+    job.deadline_at = now(session) + timedelta(seconds=WAITING_SECONDS)
+    job.run_seconds = DEADLINE_SECONDS
     add_event(session, job_id, EventKind.RETRIED, {})
+
+
+def must_end(session: Session, job_id: str, deadline_at: datetime) -> None:
+    """Give a job a deadline that does not wait for its first claim, as work for another has it."""
+    job = session.get_one(JobRow, job_id)
+    job.deadline_at, job.run_seconds = deadline_at, None
 
 
 def _held(lease: Lease) -> Update:
@@ -229,6 +260,5 @@ def add_event(
     session: Session, job_id: str, kind: EventKind | Status, document: dict[str, Any]
 ) -> None:
     """Store an event of a job; the event stream reads them in order."""
-    session.add(
-        EventRow(job_id=job_id, kind=kind.value, document=document, created_at=datetime.now(UTC))
-    )
+    at = func.clock_timestamp() if _is_postgresql(session) else datetime.now(UTC)
+    session.add(EventRow(job_id=job_id, kind=kind.value, document=document, created_at=at))

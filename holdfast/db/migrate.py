@@ -5,13 +5,15 @@ this one in a wheel. Nothing upgrades by itself: `holdfast migrate` does, and th
 when it starts.
 """
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine
+from sqlalchemy import Engine, column, select, table
+from sqlalchemy.orm import Session
 
 from holdfast.db.session import open_database
 from holdfast.errors import InvalidSettings
@@ -33,6 +35,7 @@ def upgrade(url: str) -> None:
     command.upgrade(config(url), "head")
 
 
+@cache
 def head_revision() -> str:
     """The revision that this code was written for."""
     head = ScriptDirectory(str(_folder())).get_current_head()
@@ -49,7 +52,16 @@ def current_revision(engine: Engine) -> str | None:
 
 def require_head(engine: Engine) -> None:
     """Raise InvalidSettings unless the database is at exactly the revision of this code."""
-    revision, expected = current_revision(engine), head_revision()
+    _require(current_revision(engine))
+
+
+def require_still_head(session: Session) -> None:
+    """Raise InvalidSettings where another revision's code has migrated the database meanwhile."""
+    _require(session.scalar(select(column("version_num")).select_from(table("alembic_version"))))
+
+
+def _require(revision: str | None) -> None:
+    expected = head_revision()
     if revision != expected:
         raise InvalidSettings(
             f"the database is at revision {revision or 'none'}, expected {expected}; "

@@ -30,6 +30,13 @@ from sqlalchemy.orm import DeclarativeBase, Session
 from holdfast import storable
 
 AFTER_COMMIT = "after_commit"
+PATIENCE = {  # with a PostgreSQL that is gone without a word; a URL's own go before them
+    "connect_timeout": 10,  # seconds, as those of keepalives
+    "tcp_user_timeout": 20_000,  # milliseconds until what was sent must be acknowledged
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+}
 JSON_FORM = {"json_serializer": storable.dumps, "json_deserializer": storable.loads}
 
 
@@ -55,7 +62,11 @@ def open_database(url: str) -> Engine:
         engine = _open_sqlite(url)
     else:
         limits = {"pool_size": 10, "max_overflow": 5, "pool_pre_ping": True}
-        engine = create_engine(url, hide_parameters=True, **JSON_FORM, **limits)
+        asked = make_url(url).query
+        patience = {name: seconds for name, seconds in PATIENCE.items() if name not in asked}
+        engine = create_engine(
+            url, hide_parameters=True, connect_args=patience, **JSON_FORM, **limits
+        )
     engine.dialect.colspecs = {**engine.dialect.colspecs, String: StoredText}
     event.listen(engine, "handle_error", _forget_values)
     return engine

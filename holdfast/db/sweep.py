@@ -8,31 +8,33 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import or_, update
+from sqlalchemy import CursorResult, or_, select, update
 from sqlalchemy.orm import Session
 
 from holdfast.db.jobs import add_event, now
 from holdfast.db.tables import JobRow
-from holdfast.job import MAX_ATTEMPTS, RESEND_HINT_SECONDS, EventKind, Status
+from holdfast.job import MAX_ATTEMPTS, RESEND_HINT_SECONDS, WAITING_SECONDS, EventKind, Status
+
+HINTS_OF_A_QUEUE = 8  # at a time, as many as one machine has workers
 
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """The outcome of one sweep: rows freed or ended, and the queues that deserve a hint."""
+    """The outcome of one sweep: rows freed, jobs ended, and the queues that deserve a hint."""
 
     requeued: int
-    ended: int
+    ended: tuple[str, ...]
     hints: tuple[str, ...]
 
 
 def sweep_jobs(session: Session, *, resend_after: float = RESEND_HINT_SECONDS) -> Swept:
-    """Free expired leases, end what is past its deadline or its attempts, name queues to hint at.
+    """Free expired leases, end what is over or lost too often, name queues to hint at.
 
     A hint older than `resend_after` seconds is taken for lost.
     """
     moment = now(session)
     expired = (JobRow.status == Status.RUNNING.value, JobRow.lease_expires_at < moment)
-    spent = or_(JobRow.attempts >= MAX_ATTEMPTS, JobRow.crash_count >= MAX_ATTEMPTS)
+    spent = or_(JobRow.losses >= MAX_ATTEMPTS, JobRow.crash_count >= MAX_ATTEMPTS)
     unfinished = JobRow.status.in_([Status.QUEUED.value, Status.RUNNING.value])
     lease_over = or_(JobRow.lease_expires_at.is_(None), JobRow.lease_expires_at < moment)
     ended = [
@@ -47,12 +49,27 @@ def sweep_jobs(session: Session, *, resend_after: float = RESEND_HINT_SECONDS) -
         *_end(
             session,
             Status.TIMED_OUT,
+            f"no worker took it in {WAITING_SECONDS / 86400:.0f} days; start one for its queue",
+            unfinished,
+            JobRow.started_at.is_(None),
+            JobRow.run_seconds.is_not(None),
+            JobRow.deadline_at < moment,
+        ),
+        *_end(
+            session,
+            Status.TIMED_OUT,
             "past its deadline",
             unfinished,
             lease_over,
             JobRow.deadline_at < moment,
         ),
-        *_end(session, Status.FAILED, f"lost its worker {MAX_ATTEMPTS} times", *expired, spent),
+        *_end(
+            session,
+            Status.FAILED,
+            f"lost its worker {MAX_ATTEMPTS} times and got no further",
+            *expired,
+            spent,
+        ),
     ]
     freed = session.scalars(
         update(JobRow)
@@ -68,25 +85,44 @@ def sweep_jobs(session: Session, *, resend_after: float = RESEND_HINT_SECONDS) -
     ).all()
     for job_id in freed:
         add_event(session, job_id, EventKind.REQUEUED, {"lost": True})
-    return Swept(len(freed), len(ended), tuple(_due_hints(session, moment, resend_after)))
+    return Swept(len(freed), tuple(ended), tuple(_due_hints(session, moment, resend_after)))
 
 
 def _due_hints(session: Session, moment: datetime, resend_after: float) -> list[str]:
-    """One queue name for every waiting job whose last hint is old or never was."""
-    old = moment - timedelta(seconds=resend_after)
-    return list(
-        session.scalars(
-            update(JobRow)
-            .where(
-                JobRow.status == Status.QUEUED.value,
-                or_(JobRow.hinted_at.is_(None), JobRow.hinted_at < old),
-                or_(JobRow.not_before.is_(None), JobRow.not_before <= moment),
-            )
-            .values(hinted_at=moment)
-            .returning(JobRow.queue)
-            .execution_options(synchronize_session=False)
+    """A queue's name for each of its next jobs whose last hint is old or never was.
+
+    Whoever takes a hint works until nothing is runnable, so a few of them wake a queue.
+    """
+    waiting = select(JobRow.queue).where(JobRow.status == Status.QUEUED.value).distinct()
+    return [
+        queue
+        for queue in session.scalars(waiting).all()
+        for _ in range(_hint_at(session, queue, moment, resend_after))
+    ]
+
+
+def _hint_at(session: Session, queue: str, moment: datetime, resend_after: float) -> int:
+    """Note a hint at the queue's next jobs that are due for one; how many are."""
+    following = (
+        select(JobRow.id)
+        .where(
+            JobRow.queue == queue,
+            JobRow.status == Status.QUEUED.value,
+            or_(JobRow.not_before.is_(None), JobRow.not_before <= moment),
         )
+        .order_by(JobRow.priority.desc(), JobRow.id)
+        .limit(HINTS_OF_A_QUEUE)
     )
+    old = moment - timedelta(seconds=resend_after)
+    due = update(JobRow).where(
+        JobRow.id.in_(following),
+        JobRow.status == Status.QUEUED.value,
+        or_(JobRow.hinted_at.is_(None), JobRow.hinted_at < old),
+    )
+    noted = session.execute(
+        due.values(hinted_at=moment).execution_options(synchronize_session=False)
+    )
+    return noted.rowcount if isinstance(noted, CursorResult) else 0
 
 
 def _end(session: Session, status: Status, error: str | None, *where: Any) -> list[str]:

@@ -141,7 +141,12 @@ UNFINISHED = text("status IN ('queued', 'running')")  # as a query has to say it
 
 
 class JobRow(TableRow):
-    """One piece of work and its lease. `lease_epoch` grows with every claim and fences writes."""
+    """One piece of work and its lease. `lease_epoch` grows with every claim and fences writes.
+
+    `deadline_at` is when it must be over: of a job that waits for its first claim when it has
+    waited too long, if `run_seconds` says how long it may take from then on. `losses` are the
+    claims since it last got on.
+    """
 
     __tablename__ = "jobs"
     __table_args__ = (
@@ -167,6 +172,7 @@ class JobRow(TableRow):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     deadline_at: Mapped[datetime]
+    run_seconds: Mapped[float | None]
     not_before: Mapped[datetime | None]
     hinted_at: Mapped[datetime | None]
     cancel_requested_at: Mapped[datetime | None]
@@ -175,6 +181,7 @@ class JobRow(TableRow):
     lease_epoch: Mapped[int] = mapped_column(default=0)
     attempts: Mapped[int] = mapped_column(default=0)
     crash_count: Mapped[int] = mapped_column(default=0)
+    losses: Mapped[int] = mapped_column(default=0, server_default="0")
 
 
 class EvaluationRow(TableRow):

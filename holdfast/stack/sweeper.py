@@ -21,6 +21,7 @@ from holdfast.db.session import open_database, transaction
 from holdfast.db.sweep import sweep_jobs
 from holdfast.errors import Unreachable
 from holdfast.projects.decided_anew import decide_lapsed
+from holdfast.projects.next_repair import go_on
 from holdfast.projects.prune import ages, prune
 from holdfast.queue import producer, send_hint
 from holdfast.settings import Settings
@@ -43,11 +44,13 @@ def sweep_once(database: Engine, broker: Celery, *, resend_after: float) -> Roun
     """Free lost leases and send lost hints once; OperationalError or Unreachable in an outage."""
     with transaction(database) as session:
         swept = sweep_jobs(session, resend_after=resend_after)
+        for job_id in swept.ended:  # whatever follows is hinted at below, or by the next round
+            go_on(session, job_id)
     if swept.requeued or swept.ended:
-        log.info("requeued=%d ended=%d", swept.requeued, swept.ended)
+        log.info("requeued=%d ended=%d", swept.requeued, len(swept.ended))
     for queue in swept.hints:
         send_hint(broker, queue)
-    return Round(swept.requeued, swept.ended, len(swept.hints))
+    return Round(swept.requeued, len(swept.ended), len(swept.hints))
 
 
 def prune_once(database: Engine, settings: Settings) -> None:

@@ -1,7 +1,5 @@
 """Evaluations: submit, watch, cancel, retry."""
 
-from datetime import timedelta
-
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
@@ -18,7 +16,6 @@ from holdfast.errors import (
     NotFound,
     QueueFull,
 )
-from holdfast.job import DEADLINE_SECONDS
 from holdfast.projects.rules import renew_terms
 from service import schemas
 from service.acts import Acts
@@ -106,8 +103,7 @@ def retry(
     """Queue it again after it ended without a result, by the rules of now; its answers are kept."""
     job = get_job(session, evaluation_id, project=caller.project)
     renew_terms(session, job, get_evaluation(session, evaluation_id))
-    deadline = jobs.now(session) + timedelta(seconds=DEADLINE_SECONDS)
-    jobs.retry(session, evaluation_id, deadline_at=deadline)
+    jobs.retry(session, evaluation_id)
     acts.note(session, "evaluation.retry", evaluation_id)
     wake_after_commit(request, session, get_job(session, evaluation_id).queue)
     return evaluation_of(session, caller.project, evaluation_id)

@@ -10,11 +10,13 @@ from typing import Literal
 
 from celery import Celery
 from fastapi import APIRouter, Depends, Request, Response
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from holdfast.api import wire
+from holdfast.db.migrate import require_still_head
 from holdfast.db.session import reading
+from holdfast.errors import InvalidSettings
 from holdfast.queue import broker_state
 from service.deps import Credentials, Database, SettingsDep, identify, require_scopes
 from service.metrics import Metrics
@@ -31,11 +33,14 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz", responses={503: {"model": wire.Readiness}})
 def readyz(request: Request, response: Response) -> wire.Readiness:
-    """503 without a database. Without a broker jobs are accepted and begun later: degraded."""
+    """503 without a database, or with one that is migrated to another version.
+
+    Without a broker jobs are accepted and begun later: degraded.
+    """
     broker: Celery = request.app.state.broker
     database, state = database_state(request.app.state.database), broker_state(broker)
     status: Literal["ready", "degraded", "down"] = "ready" if state == "up" else "degraded"
-    if database == "down":
+    if database != "up":
         status, response.status_code = "down", 503
     return wire.Readiness(status=status, database=database, broker=state)
 
@@ -63,11 +68,13 @@ def metrics(request: Request) -> Response:
     return Response(numbers.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def database_state(database: Engine) -> Literal["up", "down"]:
-    """Whether a statement comes back."""
+def database_state(database: Engine) -> Literal["up", "down", "migrated"]:
+    """Whether a statement comes back, and from a database of this version."""
     try:
         with reading(database) as session:
-            session.execute(text("SELECT 1"))
+            require_still_head(session)
     except DBAPIError:
         return "down"
+    except InvalidSettings:
+        return "migrated"
     return "up"

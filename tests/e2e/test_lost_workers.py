@@ -5,9 +5,10 @@ import signal
 from collections import Counter
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
-from holdfast.db.session import reading
+from holdfast.db.migrate import head_revision
+from holdfast.db.session import reading, transaction
 from holdfast.db.tables import JobRow, TrialRow
 from tests.support.fleet import Fleet, Started, eventually
 
@@ -142,3 +143,29 @@ def test_a_zombie_that_wakes_up_past_its_lease_writes_nothing(fleet: Fleet) -> N
     for one in [one for one in fleet.workers if one is not zombie]:
         fleet.dismiss(one)
     assert fleet.ended(submit_slow(fleet)).verdict == "pass"
+
+
+def set_revision(fleet: Fleet, revision: str) -> None:
+    with transaction(fleet.database) as session:
+        session.execute(text("UPDATE alembic_version SET version_num = :at"), {"at": revision})
+
+
+def test_a_worker_of_an_old_version_gives_its_job_back_and_ends(fleet: Fleet) -> None:
+    """What it would write may not fit any more: a migrated database is another version's."""
+    (old,) = fleet.have_workers(1)
+    evaluation = submit_slow(fleet)
+    in_the_middle(fleet, evaluation)
+    set_revision(fleet, "9999")
+    demanded = "ADD COLUMN new INTEGER, ADD CONSTRAINT known CHECK (new IS NOT NULL) NOT VALID"
+    with transaction(fleet.database) as session:  # by the new version, which the old cannot know
+        session.execute(text(f"ALTER TABLE trials {demanded}"))
+    assert old.process.wait(HAND_OVER_SECONDS) == 0
+    assert "its version is not the database's" in old.log.read_text()
+    with reading(fleet.database) as session:
+        job = session.get_one(JobRow, evaluation)
+        assert (job.status, job.attempts, job.crash_count) == ("queued", 0, 0)
+    with transaction(fleet.database) as session:
+        session.execute(text("ALTER TABLE trials DROP COLUMN new"))
+    set_revision(fleet, head_revision())
+    fleet.have_workers(1)
+    assert_whole_and_once(fleet, evaluation)

@@ -7,6 +7,7 @@ from typing import Any
 import redis
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from sqlalchemy import text
 
 from holdfast.db.keys import create_key, read_pepper
 from holdfast.db.session import transaction
@@ -90,3 +91,13 @@ def test_no_database_is_503(api: TestClient, settings: Settings) -> None:
     assert api.get("/metrics").status_code == 503, "no key can be looked up"
     api.app.state.settings = settings.model_copy(update={"metrics_open": True})  # type: ignore[attr-defined]
     assert "holdfast_db_up 0.0" in api.get("/metrics").text
+
+
+def test_a_process_of_another_version_than_the_databases_is_not_ready(
+    app: FastAPI, api: TestClient
+) -> None:
+    with transaction(app.state.database) as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    reply = api.get("/readyz")
+    assert (reply.status_code, reply.json()["database"]) == (503, "migrated")
+    assert api.get("/healthz").status_code == 200, "a restart of it would mend nothing"

@@ -61,7 +61,7 @@ def run_probe(
             notes = file_notes(worker, side) if fresh else []
             ended = time.monotonic()
             with transaction(worker.database) as session:
-                jobs.fence(session, lease)
+                jobs.fence(session, lease, got_on=bool(saved))
                 save_answers(session, side.checkpoint.digest, [*fresh, *notes])
                 save_trials(session, lease, case.evaluation_id, side.name, saved)
                 spent = spend(session, case, bill(batch, ended - began))

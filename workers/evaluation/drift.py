@@ -66,7 +66,7 @@ def measure_drift(worker: Worker, lease: jobs.Lease, case: Case) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     key = hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()
     with transaction(worker.database) as session:
-        jobs.fence(session, lease)
+        jobs.fence(session, lease, got_on=True)
         saved = [Saved(measure, key) for measure in drift.measures(lines)]
         save_trials(session, lease, case.evaluation_id, "candidate", saved)
         total = len(questions)

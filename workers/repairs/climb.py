@@ -30,9 +30,10 @@ from holdfast.db.tries import Attempt, attempts, seconds_of
 from holdfast.job import DEADLINE_SECONDS, EventKind, Status
 from holdfast.ladder.rungs import AUTO, Confirm, End, Make, Resources, Step
 from holdfast.ladder.steps import BUILT, next_step, skipped
+from holdfast.projects.next_repair import next_repair
 from holdfast.projects.rules import queue_evaluation
 from holdfast.queue import try_hint
-from workers.repairs.ladder import failed_checks, next_repair, verdict_of
+from workers.repairs.ladder import failed_checks, verdict_of
 from workers.repairs.remedy import child_of, record_repair, repair
 from workers.repairs.tries import past_tries, try_of
 from workers.worker import Worker
@@ -79,15 +80,15 @@ def climb(worker: Worker, lease: jobs.Lease) -> None:
         if isinstance(step, End):
             end(session, worker, lease, row, step)
         else:
-            job.deadline_at = limit(row, job, hard=True)
+            jobs.must_end(session, job.id, limit(row, job, hard=True))
             jobs.rest(session, lease, REST_SECONDS)
 
 
 def limit(row: RemediationRow, job: JobRow, *, hard: bool = False) -> datetime:
     """When the budget's minutes are over; `hard`: when the job is, come what may."""
-    if hard and row.options.get("complete_front"):
-        return job.created_at + timedelta(seconds=DEADLINE_SECONDS)
     begun = job.started_at or job.created_at
+    if hard and row.options.get("complete_front"):
+        return begun + timedelta(seconds=DEADLINE_SECONDS)
     closing = timedelta(seconds=CLOSING_SECONDS if hard else 0.0)
     return begun + timedelta(minutes=row.options["minutes"]) + closing
 
@@ -160,7 +161,7 @@ def take(  # noqa: PLR0917  # a step, and everything that it stands on
             )
             get_remediation(session, made).split = split
             reserve = resources.reserve if split == "screen" else 0.0
-            get_job(session, made).deadline_at = deadline_of(session, row, owner, reserve)
+            jobs.must_end(session, made, deadline_of(session, row, owner, reserve))
             after_commit(session, partial(try_hint, worker.broker, owner.queue))
             return {"make": rung.name, "id": made, "split": split}
         case Confirm(name):
@@ -168,7 +169,7 @@ def take(  # noqa: PLR0917  # a step, and everything that it stands on
             new = child_of(failing, owner, str(chosen.checkpoint_id), chosen, split="confirm")
             made = queue_evaluation(session, new)
             record_repair(session, owner, made)
-            get_job(session, made).deadline_at = deadline_of(session, row, owner)
+            jobs.must_end(session, made, deadline_of(session, row, owner))
             jobs.add_event(session, row.id, EventKind.CONFIRM, {"try": name, "evaluation": made})
             after_commit(session, partial(try_hint, worker.broker, owner.queue))
             return {"confirm": name, "evaluation": made}

@@ -82,10 +82,10 @@ def usable_answers(
     for batch in batches(answer_questions(worker, case, baseline, REHEARSAL, requests)):
         done += len(batch)
         with transaction(worker.database) as session:
-            jobs.fence(session, lease)
             fresh = [
                 (answered.key, answered.answer.to_json()) for answered in batch if answered.fresh
             ]
+            jobs.fence(session, lease, got_on=bool(fresh))
             save_answers(session, baseline.checkpoint.digest, fresh)
             progress = {
                 "side": "baseline",

@@ -26,7 +26,7 @@ from holdfast.db.evaluations import (
     get_job,
     get_remediation,
 )
-from holdfast.db.session import after_commit, transaction
+from holdfast.db.session import after_commit, reading, transaction
 from holdfast.db.tables import EvaluationRow, JobRow, RemediationRow
 from holdfast.errors import CheckpointRefused, CheckpointTouched, InvalidPlan
 from holdfast.forecast.cost import weight_bytes
@@ -113,13 +113,15 @@ def make_way(worker: Worker, job: Repair) -> None:
 def train(worker: Worker, lease: jobs.Lease, plan_file: Path) -> None:
     """Run the training child; its progress goes to the row as it comes."""
     due = 0.0
+    with reading(worker.database) as session:
+        furthest = get_remediation(session, lease.job_id).progress.get("step", 0)
     with closing(worker.training.run(plan_file)) as progress:  # an error here ends the child
         for line in progress:
             if line["event"] == "step" and line["step"] < line["steps"] and time.monotonic() < due:
                 continue
             due = time.monotonic() + PROGRESS_SECONDS
             with transaction(worker.database) as session:
-                jobs.fence(session, lease)
+                jobs.fence(session, lease, got_on=line.get("step", 0) > furthest)
                 get_remediation(session, lease.job_id).progress = line
                 kind = EventKind.STEP if line["event"] == "step" else EventKind.TRAINING
                 jobs.add_event(session, lease.job_id, kind, line)
@@ -145,7 +147,7 @@ def conclude(session: Session, worker: Worker, lease: jobs.Lease, repaired: Chec
     new = replace(child_of(failing, asker, checkpoint.id, row), race=race_of(session, row))
     child = row.child_evaluation_id = queue_evaluation(session, new)
     if row.parent_id is not None:  # a try has as long as its ladder
-        get_job(session, child).deadline_at = lease.deadline_at
+        jobs.must_end(session, child, lease.deadline_at)
     record_repair(session, asker, child)
     document = {"checkpoint": checkpoint.id, "digest": repaired.digest, "evaluation": child}
     jobs.add_event(session, lease.job_id, EventKind.REPAIRED, document)

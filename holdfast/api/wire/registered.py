@@ -163,8 +163,12 @@ class Judge(ReplyBody):
 
 
 class Readiness(ReplyBody):
-    """Whether requests can be served; without a broker jobs are accepted all the same."""
+    """Whether requests can be served; without a broker jobs are accepted all the same.
+
+    A database is `migrated` where it has another revision by now: this process is of an old
+    version.
+    """
 
     status: Literal["ready", "degraded", "down"]
-    database: Literal["up", "down"]
+    database: Literal["up", "down", "migrated"]
     broker: Literal["up", "degraded", "down"]

@@ -127,6 +127,27 @@ def test_what_may_be_sent_again_is() -> None:
         assert len(asked) == BACKOFF.tries
 
 
+def test_a_submission_rides_out_a_servers_restart_and_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    wanted = wire.NewEvaluation(candidate="/c", baseline="/b", policy="demo")
+    client, asked = scripted(*[httpx.ConnectError("refused")] * 9, problem(404, "NotFound"))
+    pauses: list[float] = []
+    client._sleep = pauses.append
+    with pytest.raises(errors.NotFound):
+        client.submit(wanted)
+    assert len({request.headers["Idempotency-Key"] for request in asked}) == 1
+    assert 30 < sum(pauses) < 60
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith("http://h does not answer yet; trying for a minute (`holdfast up`")
+    client, _ = scripted(httpx.ConnectError("refused"))
+    client._sleep = pauses.append
+    pauses.clear()
+    with pytest.raises(errors.Unreachable):
+        client.submit(wanted)
+    assert 60 < sum(pauses) < 70
+
+
 def test_a_repeated_post_carries_the_same_key() -> None:
     wanted = wire.NewKey(name="n", scopes=("admin",))
     busy = problem(409, "InFlight", **{"Retry-After": "1"})

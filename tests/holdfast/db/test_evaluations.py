@@ -14,7 +14,7 @@ from holdfast.db.session import reading, transaction
 from holdfast.db.tables import EvaluationRow, JobRow, RemediationRow
 from holdfast.errors import NotFound
 from holdfast.ids import is_id
-from holdfast.job import DEADLINE_SECONDS, EventKind
+from holdfast.job import DEADLINE_SECONDS, WAITING_SECONDS, EventKind
 from tests.holdfast.db.rows import (
     add_checkpoint,
     add_evaluation,
@@ -51,9 +51,12 @@ def test_a_new_evaluation_waits_and_has_been_announced(filled: Engine) -> None:
     assert events_of(filled, evaluation) == [("queued", {})]
 
 
-def test_time_runs_from_when_it_was_queued(filled: Engine, job_id: str) -> None:
+def test_a_job_waits_long_and_its_time_runs_from_its_first_claim(
+    filled: Engine, job_id: str
+) -> None:
     job = job_of(filled, job_id)
-    assert job.deadline_at - job.created_at == timedelta(seconds=DEADLINE_SECONDS)
+    assert job.deadline_at - job.created_at == timedelta(seconds=WAITING_SECONDS)
+    assert job.run_seconds == DEADLINE_SECONDS
     assert job.hinted_at == job.created_at
 
 
@@ -118,7 +121,8 @@ def test_the_policys_minutes_are_a_repairs_deadline(
     filled: Engine, job_id: str, minutes: float | None, seconds: float
 ) -> None:
     job = job_of(filled, add_remediation(filled, job_id, minutes=minutes))
-    assert job.deadline_at - job.created_at == timedelta(seconds=seconds)
+    assert job.run_seconds == seconds
+    assert job.deadline_at - job.created_at == timedelta(seconds=WAITING_SECONDS)
 
 
 def test_a_repair_is_announced_to_those_who_watch_the_evaluation(

@@ -120,7 +120,7 @@ def test_a_late_worker_writes_nothing(database: Engine, make: Make) -> None:
     old = claim(database, "old")
     age(database, lease_expires_at=1)
     with transaction(database) as session:
-        assert sweep_jobs(session) == Swept(1, 0, ("cpu",))
+        assert sweep_jobs(session) == Swept(1, (), ("cpu",))
     new = claim(database, "new")
     assert new.epoch == old.epoch + 1
 
@@ -152,7 +152,52 @@ def test_the_sweeper_gives_up_at_last(database: Engine, make: Make) -> None:
         age(database, lease_expires_at=1)
         with transaction(database) as session:
             sweep_jobs(session)
-    assert status(database, job_id) == ("failed", f"lost its worker {MAX_ATTEMPTS} times")
+    assert status(database, job_id) == (
+        "failed",
+        f"lost its worker {MAX_ATTEMPTS} times and got no further",
+    )
+
+
+def test_a_job_that_gets_on_is_lost_as_often_as_it_takes(database: Engine, make: Make) -> None:
+    """A laptop sleeps, a database goes away: what was saved is not asked again."""
+    job_id = make()
+    for _ in range(3 * MAX_ATTEMPTS):
+        lease = claim(database)
+        with transaction(database) as session:
+            jobs.fence(session, lease, got_on=True)
+        age(database, lease_expires_at=1)
+        with transaction(database) as session:
+            assert sweep_jobs(session).requeued == 1
+    for lost in range(MAX_ATTEMPTS):
+        claim(database)
+        age(database, lease_expires_at=1)
+        with transaction(database) as session:
+            assert bool(sweep_jobs(session).ended) is (lost == MAX_ATTEMPTS - 1)
+    assert status(database, job_id)[0] == "failed"
+
+
+def test_the_time_of_a_job_begins_with_its_first_claim_and_not_with_the_next(
+    database: Engine, make: Make
+) -> None:
+    make()
+    age(database, created_at=5 * DEADLINE_SECONDS)
+    lease = claim(database)
+    with transaction(database) as session:
+        left = (lease.deadline_at - jobs.now(session)).total_seconds()
+        assert left == pytest.approx(DEADLINE_SECONDS, abs=60)
+        assert jobs.renew(session, lease)
+        assert jobs.release(session, lease)
+    assert claim(database).deadline_at == lease.deadline_at
+
+
+def test_work_for_another_has_a_deadline_that_does_not_wait_for_a_claim(
+    database: Engine, make: Make
+) -> None:
+    job_id = make()
+    with transaction(database) as session:
+        soon = jobs.now(session) + timedelta(seconds=90)
+        jobs.must_end(session, job_id, soon)
+    assert claim(database).deadline_at == soon
 
 
 def test_the_sweeper_repeats_hints_and_keeps_deadlines(database: Engine, make: Make) -> None:
@@ -165,7 +210,7 @@ def test_the_sweeper_repeats_hints_and_keeps_deadlines(database: Engine, make: M
         assert sweep_jobs(session).hints == ()
     age(database, deadline_at=1)
     with transaction(database) as session:
-        assert sweep_jobs(session).ended == 1
+        assert sweep_jobs(session).ended == (job_id,)
     assert status(database, job_id)[0] == "timed_out"
 
 
@@ -197,6 +242,5 @@ def test_a_retry_starts_anew(database: Engine, make: Make) -> None:
     job_id = make()
     with transaction(database) as session:
         jobs.request_cancel(session, job_id)
-        deadline = jobs.now(session) + timedelta(seconds=DEADLINE_SECONDS)
-        jobs.retry(session, job_id, deadline_at=deadline)
+        jobs.retry(session, job_id)
     assert claim(database).job_id == job_id

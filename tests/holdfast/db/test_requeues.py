@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from sqlalchemy.orm import Session
 from holdfast.db import jobs
 from holdfast.db.session import reading, transaction
 from holdfast.errors import Conflict, LeaseLost, NotFound
-from holdfast.job import FINISHED, EventKind, Status
+from holdfast.job import DEADLINE_SECONDS, FINISHED, WAITING_SECONDS, EventKind, Status
 from tests.holdfast.db.rows import (
     LOST,
     ago,
@@ -172,7 +173,7 @@ def test_an_end_without_a_result_may_be_tried_again(
 ) -> None:
     change_job(filled, job_id, status=status)
     with transaction(filled) as session:
-        jobs.retry(session, job_id, deadline_at=ago(-60))
+        jobs.retry(session, job_id)
     assert claim(filled).job_id == job_id
 
 
@@ -182,24 +183,27 @@ def test_what_waits_or_has_a_result_is_not_tried_again(
 ) -> None:
     change_job(filled, job_id, status=status)
     with pytest.raises(Conflict, match=f"is {status}; only"), transaction(filled) as session:
-        jobs.retry(session, job_id, deadline_at=ago(-60))
+        jobs.retry(session, job_id)
     assert events_of(filled, job_id) == [("queued", {})]
 
 
 def test_a_retry_forgets_what_ended_the_job_and_keeps_the_epoch(
     filled: Engine, job_id: str
 ) -> None:
-    spent = {"attempts": 3, "crash_count": 2, "lease_epoch": 7, "error": "lost"}
+    spent = {"attempts": 3, "losses": 3, "crash_count": 2, "lease_epoch": 7, "error": "lost"}
     past = ago(9)
     moments = dict.fromkeys(("finished_at", "cancel_requested_at", "hinted_at"), past)
     change_job(filled, job_id, status="failed", not_before=ago(-3600), **spent, **moments)
-    deadline = ago(-600)
     with transaction(filled) as session:
-        jobs.retry(session, job_id, deadline_at=deadline)
+        jobs.must_end(session, job_id, past)
+        jobs.retry(session, job_id)
     job = job_of(filled, job_id)
     assert (job.status, job.attempts, job.crash_count, job.lease_epoch) == ("queued", 0, 0, 7)
     assert {job.error, job.finished_at, job.cancel_requested_at, job.hinted_at} == {None}
-    assert (job.not_before, job.deadline_at) == (None, deadline)
+    assert (job.not_before, job.losses, job.run_seconds) == (None, 0, DEADLINE_SECONDS)
+    assert job.deadline_at - ago(0) == pytest.approx(
+        timedelta(seconds=WAITING_SECONDS), abs=timedelta(minutes=1)
+    )
     assert events_of(filled, job_id)[-1] == ("retried", {})
 
 
@@ -207,7 +211,7 @@ def test_a_worker_from_before_the_retry_cannot_write(filled: Engine, job_id: str
     old = claim(filled)
     change_job(filled, job_id, status="timed_out")
     with transaction(filled) as session:
-        jobs.retry(session, job_id, deadline_at=ago(-600))
+        jobs.retry(session, job_id)
     assert claim(filled).epoch == old.epoch + 1
     with pytest.raises(LeaseLost), transaction(filled) as session:
         jobs.finish(session, old, Status.SUCCEEDED)
@@ -221,7 +225,7 @@ def test_a_lease_of_a_future_epoch_is_none(filled: Engine, job_id: str) -> None:
 
 MOVES: list[Callable[[Session], object]] = [
     lambda session: jobs.request_cancel(session, "eval_none"),
-    lambda session: jobs.retry(session, "eval_none", deadline_at=ago(0)),
+    lambda session: jobs.retry(session, "eval_none"),
 ]
 
 
@@ -236,7 +240,7 @@ def test_what_is_not_there_is_neither_canceled_nor_retried(
 def test_a_retried_job_counts_from_its_next_start(filled: Engine, job_id: str) -> None:
     change_job(filled, job_id, status="failed", started_at=ago(86_400), finished_at=ago(86_000))
     with transaction(filled) as session:
-        jobs.retry(session, job_id, deadline_at=ago(-60))
+        jobs.retry(session, job_id)
     assert job_of(filled, job_id).started_at is None
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import sqlite3
 import stat
 import traceback
@@ -13,9 +14,10 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, event, insert, select, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 
 from holdfast.db.session import (
+    PATIENCE,
     after_commit,
     insert_into,
     open_database,
@@ -339,3 +341,25 @@ def test_an_insert_may_pass_over_what_is_there(database: Engine) -> None:
     assert written == ["k", None]
     with reading(database) as session:
         assert session.get_one(AnswerRow, "k").document == {"text": "first"}
+
+
+def test_a_postgresql_that_says_nothing_is_given_up_within_seconds() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        database = open_database(f"postgresql+psycopg://u@127.0.0.1:{port}/d?connect_timeout=2")
+        with pytest.raises(OperationalError, match="timeout"), reading(database) as session:
+            session.execute(text("SELECT 1"))
+        database.dispose()
+
+
+def test_how_long_a_postgresql_is_waited_for_can_be_said_in_its_url(
+    shared_postgres_url: str,
+) -> None:
+    database = open_database(f"{shared_postgres_url}&keepalives_idle=7")
+    with database.connect() as connection:
+        parameters = connection.connection.driver_connection.info.get_parameters()
+    database.dispose()
+    assert {name: parameters[name] for name in PATIENCE} == {
+        **{name: str(value) for name, value in PATIENCE.items()},
+        "keepalives_idle": "7",
+    }

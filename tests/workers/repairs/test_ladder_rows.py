@@ -86,7 +86,7 @@ def test_a_try_leaves_time_to_confirm_it_and_its_ladder_a_little_longer(
         cost = verdict_of(get_evaluation(session, evaluation)).cost
     assert ladder.started_at is not None
     budget = ladder.started_at + timedelta(minutes=7)
-    late = ladder.created_at + timedelta(seconds=DEADLINE_SECONDS)
+    late = ladder.started_at + timedelta(seconds=DEADLINE_SECONDS)
     assert cost is not None
     assert deadline == budget - timedelta(seconds=cost.seconds)  # what a confirmation takes
     assert ladder.deadline_at == (late if whole else budget + timedelta(seconds=CLOSING_SECONDS))
