@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Divergence = Literal["forward_kl", "reverse_kl"]
 Controller = Literal["doubling", "pid", "ziegler"]
 Fisher = Literal["true", "empirical"]
+SafeForm = Literal["conflict", "null_space"]
 MmpoName = Literal["ultrafeedback-2b", "ultrafeedback-7b"]
 
 KNOBS = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
@@ -103,6 +104,32 @@ class Constrained(BaseModel):
     early: float = Field(default=2.0, gt=0)
     later: float = Field(default=0.1, gt=0)
     early_tokens: int = Field(default=5, ge=1)
+
+
+class SafeGradient(BaseModel):
+    """Of recipe `safe_gradient`: which directions of a step are taken back, by `rows` refusals.
+
+    `conflict`: of the `rank` directions in which the refusals' loss changes most, for every weight,
+    those along which the step raised it; they are found again every `every` steps. `null_space`:
+    whatever changes a layer's output for the directions of its inputs on the refusals that hold the
+    share `energy` of these; found once.
+    """
+
+    model_config = KNOBS
+
+    form: SafeForm = "conflict"
+    rows: int = Field(default=8, ge=1)
+    rank: int = Field(default=10, ge=1)
+    every: int = Field(default=10, ge=1)
+    energy: float = Field(default=0.999, gt=0, le=1)
+
+
+class OneShot(BaseModel):
+    """Of recipe `oneshot`: its refusals are the most telling of the first `choose_from`."""
+
+    model_config = KNOBS
+
+    choose_from: int = Field(default=32, ge=1)
 
 
 class Graft(BaseModel):

@@ -6,7 +6,7 @@ misspelt knob must not silently fall back to a default.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
@@ -17,8 +17,10 @@ from holdfast.repairs.knobs import (
     Constrained,
     Graft,
     Hma,
+    OneShot,
     Penalty,
     Preference,
+    SafeGradient,
     SafeMerge,
     Serving,
     Sma,
@@ -138,8 +140,19 @@ class Plan(BaseModel):
     anchor: Anchor = Anchor()
     penalty: Penalty = Penalty()
     constrained: Constrained = Constrained()
+    safe_gradient: SafeGradient = SafeGradient()
+    oneshot: OneShot = OneShot()
     resume: Path | None = None
     save_seconds: float = Field(default=120.0, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_recipe(cls, given: Any) -> Any:
+        if isinstance(given, dict):
+            for name, spec in RECIPES.items():
+                if name == given.get("recipe"):
+                    return {**spec.defaults, **given}
+        return given
 
     @model_validator(mode="after")
     def _no_silly_rate(self) -> "Plan":
@@ -188,6 +201,19 @@ class Plan(BaseModel):
     def spec(self) -> RecipeSpec:
         """The table row of its recipe."""
         return RECIPES[self.recipe]
+
+    @property
+    def source_rows(self) -> dict[Kind, int]:
+        """How many rows its steps take of every source: of the whole run, or of its one batch."""
+        rows = self.batch_size if self.spec.one_batch else self.steps * self.batch_size
+        return rows_drawn(self.mix, rows)
+
+    @property
+    def telling_refusals(self) -> int:
+        """How many refusals say which directions are safe, or are chosen from."""
+        if self.spec.subspace:
+            return self.safe_gradient.rows
+        return self.oneshot.choose_from if self.spec.one_batch and self.mix.refusals else 0
 
     @property
     def bound_rows(self) -> int:

@@ -22,6 +22,8 @@ RehearsingRecipe = Literal[
     "ewc",
     "kd",
     "constrained_sft",
+    "safe_gradient",
+    "oneshot",
 ]
 DEPLOYED = "deployed"  # the template of a repair that changes it: the candidate's own for itself
 JointRecipe = Literal["sequential", "mix", "alright", "maxright"]
@@ -45,7 +47,9 @@ class RecipeSpec:
     `unaligned`: it needs the model from before alignment. `retemplates`: what it makes is served,
     and gated, under a template of its own. `bounded`: a bound is checked on rows that train nothing
     and what is shipped is moved within it. `sliced`: losses may be taken on rows and pairs that
-    train nothing. `steers`: its mix may follow what is lost. `defaults` are fields of its plan.
+    train nothing. `steers`: its mix may follow what is lost. `one_batch`: every step trains the
+    same few rows. `subspace`: some refusals say which directions are safe. `defaults` are fields of
+    its plan where that does not set them.
     """
 
     family: Family
@@ -57,10 +61,19 @@ class RecipeSpec:
     bounded: bool = False
     sliced: bool = False
     steers: bool = False
+    one_batch: bool = False
+    subspace: bool = False
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
-EARLY_STOP = {"mix": {"task": 1, "refusals": 0, "answers": 0}, "watch": {}}
+TASK_ALONE = {"task": 1, "refusals": 0, "answers": 0}
+EARLY_STOP = {"mix": TASK_ALONE, "watch": {}}
+ONESHOT = {
+    "start": "candidate",
+    "mix": {"task": 0, "refusals": 0.5, "answers": 0.5},
+    "steps": 10,
+    "warmup_steps": 2,
+}
 
 RECIPES: dict[Recipe, RecipeSpec] = {
     "finetune": RecipeSpec("making", shards=True),
@@ -80,6 +93,12 @@ RECIPES: dict[Recipe, RecipeSpec] = {
     "ewc": RecipeSpec("rehearsing", shards=True),
     "kd": RecipeSpec("rehearsing", shards=True),
     "constrained_sft": RecipeSpec("rehearsing", shards=True),
+    "safe_gradient": RecipeSpec(
+        "rehearsing", shards=True, subspace=True, defaults={"mix": TASK_ALONE}
+    ),
+    "oneshot": RecipeSpec(
+        "rehearsing", shards=True, without_task="safety rows", one_batch=True, defaults=ONESHOT
+    ),
     "sequential": RecipeSpec("joint", shards=True, without_task="answers"),
     "mix": RecipeSpec("joint", shards=True, without_task="answers"),
     "alright": RecipeSpec("joint", shards=True, without_task="answers"),

@@ -23,7 +23,8 @@ def cosine(alignment: Tensor, update: Tensor) -> float | None:
 def leading_directions(alignment: Tensor, energy: float) -> Tensor:
     """[out, r], orthonormal: as few left singular vectors as hold the share `energy` of ||V||²."""
     vectors, values, _ = torch.linalg.svd(alignment, full_matrices=False)
-    held = values.square().cumsum(0) / values.square().sum()
+    squares = values.double().square()  # in fp32 the sum stops growing before the last of them
+    held = squares.cumsum(0) / squares.sum()
     rank = int((held < energy).sum()) + 1
     leading: Tensor = vectors[:, :rank]
     return leading

@@ -31,7 +31,6 @@ def make_plan(worker: Worker, lease: jobs.Lease, job: Repair) -> Plan:
         "baseline": job.baseline.checkpoint.ref.path,
         "candidate": job.failing.checkpoint.ref.path,
         "output": job.output,
-        **job.spec.defaults,
         **job.options,
     }
     match job.spec.family:
@@ -69,7 +68,8 @@ def rehearsal_fields(worker: Worker, lease: jobs.Lease, job: Repair, fields: Fie
     if job.task_data is not None:
         fields["task_data"] = job.task_data
     elif job.spec.without_task == "safety rows":
-        fields = {"start": "candidate", "mix": without_task(Mix()), **fields}
+        defaults = {"start": "candidate", "mix": without_task(Mix()), **job.spec.defaults}
+        fields = {**defaults, **fields}
     else:
         raise InvalidPlan(
             f"recipe {job.recipe} learns the task within limits, and the evaluation names no "

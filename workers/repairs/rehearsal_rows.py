@@ -38,7 +38,8 @@ def write_rehearsal(worker: Worker, lease: jobs.Lease, repair: Repair, plan: Pla
     Raises RepairImpossible if that leaves a source of the mix empty.
     """
     lines: list[dict[str, str]] = []
-    needs = rows_drawn(plan.mix, plan.steps * plan.batch_size)
+    needs = plan.source_rows
+    needs["refusal"] = max(needs["refusal"], plan.telling_refusals)
     if plan.spec.family == "searching":  # which scores refusals and trains on nothing
         needs = {"task": 0, "refusal": plan.hma.rows, "answer": 0}
     needs = {kind: count + math.ceil(plan.bound_rows / 2) for kind, count in needs.items()}

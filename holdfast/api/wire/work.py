@@ -24,8 +24,10 @@ from holdfast.repairs.knobs import (
     Constrained,
     Graft,
     Hma,
+    OneShot,
     Penalty,
     Preference,
+    SafeGradient,
     Steering,
     Straying,
     SystemTurn,
@@ -175,6 +177,8 @@ class RepairOptions(RequestBody):
     anchor: Anchor | None = None
     penalty: Penalty | None = None
     constrained: Constrained | None = None
+    safe_gradient: SafeGradient | None = None
+    oneshot: OneShot | None = None
 
     @model_validator(mode="after")
     def _storable(self) -> Self:

@@ -28,7 +28,8 @@ REPOSITORY = Path(__file__).parents[3]
 SEVERAL = REPOSITORY / "tests" / "support" / "several.py"
 CONFIG = REPOSITORY / "examples" / "accelerate" / "two_cpu_processes.yaml"
 FIGURES = ("loss", "tokens", "refusal_nats", "penalty", "logit_mse", "constrained", "preference",
-           "margin", "chosen_reward", "task_gap", "safety", "kl", "anchor_weight")  # fmt: skip
+           "margin", "chosen_reward", "task_gap", "safety", "kl", "anchor_weight", "removed",
+           "removed_step")  # fmt: skip
 
 EVEN = {"mix": {"task": 0.4, "refusals": 0.2, "answers": 0.4}}
 RUNS: dict[str, dict[str, Any]] = {  # five rows a step, so one of two has nothing to learn from one
@@ -51,6 +52,16 @@ RUNS: dict[str, dict[str, Any]] = {  # five rows a step, so one of two has nothi
     "l2_anchor": {"penalty": {"l2": 100.0}},
     "l1_anchor": {"penalty": {"l1": 0.01}},
     "ewc": {"penalty": {"ewc": 1e4, "fisher_rows": 4}},
+    "safe_gradient": {"safe_gradient": {"every": 2, "rows": 3}},
+    "safe_gradient, null space": {
+        "safe_gradient": {"form": "null_space", "rows": 1, "energy": 0.99},
+        "watch": {"rows": 3, "limit": 99.0},
+    },
+    "safe_gradient, lora": {
+        "safe_gradient": {"form": "null_space", "rows": 1, "energy": 0.99},
+        "lora": {"rank": 2},
+    },
+    "oneshot": {"oneshot": {"choose_from": 6}, "batch_size": 4},
     "sequential": {"preference": {"pairs": 3}},
     "mix": {"preference": {"pairs": 3}},
     "alright": {"preference": {"pairs": 3}},
@@ -66,6 +77,7 @@ KILLED: dict[str, dict[str, Any]] = {
     "maxright": {"preference": {"every": 2, "optimum_steps": 2}},
     "kl_anchor": {"anchor": {"bound": 1e-3, "rows": 3, "every": 1}} | EVEN,
     "sma": {"freeze": ["model.layers.0.*"]},
+    "safe_gradient": {"safe_gradient": {"every": 2, "rows": 3}},
 }
 
 

@@ -154,10 +154,18 @@ for _recipe in ("kl_anchor", "kd", "constrained_sft", "l2_anchor", "ewc", "mix",
             "CheckpointRefused", "is 'a' in the baseline's vocabulary and 'b' in the candidate's",
         ),
     }  # fmt: skip
-for _recipe in ("rehearsal", "kl_anchor", "constrained_sft", "sma", "mix", "maxright"):
+for _recipe in ("rehearsal", "kl_anchor", "constrained_sft", "sma", "oneshot", "mix", "maxright"):
     FAULTS[f"not a number, {_recipe}"] = (
         _recipe, lambda at: {"candidate": poisoned(at / "c"), **FROM_CANDIDATE},
         "RepairImpossible", "step 1: loss nan, gradient norm",
+    )  # fmt: skip
+for _form in ("conflict", "null_space"):
+    FAULTS[f"not a number, safe_gradient, {_form}"] = (
+        "safe_gradient",
+        lambda at, form=_form: {
+            "candidate": poisoned(at / "c"), "safe_gradient": {"form": form}, **FROM_CANDIDATE
+        },
+        "RepairImpossible", "a pass over the refusals came to nan, expected a finite number",
     )  # fmt: skip
 OF_A_RECIPE: dict[str, dict[str, Any]] = {
     "hma": {"hma": {"groups": 2, "tries": 4}},

@@ -52,7 +52,18 @@ def test_nats_a_row_and_nats_a_token_count_the_same_nats(policy: nn.Module) -> N
 
 
 @pytest.mark.parametrize(
-    "recipe", ["finetune", "rehearsal", "reorder", "sma", "kd", "kl_anchor", "l2_anchor"]
+    "recipe",
+    [
+        "finetune",
+        "rehearsal",
+        "reorder",
+        "sma",
+        "kd",
+        "kl_anchor",
+        "l2_anchor",
+        "safe_gradient",
+        "oneshot",
+    ],
 )
 def test_the_reduction_of_a_plan_is_the_one_that_is_trained(
     tmp_path: Path, plan_of: PlanOf, report: Report, events: Events, recipe: str

@@ -134,6 +134,29 @@ def test_an_early_stop_learns_the_task_alone_and_holds_refusals_back_to_watch(
     assert len(kept) == watch.rows + 1  # training asks for one more than it watches
 
 
+def test_a_oneshot_patches_the_candidate_and_asks_for_what_it_chooses_from(
+    worker: Worker, remedy: Remedy
+) -> None:
+    plan = planned(worker, remedy("oneshot", {"oneshot": {"choose_from": 9}}))
+    assert (plan.start, plan.steps, plan.task_data) == ("candidate", 10, None)
+    assert plan.mix == Mix(task=0, refusals=0.5, answers=0.5)
+    kinds = [row.kind for row in read_rehearsal(plan.rehearsal_data)]
+    assert (kinds.count("refusal"), kinds.count("answer")) == (9, 4)
+
+
+def test_safe_steps_learn_the_task_alone_and_ask_for_the_refusals_that_they_keep(
+    worker: Worker, remedy: Remedy, task_data: Path
+) -> None:
+    given = {"task_data": str(task_data), "task_data_sha256": digest_of(task_data)}
+    plan = planned(worker, remedy("safe_gradient", {"safe_gradient": {"rows": 5}}, **given))
+    assert (plan.start, plan.task_data) == ("baseline", task_data)
+    assert plan.mix == Mix(task=1, refusals=0, answers=0)
+    kinds = [row.kind for row in read_rehearsal(plan.rehearsal_data)]
+    assert (kinds.count("refusal"), kinds.count("answer")) == (5, 0)
+    with pytest.raises(InvalidPlan, match="names no task_data"):
+        planned(worker, remedy("safe_gradient", {}))
+
+
 def test_the_shares_without_a_task_keep_their_proportion() -> None:
     assert without_task(Mix(task=0.5, refusals=0.1, answers=0.4)) == Mix(
         task=0, refusals=0.2, answers=0.8
