@@ -1,10 +1,10 @@
 """Picks the next ratios of a heterogeneous average to put to the gate: a compass search.
 
-The training child finds ratios by a proxy, in seconds (training/merging/ratios.py); what they are
-worth only the gate can say, at a minute or more a try. So it is asked where the proxy ended, and
-then one step to each side of the best so far. A step moves weight from one group of blocks to
-another, which leaves the mean as it is; where no side is better, the step is halved, once. Pure, so
-a ladder that is killed goes on where it was.
+The training child finds ratios by a proxy, in seconds (simplex_search.py and gradient_search.py in
+training/merging); what they are worth only the gate can say, at a minute or more a try. So it is
+asked where the proxy ended, and then one step to each side of the best so far. A step moves weight
+from one group of blocks to another, which leaves the mean as it is; where no side is better, the
+step is halved, once. Pure, so a ladder that is killed goes on where it was.
 """
 
 from collections.abc import Iterator, Mapping

@@ -197,21 +197,37 @@ class SafeMerge(Straying):
 class Hma(BaseModel):
     """Of recipe `hma`: one ratio for each of `groups` groups of blocks, from the first to the last.
 
+    `layers` in place of a number gives every block its own. `scope` says what the ratios are of:
+    all weights, or `linear` layers alone, where embeddings and norms are the baseline's.
+
     `ratios` are taken as they are, and their mean has to be the plan's `candidate_weight`. Without
-    them they are searched in about `tries` tries, each of which scores `rows` task rows and, where
-    there is rehearsal data, as many refusals.
+    them they are searched: by `simplex`, which tries ratios on task rows and refusals, or by
+    `gradient`, which makes the answers of a response set likely (training/merging). Both stay
+    within `tries` passes over `rows` rows of each kind, beside the two that know the ends; a step
+    by the gradient counts three. `floor` and `learning_rate` are the gradient's: the former is
+    added to the sigmoid of every group's logit, the latter is how far those move in a step.
     """
 
     model_config = KNOBS
 
-    groups: int = Field(default=3, ge=1)
+    groups: Annotated[int, Field(ge=1)] | Literal["layers"] = 3
+    scope: Literal["model", "linear"] = "model"
     ratios: tuple[Annotated[float, Field(ge=0, le=1)], ...] | None = None
+    search: Literal["simplex", "gradient"] = "simplex"
     tries: int = Field(default=12, ge=1)
     rows: int = Field(default=32, ge=1)
+    floor: float = Field(default=0.2, ge=0, le=1)
+    learning_rate: float = Field(default=0.7, gt=0)
 
     @model_validator(mode="after")
     def _ratio_per_group(self) -> "Hma":
-        if self.ratios is not None and len(self.ratios) != self.groups:
+        if self.ratios is None:
+            if self.groups == "layers" and self.search == "simplex":
+                raise ValueError(
+                    "a simplex over a ratio for every layer takes more tries than there are; "
+                    "set search: gradient, or a number of groups"
+                )
+        elif not self.ratios or len(self.ratios) != self.groups != "layers":
             raise ValueError(f"{len(self.ratios)} ratios for {self.groups} groups; give one each")
         return self
 

@@ -96,6 +96,8 @@ class Plan(BaseModel):
     `adapter` is what `merge_adapter` adds to the baseline.
     `preference_data` is JSON Lines of {"prompt", "chosen", "rejected"}; `reference_cache` is where
     the baseline's log-probabilities of them are kept, which need computing once only.
+    `response_data` is JSON Lines of {"prompt", "completion", "kind": "task" | "refusal", "by":
+    "candidate" | "baseline"}: answers that somebody judged good, which `hma` makes likely.
     """
 
     model_config = KNOBS
@@ -120,6 +122,7 @@ class Plan(BaseModel):
     rehearsal_data: Path | None = None
     preference_data: Path | None = None
     reference_cache: Path | None = None
+    response_data: Path | None = None
     preference: Preference = Preference()
     reduction: Reduction = "token_mean_global"
     mix: Mix = Mix()

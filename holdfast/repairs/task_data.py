@@ -156,9 +156,9 @@ def rows_digest(rows: Iterable[Row]) -> str:
 
 def read_rehearsal(path: Path) -> list[Row]:
     """Every row of a rehearsal pool, each marked "kind": "refusal" or "answer"."""
-    return _read(
+    return read_objects(
         path,
-        lambda content, number, place: _row(
+        lambda content, number, place: row_of(
             content, number, place, _rehearsal_kind(content, place)
         ),
     )
@@ -169,10 +169,11 @@ def read_preferences(path: Path) -> list[PreferencePair]:
 
     Raises InvalidTaskData naming the file and the line; two equal answers prefer nothing.
     """
-    return _read(path, _pair)
+    return read_objects(path, _pair)
 
 
-def _read(path: Path, made_of: Callable[[dict[str, Any], int, str], T]) -> list[T]:
+def read_objects(path: Path, made_of: Callable[[dict[str, Any], int, str], T]) -> list[T]:
+    """Make something of every object of a file, with its number and its place in words."""
     with _opened(path) as file:
         rows = (
             made_of(_object(document, place), number, place)
@@ -204,7 +205,8 @@ def _object(content: Any, place: str) -> dict[str, Any]:
     return content
 
 
-def _row(content: dict[str, Any], number: int, place: str, kind: Kind) -> Row:
+def row_of(content: dict[str, Any], number: int, place: str, kind: Kind) -> Row:
+    """The row of a "prompt" and a "completion"; InvalidTaskData where one is missing."""
     prompt, completion = (_text_at(content, key, place) for key in ("prompt", "completion"))
     return Row(prompt, completion, kind, number)
 

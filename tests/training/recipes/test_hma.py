@@ -10,11 +10,14 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from holdfast.errors import InvalidPlan
+from holdfast.repairs.knobs import Hma
 from holdfast.repairs.plan import Plan
-from training.merging import ratios
-from training.merging.layers import group_of, weights_by_name
+from training.merging.in_place import mixture_of
+from training.merging.layers import group_of, grouping_of
+from training.merging.simplex_search import stakes_of
 from training.progress import Report
 from training.recipes import RECIPES, hma
+from training.weights.shards import Span
 
 PlanOf = Callable[..., Plan]
 Events = list[dict[str, Any]]
@@ -27,6 +30,11 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 def given(*ratios: float) -> dict[str, Any]:
     mean = sum(ratios) / len(ratios)
     return {"hma": {"groups": len(ratios), "ratios": ratios}, "candidate_weight": mean}
+
+
+def spanning(*shape: int) -> Span:
+    """A tensor of a layout, of which the shape alone matters."""
+    return Span("model.safetensors", "F32", shape, 0, 4)
 
 
 def test_26_blocks_in_three_groups_are_those_of_the_paper() -> None:
@@ -48,8 +56,9 @@ def test_26_blocks_in_three_groups_are_those_of_the_paper() -> None:
     ],
 )
 def test_a_tensor_gets_the_ratio_of_its_block_or_the_mean(name: str, weight: float) -> None:
-    names = {name, "model.layers.0.x", "model.layers.1.x"}
-    assert weights_by_name(names, (0.2, 0.6))[name] == pytest.approx(weight)
+    layout = {one: spanning(3) for one in (name, "model.layers.0.x", "model.layers.1.x")}
+    grouping = grouping_of(layout, Hma(groups=2), tied=False)
+    assert grouping.weights((0.2, 0.6))[name] == pytest.approx(weight)
 
 
 def test_given_ratios_average_each_group_with_its_own(
@@ -134,7 +143,7 @@ def test_what_is_lost_is_a_share_of_what_lies_between(
     report: Report, task: tuple[float, float], refusal: tuple[float, float], kept: dict[str, float]
 ) -> None:
     baseline, candidate = ({"task": task[k], "refusal": refusal[k]} for k in (0, 1))
-    stakes = ratios.stakes_of(baseline, candidate, report)
+    stakes = stakes_of(baseline, candidate, report)
     halfway = {"task": sum(task) / 2, "refusal": sum(refusal) / 2}
     assert {
         kind: stake.share_lost(halfway[kind]) for kind, stake in stakes.items()
@@ -146,14 +155,54 @@ def test_the_policy_that_is_scored_is_the_one_that_is_written(
 ) -> None:
     plan = plan_of("hma", store="fp32", **given(0.3, 0.9))
     hma.run(plan, report)
-    policy = ratios.load_policy(plan.baseline)
     pair, candidate = hma.pair_of(plan)
-    ratios.set_weights(
-        ratios.weights_in_place(policy), pair, (plan.baseline, candidate), (0.3, 0.9)
-    )
-    state = policy.state_dict()
+    mixture = mixture_of(pair, plan, candidate)
+    grouping = grouping_of(pair.layout, plan.hma, tied=True)
+    mixture.set_weights(grouping.weights((0.3, 0.9)))
+    state = mixture.policy.state_dict()
     for name, written in weights(plan.output).items():
         torch.testing.assert_close(state[name], written, atol=1e-6, rtol=0, msg=name)
+
+
+@pytest.mark.parametrize("search", ["simplex", "gradient"])
+@pytest.mark.parametrize(("weight", "groups"), [(1.0, 2), (0.0, 2), (0.7, 1)])
+def test_one_set_of_ratios_is_not_searched(
+    plan_of: PlanOf, report: Report, weight: float, groups: int, search: str
+) -> None:
+    """Without task data a search would be refused, so this is none."""
+    knobs = {"groups": groups, "search": search}
+    plan = plan_of("hma", task_data=None, candidate_weight=weight, hma=knobs)
+    assert hma.run(plan, report)["ratios"] == [weight] * groups
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("model.embed_tokens.weight", True),
+        ("model.norm.weight", True),
+        ("model.layers.0.input_layernorm.weight", True),
+        ("model.layers.0.q_norm.bias", True),
+        ("model.layers.0.q_proj.weight", False),
+        ("model.layers.0.q_proj.bias", False),
+        ("model.layers.1.mlp.experts.gate_up_proj", False),
+        ("lm_head.weight", False),
+    ],
+)
+def test_of_linear_layers_alone_the_rest_is_the_baselines(name: str, kept: bool) -> None:
+    shapes = {
+        "model.embed_tokens.weight": (8, 4),
+        "model.layers.0.q_proj.weight": (4, 4),
+        "model.layers.1.mlp.experts.gate_up_proj": (2, 4, 4),
+        "lm_head.weight": (8, 4),
+    }
+    vectors = ("model.norm.weight", "model.layers.0.input_layernorm.weight")
+    vectors += ("model.layers.0.q_norm.bias", "model.layers.0.q_proj.bias")
+    layout = {one: spanning(*shapes.get(one, (4,))) for one in (*shapes, *vectors)}
+    weights = grouping_of(layout, Hma(groups=2, scope="linear"), tied=False).weights((0.2, 0.6))
+    assert (weights[name] == 0.0) == kept
+    assert weights["lm_head.weight"] == pytest.approx(0.4)
+    tied = grouping_of(layout, Hma(groups=2, scope="linear"), tied=True).weights((0.2, 0.6))
+    assert tied["lm_head.weight"] == 0.0
 
 
 @pytest.mark.parametrize(
@@ -162,6 +211,10 @@ def test_the_policy_that_is_scored_is_the_one_that_is_written(
         ({"candidate": None}, "merges with a candidate"),
         ({"task_data": None, "hma": {"groups": 2}}, "draws rows from task_data"),
         ({}, "the model has 2 blocks, which do not make 3 groups"),
+        (
+            {"hma": {"groups": "layers", "ratios": (0.7, 0.8, 0.9)}},
+            "has 2 blocks and hma.ratios names 3",
+        ),
     ],
 )
 def test_what_cannot_be_searched_is_refused(
@@ -179,6 +232,8 @@ def test_what_cannot_be_searched_is_refused(
         ({"hma": {"groups": 2, "ratios": (0.1, 0.2)}}, r"mean of hma\.ratios is 0\.15, but"),
         ({"hma": {"groups": 3, "ratios": (0.8, 0.8)}}, "2 ratios for 3 groups"),
         ({"hma": {"groups": 1, "ratios": (1.2,)}}, "less than or equal to 1"),
+        ({"hma": {"groups": "layers", "ratios": ()}}, "0 ratios for layers groups"),
+        ({"hma": {"groups": "layers"}}, "set search: gradient, or a number of groups"),
     ],
 )
 def test_ratios_that_contradict_the_plan_are_refused(

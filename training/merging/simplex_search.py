@@ -2,35 +2,28 @@
 
 What an average can lose is the task's rows, which the candidate knows, and the baseline's refusals:
 each is measured by mean -log p of completions, as the share of what lies between the two
-checkpoints, and the shares are added up. The weights of each try are put into one model in place;
-Nelder-Mead on the set of allowed ratios. The uniform ratios are the first tried, so what is found
-is, on these rows, never worse than they are.
+checkpoints, and the shares are added up. Nelder-Mead on the set of allowed ratios. The uniform
+ratios are the first tried, so what is found is, on these rows, never worse than they are.
 """
 
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
 from pathlib import Path
 
-import torch
 from scipy.optimize import minimize
-from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from holdfast.errors import NotBuilt
 from holdfast.repairs.plan import Plan
 from holdfast.repairs.recipes import Kind
 from holdfast.repairs.simplex import ENOUGH, project
-from training.merging.averaging import average
-from training.merging.layers import weights_by_name
+from training.merging.in_place import mixture_of
+from training.merging.layers import Grouping
 from training.merging.pairing import Pair
-from training.merging.streaming import read_alike
+from training.merging.scored_rows import Scored, draw_rows
 from training.progress import Report
-from training.rows.batches import Example, tokenise
-from training.runs.sources import read_sources
 from training.runs.watch import first_tokens, mean_nats
-from training.weights.model import load_policy, load_tokenizer, stored_weights
+from training.weights.model import load_tokenizer
 
 FIRST_STEP = 0.2  # of a ratio: how far the first points lie from the uniform one
 
@@ -47,23 +40,24 @@ class Stake:
         return (nats - self.intact_nats) / (self.lost_nats - self.intact_nats)
 
 
-def search(pair: Pair, plan: Plan, candidate: Path, report: Report) -> tuple[float, ...]:
+def search(
+    pair: Pair, plan: Plan, candidate: Path, grouping: Grouping, report: Report
+) -> tuple[float, ...]:
     """Try ratios and return those that lose least of the task and of the refusals together."""
     tokenizer = load_tokenizer(plan.baseline)
-    rows, pad = draw_rows(plan, tokenizer), tokenizer.pad_token_id or 0
-    policy = load_policy(plan.baseline)
-    state = weights_in_place(policy)
+    rows, pad, groups = decisive_rows(plan, tokenizer), tokenizer.pad_token_id or 0, grouping.groups
+    mixture = mixture_of(pair, plan, candidate)
 
     def nats_at(ratios: Sequence[float]) -> dict[Kind, float]:
-        set_weights(state, pair, (plan.baseline, candidate), ratios)
-        return {kind: mean_nats(policy, examples, pad) for kind, examples in rows.items()}
+        mixture.set_weights(grouping.weights(ratios))
+        return {kind: mean_nats(mixture.policy, examples, pad) for kind, examples in rows.items()}
 
-    baseline_nats, candidate_nats = (nats_at((end,) * plan.hma.groups) for end in (0.0, 1.0))
+    baseline_nats, candidate_nats = (nats_at((end,) * groups) for end in (0.0, 1.0))
     stakes = stakes_of(baseline_nats, candidate_nats, report)
     tried: dict[tuple[float, ...], float] = {}
 
     def lost_at(free: Sequence[float]) -> float:
-        ratios = nearest_ratios(free, plan.candidate_weight, plan.hma.groups)
+        ratios = nearest_ratios(free, plan.candidate_weight, groups)
         if ratios not in tried:
             nats = nats_at(ratios)
             tried[ratios] = fsum(stake.share_lost(nats[kind]) for kind, stake in stakes.items())
@@ -71,7 +65,7 @@ def search(pair: Pair, plan: Plan, candidate: Path, report: Report) -> tuple[flo
             report("try", ratios=ratios, lost=tried[ratios], **nats_by_kind)
         return tried[ratios]
 
-    begin = [plan.candidate_weight] * (plan.hma.groups - 1)
+    begin = [plan.candidate_weight] * (groups - 1)
     points = [begin] + [
         [value - FIRST_STEP * (place == k) for place, value in enumerate(begin)]
         for k in range(len(begin))
@@ -81,6 +75,13 @@ def search(pair: Pair, plan: Plan, candidate: Path, report: Report) -> tuple[flo
         options = {"initial_simplex": points, "maxfev": plan.hma.tries, "xatol": ENOUGH, "fatol": 0}
         minimize(lost_at, begin, method="Nelder-Mead", options=options)
     return min(tried, key=lambda ratios: tried[ratios])
+
+
+def decisive_rows(plan: Plan, tokenizer: PreTrainedTokenizerBase) -> Scored:
+    """The rows to score; of a refusal the first tokens alone, which decide the rest."""
+    rows = draw_rows(plan, tokenizer)
+    refusals = [first_tokens(example) for example in rows.get("refusal", ())]
+    return rows | ({"refusal": refusals} if refusals else {})
 
 
 def stakes_of(
@@ -105,45 +106,3 @@ def stakes_of(
 def nearest_ratios(free: Sequence[float], mean: float, groups: int) -> tuple[float, ...]:
     """The allowed ratios nearest to these, the last of which follows from the mean."""
     return project([*free, groups * mean - sum(free)], mean)
-
-
-def draw_rows(plan: Plan, tokenizer: PreTrainedTokenizerBase) -> dict[Kind, Sequence[Example]]:
-    """The rows of each kind that the search scores, drawn by the plan's seed.
-
-    Of a refusal, the first tokens: they decide the rest. Without rehearsal data the task alone.
-    """
-    wanted: set[Kind] = {"task"} if plan.rehearsal_data is None else {"task", "refusal"}
-    scored: dict[Kind, Sequence[Example]] = {}
-    for kind, (path, rows) in sorted(read_sources(plan, wanted).items()):
-        drawn = random.Random(plan.seed).sample(rows, min(plan.hma.rows, len(rows)))  # noqa: S311 - an order to reproduce, not a secret
-        examples = tokenise(drawn, tokenizer, plan.max_length, path)
-        scored[kind] = (
-            examples if kind == "task" else [first_tokens(example) for example in examples]
-        )
-    return scored
-
-
-def weights_in_place(policy: nn.Module) -> dict[str, Tensor]:
-    """The policy's own tensors by the names of the files; NotBuilt where loading changes more."""
-    state = stored_weights(policy)
-    policy_addresses = {tensor.data_ptr() for tensor in policy.state_dict().values()}
-    if packed := [
-        name for name, tensor in state.items() if tensor.data_ptr() not in policy_addresses
-    ]:
-        raise NotBuilt(
-            f"{packed[0]!r} is packed with others when transformers loads it, so ratios cannot be "
-            "tried in place; give hma.ratios"
-        )
-    return state
-
-
-@torch.no_grad()
-def set_weights(
-    state: Mapping[str, Tensor], pair: Pair, folders: tuple[Path, Path], ratios: Sequence[float]
-) -> None:
-    """Put the average into a policy's weights in place, a tensor at a time."""
-    weights = weights_by_name(pair.layout, ratios)
-    for name, (baseline, candidate) in read_alike(folders, (pair.baseline, pair.candidate)):
-        if name in weights and baseline.is_floating_point():
-            where = state[name].device
-            average(baseline.to(where), candidate.to(where), weights[name], state[name])
