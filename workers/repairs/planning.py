@@ -17,6 +17,7 @@ from workers.repairs.leaks import refuse_leaks
 from workers.repairs.leftovers import STATE
 from workers.repairs.preference_rows import write_pairs
 from workers.repairs.rehearsal_rows import write_rehearsal
+from workers.repairs.response_rows import write_response_set
 from workers.worker import Worker
 
 Fields = dict[str, Any]
@@ -84,6 +85,8 @@ def searching_fields(worker: Worker, lease: jobs.Lease, job: Repair, fields: Fie
     draft = validate_plan(fields)
     if draft.hma.ratios is not None:
         return fields
+    if draft.hma.search == "gradient":
+        return {**fields, "response_data": write_response_set(worker, lease, job, draft)}
     return {**fields, "rehearsal_data": write_rehearsal(worker, lease, job, draft)}
 
 

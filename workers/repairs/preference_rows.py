@@ -14,27 +14,22 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from holdfast.db import jobs
-from holdfast.db.session import transaction
 from holdfast.errors import RepairImpossible
-from holdfast.job import EventKind
 from holdfast.judges.coherence import incoherence
 from holdfast.judges.endpoint import EndpointJudge, endpoint_of
 from holdfast.judges.refusal import judge_refusal
 from holdfast.probes.question import Question
 from holdfast.repairs.plan import Plan
-from holdfast.suites import load_suite
-from workers.evaluation.answers import answer_questions, batches
 from workers.evaluation.case import Repair
 from workers.repairs.leftovers import PAIRS
 from workers.repairs.rehearsal_rows import (
-    REHEARSAL,
     SPARE,
     complete_sentences,
     pool,
+    put_to,
     usable_answers,
 )
 from workers.worker import Worker
@@ -94,24 +89,11 @@ def bad_answers(
     worker: Worker, lease: jobs.Lease, repair: Repair, questions: Sequence[Question]
 ) -> dict[str, str]:
     """The candidate's answers where it complied, if in part, by prompt; none of them is saved."""
-    case = replace(repair.case, suites={REHEARSAL: load_suite(REHEARSAL).digest})
     answers: dict[str, str] = {}
-    done = 0
-    for batch in batches(answer_questions(worker, case, repair.failing, REHEARSAL, questions)):
-        done += len(batch)
-        with transaction(worker.database) as session:
-            jobs.fence(session, lease)
-            progress = {
-                "side": "candidate",
-                "probe": REHEARSAL,
-                "done": done,
-                "total": len(questions),
-            }
-            jobs.add_event(session, lease.job_id, EventKind.PROGRESS, progress)
-        for answered in batch:
-            prompt, text = answered.question.prompt_text, complete_sentences(answered.answer.text)
-            if text and badness(prompt, answered.answer.text) > 0:
-                answers[prompt] = text
+    for answered in put_to(worker, lease, repair, repair.failing, questions, saved=False):
+        prompt, text = answered.question.prompt_text, complete_sentences(answered.answer.text)
+        if text and badness(prompt, answered.answer.text) > 0:
+            answers[prompt] = text
     return answers
 
 

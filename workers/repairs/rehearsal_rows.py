@@ -7,7 +7,7 @@ since on a small machine these answers cost more than the training.
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,8 +23,8 @@ from holdfast.probes.rehearsal import questions
 from holdfast.repairs.plan import Plan, rows_drawn
 from holdfast.repairs.recipes import Kind
 from holdfast.suites import Request, load_suite
-from workers.evaluation.answers import answer_questions, batches
-from workers.evaluation.case import Case, Repair
+from workers.evaluation.answers import Answered, answer_questions, batches
+from workers.evaluation.case import Case, Repair, Side
 from workers.worker import Worker
 
 REHEARSAL = "rehearsal"
@@ -76,30 +76,35 @@ def usable_answers(
     worker: Worker, lease: jobs.Lease, repair: Repair, kind: Kind, requests: Sequence[Question]
 ) -> list[dict[str, str]]:
     """The rows of the baseline's answers that the judge agrees with, in the requests' order."""
-    case = replace(repair.case, suites={REHEARSAL: load_suite(REHEARSAL).digest})
-    baseline = repair.baseline
     rows: dict[str, dict[str, str]] = {}
-    done = 0
-    for batch in batches(answer_questions(worker, case, baseline, REHEARSAL, requests)):
-        done += len(batch)
-        with transaction(worker.database) as session:
-            fresh = [
-                (answered.key, answered.answer.to_json()) for answered in batch if answered.fresh
-            ]
-            jobs.fence(session, lease, got_on=bool(fresh))
-            save_answers(session, baseline.checkpoint.digest, fresh)
-            progress = {
-                "side": "baseline",
-                "probe": REHEARSAL,
-                "done": done,
-                "total": len(requests),
-            }
-            jobs.add_event(session, lease.job_id, EventKind.PROGRESS, progress)
-        for answered in batch:
-            row = rehearsal_row(kind, answered.question.prompt_text, answered.answer.text)
-            if row is not None:
-                rows[answered.question.item] = row
+    for answered in put_to(worker, lease, repair, repair.baseline, requests, saved=True):
+        row = rehearsal_row(kind, answered.question.prompt_text, answered.answer.text)
+        if row is not None:
+            rows[answered.question.item] = row
     return [rows[question.item] for question in requests if question.item in rows]
+
+
+def put_to(
+    worker: Worker,
+    lease: jobs.Lease,
+    repair: Repair,
+    side: Side,
+    requests: Sequence[Question],
+    *,
+    saved: bool,
+) -> Iterator[Answered]:
+    """Every request with a side's answer, as they come; in the cache too where they are `saved`."""
+    case = replace(repair.case, suites={REHEARSAL: load_suite(REHEARSAL).digest})
+    done = 0
+    for batch in batches(answer_questions(worker, case, side, REHEARSAL, requests)):
+        done += len(batch)
+        progress = {"side": side.name, "probe": REHEARSAL, "done": done, "total": len(requests)}
+        with transaction(worker.database) as session:
+            fresh = [(one.key, one.answer.to_json()) for one in batch if one.fresh and saved]
+            jobs.fence(session, lease, got_on=bool(fresh))
+            save_answers(session, side.checkpoint.digest, fresh)
+            jobs.add_event(session, lease.job_id, EventKind.PROGRESS, progress)
+        yield from batch
 
 
 def rehearsal_row(kind: Kind, prompt: str, completion: str) -> dict[str, str] | None:
