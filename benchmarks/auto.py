@@ -91,15 +91,7 @@ def climb(client: Client, home: Path, seed: int, options: argparse.Namespace) ->
     ids: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {}
     chain = (options.folder / f"seed-{seed}").absolute()
     if "evaluation" not in ids:
-        policy = (SHIPPED / "demo.yaml").read_text(encoding="utf-8")
-        asked = wire.NewEvaluation(
-            candidate=str(chain / "eroded"),
-            baseline=str(chain / "aligned"),
-            policy=policy.replace("on_fail: auto", "on_fail: never"),
-            tier=TIER,
-            task_data=str(chain / "maths.jsonl"),
-        )
-        ids["evaluation"] = client.submit(asked).id
+        ids["evaluation"] = submit_eroded(client, chain)
         kept.write_text(json.dumps(ids))
     final_verdict(client, ids["evaluation"], Deadline(None))
     ladder = f"ladder {options.only}".rstrip()
@@ -118,6 +110,19 @@ def climb(client: Client, home: Path, seed: int, options: argparse.Namespace) ->
     begun, over = ended.started_at, ended.finished_at
     minutes = (over - begun).total_seconds() / 60 if begun and over else 0.0
     return ended, minutes, client.candidates(ids[ladder])
+
+
+def submit_eroded(client: Client, chain: Path) -> str:
+    """A seed's eroded checkpoint beside its aligned one, which nothing repairs by itself."""
+    policy = (SHIPPED / "demo.yaml").read_text(encoding="utf-8")
+    asked = wire.NewEvaluation(
+        candidate=str(chain / "eroded"),
+        baseline=str(chain / "aligned"),
+        policy=policy.replace("on_fail: auto", "on_fail: never"),
+        tier=TIER,
+        task_data=str(chain / "maths.jsonl"),
+    )
+    return client.submit(asked).id
 
 
 def repaired(candidates: tuple[wire.Candidate, ...]) -> bool:
