@@ -14,6 +14,7 @@ from holdfast.job import Split, Tier
 
 TIERS, SPLITS = get_args(Tier), get_args(Split)
 READERS = "refusal, guard, rubric"  # judges that sort answers into the three classes
+ROW_SCORES = ("shift", "influence")  # that a model gives training rows
 FORMATS = "text, md, html, json, junit"  # of reports
 PUBLISHED = (  # forms of published sets that `holdfast suites import` reads
     "advbench, harmbench, jailbreakbench, strongreject, xstest, do-not-answer, simplesafetytests, "

@@ -226,6 +226,24 @@ COMMANDS = (
             argument("--capability", default="cap.knowledge", help="likewise"),
         ),
     ),
+    Command(
+        "data audit",
+        "rank training rows by how likely they take refusals away; write what stays",
+        "holdfast.cli.data:data_audit",
+        (
+            argument("file", type=Path, metavar="TASK.jsonl", help="as --task-data has it"),
+            argument("--model", required=True, metavar="DIR", help="the trusted baseline"),
+            argument(
+                "--scores",
+                nargs="+",
+                choices=("shift", "influence"),
+                default=["shift", "influence"],
+            ),
+            argument("--judge", choices=("refusal", "guard", "rubric", "off"), default="refusal"),
+            argument("--drop", type=float, default=0.1, metavar="SHARE", help="default: 0.1"),
+            argument("-o", "--out", type=Path, default=Path(), metavar="DIR", help="default: here"),
+        ),
+    ),
     *OPERATOR_COMMANDS,
     Command(
         "judges rejudge",

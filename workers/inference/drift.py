@@ -11,7 +11,6 @@ A process of its own, because a device's memory dies with it; it writes one JSON
 standard output, as the training child does, and `done` or `error` at the end.
 """
 
-import json
 import math
 import os
 import re
@@ -24,13 +23,13 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from safetensors import safe_open
 
-from holdfast.errors import CallerError, CheckpointRefused
-from holdfast.failures import detail_of, trace
+from holdfast.errors import CheckpointRefused
 from holdfast.models.chat_rendering import Turn
 from holdfast.probes.engine import Continuation, Message, Sampling, Scalar
 from workers.inference.backends import backend_of
 from workers.inference.tokens import load_tokenizer
 from workers.inference.transformers.engine import TransformersEngine
+from workers.lines import run_to_the_end, say
 
 FIRST = 5  # tokens of an answer in which safety training has most of its effect
 LAYER = re.compile(r"\.(?:layers|h|blocks)\.(\d+)\.")
@@ -162,28 +161,18 @@ def _tensor(file: Path, name: str) -> torch.Tensor:
     return tensor.double()
 
 
-def _say(event: str, **fields: object) -> None:
-    sys.stdout.write(json.dumps({"event": event, **fields}) + "\n")
-    sys.stdout.flush()
-
-
 def main(path: Path) -> int:
     """Measure, say what was found line by line, and how it ended."""
     job = Job.model_validate_json(path.read_bytes())
-    try:
-        for place, distance in weight_distance(job.baseline, job.candidate).items():
-            _say("weights", place=place, distance=distance)
-        for drift in measure(job, os.environ["HOLDFAST_DTYPE"]):
-            _say("drift", **drift.model_dump())
-    except CallerError as error:
-        _say("error", error=error.title, detail=str(error))
-        return 65
-    except Exception as error:  # noqa: BLE001  the edge of the process; the parent reads the line
-        sys.stderr.write(trace(error))
-        _say("error", error=type(error).__name__, detail=detail_of(error))
-        return 70
-    _say("done")
-    return 0
+    return run_to_the_end(lambda: measure_all(job))
+
+
+def measure_all(job: Job) -> None:
+    """Say the distance of every layer, then every prompt's drift."""
+    for place, distance in weight_distance(job.baseline, job.candidate).items():
+        say("weights", place=place, distance=distance)
+    for drift in measure(job, os.environ["HOLDFAST_DTYPE"]):
+        say("drift", **drift.model_dump())
 
 
 if __name__ == "__main__":

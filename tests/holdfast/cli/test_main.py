@@ -42,7 +42,7 @@ BUILT = {
     *("baseline get", "baseline set", "baseline history"),
     *("keys create", "keys list", "keys revoke"),
     *("project show", "project set", "waivers give", "waivers list", "waivers revoke"),
-    *("audit export", "audit verify"),
+    *("audit export", "audit verify", "data audit"),
     *("judges evaluate", "judges list", "judges rejudge"),
     *("suites import", "suites list", "suites verify"),
 }

@@ -33,6 +33,11 @@ from workers.inference.loading.folder import FolderState, folder_state
 from workers.inference.reading import Reading, read_checkpoint
 from workers.inference.tokens import Tokenizer, draw_seed
 from workers.inference.traces import Drawn, Request, Turn, answers
+from workers.inference.transformers.activations import (
+    Activations,
+    activations_of,
+    self_influence,
+)
 from workers.inference.transformers.batching import (
     CacheKind,
     batches_of,
@@ -125,13 +130,27 @@ class TransformersEngine:
 
         What does not fit, or has no token, is left out.
         """
-        rows: list[FullRow] = []
-        for index, continuation in enumerate(continuations):
-            ids, prompt = self._read.continuation(continuation, arguments)
-            if 0 < prompt < len(ids) <= self.backend.max_model_len:
-                rows.append(FullRow(index, ids, len(ids) - prompt))
+        rows = self._rows(continuations, arguments)
         for row, logits in continuation_logits(self._model, self._cache_kind, rows):
             yield row.index, logits.float().log_softmax(-1).cpu()
+
+    def activations(
+        self,
+        continuations: Sequence[Continuation],
+        layers: Sequence[int] | None = None,
+        arguments: Arguments = (),
+    ) -> Iterator[tuple[int, Activations]]:
+        """The activations over each conversation; what does not fit is left out."""
+        rows = self._rows(continuations, arguments)
+        for row, activations in activations_of(self._model, self._cache_kind, rows, layers):
+            yield row.index, activations
+
+    def self_influence(
+        self, continuations: Sequence[Continuation]
+    ) -> Iterator[tuple[int, float, int]]:
+        """Index, self-influence and answer tokens of each row; what does not fit is left out."""
+        for row in self._rows(continuations, ()):
+            yield row.index, self_influence(self._model, self._cache_kind, row), row.tokens
 
     def take_notes(self) -> list[str]:
         """The notes on anything out of the ordinary since the last call."""
@@ -143,6 +162,14 @@ class TransformersEngine:
         self._model, self._loaded = None, None
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
+
+    def _rows(self, continuations: Sequence[Continuation], arguments: Arguments) -> list[FullRow]:
+        rows: list[FullRow] = []
+        for index, continuation in enumerate(continuations):
+            ids, prompt = self._read.continuation(continuation, arguments)
+            if 0 < prompt < len(ids) <= self.backend.max_model_len:
+                rows.append(FullRow(index, ids, len(ids) - prompt))
+        return rows
 
     @property
     def _read(self) -> Reading:
