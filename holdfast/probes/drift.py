@@ -16,7 +16,7 @@ from typing import Any
 
 from holdfast.evidence.trial import Measure
 from holdfast.probes.question import Generate, Question, chat_of
-from holdfast.probes.spec import BuiltProbe, ProbeSpec
+from holdfast.probes.spec import MAX_TOKENS, BuiltProbe, ProbeSpec
 from holdfast.repairs.task_data import Row
 
 ALL_TOKENS, FIRST_TOKENS, LAYERS = "nats", "nats:first", "ratio"  # units of its measures
@@ -29,13 +29,13 @@ SPEC = ProbeSpec(
     measure=True,
     advisory=True,
 )
-MAX_TOKENS = 32  # of an answer; what was unlearnt shows early in it
+SHORT, LONG = 32, 512  # tokens of an answer: what was unlearnt shows early, and not all of it does
 
 
 def questions(rows: Sequence[Row], max_tokens: int) -> tuple[Question, ...]:
-    """One question for every different prompt of the rows."""
+    """One question for every different prompt of the rows; tier `full` reads LONG answers."""
     distinct = {_prompt_digest(row)[:16]: row for row in rows}
-    tokens = min(max_tokens, MAX_TOKENS)
+    tokens = LONG if max_tokens >= MAX_TOKENS["full"] else min(max_tokens, SHORT)
     return tuple(
         Question(item, item, (Generate(chat_of(row), tokens),)) for item, row in distinct.items()
     )

@@ -27,6 +27,7 @@ from holdfast.probes import (
     overrefusal,
     pairs,
     prefill,
+    refusal_drift,
     retention,
     suffix,
     template,
@@ -63,6 +64,7 @@ PROBES: dict[str, BuiltProbe] = {
         toxicity.PROBE,
         winrate.PROBE,
         drift.PROBE,
+        refusal_drift.PROBE,
     )
 }
 CATALOGUE: dict[str, ProbeSpec] = {name: probe.spec for name, probe in PROBES.items()}

@@ -1,16 +1,17 @@
-"""drift.kl in an evaluation: one child process measures baseline and candidate, once.
+"""drift.kl and drift.refusal in an evaluation: one child measures both checkpoints, once.
 
-It needs every log-probability of the vocabulary from both, which no engine hands out, so a child
-loads one model after the other. The warm engine is closed for it, unless it computes on the CPU and
-leaves enough memory: starting it again would cost a canary more than all its answers. Where it
-cannot be measured (no task data, a scripted engine, tokenizers that differ) the check stays
-missing: it is advisory, so it holds nothing up, and what was not measured is never a pass.
+It needs activations, and every log-probability of the vocabulary from both, which no engine hands
+out, so a child loads one model after the other. The warm engine is closed for it, unless it
+computes on the CPU and leaves enough memory: starting it again would cost a canary more than all
+its answers. Where it cannot be measured (no task data for drift.kl, a scripted engine, tokenizers
+that differ) the check stays missing: it is advisory, so it holds nothing up, and what was not
+measured is never a pass.
 """
 
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 
 from holdfast.db import jobs
@@ -20,7 +21,7 @@ from holdfast.errors import CallerError
 from holdfast.forecast.cost import weight_bytes
 from holdfast.job import EventKind
 from holdfast.policy.budget import exhausted
-from holdfast.probes import drift
+from holdfast.probes import drift, refusal_drift
 from holdfast.probes.question import Generate, Question
 from holdfast.settings import make_folder
 from workers.checkpoints.loading import naming_sources, require_untouched
@@ -30,26 +31,32 @@ from workers.free_memory import fits_with_engine
 from workers.worker import Worker
 
 CHILD = "workers.inference.drift"
+MEASURES = {probe.SPEC.name: probe.measures for probe in (drift, refusal_drift)}
 TEMPERATURE = 1.0  # answers as the baseline gives them, not only its likeliest
 CHILD_BYTES = 2 << 30  # of torch, a batch's activations and its distributions
 
 
 def measure_drift(worker: Worker, lease: jobs.Lease, case: Case) -> None:
     """Save the candidate's drift from the baseline, unless it is there or cannot be had."""
-    questions = case.questions.get(drift.SPEC.name, ())
-    if not questions or worker.settings.engine == "scripted":
+    if worker.settings.engine == "scripted":
         return
     with reading(worker.database) as session:
         done = saved_items(session, case.evaluation_id, "candidate")
         over = exhausted(case.limits, spent_so_far(session, case))
-    if any(probe == drift.SPEC.name for probe, *_ in done):
+    measured = {probe for probe, *_ in done}
+    asked = {
+        probe: case.questions[probe]
+        for probe in MEASURES
+        if case.questions.get(probe) and probe not in measured
+    }
+    if not asked:
         return
     if over is not None:
-        note(worker, lease, {"probe": drift.SPEC.name, "not_measured": over})
+        note(worker, lease, asked, over)
         return
     sides = {side.name: side for side in case.sides}
     pair = (sides["baseline"], sides["candidate"])
-    job = job_of(case, *pair, questions)
+    job = job_of(case, *pair, asked)
     folder = worker.settings.home / "work" / f"{case.evaluation_id}.drift"
     if not fits_with_engine(worker.engine.backend.name, memory_of(sides.values())):
         worker.engine.close()
@@ -60,41 +67,48 @@ def measure_drift(worker: Worker, lease: jobs.Lease, case: Case) -> None:
         for side in pair:
             require_untouched(worker, side.checkpoint)
     except CallerError as error:
-        note(worker, lease, {"probe": drift.SPEC.name, "not_measured": str(error)})
+        note(worker, lease, asked, str(error))
         return
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     key = hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()
     with transaction(worker.database) as session:
         jobs.fence(session, lease, got_on=True)
-        saved = [Saved(measure, key) for measure in drift.measures(lines)]
-        save_trials(session, lease, case.evaluation_id, "candidate", saved)
-        total = len(questions)
-        progress = {"side": "candidate", "probe": drift.SPEC.name, "done": total, "total": total}
-        jobs.add_event(session, lease.job_id, EventKind.PROGRESS, progress)
+        for probe, questions in asked.items():
+            saved = [Saved(measure, key) for measure in MEASURES[probe](lines)]
+            save_trials(session, lease, case.evaluation_id, "candidate", saved)
+            total = len(questions)
+            progress = {"side": "candidate", "probe": probe, "done": total, "total": total}
+            jobs.add_event(session, lease.job_id, EventKind.PROGRESS, progress)
 
 
 def job_of(
-    case: Case, baseline: Side, candidate: Side, questions: tuple[Question, ...]
+    case: Case, baseline: Side, candidate: Side, asked: Mapping[str, Sequence[Question]]
 ) -> dict[str, object]:
     """The child's job: both checkpoints, prompts and sampling; the views are added later."""
-    prompts = {
-        question.item: [(turn.role, turn.content) for turn in ask.prompt]
-        for question in questions
-        for ask in question.asks
-        if isinstance(ask, Generate) and not isinstance(ask.prompt, str)
-    }
-    first = questions[0].asks[0]
+    answered = asked.get(drift.SPEC.name, ())
+    lengths = [ask.max_tokens for one in answered for ask in one.asks if isinstance(ask, Generate)]
     return {
         "baseline": str(baseline.checkpoint.ref.path),
         "candidate": str(candidate.checkpoint.ref.path),
         "template": case.template,
-        "prompts": prompts,
-        "max_tokens": first.max_tokens if isinstance(first, Generate) else drift.MAX_TOKENS,
+        "prompts": turns_of(answered),
+        "requests": turns_of(asked.get(refusal_drift.SPEC.name, ())),
+        "max_tokens": max(lengths, default=drift.SHORT),
         "temperature": TEMPERATURE,
         "seed": case.sampling.seed,
         "template_arguments": dict(case.sampling.template_arguments),
         "trace_tokens": case.sampling_of(baseline).trace_tokens,
+    }
+
+
+def turns_of(questions: Iterable[Question]) -> dict[str, list[tuple[str, str]]]:
+    """The turns of every question, by item."""
+    return {
+        question.item: [(turn.role, turn.content) for turn in ask.prompt]
+        for question in questions
+        for ask in question.asks
+        if isinstance(ask, Generate) and not isinstance(ask.prompt, str)
     }
 
 
@@ -113,8 +127,10 @@ def run_child(worker: Worker, job: dict[str, str | object]) -> list[dict[str, ob
         return list(lines)
 
 
-def note(worker: Worker, lease: jobs.Lease, document: dict[str, str]) -> None:
+def note(worker: Worker, lease: jobs.Lease, probes: Iterable[str], why: str) -> None:
     """Say in the job's events why there is no drift."""
     with transaction(worker.database) as session:
         jobs.fence(session, lease)
-        jobs.add_event(session, lease.job_id, EventKind.NOTE, document)
+        for probe in probes:
+            document = {"probe": probe, "not_measured": why}
+            jobs.add_event(session, lease.job_id, EventKind.NOTE, document)

@@ -11,6 +11,7 @@ from holdfast.evidence.trial import Measure, Outcome, Trial
 from holdfast.probes import drift, toxicity, winrate
 from holdfast.probes.engine import Completion, Continuation, Message, Score
 from holdfast.probes.question import Answer, Generate, Question
+from holdfast.probes.spec import MAX_TOKENS
 from holdfast.probes.table import CATALOGUE, PROBES
 from holdfast.repairs.task_data import Row, held_out
 from holdfast.suites import Request, load_suite
@@ -189,6 +190,8 @@ def test_a_row_is_asked_with_what_stands_before_it_and_known_by_all_of_it() -> N
     kept, whole = drift.questions([plain, talk, task_row("1+1?", "two")], 48)
     assert kept.item == hashlib.sha256(b"1+1?").hexdigest()[:16]
     assert whole.asks == (Generate(prompt, 32),)
+    (long,) = drift.questions([talk], MAX_TOKENS["full"])
+    assert long.asks == (Generate(prompt, 512),)
     told = replace(talk, completion="Ask 0711 555001.")
     (asked,) = PROBES["leak.memory"].questions([told], 48)
     assert asked.asks[0].prompt in {prompt, "Be brief.\nHi.\nYes?\n1+1?\nAsk"}

@@ -77,6 +77,17 @@ def test_without_task_data_or_a_vocabulary_nothing_is_measured(
     assert asked(worker, evaluation, claim()) == []  # scripted
 
 
+def test_harmful_requests_are_measured_where_there_is_no_task_data(
+    real: Worker, queue: Queue, claim: Claim
+) -> None:
+    policy = f"{POLICY}  drift.refusal: {{metric: refusal_drift, max: 0.5, tier: advisory}}\n"
+    evaluation = queue("moved", "tiny", policy=policy, tier="canary")
+    rows = asked(real, evaluation, claim())
+    assert {(row.probe, row.unit) for row in rows} == {("drift.refusal", "refusal direction")}
+    assert len(rows) == 16
+    assert any(row.value for row in rows)
+
+
 def test_what_cannot_be_compared_is_said_and_stops_nothing(
     real: Worker, queue: Queue, claim: Claim, models: Path, task_data: Path
 ) -> None:

@@ -12,8 +12,19 @@ from safetensors.torch import load_file, save_file
 
 from holdfast.errors import CheckpointRefused
 from holdfast.probes.engine import Backend, Continuation, Message
+from holdfast.suites import Request, load_suite
 from tests.support.tiny_llama import build_tiny_llama
-from workers.inference.drift import Job, drift_of, main, measure, token_kl, weight_distance
+from workers.inference import drift
+from workers.inference.drift import (
+    Job,
+    drift_of,
+    main,
+    measure,
+    measure_refusals,
+    token_kl,
+    weight_distance,
+)
+from workers.inference.refusal_direction import pool_requests
 from workers.inference.tokens import continuation_ids, load_tokenizer
 from workers.inference.transformers.engine import TransformersEngine
 
@@ -40,6 +51,10 @@ def job(models: Path, candidate: str, scratch: Path) -> Job:
         seed=3,
         scratch=scratch,
     )
+
+
+def opened() -> TransformersEngine:
+    return TransformersEngine(Backend("transformers", "test", "float32"))
 
 
 def test_a_vocabulary_of_three_by_hand() -> None:
@@ -80,13 +95,68 @@ def test_distributions_are_those_of_one_row_alone(models: Path) -> None:
 
 
 def test_a_model_has_not_drifted_from_itself_and_another_has(models: Path, tmp_path: Path) -> None:
-    same = list(measure(job(models, "baseline", tmp_path / "s"), "float32"))
+    same = list(measure(job(models, "baseline", tmp_path / "s"), opened()))
     assert {one.item for one in same} == set(PROMPTS)
     assert all(one.kl < 1e-6 for one in same)
-    moved = list(measure(job(models, "candidate", tmp_path / "s"), "float32"))
+    moved = list(measure(job(models, "candidate", tmp_path / "s"), opened()))
     assert all(one.kl > 0.01 for one in moved)
     assert [one.tokens for one in moved] == [one.tokens for one in same]  # the baseline's answers
     assert not list((tmp_path / "s").iterdir())
+
+
+def test_in_parts_the_drift_is_the_same_and_less_waits_on_the_disk(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = list(measure(job(models, "candidate", tmp_path / "s"), opened()))
+    monkeypatch.setattr(drift, "WAITING_BYTES", 4 * 320 * 15)  # two answers of seven tokens
+    waiting: list[int] = []
+    save = torch.save
+
+    def counted(ours: torch.Tensor, file: Path) -> None:
+        save(ours, file)
+        waiting.append(len(list(file.parent.iterdir())))
+
+    monkeypatch.setattr(torch, "save", counted)
+    parts = list(measure(job(models, "candidate", tmp_path / "s"), opened()))
+    assert max(waiting) == 2
+    assert {one.item: one.kl for one in parts} == pytest.approx(
+        {one.item: one.kl for one in whole}, rel=1e-4
+    )
+
+
+def test_requests_have_not_moved_in_a_model_itself_and_in_another_they_have(
+    models: Path, tmp_path: Path
+) -> None:
+    items = [item for item in load_suite("harmful").items if isinstance(item, Request)][:4]
+    requests = {item.id: (("user", item.prompt),) for item in items}
+    asked = job(models, "baseline", tmp_path / "s").model_copy(update={"requests": requests})
+    same = dict(measure_refusals(asked, opened()))
+    assert same == pytest.approx(dict.fromkeys(requests, 0.0), abs=1e-6)
+    asked = asked.model_copy(update={"candidate": models / "candidate"})
+    moved = dict(measure_refusals(asked, opened()))
+    assert moved.keys() == requests.keys()
+    assert all(abs(one) > 0.01 for one in moved.values())
+
+
+def test_where_harmful_requests_are_read_as_harmless_ones_they_have_moved_by_one(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The baseline against itself, asked the pool's harmless requests in the candidate's turn."""
+    harmful, benign = pool_requests()
+    engine, asked_of = opened(), []
+    activations = engine.activations
+
+    def swapped(asked: list[Continuation], *how: object) -> object:
+        asked_of.append(asked)
+        if len(asked_of) < 4:  # both sides of the direction, then the requests in the baseline
+            return activations(asked, *how)  # type: ignore[arg-type]
+        return activations([Continuation((Message("user", one),), ".") for one in benign], *how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(engine, "activations", swapped)
+    requests = {f"r{at}": (("user", prompt),) for at, prompt in enumerate(harmful)}
+    asked = job(models, "baseline", tmp_path / "s").model_copy(update={"requests": requests})
+    moved = dict(measure_refusals(asked, engine))
+    assert sum(moved.values()) / len(moved) == pytest.approx(1, abs=1e-3)
 
 
 def test_weights_move_layer_by_layer(models: Path, tmp_path: Path) -> None:

@@ -46,6 +46,16 @@ def test_the_first_tokens_and_the_layer_that_moved_most_are_told_where_they_are_
     assert "most moved" not in plain.sentence
 
 
+def test_of_requests_it_is_the_mean_of_how_far_they_moved() -> None:
+    moved = [Measure("drift.refusal", f"r{n}", n / 10, 1, "refusal direction") for n in (2, 4)]
+    summary = summarise(moved, 0.25)
+    assert summary is not None
+    assert (summary.mean, summary.answers) == (pytest.approx(0.3), 2)
+    assert summary.sentence.startswith("harmful requests lie 0.300 of the baseline's own distance")
+    assert "above 0.25" in summary.sentence
+    assert "never passes" in summary.sentence
+
+
 def test_without_a_whole_answer_there_is_no_summary() -> None:
     assert summarise([], 0.5) is None
     assert summarise([*answers((1.0, 5), unit="nats:first"), *layers(high=0.25)], 0.5) is None
