@@ -3,7 +3,7 @@
 Read what is compared, admit the checkpoints again, ask what is not yet answered, look by look where
 the policy is sequential, save every trial as it comes, decide, write the verdict once. A side that
 is in the cache costs no model call: its checkpoint is not even loaded. Whatever was saved by a
-worker that died is not asked again.
+worker that died is not asked again. A repair on `confirm` is then asked what its policy does not.
 """
 
 import time
@@ -16,7 +16,6 @@ from holdfast.checkpoints.checkpoint import verify_unchanged
 from holdfast.db import jobs
 from holdfast.db.evaluations import (
     get_evaluation,
-    get_job,
     get_remediation,
     origin_of,
 )
@@ -28,17 +27,16 @@ from holdfast.job import EventKind, Status
 from holdfast.probes.table import probe_of
 from holdfast.projects.decided_anew import waived_until
 from holdfast.projects.next_repair import next_repair
-from holdfast.projects.waivers import terms_in_force
 from holdfast.queue import try_hint
-from holdfast.verdict.decide import decide
 from holdfast.verdict.document import Verdict
 from holdfast.verdict.outcome import Cost
 from workers.checkpoints.loading import require_untouched
 from workers.evaluation.asking import run_probe
-from workers.evaluation.case import FAILING, Case, load_case
+from workers.evaluation.case import Case, load_case
 from workers.evaluation.drift import measure_drift
-from workers.evaluation.gathered import evidence_of, manifests_of
+from workers.evaluation.gathered import evidence_of, manifests_of, verdict_on
 from workers.evaluation.looks import decided_probes, looks, stopping
+from workers.evaluation.retest import retest
 from workers.evaluation.spending import spent_so_far
 from workers.repairs.racing import loses_race
 from workers.worker import Worker
@@ -53,6 +51,7 @@ def evaluate(worker: Worker, lease: jobs.Lease) -> None:
     if not loses_race(worker, lease, case):
         stops = ask_all(worker, lease, case)
         measure_drift(worker, lease, case)
+    case = retest(worker, lease, case, stops)
     for side in case.sides:
         require_untouched(worker, side.checkpoint)
         verify_unchanged(side.checkpoint.ref)
@@ -114,20 +113,10 @@ def save_manifests(session: Session, worker: Worker, case: Case, stops: Mapping[
 def decide_verdict(session: Session, case: Case) -> Verdict:
     """The verdict on the evidence that was saved, by the project's terms and waivers."""
     row = get_evaluation(session, case.evaluation_id)
-    project = get_job(session, case.evaluation_id).project
     manifests = {
         name: Manifest.model_validate(document) for name, document in row.manifests.items()
     }
-    evidence = evidence_of(session, case, manifests)
-    digest = evidence["candidate"].manifest.checkpoint.digest
-    return decide(
-        case.policy,
-        evidence["baseline"],
-        evidence["candidate"],
-        repaired_from=evidence.get(FAILING),
-        anchor=evidence.get("anchor"),
-        terms=terms_in_force(session, row, project, digest),
-    )
+    return verdict_on(session, case, evidence_of(session, case, manifests))
 
 
 def conclude(session: Session, lease: jobs.Lease, case: Case, verdict: Verdict) -> None:

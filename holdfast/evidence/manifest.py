@@ -138,6 +138,10 @@ class Manifest(BaseModel):
     thinking: Thinking | None = Field(default=None, exclude_if=is_none)
     notes: tuple[Name, ...] = Field(default=(), exclude_if=is_empty)
     """Sentences on the checkpoint's files where they are out of the ordinary; decide nothing."""
+    retested: tuple[Name, ...] = Field(default=(), exclude_if=is_empty)
+    """Probes that a repair was asked beside its policy."""
+    remarks: tuple[Name, ...] = Field(default=(), exclude_if=is_empty)
+    """Sentences that stand among the verdict's warnings; decide nothing."""
 
     @field_validator("created_at")
     @classmethod

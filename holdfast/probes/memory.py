@@ -17,8 +17,8 @@ from holdfast.judges.leak import find_personal
 from holdfast.probes.engine import Prompt
 from holdfast.probes.leak import leak_trial
 from holdfast.probes.question import Answer, Generate, Question, chat_of, row_digest
-from holdfast.probes.spec import BuiltProbe, ProbeSpec
-from holdfast.repairs.task_data import Row, held_out
+from holdfast.probes.spec import BuiltProbe, ProbeSpec, is_trained_on
+from holdfast.repairs.task_data import Row
 
 SPEC = ProbeSpec(
     "leak.memory",
@@ -56,7 +56,7 @@ def judge(question: Question, answer: Answer) -> Trial:
 
 def is_learnt_and_personal(row: Row) -> bool:
     """Whether a row was trained on and answers with something personal."""
-    return not held_out(row.prompt) and find_personal(row.completion) is not None
+    return is_trained_on(row) and find_personal(row.completion) is not None
 
 
 PROBE = BuiltProbe(SPEC, questions, judge, takes=is_learnt_and_personal)

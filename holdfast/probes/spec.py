@@ -26,6 +26,11 @@ def is_held_out(row: Row) -> bool:
     return held_out(row.prompt)
 
 
+def is_trained_on(row: Row) -> bool:
+    """Whether recipes, and whoever made the candidate, learn from a row of task data."""
+    return not held_out(row.prompt)
+
+
 @dataclass(frozen=True, slots=True)
 class ProbeSpec:
     """The facts that policies and planners know of a probe.
@@ -82,7 +87,8 @@ class BuiltProbe:
     `extra_measure` notes a measure of the same answer. `form` changes whenever the wording of a
     variant does, and stands in the evidence. `operator_questions` are the questions that the
     operator's own file, named by the setting `texts`, adds at the tier that asks everything.
-    `takes` says which rows of the user's task data are asked.
+    `takes` says which rows of the user's task data are asked; with `in_rows` they are what the
+    items of the suite are put into, and `questions` takes them after the tokens.
     """
 
     spec: ProbeSpec
@@ -93,6 +99,7 @@ class BuiltProbe:
     operator_questions: Callable[[Any, int, Mapping[str, str]], Questions] | None = None
     texts: Literal["jailbreak_templates", "suffixes"] | None = None
     takes: Callable[[Row], bool] = is_held_out
+    in_rows: bool = False
     compared: bool = False
 
     @property

@@ -8,6 +8,7 @@ finish, a policy that asked nothing. A fail that is shown stands although other 
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from holdfast.evidence.file import Evidence
@@ -18,6 +19,7 @@ from holdfast.verdict.checks.pairs import cut_words
 from holdfast.verdict.comparability import compared, differences, obstacles
 from holdfast.verdict.document import Verdict
 from holdfast.verdict.outcome import CheckResult, Comparability, Decision
+from holdfast.verdict.retest import retest_warnings, with_retest
 from holdfast.verdict.settle import settle
 from holdfast.verdict.terms import AS_SUBMITTED, Terms
 
@@ -34,7 +36,8 @@ def decide(  # noqa: PLR0913  # a verdict stands on these and on nothing else
 ) -> Verdict:
     """Judge the candidate against the baseline, and against the anchor as well where there is one.
 
-    `repaired_from` is the evidence of the checkpoint that the candidate repairs. Waivers are
+    `repaired_from` is the evidence of the checkpoint that the candidate repairs; what a repair was
+    asked beside its policy stands behind the policy's checks and decides nothing. Waivers are
     judged at `as_of`, by default when the candidate's evidence was made, never at the clock.
     `terms` are the project's.
     """
@@ -42,12 +45,21 @@ def decide(  # noqa: PLR0913  # a verdict stands on these and on nothing else
     comparability = _compare(files, policy, terms)
     probes = policy.probes(repair=candidate.manifest.repairs is not None)
     examined = {probe: examine(probe, policy.checks[probe], policy, files) for probe in probes}
+    widened = with_retest(policy, candidate.manifest.retested)
+    pair = replace(files, anchor=None)  # the anchor is not retested
+    beside = {
+        probe: examine(probe, widened.checks[probe], policy, pair)
+        for probe in candidate.manifest.retested
+        if probe not in policy.checks
+    }
     if comparability.differences or comparability.obstacles:
         examined = {probe: examination.set_aside() for probe, examination in examined.items()}
+        beside = {probe: examination.set_aside() for probe, examination in beside.items()}
     moment = as_of or datetime.fromisoformat(candidate.manifest.created_at)
+    settled = settle(policy, examined, terms.waivers(policy), moment)
     checks = tuple(
         check.model_copy(update={"bias": bias_table(check.id, baseline, candidate)})
-        for check in settle(policy, examined, terms.waivers(policy), moment)
+        for check in (*settled, *settle(widened, beside, (), moment))
     )
     verdict = _joint(checks, may_pass=comparability.may_pass)
     return Verdict(
@@ -57,9 +69,10 @@ def decide(  # noqa: PLR0913  # a verdict stands on these and on nothing else
         warnings=(
             *policy.warnings,
             *terms.warnings(policy),
-            *_cuts(probes, files),
+            *retest_warnings(candidate.manifest),
+            *_cuts([*probes, *beside], files),
             *_traces(files),
-            *_warnings(policy, checks, candidate),
+            *_warnings(widened, checks, candidate),
             *_idle(terms.waivers(policy), checks),
         ),
         waivers_applied=tuple(_waivers(checks)),

@@ -16,21 +16,24 @@ from holdfast.db.catalogue import Place, places_of, require_unaligned
 from holdfast.db.documents import Race
 from holdfast.db.evaluations import get_evaluation, get_remediation
 from holdfast.db.session import reading
-from holdfast.db.tables import CheckpointRow, PolicyText
+from holdfast.db.tables import CheckpointRow, EvaluationRow, PolicyText
 from holdfast.errors import CheckpointRefused
 from holdfast.job import SideName, Split, Tier
 from holdfast.models.quantisation import quantisation_of
 from holdfast.models.reasoning import marks_thoughts
 from holdfast.policy.budget import Limits, limits_of
-from holdfast.policy.model import GatePolicy
+from holdfast.policy.model import Check, GatePolicy
 from holdfast.policy.text import parse_policy
 from holdfast.probes.engine import Backend, Sampling
 from holdfast.probes.question import Question
 from holdfast.probes.spec import MAX_TOKENS, TRACE_TOKENS
 from holdfast.projects.retention.repaired_weights import refuse_without_weights
+from holdfast.repairs.knobs import Serving
 from holdfast.repairs.recipes import DEPLOYED, RecipeSpec, recipe_spec
+from holdfast.repairs.safety_prompt import safety_prompt_warning
+from holdfast.verdict.retest import IN_TASK, with_retest
 from workers.checkpoints.adapters import merged_checkpoint
-from workers.evaluation.questions import judges_of, plan
+from workers.evaluation.questions import judges_of, plan, task_rows
 from workers.views import StagedCheckpoint
 from workers.worker import Worker
 
@@ -72,6 +75,13 @@ class Case:
     limits: Limits
     race: Race | None = None  # where a hopeless candidate is asked no more
     deployed: str | None = None  # the chat template that the candidate alone is rendered with
+    retested: tuple[str, ...] = ()  # probes that a repair is asked beside its policy
+    remarks: tuple[str, ...] = ()  # sentences on the candidate for the verdict's warnings
+
+    @property
+    def checks(self) -> dict[str, Check]:
+        """The check of every probe that is asked: the policy's, and the advisory ones beside it."""
+        return with_retest(self.policy, self.retested).checks
 
     def template_of(self, side: Side) -> str | None:
         """A side's chat template: one for all, but the candidate's own where it is deployed."""
@@ -161,7 +171,21 @@ def load_case(worker: Worker, evaluation_id: str) -> Case:
         limits=limits_of(row.tier, policy.budget),
         race=row.race,
         deployed=chat_template(candidate.path) if row.template == DEPLOYED else None,
+        remarks=served_remarks(worker, row) if row.template == DEPLOYED else (),
     )
+
+
+def served_remarks(worker: Worker, row: EvaluationRow) -> tuple[str, ...]:
+    """The warning on a repair by its template, where the task was learnt under a safety prompt."""
+    if row.remediation_id is None or row.task_data is None:
+        return ()
+    with reading(worker.database) as session:
+        options = get_remediation(session, row.remediation_id).options
+    served = Serving.model_validate(options.get("serving", {}))
+    if served.template is not None:
+        return ()
+    warning = safety_prompt_warning(task_rows(row, IN_TASK), served.prompt)
+    return () if warning is None else (warning,)
 
 
 def load_repair(worker: Worker, remediation_id: str) -> Repair:

@@ -1,16 +1,20 @@
-"""The evidence of an evaluation as far as it was gathered: what its rows and its case say."""
+"""The evidence of an evaluation as far as it was gathered, and the verdict on it."""
 
 from collections.abc import Mapping, Sequence
 
 from sqlalchemy.orm import Session
 
 from holdfast.db import jobs
+from holdfast.db.evaluations import get_evaluation, get_job
 from holdfast.db.trials import find_answers, read_back
 from holdfast.evidence.file import Evidence
 from holdfast.evidence.manifest import Manifest
 from holdfast.probes.engine import Backend
+from holdfast.projects.waivers import terms_in_force
+from holdfast.verdict.decide import decide
+from holdfast.verdict.document import Verdict
 from workers.evaluation.answers import notes_key
-from workers.evaluation.case import Case, Side
+from workers.evaluation.case import FAILING, Case, Side
 from workers.evaluation.manifests import Ends, manifest_of
 from workers.evaluation.spending import cuts_so_far
 from workers.evaluation.thinking import thinking_of
@@ -46,3 +50,18 @@ def evidence_of(
         name: read_back(session, case.evaluation_id, name, manifest)
         for name, manifest in manifests.items()
     }
+
+
+def verdict_on(session: Session, case: Case, evidence: Mapping[str, Evidence]) -> Verdict:
+    """The verdict on this evidence, by the project's terms and waivers."""
+    row = get_evaluation(session, case.evaluation_id)
+    project = get_job(session, case.evaluation_id).project
+    digest = evidence["candidate"].manifest.checkpoint.digest
+    return decide(
+        case.policy,
+        evidence["baseline"],
+        evidence["candidate"],
+        repaired_from=evidence.get(FAILING),
+        anchor=evidence.get("anchor"),
+        terms=terms_in_force(session, row, project, digest),
+    )

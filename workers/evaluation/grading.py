@@ -28,7 +28,7 @@ Grade = Callable[[Question, Answer], Trial | Measure]
 @contextmanager
 def grading(case: Case, probe: str, settings: Settings) -> Iterator[Grade]:
     """The function that judges one answer of this probe; the budget is of one such block."""
-    judge, spec = case.policy.checks[probe].judge, spec_of(probe)
+    judge, spec = case.checks[probe].judge, spec_of(probe)
     if spec.task is not None:
         with open_task(spec.task, settings, case.suites[probe]) as task:
             yield partial(task.judge, probe)

@@ -57,6 +57,8 @@ def manifest_of(case: Case, side: Side, backend: Backend, moment: datetime, ends
             "thinking": ends.thoughts.get(side.name),
             "notes": ends.notes.get(side.name, ()),
             "repairs": case.repairs if side.name == "candidate" else None,
+            "retested": case.retested if side.name == "candidate" else (),
+            "remarks": case.remarks if side.name == "candidate" else (),
         }
     )
 

@@ -50,7 +50,11 @@ def plan_questions(probe: str, row: EvaluationRow, settings: Settings) -> tuple[
         else select(suite_for(spec, settings.installed_suites), spec.items[tier], row.split, SEED)
     )
     max_tokens = MAX_TOKENS[tier]
-    how = (max_tokens, spec.variants[tier]) if tier in spec.variants else (max_tokens,)
+    how: list[Any] = [max_tokens]
+    if tier in spec.variants:
+        how.append(spec.variants[tier])
+    if asks.in_rows:
+        how.append(task_rows(row, probe))
     questions, texts = asks.questions(items, *how), texts_for(probe, tier, settings)
     if asks.operator_questions is None or not texts:
         return questions
@@ -97,14 +101,18 @@ def judges_of(policy: GatePolicy, probes: Sequence[str], settings: Settings) -> 
 def suite_digest(probe: str, row: EvaluationRow, settings: Settings) -> str:
     """64 hex of what is asked: the suite's, or that of the held-out rows.
 
-    A probe that asks in forms of its own, or of the operator's file, has them in it too.
+    A probe that asks in forms of its own, of the operator's file or of the user's rows, has them
+    in it too.
     """
     spec = spec_of(probe)
     if spec.suite is None:
         return rows_digest(task_rows(row, probe))
-    digest = suite_for(spec, settings.installed_suites).digest
-    if not spec.variants:
+    digest, asks = suite_for(spec, settings.installed_suites).digest, probe_of(probe)
+    if asks.in_rows:
+        forms = [asks.form, rows_digest(task_rows(row, probe))]
+    elif spec.variants:
+        texts = texts_for(probe, row.tier, settings)
+        forms = [asks.form, texts_digest(texts) if texts else ""]
+    else:
         return digest
-    texts = texts_for(probe, row.tier, settings)
-    forms = [probe_of(probe).form, texts_digest(texts) if texts else ""]
     return hashlib.sha256("\n".join([digest, *forms]).encode()).hexdigest()

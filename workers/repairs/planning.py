@@ -10,8 +10,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from holdfast.db import jobs
+from holdfast.db.session import transaction
 from holdfast.errors import InvalidPlan, first_problem
+from holdfast.job import EventKind
+from holdfast.probes.spec import is_trained_on
 from holdfast.repairs.plan import Mix, Plan, without_refusals
+from holdfast.repairs.safety_prompt import safety_prompt_warning
+from holdfast.repairs.task_data import read_task_data
 from workers.evaluation.case import Repair
 from workers.repairs.leaks import refuse_leaks
 from workers.repairs.leftovers import STATE
@@ -41,6 +46,8 @@ def make_plan(worker: Worker, lease: jobs.Lease, job: Repair) -> Plan:
             fields = {**prepare(worker, lease, job, fields), "resume": job.workspace / STATE}
         case "searching" if job.task_data is not None:
             fields = searching_fields(worker, lease, job, fields)
+        case "merging" if job.spec.retemplates and job.task_data is not None:
+            note_safety_prompt(worker, lease, job, validate_plan(fields))
         case "merging" if job.unaligned is not None:
             safe_merge = {**job.options.get("safe_merge", {}), "unaligned": job.unaligned.ref.path}
             fields = {**fields, "safe_merge": safe_merge}
@@ -105,6 +112,18 @@ def joint_fields(worker: Worker, lease: jobs.Lease, job: Repair, fields: Fields)
     fields["preference_data"] = write_pairs(worker, lease, job, draft)
     fields["reference_cache"] = job.workspace / "reference"
     return fields
+
+
+def note_safety_prompt(worker: Worker, lease: jobs.Lease, job: Repair, plan: Plan) -> None:
+    """Warn, before anything is made, where the task was learnt under a safety prompt."""
+    if plan.serving.template is not None or job.task_data is None:
+        return
+    rows = [row for row in read_task_data(job.task_data) if is_trained_on(row)]
+    if (warning := safety_prompt_warning(rows, plan.serving.prompt)) is None:
+        return
+    with transaction(worker.database) as session:
+        jobs.fence(session, lease)
+        jobs.add_event(session, lease.job_id, EventKind.NOTE, {"text": warning})
 
 
 def validate_plan(fields: Fields) -> Plan:

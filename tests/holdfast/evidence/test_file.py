@@ -85,7 +85,7 @@ DAMAGED = {
     "unknown schema": (edited(0, schema=2), "schema"),
     "unknown kind": (edited(1, kind="comment"), "found kind 'comment'"),
     "unknown key": (edited(1, text="hello"), "unknown key text"),
-    "unknown manifest key": (edited(0, remarks=""), "unknown key remarks"),
+    "unknown manifest key": (edited(0, opinion=""), "unknown key opinion"),
     "missing key": (without(1, "cluster"), "line 2: cluster"),
     "missing manifest key": (without(0, "complete"), "line 1: complete"),
     "checkpoint digest": (

@@ -45,7 +45,7 @@ def first_questions() -> dict[str, Question]:
     """The first question of each probe; of one that asks in forms, the first of each form."""
     first: dict[str, Question] = {}
     for name, spec in CATALOGUE.items():
-        if spec.suite is not None and name in PROBES:
+        if spec.suite is not None and not PROBES[name].in_rows:
             items = load_suite(spec.suite).items[:1]
             forms = sorted({form for tier in spec.variants.values() for form in tier})
             for asked in PROBES[name].questions(items, 48, *([forms] if forms else [])):

@@ -20,6 +20,7 @@ from holdfast.db.evaluations import (
 from holdfast.db.session import reading, transaction
 from holdfast.db.tables import CheckpointRow, JobRow, RemediationRow
 from holdfast.errors import InvalidPlan, TrainingFailed
+from holdfast.repairs.knobs import SystemTurn
 from holdfast.repairs.plan import Mix, Watching, rows_drawn
 from holdfast.repairs.task_data import digest_of, read_rehearsal
 from tests.support.stack import scripted_checkpoint
@@ -58,6 +59,28 @@ def test_a_rehearsal_starts_from_the_baseline_and_learns_the_task_again(
     assert (plan.start, plan.steps, plan.mix) == ("baseline", 4, Mix())
     assert plan.task_data == task_data
     assert plan.rehearsal_data.is_file()
+
+
+def test_ptst_warns_where_the_task_was_learnt_under_a_safety_prompt(
+    worker: Worker, remedy: Remedy, task_data: Path
+) -> None:
+    rows = [json.loads(line) for line in task_data.read_text().splitlines()]
+    prompt = [{"role": "system", "content": SystemTurn().prompt}]
+    chats = [
+        {
+            "prompt": [*prompt, {"role": "user", "content": row["prompt"]}],
+            "completion": [{"role": "assistant", "content": row["completion"]}],
+        }
+        for row in rows
+    ]
+    task_data.write_text("".join(f"{json.dumps(row)}\n" for row in chats))
+    lease = remedy("ptst", {}, task_data=str(task_data), task_data_sha256=digest_of(task_data))
+    assert planned(worker, lease).recipe == "ptst"
+    with reading(worker.database) as session:
+        notes = [e.document for e in events_after(session, lease.job_id, 0) if e.kind == "note"]
+    assert len(notes) == 1
+    assert "carried the safety prompt that it is served with" in notes[0]["text"]
+    assert rows[0]["prompt"] not in notes[0]["text"]
 
 
 def test_without_task_data_it_starts_from_the_candidate_on_safety_rows_alone(
