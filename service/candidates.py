@@ -8,6 +8,7 @@ from holdfast.db.tables import EvaluationRow
 from holdfast.db.tries import Attempt, attempts
 from holdfast.ladder.front import Scores, front, scores_of
 from holdfast.ladder.rungs import AUTO
+from holdfast.repairs.compromise import compromise_of
 from holdfast.verdict.document import Verdict
 
 
@@ -55,6 +56,7 @@ def candidate(
             "checkpoint": attempt.repair.checkpoint_id,
             "screen_evaluation": attempt.screen.id if attempt.screen else None,
             "confirm_evaluation": attempt.confirm.id if attempt.confirm else None,
+            "compromise": compromise_of(attempt.repair.progress),
         }
     )
 

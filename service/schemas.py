@@ -18,6 +18,7 @@ from holdfast.projects.audit import event_fields
 from holdfast.projects.chain import SignedHead
 from holdfast.projects.rules import rules_of
 from holdfast.projects.tables import AuditEventRow, ProjectRow, WaiverRow
+from holdfast.repairs.compromise import compromise_of
 from holdfast.suites import LoadedSuite
 
 _Row = TypeVar("_Row")
@@ -100,7 +101,7 @@ def evaluation(
 
 def remediation(job: tables.JobRow, about: tables.RemediationRow) -> wire.Remediation:
     """A repair."""
-    return _reply(wire.Remediation, job, about)
+    return _reply(wire.Remediation, job, about, compromise=compromise_of(about.progress))
 
 
 def event(row: tables.EventRow) -> wire.Event:

@@ -1,4 +1,7 @@
-"""A ladder's candidates as people read them: a table in plain text or Markdown."""
+"""A ladder's candidates as people read them: tables in plain text or Markdown.
+
+Recipes with two objectives have a second one: what compromise each came to, and what it took.
+"""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,6 +11,22 @@ from holdfast.report.escapes import for_markdown, for_terminal
 
 SCORES = ("harm", "over-refusal", "worst group", "task kept", "wrong")
 HEADINGS = ("try", "result", *SCORES, "minutes", "front")
+MEASURES = {  # heading -> field of Compromise
+    "task loss": "task_loss",
+    "preference loss": "preference_loss",
+    "task gap": "task_optimality_gap",
+    "preference gap": "preference_optimality_gap",
+    "ideal distance": "ideal_distance",
+    "normalised": "normalised_distance",
+    "hypervolume": "hypervolume",
+    "time": "time_beside_plain",
+    "memory": "memory_beside_plain",
+}
+COMPROMISE = (
+    "compromise of two objectives (losses and gaps in nats; time and memory as multiples of plain "
+    "fine-tuning's)"
+)
+Table = list[tuple[str, ...]]
 
 
 def rows_of(candidates: Sequence[Candidate]) -> Iterator[tuple[str, ...]]:
@@ -23,6 +42,16 @@ def rows_of(candidates: Sequence[Candidate]) -> Iterator[tuple[str, ...]]:
             f"{candidate.seconds / 60:.1f}",
             "chosen" if candidate.chosen else "yes" if candidate.pareto else "",
         )
+
+
+def compromise_table(candidates: Sequence[Candidate]) -> Table:
+    """The measures of every try with two objectives under their headings; empty without one."""
+    rows = [
+        (name_of(candidate), *(_number(getattr(measures, field)) for field in MEASURES.values()))
+        for candidate in candidates
+        if (measures := candidate.compromise) is not None
+    ]
+    return [("try", *MEASURES), *rows] if rows else []
 
 
 def name_of(candidate: Candidate) -> str:
@@ -46,9 +75,14 @@ def result_of(candidate: Candidate) -> str:
 
 
 def front_text(candidates: Sequence[Candidate]) -> str:
-    """The table for a terminal."""
-    table = [HEADINGS, *rows_of(candidates)]
-    widths = [max(len(row[i]) for row in table) for i in range(len(HEADINGS))]
+    """The tables for a terminal."""
+    text = _in_columns([HEADINGS, *rows_of(candidates)])
+    measures = compromise_table(candidates)
+    return f"{text}\n\n{COMPROMISE}\n{_in_columns(measures)}" if measures else text
+
+
+def _in_columns(table: Table) -> str:
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
     return "\n".join(
         for_terminal(
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -58,9 +92,15 @@ def front_text(candidates: Sequence[Candidate]) -> str:
 
 
 def front_markdown(candidates: Sequence[Candidate]) -> str:
-    """The table in Markdown."""
-    lines = [HEADINGS, tuple("---" for _ in HEADINGS), *rows_of(candidates)]
-    return "\n".join(f"| {' | '.join(for_markdown(cell) for cell in row)} |" for row in lines)
+    """The tables in Markdown."""
+    text = _in_markdown([HEADINGS, *rows_of(candidates)])
+    measures = compromise_table(candidates)
+    return f"{text}\n\n{COMPROMISE}:\n\n{_in_markdown(measures)}" if measures else text
+
+
+def _in_markdown(table: Table) -> str:
+    head, *rows = (f"| {' | '.join(for_markdown(cell) for cell in row)} |" for row in table)
+    return "\n".join([head, f"|{'---|' * len(table[0])}", *rows])
 
 
 def _number(value: float | None) -> str:

@@ -1,9 +1,18 @@
-"""A ladder's report: how it ended, its front as a picture and all its tries as a table."""
+"""A ladder's report: how it ended, its front as a picture and all its tries as tables."""
 
 from collections.abc import Sequence
 
 from holdfast.api.wire import Candidate, Remediation
-from holdfast.cli.front_table import HEADINGS, front_markdown, front_text, name_of, rows_of
+from holdfast.cli.front_table import (
+    COMPROMISE,
+    HEADINGS,
+    Table,
+    compromise_table,
+    front_markdown,
+    front_text,
+    name_of,
+    rows_of,
+)
 from holdfast.cli.repairs import no_repair
 from holdfast.report.escapes import for_html, for_markdown
 from holdfast.report.front_drawing import draw_front
@@ -19,20 +28,25 @@ def ladder_report(ladder: Remediation, candidates: Sequence[Candidate], form: st
         return f"{ending(ladder)}\n{front_text(candidates)}"
     if form == "md":
         return f"## {for_markdown(ending(ladder))}\n\n{front_markdown(candidates)}"
-    rows = "".join(
-        f"<tr>{''.join(f'<td>{for_html(cell)}</td>' for cell in row)}</tr>"
-        for row in rows_of(candidates)
-    )
-    heads = "".join(f'<th scope="col">{name}</th>' for name in HEADINGS)
+    measures = compromise_table(candidates)
+    below = f"<h2>{for_html(COMPROMISE)}</h2>{_table(measures)}" if measures else ""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Holdfast: repairs</title><style>{STYLE}{SIZE}</style></head><body><main>"
         f"<h1>{for_html(ending(ladder))}</h1>{draw_front(points(candidates))}"
-        f'<div class="scroll"><table><tr>{heads}</tr>{rows}</table></div>'
-        "</main></body></html>"
+        f"{_table([HEADINGS, *rows_of(candidates)])}{below}</main></body></html>"
     )
+
+
+def _table(table: Table) -> str:
+    head, *rows = table
+    heads = "".join(f'<th scope="col">{name}</th>' for name in head)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{for_html(cell)}</td>' for cell in row)}</tr>" for row in rows
+    )
+    return f'<div class="scroll"><table><tr>{heads}</tr>{body}</table></div>'
 
 
 def ending(ladder: Remediation) -> str:

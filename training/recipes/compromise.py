@@ -3,7 +3,8 @@
 Both losses are measured before the first step and after the last, on the slice where there is one,
 else on the first batch of each objective. From these come, as in https://arxiv.org/abs/2410.15483,
 the optimality gaps and their ideal distance, where the optima are known, and the hypervolume that
-the end has gained over the start, which needs none.
+the end has gained over the start, which needs none. What the run took is told beside plain
+fine-tuning; of a run that was killed and went on, which knows only its last part, it is not.
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,13 @@ from typing import Any
 
 from holdfast.repairs.plan import Plan
 from training.objectives.alternation import Objective
-from training.objectives.tradeoff import Point, hypervolume, ideal_distance, optimality_gaps
+from training.objectives.tradeoff import (
+    Point,
+    hypervolume,
+    ideal_distance,
+    normalised_distance,
+    optimality_gaps,
+)
 from training.progress import Report
 from training.recipes.joint import Memory, Sides
 from training.runs.loop import Gradient, train
@@ -34,15 +41,25 @@ def run_both(
     `memory["optima"]`, where a recipe knows them, are the least losses of either objective alone;
     else what the plan gives of them counts.
     """
-    if not will_resume(plan):
+    costs, whole = sides.costs, not will_resume(plan)
+    if whole:
         memory["start"] = both_losses(sides)
-    loss = train(sides.policy, plan, report, gradient, memory=memory, watch=check or sides.watch)
+
+    def counted(step: int, rows: int) -> Mapping[str, float]:
+        with costs.step():
+            return gradient(step, rows)
+
+    watch = check or sides.watch
+    with costs.run():
+        loss = train(sides.policy, plan, report, counted, memory=memory, watch=watch)
+    beside = costs.beside_plain() if whole else {}
     save_checkpoint(sides.policy, plan)
     optima = memory.get("optima") or {
         "task": plan.preference.task_optimum,
         "preference": plan.preference.preference_optimum,
     }
-    return {"final_loss": loss, **figures(memory["start"], both_losses(sides), optima)}
+    ended = figures(memory["start"], both_losses(sides), optima)
+    return {"final_loss": loss, **ended, **beside}
 
 
 def both_losses(sides: Sides) -> Point:
@@ -62,12 +79,17 @@ def figures(
         "task_optimality_gap": None,
         "preference_optimality_gap": None,
         "ideal_distance": None,
+        "normalised_distance": None,
     }
     if task is None or preference is None:
         return found
+    is_measurable = min(optimality_gaps(start, (task, preference))) > 0
     gaps = optimality_gaps(end, (task, preference))
     return found | {
         "task_optimality_gap": gaps[0],
         "preference_optimality_gap": gaps[1],
         "ideal_distance": ideal_distance(end, (task, preference)),
+        "normalised_distance": normalised_distance(end, (task, preference), start)
+        if is_measurable
+        else None,
     }

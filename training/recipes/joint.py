@@ -6,7 +6,7 @@ what a killed run remembers; nothing else needs to be.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import torch
@@ -30,6 +30,7 @@ from training.passes.preference import (
 from training.passes.reference import cache_file, reference_logprobs
 from training.progress import Report
 from training.rows.batches import Example, draw_steps
+from training.runs.costs import Costs
 from training.runs.loop import Gradient, seed_everything
 from training.runs.sources import read_sources, tokenise_sources, watch_of
 from training.runs.supervised import learn
@@ -68,18 +69,20 @@ class Sides:
     reduction: Reduction
     watch: Watch | None
     slice: Slice | None = None
+    costs: Costs = field(default_factory=Costs)
 
     def learn(
         self, objective: Objective, turn: int, rows: int, *, scale: float = 1.0
     ) -> dict[str, float]:
         """Add `scale` times the gradient of an objective's turn; its unscaled loss, and figures."""
-        if objective == "task":
-            examples = self.tasks[turn % len(self.tasks)]
-            return learn(
-                self.policy, examples, self.how.pad, rows, scale=scale, reduction=self.reduction
-            )
-        contests, reference = self.turn_contests(turn)
-        return prefer(self.policy, contests, reference, self.how, rows, scale=scale)
+        with self.costs.turn(objective):
+            if objective == "task":
+                examples = self.tasks[turn % len(self.tasks)]
+                return learn(
+                    self.policy, examples, self.how.pad, rows, scale=scale, reduction=self.reduction
+                )
+            contests, reference = self.turn_contests(turn)
+            return prefer(self.policy, contests, reference, self.how, rows, scale=scale)
 
     def measure(self, objective: Objective, turn: int) -> float:
         """The loss of an objective, without a gradient; nats a token, or nats a pair.
@@ -129,6 +132,7 @@ def two_sides(plan: Plan, report: Report) -> Sides:
     sources, slice_rows = hold_back_sources(sources, plan)
     watch = watch_of(plan, tokenizer, report)
     policy = load_policy(plan.start_checkpoint)
+    costs = Costs()
     all_contests = [*contests, *slice_contests]
     reference = baseline_logprobs(plan, policy, all_contests, how.pad)
     reference, slice_reference = reference.split([len(contests), len(slice_contests)])
@@ -144,6 +148,7 @@ def two_sides(plan: Plan, report: Report) -> Sides:
         reduction=plan.reduction,
         watch=watch,
         slice=Slice(slice_rows, slice_contests, slice_reference) if plan.sliced_rows else None,
+        costs=costs,
     )
 
 

@@ -18,6 +18,7 @@ from holdfast.api.wire.registered import AliasOf
 from holdfast.job import EventKind, SideName, Split, Status, Tier
 from holdfast.ladder.front import Scores
 from holdfast.policy.model import Budget, Scalar, TemplateArguments
+from holdfast.repairs.compromise import Compromise
 from holdfast.repairs.knobs import (
     Anchor,
     Averaging,
@@ -212,7 +213,10 @@ class NewRemediation(RequestBody):
 
 
 class Remediation(Job):
-    """A repair: its plan, how far the training is, and what came out."""
+    """A repair: its plan, how far the training is, and what came out.
+
+    `compromise` is of recipes with two objectives, once they have ended.
+    """
 
     evaluation: str
     recipe: str
@@ -222,6 +226,7 @@ class Remediation(Job):
     checkpoint: str | None
     child_evaluation: str | None
     parent: str | None = None
+    compromise: Compromise | None = None
 
 
 class Candidate(ReplyBody):
@@ -229,6 +234,7 @@ class Candidate(ReplyBody):
 
     `verdict` is that of the screening, `confirmed` that on held-out items where it was asked them.
     `pareto`: no other whole screening beats it in every score; a dropped one is never on the front.
+    `compromise` is of recipes with two objectives.
     """
 
     id: str
@@ -248,3 +254,4 @@ class Candidate(ReplyBody):
     checkpoint: str | None
     screen_evaluation: str | None
     confirm_evaluation: str | None
+    compromise: Compromise | None = None

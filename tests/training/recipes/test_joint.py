@@ -37,6 +37,8 @@ def test_both_losses_go_down(joint: PlanOf, report: Report, events: Events, reci
     won = before["task"] - ended["task_loss"], before["preference"] - ended["preference_loss"]
     assert ended["hypervolume"] == pytest.approx(won[0] * won[1], rel=1e-3)
     assert (ended["ideal_distance"] is None) == (recipe != "maxright"), "its optima are measured"
+    assert ended["time_beside_plain"] > 0.5
+    assert ended["memory_beside_plain"] >= 1.0
     assert before == pytest.approx({"task": before["task"], "preference": 0.693147}, abs=1e-4)
     if recipe != "mix":
         for side in (0.0, 1.0):
