@@ -42,16 +42,18 @@ def test_separation_is_the_share_of_variance_between_two_sets_by_hand() -> None:
     assert (found.gap, found.origin) == (pytest.approx(4), pytest.approx(0))
 
 
-def test_a_large_coordinate_does_not_hide_a_telling_one() -> None:
-    """Residual streams have a few coordinates that are a hundred times the others."""
-    toward, away = noise(60, 2), noise(60, 2)
-    toward[:, 0, 0] += 4
-    toward[:, 1, 1] += 4
-    toward[:, 1, 5] *= 100
-    away[:, 1, 5] *= 100
-    found = direction_between(toward, away)
+def test_every_coordinate_counts_in_its_own_spread() -> None:
+    """Residual streams have a few coordinates a hundred times the others; they do not drown them.
+
+    By hand: in units of their spreads, sqrt(5) and sqrt(10004), the four rows lie at -2.361, .533,
+    -.533 and 2.361 along the diagonal, and .285 of that variance is between the sets.
+    """
+    away = np.array([(-1.0, -100.0), (1.0, 100.0)])
+    toward = np.array([(3.0, -96.0), (5.0, 104.0)])
+    found = direction_between(toward[:, None], away[:, None])
     assert found is not None
-    assert found.layer == 0
+    assert found.vector == pytest.approx([0.5**0.5] * 2)
+    assert found.separation == pytest.approx(0.285, abs=1e-3)
 
 
 def test_what_does_not_differ_or_is_no_number_has_no_direction() -> None:
