@@ -27,7 +27,7 @@ from holdfast.repairs.documents import documents
 from holdfast.repairs.task_data import Row, digest_of, read_task_data
 from holdfast.settings import Settings, child_environment, make_folder, make_home, read_settings
 
-CHILD = "workers.evaluation.row_scores"
+CHILD = "workers.row_scores"
 TOLD_EVERY = 50  # scores
 OFF = "off"
 

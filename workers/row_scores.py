@@ -1,4 +1,4 @@
-"""Training rows scored by a baseline: `python -m workers.evaluation.row_scores CHECKPOINT ROWS`.
+"""Training rows scored by a baseline: `python -m workers.row_scores CHECKPOINT ROWS`.
 
 The process that `holdfast data audit` starts. It admits and stages the checkpoint as an evaluation
 would, has a walled child score the rows, and passes the child's lines on: one a row and score, as
@@ -27,7 +27,7 @@ SCORES = ("shift", "influence")
 
 def main() -> int:
     """The process: its arguments, and how it ended."""
-    parser = argparse.ArgumentParser(prog="python -m workers.evaluation.row_scores")
+    parser = argparse.ArgumentParser(prog="python -m workers.row_scores")
     parser.add_argument("checkpoint")
     parser.add_argument("rows", type=Path)
     parser.add_argument("--scores", nargs="+", choices=SCORES, default=list(SCORES))
