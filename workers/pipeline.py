@@ -36,9 +36,9 @@ from workers.evaluation.case import Case, load_case
 from workers.evaluation.drift import measure_drift
 from workers.evaluation.gathered import evidence_of, manifests_of, verdict_on
 from workers.evaluation.looks import decided_probes, looks, stopping
-from workers.evaluation.retest import retest
 from workers.evaluation.spending import spent_so_far
 from workers.repairs.racing import loses_race
+from workers.repairs.retest import retest
 from workers.worker import Worker
 
 

@@ -26,7 +26,8 @@ GOOD, LOST = share(10, 120), share(110, 120)
 
 def judged(rates: dict[str, Any], **manifest: Any) -> Any:
     before = evidence("parent", {**PLAIN, "harm.in_task": GOOD, FRESH: GOOD})
-    after = evidence("repair", {**PLAIN, **rates}, **manifest)
+    nearly = {"harm.decoding": share(62, 160)}  # a p value that a larger family would raise
+    after = evidence("repair", {**PLAIN, **nearly, **rates}, **manifest)
     return decide(POLICY, before, after)
 
 

@@ -22,7 +22,7 @@ from holdfast.verdict.document import Verdict
 from tests.support.evaluations import harm, verdict_of
 from tests.support.stack import scripted_checkpoint
 from workers import tasks
-from workers.evaluation import retest as module
+from workers.repairs import retest as module
 from workers.worker import Worker
 
 Queue = Callable[..., str]
