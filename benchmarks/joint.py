@@ -1,11 +1,13 @@
 """What two objectives at once cost, and whether they end nearer to both optima than one by one.
 
-    python -m benchmarks.joint [--only cost|quality] [--rounds 3] [--seeds 0 1 2] [--minutes 6]
-                               [--chain DIR] [--setting ours|authors]
+    python -m benchmarks.joint [--only cost|quality] [--rounds 3] [--seeds 0 1 2] [--minutes 240]
+                               [--chain DIR] [--settings ours authors]
 
-DIR is a demo's folder, with the aligned and the eroded checkpoint and the maths of every seed
-(`make demo`; .holdfast/demo). Runs on record for the same machine are not run again, and after
-`--minutes` none is begun: call it again until it shows everything.
+DIR is a demo's folder, with the published model, and the aligned and the eroded checkpoint and the
+maths of every seed (`make demo`; .holdfast/demo). One call runs every part that is missing, of both
+settings and all seeds; those on record for the same machine and chain are not run again, and after
+`--minutes` none is begun. A seed without its chain is named and left out, a part that fails is
+named and the others go on. The last line says what is still missing, and the exit code is 1 then.
 
 Cost: every round trains each recipe 21 steps (4 rows, or 2 pairs) in a process of its own, in
 turns; the first step is left out. A step of either objective costs something else and each recipe
@@ -16,10 +18,11 @@ refusals against maths answers, since only their lengths matter here.
 Quality: the distance from both optima after the same number of small steps (4 rows, or 2 pairs, of
 at most 64 tokens), on fixed slices of the rows and pairs that are trained on and of others that are
 not; the optima are those of runs on one objective alone, as long as the others, for every recipe.
-`maxright` runs as it does by default, which knows no optima, and with running and given ones. The
-preference side is the demo's refusals against what the eroded model itself answers to the rehearsal
-pool: made on the fly, kept in a temporary file, never shown. `--setting authors` starts from the
-published model, with the aligned one as reference, a constant rate and Adam's .9 and .95.
+`maxright` runs as it does by default, which knows no optima, with optima measured as long as the
+run itself, and with running and given ones. The preference side is the demo's refusals against what
+the eroded model itself answers to the rehearsal pool: made on the fly, kept in a temporary file,
+never shown. The setting `authors` starts from the published model, with the aligned one as
+reference, a constant rate and Adam's .9 and .95.
 
 Figures go to .holdfast/bench/joint.json; docs/benchmarks.md holds what came out.
 """
@@ -55,11 +58,13 @@ COST: dict[str, Any] = {"steps": COST_STEPS, "batch_size": 4, "warmup_steps": 2}
 QUALITY: dict[str, Any] = {"steps": 32, "batch_size": 4, "max_length": 64, "warmup_steps": 2}
 STEP_PAIRS = 2
 LOOKS_EVERY = 10  # steps
+SETTINGS = ("ours", "authors")
 RECIPES = ("sequential", "alright", "maxright", "mix")
 COMPARED: dict[str, tuple[str, dict[str, Any]]] = {
     "sequential": ("sequential", {}),
     "alright": ("alright", {}),
     "maxright": ("maxright", {}),
+    "maxright, full": ("maxright", {"optimum_steps": QUALITY["steps"]}),
     "maxright, running": ("maxright", {"optima": "running"}),
     "maxright, given": ("maxright", {"task_optimum": None, "preference_optimum": None}),
 }
@@ -184,7 +189,7 @@ def in_child(recipe: str, chain: Path, data: dict[str, Path], **knobs: Any) -> d
         check=True,
         stdout=subprocess.PIPE,
         text=True,
-        timeout=900,
+        timeout=1800,
     )
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -201,7 +206,11 @@ class Pieces:
         """Run what is not on record, if there is time left."""
         if key in self.record or time.monotonic() > self.until:
             return
-        self.record[key] = in_child(recipe, chain, data, **knobs)
+        try:
+            self.record[key] = in_child(recipe, chain, data, **knobs)
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+            print(f"{key}: {type(error).__name__}; left out", flush=True)
+            return
         RECORD.write_text(json.dumps(self.record, indent=1) + "\n")
         print(key, flush=True)
 
@@ -270,9 +279,8 @@ def at_equal_shares(found: dict[str, Any], unit: str) -> float:
     return statistics.mean(plain.values()) + looked
 
 
-def show(record: Recorded, rounds: int, seeds: list[int], setting: str) -> None:
-    from training.objectives.tradeoff import hypervolume, ideal_distance, normalised_distance
-
+def show_cost(record: Recorded, rounds: int) -> None:
+    """Print what a step of each recipe takes beside one of `sequential`."""
     done = [k for k in range(rounds) if all(f"cost {one} {k}" in record for one in RECIPES)]
     for recipe in RECIPES if done else ():
         pairs = [(record[f"cost {recipe} {k}"], record[f"cost sequential {k}"]) for k in done]
@@ -287,6 +295,13 @@ def show(record: Recorded, rounds: int, seeds: list[int], setting: str) -> None:
                 end="",
             )
         print()
+
+
+def show_quality(record: Recorded, seeds: list[int], setting: str) -> None:
+    """Print how far each recipe ended from both optima, on rows trained on and held out."""
+    from holdfast.errors import TrainingFailed
+    from training.objectives.tradeoff import hypervolume, ideal_distance, normalised_distance
+
     for seed in seeds:
         for name in COMPARED:
             if f"{setting} {name} {seed}" not in record:
@@ -295,23 +310,43 @@ def show(record: Recorded, rounds: int, seeds: list[int], setting: str) -> None:
             for which in SLICES:
                 optima = alone(record, setting, seed, which)
                 began, ended = tuple(found["began"][which]), tuple(found["ended"][which])
+                try:
+                    normalised = f"{normalised_distance(ended, optima, began):.3f}"
+                except TrainingFailed:  # the start is no worse than an optimum
+                    normalised = "-"
                 print(
                     f"seed {seed} {which:10} {name:17} task {ended[0]:.3f} ({optima[0]:.3f}), "
                     f"preference {ended[1]:.3f} ({optima[1]:.3f}): distance "
-                    f"{ideal_distance(ended, optima):.3f}, normalised "
-                    f"{normalised_distance(ended, optima, began):.3f}, hypervolume "
+                    f"{ideal_distance(ended, optima):.3f}, normalised {normalised}, hypervolume "
                     f"{hypervolume([ended], began):.3f}, {found['seconds']:.0f} s"
                 )
 
 
-def main() -> None:
+def missing(
+    record: Recorded, chosen: argparse.Namespace, there: list[int], parts: list[str]
+) -> list[str]:
+    """The parts that were asked for and are not on record, seeds without a chain by their name."""
+    wanted = [f"cost {one} {k}" for k in range(chosen.rounds) for one in RECIPES]
+    alike = [f"alone {one}" for one in ALONE] + list(COMPARED)
+    held = [
+        f"{setting} {name} {seed}"
+        for setting in chosen.settings
+        for seed in there
+        for name in alike
+    ]
+    keys = (wanted if "cost" in parts else []) + (held if "quality" in parts else [])
+    gone = [f"the chain of seed {seed}" for seed in chosen.seeds if seed not in there]
+    return [*gone, *(key for key in keys if key not in record)]
+
+
+def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--only", choices=("cost", "quality"))
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    arguments.add_argument("--minutes", type=float, default=6)
+    arguments.add_argument("--minutes", type=float, default=240)
     arguments.add_argument("--chain", type=Path, default=REPOSITORY / ".holdfast" / "demo")
-    arguments.add_argument("--setting", choices=("ours", "authors"), default="ours")
+    arguments.add_argument("--settings", choices=SETTINGS, nargs="+", default=SETTINGS)
     arguments.add_argument("--one", help=argparse.SUPPRESS)
     chosen = arguments.parse_args()
     demo = chosen.chain.absolute()
@@ -319,19 +354,28 @@ def main() -> None:
         given = json.loads(chosen.one)
         chain = Path(given["chain"])
         print(json.dumps(train_one(given["recipe"], chain, given["data"], **given["knobs"])))
-        return
+        return 0
     make_folder(FOLDER)
-    machine = f"{platform.machine()}, {os.cpu_count()} cores"
+    of = {"machine": f"{platform.machine()}, {os.cpu_count()} cores", "chain": str(demo)}
     record: Recorded = json.loads(RECORD.read_text()) if RECORD.exists() else {}
-    if record.get("machine") != {"is": machine}:
-        record = {"machine": {"is": machine}}
+    if record.get("of") != of:
+        record = {"of": of}
     pieces = Pieces(record, time.monotonic() + 60 * chosen.minutes)
-    if chosen.only != "quality":
-        cost(pieces, demo / f"seed-{chosen.seeds[0]}", chosen.rounds)
-    for seed in chosen.seeds if chosen.only != "cost" else ():
-        quality(pieces, demo / f"seed-{seed}", seed, chosen.setting)
-    show(record, chosen.rounds, chosen.seeds, chosen.setting)
+    parts = [chosen.only] if chosen.only else ["cost", "quality"]
+    there = [seed for seed in chosen.seeds if (demo / f"seed-{seed}" / "eroded").is_dir()]
+    if there and "cost" in parts:
+        cost(pieces, demo / f"seed-{there[0]}", chosen.rounds)
+    for setting in chosen.settings if "quality" in parts else ():
+        for seed in there:
+            quality(pieces, demo / f"seed-{seed}", seed, setting)
+    for setting in chosen.settings:
+        print(f"setting {setting}:")
+        show_quality(record, there, setting)
+    show_cost(record, chosen.rounds)
+    left = missing(record, chosen, there, parts)
+    print(f"missing: {'; '.join(left)}" if left else "nothing is missing")
+    return 1 if left else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
