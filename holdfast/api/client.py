@@ -8,6 +8,7 @@ from holdfast import errors
 from holdfast.api import wire
 from holdfast.api.connection import BACKOFF, MINUTE, Connection
 from holdfast.job import FINISHED
+from holdfast.readings.chain import Chain
 from holdfast.settings import Settings
 from holdfast.verdict.document import Verdict
 
@@ -27,6 +28,10 @@ class Client(Connection):
     def checkpoint(self, checkpoint_id: str) -> wire.Checkpoint:
         """A registered checkpoint."""
         return self._get(wire.Checkpoint, f"/v1/checkpoints/{checkpoint_id}")
+
+    def chain(self, checkpoint_id: str, **query: str) -> Chain:
+        """What a checkpoint's lineage forgot; `query` are the route's own names."""
+        return self._get(Chain, f"/v1/checkpoints/{checkpoint_id}/chain", query)
 
     def baseline(self, project: str, alias: str) -> wire.Baseline:
         """Where an alias points now."""

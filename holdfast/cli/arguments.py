@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from holdfast.cli.command import Argument, argument
-from holdfast.ids import names_no_path
+from holdfast.ids import is_id, names_no_path
 from holdfast.job import Split, Tier
 
 TIERS, SPLITS = get_args(Tier), get_args(Split)
@@ -66,6 +66,11 @@ def file_path(text: str) -> str:
     return text
 
 
+def file_or_checkpoint(text: str) -> str:
+    """The path of a file, or the id of a checkpoint."""
+    return text if is_id(text, "ckpt") else file_path(text)
+
+
 def option(text: str) -> tuple[str, Any]:
     """A KEY=VALUE, such as lora.rank=8; the value is JSON, or text where it is none."""
     key, equals, value = text.partition("=")
@@ -78,6 +83,7 @@ def option(text: str) -> tuple[str, Any]:
 
 
 evidence_file = partial(argument, type=file_path)
+stage = partial(argument, type=file_or_checkpoint)
 PROJECT = argument("--project", default="default")
 ALIAS = argument("alias")
 POLICY = argument("policy", help="a policy file, or demo, standard, release")

@@ -1,4 +1,4 @@
-"""`holdfast chain`: evidence files of one lineage in, what each stage forgot out. No verdict."""
+"""`holdfast chain`: what each stage of a lineage forgot, from files or the service. No verdict."""
 
 import argparse
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from holdfast.cli.command import Usage, emit
 from holdfast.errors import UnknownProbe
 from holdfast.evidence.file import read_evidence
+from holdfast.ids import is_id
 from holdfast.probes.table import spec_of
 from holdfast.readings.chain import (
     Chain,
@@ -18,6 +19,7 @@ from holdfast.readings.chain import (
 )
 from holdfast.report.escapes import for_terminal
 from holdfast.report.numbers import number, spread_of
+from holdfast.stack.connect import connect
 
 
 def chain(options: argparse.Namespace) -> int:
@@ -25,6 +27,13 @@ def chain(options: argparse.Namespace) -> int:
     for name in (options.safety, options.capability):
         if spec_of(name).measure:
             raise UnknownProbe(f"{name} is no rate of this version")
+    if len(options.evidence) == 1 and is_id(options.evidence[0], "ckpt"):
+        return _from_the_service(options)
+    words = [*options.evidence, *(options.other_order or ()), options.anchor or ""]
+    if any(is_id(word, "ckpt") for word in words):
+        raise Usage("a checkpoint's chain is asked for by its id alone, found files beside it")
+    if options.other_order is not None and len(options.other_order) != 2:
+        raise Usage("--other-order takes two files, B.jsonl BA.jsonl")
     files = [read_evidence(path) for path in options.evidence]
     if options.anchor is not None:
         files = [read_evidence(options.anchor), *files]
@@ -44,9 +53,28 @@ def chain(options: argparse.Namespace) -> int:
     return 0
 
 
+def _from_the_service(options: argparse.Namespace) -> int:
+    """The same of a checkpoint that the service knows: `--anchor` and `--other-order` are ids."""
+    order = options.other_order or []
+    if not all(is_id(word, "ckpt") for word in (*order, *filter(None, [options.anchor]))):
+        raise Usage("--anchor and --other-order of a checkpoint take an id, found a file")
+    if len(order) > 1:
+        raise Usage("--other-order of a checkpoint is one id: that of the other order's last")
+    query = {"safety": options.safety, "capability": options.capability}
+    query |= {} if options.anchor is None else {"anchor": options.anchor}
+    query |= {"other_order": order[0]} if order else {}
+    with connect() as client:
+        lineage = client.chain(options.evidence[0], **query)
+    emit(options, lineage.model_dump(mode="json"), _text(lineage))
+    return 0
+
+
 def _text(lineage: Chain) -> str:
     order = [] if lineage.order is None else [_order_line(lineage.order)]
-    return "\n".join([line for step in lineage.steps for line in _step_lines(step)] + order)
+    unmeasured = [f"before the first, never evaluated: {name}" for name in lineage.unmeasured]
+    return "\n".join(
+        [*unmeasured] + [line for step in lineage.steps for line in _step_lines(step)] + order
+    )
 
 
 def _step_lines(step: Step) -> Iterator[str]:

@@ -23,6 +23,7 @@ from holdfast.cli.arguments import (
     evidence_file,
     job_id,
     option,
+    stage,
 )
 from holdfast.cli.command import Command, argument
 from holdfast.cli.operator_commands import OPERATOR_COMMANDS
@@ -211,16 +212,18 @@ COMMANDS = (
     ),
     Command(
         "chain",
-        "what each stage of a lineage forgot, offline",
+        "what each stage of a lineage forgot, offline or of a ckpt_...",
         "holdfast.cli.chain:chain",
         (
-            evidence_file("evidence", nargs="+", metavar="FILE.jsonl", help="oldest first"),
-            evidence_file("--anchor", metavar="FILE.jsonl", help="of an older, pinned one"),
-            evidence_file(
+            stage(
+                "evidence", nargs="+", metavar="FILE.jsonl", help="oldest first; or one ckpt_..."
+            ),
+            stage("--anchor", metavar="FILE.jsonl", help="of an older, pinned one; or id"),
+            stage(
                 "--other-order",
-                nargs=2,
-                metavar=("B.jsonl", "BA.jsonl"),
-                help="the last stage's two in the other order: adds the order effect",
+                nargs="+",
+                metavar="B.jsonl",
+                help="B.jsonl BA.jsonl, or the id of BA: the two stages in the other order",
             ),
             argument("--safety", default="harm.direct", help="for --other-order"),
             argument("--capability", default="cap.knowledge", help="likewise"),

@@ -85,11 +85,15 @@ class OrderEffect(BaseModel):
 
 
 class Chain(BaseModel):
-    """Stages in order, then every later checkpoint against the first."""
+    """Stages in order, then every later checkpoint against the first.
+
+    `unmeasured` are the ids of older checkpoints that nothing was asked of, where that is known.
+    """
 
     model_config = FROZEN
     checkpoints: tuple[str, ...]
     steps: tuple[Step, ...]
+    unmeasured: tuple[str, ...] = ()
     order: OrderEffect | None = None
 
 

@@ -1,10 +1,22 @@
 """Checkpoints: a folder is admitted and hashed, and known by its digest from then on."""
 
-from fastapi import APIRouter, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
 
 from holdfast.api import wire
 from holdfast.db import catalogue
-from holdfast.errors import CheckpointRefused, Conflict, NotBuilt, NotFound
+from holdfast.errors import (
+    CheckpointRefused,
+    Conflict,
+    InvalidEvidence,
+    NotBuilt,
+    NotFound,
+    UnknownProbe,
+)
+from holdfast.probes.table import spec_of
+from holdfast.projects.lineages import OtherOrder, read_chain
+from holdfast.readings.chain import Chain
 from service import schemas
 from service.acts import Acts
 from service.admitting import AdmittingDep
@@ -14,6 +26,9 @@ from service.paging import IdCursor
 from service.problems import raises
 
 router = APIRouter(prefix="/v1/checkpoints", tags=["checkpoints"], route_class=KeptRoute)
+
+CheckpointId = Annotated[str | None, Query(pattern=r"^ckpt_[0-9a-f]{32}$")]
+Rate = Annotated[str, Query(pattern=r"^[a-z][A-Za-z0-9_.:@-]{0,127}$")]
 
 
 @router.post("", status_code=201, responses=raises(CheckpointRefused, NotBuilt, NotFound, Conflict))
@@ -56,3 +71,28 @@ def list_all(
 def read(checkpoint_id: str, caller: Reader, session: Reading) -> wire.Checkpoint:
     """One checkpoint, with its files."""
     return schemas.checkpoint(catalogue.get_checkpoint(session, caller.project, checkpoint_id))
+
+
+@router.get(
+    "/{checkpoint_id:id}/chain", responses=raises(NotFound, Conflict, InvalidEvidence, UnknownProbe)
+)
+def chain(  # the query's own names
+    checkpoint_id: str,
+    caller: Reader,
+    session: Reading,
+    *,
+    anchor: CheckpointId = None,
+    other_order: CheckpointId = None,
+    safety: Rate = "harm.direct",
+    capability: Rate = "cap.knowledge",
+) -> Chain:
+    """What each stage up to this checkpoint forgot, and all since the first: rates, no verdict.
+
+    It begins at `anchor`, or at the oldest ancestor with evidence. `other_order` names the last of
+    the same two stages taught the other way round, and adds the order effect.
+    """
+    for name in (safety, capability):
+        if spec_of(name).measure:
+            raise UnknownProbe(f"{name} is no rate of this version")
+    other = None if other_order is None else OtherOrder(other_order, safety, capability)
+    return read_chain(session, caller.project, checkpoint_id, anchor_id=anchor, other=other)

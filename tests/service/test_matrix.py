@@ -27,6 +27,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("GET", "/v1/checkpoints"): READ,
     ("POST", "/v1/checkpoints"): WRITE,
     ("GET", "/v1/checkpoints/{checkpoint_id:id}"): READ,
+    ("GET", "/v1/checkpoints/{checkpoint_id:id}/chain"): READ,
     ("GET", BASELINE): READ,
     ("PUT", BASELINE): ("baselines:write",),
     ("GET", f"{BASELINE}/history"): READ,

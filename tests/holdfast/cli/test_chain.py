@@ -63,3 +63,14 @@ def test_the_order_effect_needs_two_chains_of_two(
     assert main(["chain", ab, "--anchor", a, "--other-order", b, ba]) == 2
     assert main(["chain", a]) == 2
     assert main(["chain", a, str(tmp_path / "none.jsonl")]) == 2
+
+
+def test_a_checkpoint_is_no_file_among_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known, file = f"ckpt_{'0' * 32}", write(tmp_path, "A", 10)
+    assert main(["chain", known, file]) == 2
+    assert main(["chain", known, "--anchor", file]) == 2
+    assert "an id" in capsys.readouterr().err
+    assert main(["chain", known, "--other-order", known, known]) == 2
+    assert "is one id" in capsys.readouterr().err
