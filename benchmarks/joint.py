@@ -64,7 +64,7 @@ COMPARED: dict[str, tuple[str, dict[str, Any]]] = {
     "sequential": ("sequential", {}),
     "alright": ("alright", {}),
     "maxright": ("maxright", {}),
-    "maxright, full": ("maxright", {"optimum_steps": QUALITY["steps"]}),
+    "maxright, share": ("maxright", {"optimum_steps": QUALITY["steps"] // 2}),
     "maxright, running": ("maxright", {"optima": "running"}),
     "maxright, given": ("maxright", {"task_optimum": None, "preference_optimum": None}),
 }

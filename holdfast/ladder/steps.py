@@ -20,6 +20,7 @@ from holdfast.ladder.rungs import (
     GROUPED,
     LADDER,
     UNIFORM,
+    WEIGHTS,
     Confirm,
     End,
     Make,
@@ -66,7 +67,7 @@ def _skip_grouped(weight: float, averages: Mapping[float, Try]) -> str | None:
     near = {weight: screen.doubt for weight, screen in screens.items() if not screen.hopeless}
     if not near:
         return "no uniform average came near"
-    nearest = min(near, key=lambda weight: near[weight])
+    nearest = min(near, key=lambda weight: (near[weight], WEIGHTS.index(weight)))  # in any order
     return None if weight == nearest else f"the uniform average of {nearest:g} came nearer"
 
 

@@ -258,8 +258,8 @@ class Preference(BaseModel):
 
     The optima are the least losses that either objective reaches alone (nats a token, nats a pair).
     One that is not given is `measured`, by a run on that objective alone of `optimum_steps` (None:
-    as many steps as are the objective's share of the plan's), or is the least loss so far
-    (`running`). With `stop_at_optimum` the run ends where either loss has come down to its optimum.
+    as many as the plan has), or is the least loss so far (`running`). With `stop_at_optimum` the
+    run ends where either loss has come down to its optimum.
     """
 
     model_config = KNOBS

@@ -14,5 +14,5 @@ def test_what_is_missing_is_every_part_of_every_setting_and_a_chain_that_is_not_
     assert left[0] == "the chain of seed 2"
     record = {key: {} for key in left[1:]}
     assert missing(record, chosen, [0], parts) == ["the chain of seed 2"]
-    del record["authors maxright, full 0"]
-    assert missing(record, chosen, [0], ["quality"])[1:] == ["authors maxright, full 0"]
+    del record["authors maxright, share 0"]
+    assert missing(record, chosen, [0], ["quality"])[1:] == ["authors maxright, share 0"]

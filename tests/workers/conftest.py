@@ -1,6 +1,7 @@
 """A worker as a pool child holds it, in this process: real database, runner, guard and judges."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
@@ -46,7 +47,7 @@ Queue = Callable[..., str]
 @pytest.fixture
 def database_url(home: Path, sqlite_template: Path) -> str:
     """SQLite alone: what differs between the databases is tested below the workers."""
-    (home / "holdfast.db").write_bytes(sqlite_template.read_bytes())
+    shutil.copy(sqlite_template, home / "holdfast.db")
     return f"sqlite:///{home}/holdfast.db"
 
 

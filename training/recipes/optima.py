@@ -1,7 +1,7 @@
 """The least loss that either objective of a joint recipe reaches alone: given, or measured.
 
 It is measured by a run on that objective alone, from the same start, with the rows, the seed and
-the rate of the plan, and as long as the objective's share of it. Such a run takes as long as its
+the rate of the plan, and as long as that unless a length is given. Such a run takes as long as its
 steps do, so what it came to is kept beside the baseline's log-probabilities, not measured again.
 """
 
@@ -51,7 +51,7 @@ def optima(sides: Sides, plan: Plan, report: Report) -> dict[Objective, float]:
 
 def measured(sides: Sides, plan: Plan, report: Report, objective: Objective) -> float:
     """The loss that a run on one objective ends with, by this run or by one that is kept."""
-    alone = plan_alone(plan, objective)
+    alone = plan_alone(plan)
     cache = kept_optimum(sides, alone, objective)
     known = UNKNOWN if cache is None or not cache.exists() else _read(cache)
     if (known := from_first_rank(known)) != UNKNOWN:
@@ -65,10 +65,13 @@ def measured(sides: Sides, plan: Plan, report: Report, objective: Objective) -> 
     return loss
 
 
-def plan_alone(plan: Plan, objective: Objective) -> Plan:
-    """The plan of a run on one objective: as many steps as are its share of the whole plan's."""
-    share = plan.preference.share if objective == "preference" else 1 - plan.preference.share
-    steps = plan.preference.optimum_steps or max(1, round(share * plan.steps))
+def plan_alone(plan: Plan) -> Plan:
+    """The plan of a run on one objective, as long as the whole plan where no length is given.
+
+    Its share of the steps does not reach the task's optimum, which then looks nearer to done than
+    it is (docs/benchmarks.md).
+    """
+    steps = plan.preference.optimum_steps or plan.steps
     return plan.model_copy(
         update={"steps": steps, "warmup_steps": min(plan.warmup_steps, steps - 1), "resume": None}
     )

@@ -30,14 +30,14 @@ def test_maxright_measures_its_optima_unless_they_are_given(
     assert 0 < ended["preference_optimum"] < 0.6931  # type: ignore[operator]
 
 
-@pytest.mark.parametrize(("share", "preference_steps"), [(0.5, 4), (0.25, 2), (0.0, 1)])
-def test_an_optimum_is_measured_over_the_steps_of_its_share(
-    joint: PlanOf, report: Report, events: Events, share: float, preference_steps: int
+@pytest.mark.parametrize(("given", "steps"), [(None, 8), (3, 3)])
+def test_an_optimum_is_measured_over_as_many_steps_as_the_plan_has_or_as_are_given(
+    joint: PlanOf, report: Report, events: Events, given: int | None, steps: int
 ) -> None:
-    knobs = {"share": share, "task_optimum": 1.0}
+    knobs = {"share": 0.25, "task_optimum": 1.0, "optimum_steps": given}
     RECIPES["maxright"](joint("maxright", steps=8, preference=knobs), report)
     notes = [event["text"] for event in events if event["event"] == "note"]
-    assert [note.rpartition(" in ")[2] for note in notes] == [f"{preference_steps} steps"]
+    assert [note.rpartition(" in ")[2] for note in notes] == [f"{steps} steps"]
 
 
 def test_a_measured_optimum_is_kept_for_the_same_run_and_no_other(
