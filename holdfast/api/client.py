@@ -30,7 +30,7 @@ class Client(Connection):
         return self._get(wire.Checkpoint, f"/v1/checkpoints/{checkpoint_id}")
 
     def chain(self, checkpoint_id: str, **query: str) -> Chain:
-        """What a checkpoint's lineage forgot; `query` are the route's own names."""
+        """The forgetting of a checkpoint's lineage; `query` are the route's own names."""
         return self._get(Chain, f"/v1/checkpoints/{checkpoint_id}/chain", query)
 
     def baseline(self, project: str, alias: str) -> wire.Baseline:

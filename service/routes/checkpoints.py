@@ -86,7 +86,7 @@ def chain(  # the query's own names
     safety: Rate = "harm.direct",
     capability: Rate = "cap.knowledge",
 ) -> Chain:
-    """What each stage up to this checkpoint forgot, and all since the first: rates, no verdict.
+    """Forgetting of each stage up to this checkpoint and since the first: rates, no verdict.
 
     It begins at `anchor`, or at the oldest ancestor with evidence. `other_order` names the last of
     the same two stages taught the other way round, and adds the order effect.
