@@ -1,6 +1,7 @@
 """The service as calls, which the command line and the integrations share."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import httpx
 
@@ -8,9 +9,11 @@ from holdfast import errors
 from holdfast.api import wire
 from holdfast.api.connection import BACKOFF, MINUTE, Connection
 from holdfast.job import FINISHED
-from holdfast.readings.chain import Chain
 from holdfast.settings import Settings
 from holdfast.verdict.document import Verdict
+
+if TYPE_CHECKING:
+    from holdfast.readings.chain import Chain
 
 
 class Client(Connection):
@@ -29,8 +32,10 @@ class Client(Connection):
         """A registered checkpoint."""
         return self._get(wire.Checkpoint, f"/v1/checkpoints/{checkpoint_id}")
 
-    def chain(self, checkpoint_id: str, **query: str) -> Chain:
+    def chain(self, checkpoint_id: str, **query: str) -> "Chain":
         """The forgetting of a checkpoint's lineage; `query` are the route's own names."""
+        from holdfast.readings.chain import Chain  # which knows every probe and every test
+
         return self._get(Chain, f"/v1/checkpoints/{checkpoint_id}/chain", query)
 
     def baseline(self, project: str, alias: str) -> wire.Baseline:

@@ -85,6 +85,6 @@ SPEC = ProbeSpec(
     suite="harmful",
     rows="harmful",
     judge="refusal",
-    items={"demo": 100, "standard": 160, "full": None},
+    items={"demo": 40, "standard": 160, "full": None},
 )
 PROBE = BuiltProbe(SPEC, questions, judge, form=FORM, takes=is_trained_on, in_rows=True)

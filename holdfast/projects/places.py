@@ -23,17 +23,18 @@ def readable_roots(
 ) -> tuple[Path, ...]:
     """The roots under which a project's folders and files, real paths, may be read.
 
-    Of the repairs only the project's own that are named. Raises CheckpointRefused where one of
-    them is another project's, or outside the roots that the project's rules give it.
+    Of the folder of repairs only what is named in it, and of repairs those of the project. Raises
+    CheckpointRefused where one of them is another project's, or outside the roots that the
+    project's rules give it.
     """
     own = _own_roots(session, project)
+    beside = [kept for path in named if (kept := _kept_below(path, settings))]
+    for kept in beside:
+        _require_own_place(session, project, kept, settings)
     if own is not None:
         for path in named:
             _require_own_place(session, project, path, settings)
-    repairs = [repair for path in named if (repair := _repair_of(path, settings))]
-    for repair in repairs:
-        _require_own_repair(session, project, repair)
-    return (*(settings.checkpoint_roots if own is None else own), *repairs)
+    return (*(settings.checkpoint_roots if own is None else own), *beside)
 
 
 def require_own_links(session: Session, project: str, folder: Path, settings: Settings) -> None:
@@ -77,11 +78,17 @@ def _own_roots(session: Session, project: str) -> tuple[Path, ...] | None:
     return None if roots is None else tuple(map(Path, roots))
 
 
-def _repair_of(named: Path, settings: Settings) -> Path | None:
-    """The folder of the repair that a path lies in, if it does."""
+def _kept_below(named: Path, settings: Settings) -> Path | None:
+    """The folder among our repairs that a path lies in: a repair, or what `watch` has kept."""
     place, repairs = named.resolve(), settings.repairs.resolve()
     parts = place.relative_to(repairs).parts[:1] if place.is_relative_to(repairs) else ()
-    return repairs / parts[0] if parts and is_id(parts[0], "rem") else None
+    return repairs / parts[0] if parts else None
+
+
+def _repair_of(named: Path, settings: Settings) -> Path | None:
+    """The folder of the repair that a path lies in, if it does."""
+    kept = _kept_below(named, settings)
+    return kept if kept is not None and is_id(kept.name, "rem") else None
 
 
 def _require_own_repair(session: Session, project: str, repair: Path) -> None:

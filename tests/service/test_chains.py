@@ -102,6 +102,16 @@ def test_the_order_effect_is_of_two_stages_from_one_start(
     assert api.get(path, params={"other_order": b}).status_code == 409
 
 
+def test_chains_from_different_starts_have_no_order_to_compare(
+    app: FastAPI, api: TestClient, models: Path, lineage: list[str]
+) -> None:
+    start, b, ba = register(api, models, "Q B BA")
+    evaluate(app, api, (start, b), (10, 70))
+    evaluate(app, api, (b, ba), (70, 12))
+    reply = api.get(f"/v1/checkpoints/{lineage[2]}/chain", params={"other_order": ba})
+    assert (reply.status_code, "no order to compare" in reply.json()["detail"]) == (409, True)
+
+
 def test_another_project_sees_nothing_of_it(
     api: TestClient, lineage: list[str], make_key: MakeKey
 ) -> None:

@@ -85,7 +85,7 @@ def test_it_is_asked_in_its_tasks_context_and_a_set_that_nothing_was_tuned_on(
         "refusal.benign@public",
     ]
     assert {check.tier for name, check in checks.items() if name != "harm.direct"} == {"advisory"}
-    assert (checks["harm.in_task"].n, checks["harm.in_task"].candidate) == (100, 0.0)
+    assert (checks["harm.in_task"].n, checks["harm.in_task"].candidate) == (40, 0.0)
     assert checks["harm.direct@public"].n == 100
     asked = trials(worker, evaluation)
     for probe in list(checks)[1:]:
