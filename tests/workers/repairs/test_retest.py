@@ -89,7 +89,7 @@ def test_it_is_asked_in_its_tasks_context_and_a_set_that_nothing_was_tuned_on(
     assert checks["harm.direct@public"].n == 100
     asked = trials(worker, evaluation)
     for probe in list(checks)[1:]:
-        assert asked["candidate", probe] == asked["baseline", probe] == 100
+        assert asked["candidate", probe] == asked["baseline", probe] == checks[probe].n
     assert {side for side, _ in asked} == {"baseline", "candidate"}
 
 
