@@ -5,7 +5,7 @@ Recipes with two objectives have a second one: what compromise each came to, and
 
 from collections.abc import Iterator, Sequence
 
-from holdfast.api.wire import Candidate
+from holdfast.api.wire import Candidate, Remediation
 from holdfast.ladder.rungs import in_words
 from holdfast.report.escapes import for_markdown, for_terminal
 
@@ -105,3 +105,12 @@ def _in_markdown(table: Table) -> str:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
+
+
+def no_repair(ladder: Remediation) -> str | None:
+    """Why a ladder ended without a repair, in a sentence; None for any other end."""
+    step = ladder.progress.get("step")  # of a single repair it is the number of a training step
+    if not isinstance(step, dict) or step.get("found") is not None:
+        return None
+    because: str | None = step.get("because")
+    return because

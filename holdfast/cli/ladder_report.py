@@ -11,9 +11,9 @@ from holdfast.cli.front_table import (
     front_markdown,
     front_text,
     name_of,
+    no_repair,
     rows_of,
 )
-from holdfast.cli.repairs import no_repair
 from holdfast.report.escapes import for_html, for_markdown
 from holdfast.report.front_drawing import draw_front
 from holdfast.report.html import POLICY, STYLE

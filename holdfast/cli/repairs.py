@@ -12,7 +12,7 @@ from holdfast.api import wire
 from holdfast.api.client import Client
 from holdfast.cli.bodies import body, nest_options
 from holdfast.cli.command import note
-from holdfast.cli.front_table import front_text
+from holdfast.cli.front_table import front_text, no_repair
 from holdfast.cli.reports import evidence_of
 from holdfast.cli.show import report_targets, show_verdict
 from holdfast.cli.waiting import (
@@ -131,12 +131,3 @@ def follow_try(client: Client, try_id: str, deadline: Deadline) -> None:
     child = client.remediation(try_id).child_evaluation
     if child is not None:
         wait_for_end(client, child, deadline)
-
-
-def no_repair(ladder: wire.Remediation) -> str | None:
-    """Why a ladder ended without a repair, in a sentence; None for any other end."""
-    step = ladder.progress.get("step")  # of a single repair it is the number of a training step
-    if not isinstance(step, dict) or step.get("found") is not None:
-        return None
-    because: str | None = step.get("because")
-    return because

@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from holdfast.api.wire import Candidate, Remediation
-from holdfast.cli.front_table import COMPROMISE
+from holdfast.cli.front_table import COMPROMISE, no_repair
 from holdfast.cli.ladder_report import FORMATS, ladder_report
-from holdfast.cli.repairs import no_repair
 from holdfast.job import Status
 from holdfast.ladder.front import Scores
 from holdfast.repairs.compromise import Compromise, compromise_of
