@@ -82,6 +82,9 @@ class Settings(BaseModel):
     api_key: str | None = None
     """For clients: the key of HOLDFAST_SERVER, which alone it is sent to; the stack in the data
     folder gets its own admin key."""
+    patience_seconds: float = Field(default=60, ge=0, le=3600)
+    """For clients: for how long `submit` and `remediate` try to reach a server that does not
+    answer, as one that is being started again; 0 gives up after two seconds."""
     key_pepper: str | None = None
     """What API keys are hashed with. Unset: made once and kept in the data folder, mode 0600."""
     redis_server: Path | None = None

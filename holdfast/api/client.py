@@ -7,7 +7,7 @@ import httpx
 
 from holdfast import errors
 from holdfast.api import wire
-from holdfast.api.connection import BACKOFF, MINUTE, Connection
+from holdfast.api.connection import BACKOFF, Connection
 from holdfast.job import FINISHED
 from holdfast.settings import Settings
 from holdfast.verdict.document import Verdict
@@ -67,7 +67,7 @@ class Client(Connection):
 
     def submit(self, evaluation: wire.NewEvaluation) -> wire.Evaluation:
         """Queue an evaluation."""
-        return self._post(wire.Evaluation, "/v1/evaluations", evaluation, MINUTE)
+        return self._post(wire.Evaluation, "/v1/evaluations", evaluation, self._patient)
 
     def evaluation(self, evaluation_id: str) -> wire.Evaluation:
         """How far an evaluation is."""
@@ -106,7 +106,7 @@ class Client(Connection):
 
     def remediate(self, remediation: wire.NewRemediation) -> wire.Remediation:
         """Queue a repair of a failing evaluation's candidate."""
-        return self._post(wire.Remediation, "/v1/remediations", remediation, MINUTE)
+        return self._post(wire.Remediation, "/v1/remediations", remediation, self._patient)
 
     def remediation(self, remediation_id: str) -> wire.Remediation:
         """How far a repair is, and what came out."""
@@ -206,11 +206,11 @@ class Client(Connection):
         return status in FINISHED and not rest.data
 
 
-def open_client(settings: Settings) -> Client:
+def open_client(settings: Settings, patience: float = 0.0) -> Client:
     """A client for HOLDFAST_SERVER with HOLDFAST_API_KEY."""
     if settings.server is None:
         raise errors.Unreachable(
             f"no server: none runs in {settings.home}; start one there with `holdfast up`, go to "
             "the folder of one that runs, or set HOLDFAST_SERVER to a URL"
         )
-    return Client(settings.server, settings.api_key)
+    return Client(settings.server, settings.api_key, patience=patience)

@@ -30,13 +30,21 @@ log = logging.getLogger(__name__)
 
 BACKOFF = Backoff(tries=4, first_pause=0.25, longest_pause=8.0)
 ONCE = replace(BACKOFF, tries=1)
-MINUTE = replace(BACKOFF, tries=13)  # 64 s of pauses, in which a server is started again
 TIMEOUT = httpx.Timeout(10.0, read=60.0)  # hashing a checkpoint happens inside the request
 STREAM_TIMEOUT = httpx.Timeout(10.0, read=45.0)  # the server says something every 15 s
 LOCAL = {"127.0.0.1", "::1", "localhost"}
 
 _Reply = TypeVar("_Reply", bound=BaseModel)
 _Entry = TypeVar("_Entry")
+
+
+def patient(seconds: float) -> Backoff:
+    """The usual tries, and as many more as their pauses fit into so many seconds."""
+    tries, paused = BACKOFF.tries, sum(map(BACKOFF.pause, range(1, BACKOFF.tries)))
+    while paused < seconds:
+        paused += BACKOFF.pause(tries)
+        tries += 1
+    return replace(BACKOFF, tries=tries)
 
 
 def certificates_for(server: str) -> ssl.SSLContext | bool:
@@ -56,9 +64,13 @@ class Connection:
         api_key: str | None,
         *,
         transport: httpx.BaseTransport | None = None,
+        patience: float = 0.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`server` is a URL such as http://127.0.0.1:8321."""
+        """`server` is a URL such as http://127.0.0.1:8321.
+
+        `patience` is for how many seconds whatever begins work tries to reach it.
+        """
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._http = httpx.Client(
             base_url=server,
@@ -69,6 +81,7 @@ class Connection:
             verify=certificates_for(server),
         )
         self._server, self._sleep = server, sleep
+        self._patient = patient(patience)
 
     def __enter__(self) -> Self:
         """The connection itself."""
@@ -130,7 +143,7 @@ class Connection:
         request = partial(
             self._http.request, method, path, params=dict(query), content=content, headers=sent
         )
-        outcome = send_with_retries(request, backoff, worth_another_try, self._pausing(backoff))
+        outcome = send_with_retries(request, backoff, worth_another_try, self._pausing())
         if isinstance(outcome, httpx.TransportError):
             raise errors.Unreachable(
                 f"{self._server} does not answer ({type(outcome).__name__}: {outcome})"
@@ -139,15 +152,15 @@ class Connection:
             raise as_error(outcome)
         return outcome
 
-    def _pausing(self, backoff: Backoff) -> Callable[[float], None]:
-        """The pause between two tries; the first of a whole minute is said."""
+    def _pausing(self) -> Callable[[float], None]:
+        """The pause between two tries; one beyond the usual ones is said."""
         pauses = count(1)
 
         def pause(seconds: float) -> None:
-            if next(pauses) == BACKOFF.tries and backoff is MINUTE:
+            if next(pauses) == BACKOFF.tries:
                 log.warning(
-                    "%s does not answer yet; trying for a minute (`holdfast up` starts one here, "
-                    "HOLDFAST_SERVER names another)",
+                    "%s does not answer yet; trying on (`holdfast up` starts one here, "
+                    "HOLDFAST_SERVER names another, HOLDFAST_PATIENCE_SECONDS says for how long)",
                     self._server,
                 )
             self._sleep(seconds)

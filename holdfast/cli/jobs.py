@@ -27,7 +27,7 @@ from holdfast.stack.connect import connect, local_path, location, path_location
 def submit(options: argparse.Namespace) -> int:
     """Queue an evaluation and, unless --no-wait, wait for its verdict."""
     report_targets(options)
-    with connect() as client:
+    with connect(patient=True) as client:
         text, policy = read_policy(client, options.policy)
         wanted = request(options, text)
         tell_cost(policy, options)

@@ -42,7 +42,7 @@ def remediate(options: argparse.Namespace) -> int:
         options=body(wire.RepairOptions, **nest_options([*flags, *options.option])),
         **ladder_fields(options),
     )
-    with connect() as client:
+    with connect(patient=True) as client:
         made = client.remediate(wanted)
         note(f"{made.id} is queued: {made.recipe}")
         if not options.wait:

@@ -15,23 +15,26 @@ from holdfast.stack import stack_file
 log = logging.getLogger(__name__)
 
 
-def connect() -> Client:
+def connect(*, patient: bool = False) -> Client:
     """A client for HOLDFAST_SERVER, or else for the stack that runs in HOLDFAST_HOME.
+
+    One that is `patient` rides out a restart of the server where it begins work.
 
     HOLDFAST_API_KEY goes to HOLDFAST_SERVER alone: an address from a file never gets a key from
     the environment, and a stack that is found by its file gets the key that lies beside it.
     """
     settings = read_settings()
+    patience = settings.patience_seconds if patient else 0.0
     announcement = stack_file.running(settings.home) if settings.server is None else None
     if announcement is None:
-        return open_client(settings)
+        return open_client(settings, patience)
     if settings.api_key is not None:
         log.warning(
             "HOLDFAST_API_KEY is not used: the stack in %s has a key of its own; set "
             "HOLDFAST_SERVER to the server that it is for",
             for_terminal(str(settings.home)),
         )
-    return Client(announcement.url, read_key(settings))
+    return Client(announcement.url, read_key(settings), patience=patience)
 
 
 def read_key(settings: Settings) -> str:

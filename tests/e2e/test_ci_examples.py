@@ -166,7 +166,11 @@ def test_the_job_blocks_on_anything_but_a_pass(
 @pytest.mark.parametrize(
     ("runner", "change", "code"),
     [
-        ("github", {"HOLDFAST_SERVER": "http://127.0.0.1:1"}, 4),
+        (
+            "github",
+            {"HOLDFAST_SERVER": "http://127.0.0.1:1", "HOLDFAST_PATIENCE_SECONDS": "0"},
+            4,
+        ),
         ("gitlab", {"HOLDFAST_API_KEY": "holdfast_live_nobody"}, 4),
         ("github", {"CANDIDATE": "/nowhere/model"}, 2),
         ("gitlab", {"POLICY": "/nowhere/policy.yaml"}, 2),

@@ -9,7 +9,7 @@ import pytest
 from holdfast import errors
 from holdfast.api import wire
 from holdfast.api.client import Client, open_client
-from holdfast.api.connection import BACKOFF
+from holdfast.api.connection import BACKOFF, patient
 from holdfast.db import jobs
 from holdfast.db.keys import create_key, read_pepper
 from holdfast.db.session import transaction
@@ -132,6 +132,7 @@ def test_a_submission_rides_out_a_servers_restart_and_says_so(
 ) -> None:
     wanted = wire.NewEvaluation(candidate="/c", baseline="/b", policy="demo")
     client, asked = scripted(*[httpx.ConnectError("refused")] * 9, problem(404, "NotFound"))
+    client._patient = patient(60)
     pauses: list[float] = []
     client._sleep = pauses.append
     with pytest.raises(errors.NotFound):
@@ -139,13 +140,14 @@ def test_a_submission_rides_out_a_servers_restart_and_says_so(
     assert len({request.headers["Idempotency-Key"] for request in asked}) == 1
     assert 30 < sum(pauses) < 60
     (said,) = [record.getMessage() for record in caplog.records]
-    assert said.startswith("http://h does not answer yet; trying for a minute (`holdfast up`")
+    assert said.startswith("http://h does not answer yet; trying on (`holdfast up` starts one here")
     client, _ = scripted(httpx.ConnectError("refused"))
-    client._sleep = pauses.append
+    client._sleep, client._patient = pauses.append, patient(60)
     pauses.clear()
     with pytest.raises(errors.Unreachable):
         client.submit(wanted)
     assert 60 < sum(pauses) < 70
+    assert patient(0) == BACKOFF
 
 
 def test_a_repeated_post_carries_the_same_key() -> None:

@@ -31,6 +31,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (folder / name).write_text("pass, says the repository")
     monkeypatch.chdir(folder)
     monkeypatch.setenv("HOLDFAST_SERVER", "http://127.0.0.1:1")
+    monkeypatch.setenv("HOLDFAST_PATIENCE_SECONDS", "0")
     monkeypatch.setenv("HOLDFAST_API_KEY", "hf_nobodys")
     return folder
 
