@@ -31,24 +31,17 @@ import argparse
 import json
 import os
 import platform
-import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from benchmarks.joint_data import made_data, tame_data
+from benchmarks.joint_data import SLICES, made_data, tame_data
 from holdfast.settings import make_folder
-
-if TYPE_CHECKING:
-    from holdfast.repairs.plan import Plan
-    from training.recipes.joint import Sides
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FOLDER = REPOSITORY / ".holdfast" / "bench"
@@ -70,121 +63,17 @@ COMPARED: dict[str, tuple[str, dict[str, Any]]] = {
 }
 AUTHORS: dict[str, Any] = {"start": "candidate", "warmup_steps": 0, "decay_from": 1.0}
 AUTHORS_BETAS = (0.9, 0.95)
-SLICES = ("trained on", "held out")
 ALONE = {"task": 0.0, "preference": 1.0}  # the share that leaves one objective
-SLICE_ROWS, SLICE_PAIRS = 32, 24
 
 Recorded = dict[str, dict[str, Any]]
 
 
-def train_one(
-    recipe: str, chain: Path, data: dict[str, Path], *, betas: Any = None, **knobs: Any
-) -> dict[str, Any]:
-    """Train as the recipe does, without writing a checkpoint; the losses that it ends with."""
-    from functools import partial
-
-    import torch
-
-    from holdfast.repairs.plan import Plan
-    from training.objectives.alternation import draw_objective
-    from training.recipes.joint import Memory, alternating_gradient, two_sides
-    from training.recipes.maxright import maxright_gradient
-    from training.recipes.mix import weighted_sum_gradient
-    from training.recipes.optima import optima
-    from training.recipes.sequential import stage
-    from training.runs.loop import train
-
-    if betas is not None:
-        torch.optim.AdamW = partial(torch.optim.AdamW, betas=tuple(betas))  # type: ignore[assignment,misc]
-    paths = {name: path for name, path in data.items() if not name.startswith("held")}
-    plan = Plan.model_validate(
-        {"recipe": recipe, "baseline": chain / "aligned", "output": FOLDER / "none"}
-        | {"candidate": chain.parent / "published"}
-        | paths
-        | knobs
-    )
-    events: list[dict[str, Any]] = []
-
-    def report(event: str, /, **fields: Any) -> None:
-        if event == "step":
-            events.append(fields | {"clock": time.perf_counter(), "cpu": time.process_time()})
-
-    sides = two_sides(plan, report)
-    losses = losses_of(sides, plan, data)
-    memory: Memory = {}
-    share = plan.preference.share
-    began, clock = losses(), time.perf_counter()
-    if recipe == "mix":
-        gradient = weighted_sum_gradient(sides, share)
-    elif recipe == "maxright":
-        running = plan.preference.optima == "running"
-        memory["optima"] = None if running else optima(sides, plan, report)
-        gradient = maxright_gradient(sides, plan, memory)
-    elif recipe == "alright":
-        gradient = alternating_gradient(
-            sides, lambda step: draw_objective(plan.seed, step, share), memory
-        )
-    else:
-        gradient = alternating_gradient(sides, partial(stage, plan), memory)
-    train(sides.policy, plan, report, gradient, memory=memory)
-    seconds = time.perf_counter() - clock
-    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    return {
-        **{
-            unit: [after[unit] - before[unit] for before, after in pairwise(events)]
-            for unit in ("clock", "cpu")
-        },
-        "recipe": recipe,
-        "preference": [one.get("preference", 0.5) for one in events[1:]],
-        "peak_mb": int(peak[1]) / 1024,  # type: ignore[index]
-        "seconds": seconds,
-        "optima": memory.get("optima"),
-        "began": began,
-        "ended": losses(),
-    }
-
-
-def losses_of(
-    sides: "Sides", plan: "Plan", data: dict[str, Path]
-) -> Callable[[], dict[str, list[float]]]:
-    """The losses of task and preferences on each slice that there is, now and later."""
-    from holdfast.repairs.task_data import read_preferences, read_task_data
-    from training.passes.preference import preference_mean, tokenise_pairs
-    from training.passes.reference import reference_logprobs
-    from training.rows.batches import tokenise
-    from training.runs.watch import mean_nats
-    from training.weights.model import load_policy, load_tokenizer
-
-    rows = [example for step in sides.tasks for example in step][:SLICE_ROWS]
-    pairs = slice(SLICE_PAIRS)
-    slices = {SLICES[0]: (rows, sides.contests[pairs], sides.reference[pairs])}
-    if "held_pairs" in data:
-        tokenizer = load_tokenizer(plan.baseline)
-        path = Path(data["held_pairs"])
-        contests = tokenise_pairs(read_preferences(path), tokenizer, plan.max_length, path)
-        known = reference_logprobs(load_policy(plan.baseline), contests, sides.how.pad, None)
-        path = Path(data["held_rows"])
-        others = tokenise(read_task_data(path), tokenizer, plan.max_length, path)
-        slices[SLICES[1]] = (others, contests, known)
-
-    def losses() -> dict[str, list[float]]:
-        return {
-            name: [
-                mean_nats(sides.policy, examples, sides.how.pad),
-                preference_mean(sides.policy, contests, reference, sides.how),
-            ]
-            for name, (examples, contests, reference) in slices.items()
-        }
-
-    return losses
-
-
 def in_child(recipe: str, chain: Path, data: dict[str, Path], **knobs: Any) -> dict[str, Any]:
-    """The same in a process of its own, whose memory is its own."""
+    """One recipe trained in a process of its own, whose memory is its own."""
     given = {"recipe": recipe, "chain": str(chain), "knobs": knobs}
     given["data"] = {key: str(path) for key, path in data.items()}
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.joint", "--one", json.dumps(given)],
+        [sys.executable, "-m", "benchmarks.joint_run", json.dumps(given)],
         cwd=REPOSITORY,
         check=True,
         stdout=subprocess.PIPE,
@@ -347,14 +236,8 @@ def main() -> int:
     arguments.add_argument("--minutes", type=float, default=240)
     arguments.add_argument("--chain", type=Path, default=REPOSITORY / ".holdfast" / "demo")
     arguments.add_argument("--settings", choices=SETTINGS, nargs="+", default=SETTINGS)
-    arguments.add_argument("--one", help=argparse.SUPPRESS)
     chosen = arguments.parse_args()
     demo = chosen.chain.absolute()
-    if chosen.one:
-        given = json.loads(chosen.one)
-        chain = Path(given["chain"])
-        print(json.dumps(train_one(given["recipe"], chain, given["data"], **given["knobs"])))
-        return 0
     make_folder(FOLDER)
     of = {"machine": f"{platform.machine()}, {os.cpu_count()} cores", "chain": str(demo)}
     record: Recorded = json.loads(RECORD.read_text()) if RECORD.exists() else {}

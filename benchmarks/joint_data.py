@@ -9,6 +9,8 @@ from typing import Any
 PAIRS = 24  # at most
 HELD_OUT = 16  # task rows
 
+SLICES = ("trained on", "held out")
+
 
 def tame_data(folder: Path, chain: Path) -> dict[str, Path]:
     """Pairs and look-alikes of the usual lengths, with nothing to generate."""

@@ -47,6 +47,20 @@ def patient(seconds: float) -> Backoff:
     return replace(BACKOFF, tries=tries)
 
 
+def worth_while() -> Callable[[httpx.Response], bool]:
+    """Whether a reply is worth another try: one that asks for fewer requests, the usual ones only.
+
+    A queue that is full is no server that is being started again.
+    """
+    replies = count(1)
+
+    def worth(reply: httpx.Response) -> bool:
+        full = reply.status_code == errors.QueueFull.status and next(replies) >= BACKOFF.tries
+        return worth_another_try(reply) and not full
+
+    return worth
+
+
 def certificates_for(server: str) -> ssl.SSLContext | bool:
     """The certificates that count: the usual ones, and none where a server is asked without TLS.
 
@@ -143,7 +157,7 @@ class Connection:
         request = partial(
             self._http.request, method, path, params=dict(query), content=content, headers=sent
         )
-        outcome = send_with_retries(request, backoff, worth_another_try, self._pausing())
+        outcome = send_with_retries(request, backoff, worth_while(), self._pausing())
         if isinstance(outcome, httpx.TransportError):
             raise errors.Unreachable(
                 f"{self._server} does not answer ({type(outcome).__name__}: {outcome})"

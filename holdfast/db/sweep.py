@@ -15,7 +15,7 @@ from holdfast.db.jobs import add_event, now
 from holdfast.db.tables import JobRow
 from holdfast.job import MAX_ATTEMPTS, RESEND_HINT_SECONDS, WAITING_SECONDS, EventKind, Status
 
-HINTS_OF_A_QUEUE = 8  # at a time, as many as one machine has workers
+HINTS_OF_A_QUEUE = 8  # at a time; more workers are woken by the rounds after
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from celery import Celery
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from holdfast.db.migrate import require_head
 from holdfast.db.session import open_database, transaction
 from holdfast.db.sweep import sweep_jobs
-from holdfast.errors import Unreachable
+from holdfast.errors import HoldfastError, Unreachable
 from holdfast.projects.decided_anew import decide_lapsed
 from holdfast.projects.next_repair import go_on
 from holdfast.projects.prune import ages, prune
@@ -44,13 +45,22 @@ def sweep_once(database: Engine, broker: Celery, *, resend_after: float) -> Roun
     """Free lost leases and send lost hints once; OperationalError or Unreachable in an outage."""
     with transaction(database) as session:
         swept = sweep_jobs(session, resend_after=resend_after)
-        for job_id in swept.ended:  # whatever follows is hinted at below, or by the next round
-            go_on(session, job_id)
+        for job_id in swept.ended:
+            _go_on(session, job_id)
     if swept.requeued or swept.ended:
         log.info("requeued=%d ended=%d", swept.requeued, len(swept.ended))
     for queue in swept.hints:
         send_hint(broker, queue)
     return Round(swept.requeued, len(swept.ended), len(swept.hints))
+
+
+def _go_on(session: Session, job_id: str) -> None:
+    """Queue what follows an ended job; one that nothing can follow must not keep all others."""
+    try:
+        with session.begin_nested():
+            go_on(session, job_id)
+    except HoldfastError as error:
+        log.warning("job=%s ended, and nothing follows: %s", job_id, error)
 
 
 def prune_once(database: Engine, settings: Settings) -> None:

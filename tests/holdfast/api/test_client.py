@@ -150,6 +150,14 @@ def test_a_submission_rides_out_a_servers_restart_and_says_so(
     assert patient(0) == BACKOFF
 
 
+def test_a_full_queue_is_not_waited_for() -> None:
+    client, asked = scripted(problem(429, "QueueFull"))
+    client._patient = patient(60)
+    with pytest.raises(errors.QueueFull):
+        client.submit(wire.NewEvaluation(candidate="/c", baseline="/b", policy="demo"))
+    assert len(asked) == BACKOFF.tries
+
+
 def test_a_repeated_post_carries_the_same_key() -> None:
     wanted = wire.NewKey(name="n", scopes=("admin",))
     busy = problem(409, "InFlight", **{"Retry-After": "1"})

@@ -67,6 +67,21 @@ def test_a_repair_that_the_sweeper_ends_is_followed_by_the_next_recipe(
     assert recipes(database, failed) == ["wise_ft"] + ["ptst"] * (end != "canceled")
 
 
+def test_a_job_that_nothing_can_follow_keeps_no_other_from_being_swept(
+    database: Engine, settings: Settings, failed: str
+) -> None:
+    add_policy(database, "damaged")  # its text is empty
+    other = add_evaluation(database, policy_id="damaged")
+    repairs = [add_remediation(database, evaluation) for evaluation in (other, failed)]
+    running = {"status": Status.RUNNING.value, "started_at": ago(9), "lease_expires_at": ago(1)}
+    for repair in repairs:
+        change_job(database, repair, **running, losses=MAX_ATTEMPTS)
+    swept(database, settings)
+    assert [job_of(database, repair).status for repair in repairs] == ["failed", "failed"]
+    assert recipes(database, other) == ["wise_ft"]
+    assert recipes(database, failed) == ["wise_ft", "ptst"]
+
+
 def test_a_try_that_the_sweeper_ends_wakes_its_ladder(
     database: Engine, settings: Settings, failed: str
 ) -> None:
