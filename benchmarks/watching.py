@@ -43,11 +43,10 @@ def train_one(model_folder: str, steps: int, mode: str) -> dict[str, Any]:
     import tempfile
 
     import torch
-    from transformers import Trainer, TrainingArguments
+    from transformers import Trainer
 
     from holdfast.integrations.transformers import HoldfastCallback
-    from training.devices.precision import trains_in_bf16
-    from training.weights.model import device, load_policy, load_tokenizer
+    from training.weights.model import load_policy, load_tokenizer
 
     class Watching(HoldfastCallback):
         """The watch alone; every call is timed, and of a plain run there is none to make."""
@@ -72,24 +71,12 @@ def train_one(model_folder: str, steps: int, mode: str) -> dict[str, Any]:
             """Nothing is saved and nobody asked."""
 
     torch.manual_seed(0)
-    where = device()
     tokenizer = load_tokenizer(Path(model_folder))
     callback = Watching("unused", FOLDER)
     with tempfile.TemporaryDirectory() as output:
         trainer = Trainer(
             model=load_policy(Path(model_folder)),
-            args=TrainingArguments(
-                output_dir=output,
-                max_steps=steps,
-                per_device_train_batch_size=ROWS,
-                learning_rate=RATE,
-                save_strategy="no",
-                report_to=[],
-                disable_tqdm=True,
-                bf16=trains_in_bf16(where),
-                use_cpu=where.type == "cpu",
-                dataloader_pin_memory=where.type != "cpu",
-            ),
+            args=arguments_of(output, steps),
             train_dataset=rows_of(tokenizer, steps),
             data_collator=lambda rows: padded(rows, tokenizer.pad_token_id or 0),
             processing_class=tokenizer,
@@ -105,6 +92,28 @@ def train_one(model_folder: str, steps: int, mode: str) -> dict[str, Any]:
         "looks": callback.looks,
         "refusals": callback.refusals,
     }
+
+
+def arguments_of(output: str, steps: int) -> Any:
+    """The Trainer's arguments: small steps in what this machine computes in, and no save."""
+    from transformers import TrainingArguments
+
+    from training.devices.precision import trains_in_bf16
+    from training.weights.model import device
+
+    where = device()
+    return TrainingArguments(
+        output_dir=output,
+        max_steps=steps,
+        per_device_train_batch_size=ROWS,
+        learning_rate=RATE,
+        save_strategy="no",
+        report_to=[],
+        disable_tqdm=True,
+        bf16=trains_in_bf16(where),
+        use_cpu=where.type == "cpu",
+        dataloader_pin_memory=where.type != "cpu",
+    )
 
 
 def rows_of(tokenizer: Any, steps: int) -> list[list[int]]:
