@@ -21,7 +21,7 @@ from tests.support.two_projects import Seeded, rows_of, seed_project
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 SEED = int(os.environ.get("FUZZ_SEED", "2026"))
-EXAMPLES = 6  # an operation; some forty operations
+EXAMPLES = 8  # an operation; some forty operations
 TELLING = 15  # operations at least that a key of any role gets texts of its project from
 
 

@@ -75,6 +75,7 @@ def climbed(good: set[str], past: dict[str, Past]) -> str | None:
 
 @given(st.sets(st.sampled_from(NAMES)), PASTS)
 def test_no_repair_is_lost_to_another_order(good: set[str], past: dict[str, Past]) -> None:
+    """One may be won: which ratios are worth their own try hangs on the averages before it."""
     found = climbed(good, past)
-    assert (found is None) == (climbed(good, {}) is None)
+    assert found is not None or climbed(good, {}) is None
     assert found is None or found in good
