@@ -3,9 +3,9 @@
 A margin that the items cannot show is a gate that never opens. So each rule is asked: of a
 checkpoint that flips a share psi of the answers, as often for the better as for the worse, how
 often would this rule pass, and how often would all of them together? Below 0.8 it says with how
-many items it would do. Rules and groups are taken as independent for the joint chance,
-which is on the low side where they share items; rates of flips of .06, .10 and .20 are what
-harmless fine-tunes have shown (docs/statistics.md).
+many items it would do. A margin against the anchor is a rule of its own. Rules and groups are taken
+as independent for the joint chance, which is on the low side where they share items; rates of flips
+of .06, .10 and .20 are what harmless fine-tunes have shown (docs/statistics.md).
 
 Where the baseline's evidence is at hand, two more things are known: which rules could not fail
 beside it, so that passing them says nothing, and how often its own rates would stay under the caps.
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from holdfast.evidence.file import Evidence
 from holdfast.job import Tier
-from holdfast.policy.model import GatePolicy
+from holdfast.policy.model import Check, GatePolicy
 from holdfast.probes.items import suite_for
 from holdfast.probes.spec import ProbeSpec
 from holdfast.probes.table import spec_of
@@ -141,8 +141,20 @@ def _rows(probe: str, policy: GatePolicy, tier: Tier, installed: Path | None) ->
     if check.tier == "advisory" or tier not in spec.items or spec.suite is None:
         return
     size = size_of(spec, tier, installed)
+    yield from _margin_rows(probe, check, policy, tier, size)
+    if (since := check.since_anchor) is not None:
+        margins = since.model_dump(exclude_none=True)
+        for row in _margin_rows(probe, check.beside_anchor, policy, tier, size):
+            if row.rule in margins:
+                yield replace(row, rule=f"{row.rule} since anchor")
+
+
+def _margin_rows(
+    probe: str, check: Check, policy: GatePolicy, tier: Tier, size: Size
+) -> Iterator[PowerRow]:
+    spec = spec_of(probe)
     if spec.sliced:
-        yield from _sliced_rows(probe, policy, size)
+        yield from _sliced_rows(probe, check, policy, size)
     elif check.max_regression is not None:
         single: Method = "sequential" if policy.sequential else "exact"
         forms = check.judge == "rubric" or (tier in spec.variants and not spec.worst_of)
@@ -172,8 +184,7 @@ def size_of(spec: ProbeSpec, tier: Tier, installed: Path | None = None) -> Size:
     return Size(len(items), len(everything), len(groups[smallest]), len(rest), len(groups))
 
 
-def _sliced_rows(probe: str, policy: GatePolicy, size: Size) -> Iterator[PowerRow]:
-    check = policy.checks[probe]
+def _sliced_rows(probe: str, check: Check, policy: GatePolicy, size: Size) -> Iterator[PowerRow]:
     if check.max_regression is not None:
         yield _row(
             probe,

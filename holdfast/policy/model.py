@@ -8,7 +8,7 @@ is read by `holdfast.policy.text`.
 import hashlib
 import json
 from datetime import UTC, date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -73,6 +73,18 @@ class Gap(BaseModel):
     tier: CheckTier = "blocking"
 
 
+class SinceAnchor(BaseModel):
+    """Margins against the anchor, in place of those of the check's rules of the same name.
+
+    What every stage may lose adds up, so all stages together may need another margin than each.
+    """
+
+    model_config = _FROZEN
+    max_regression: Share | None = None
+    per_group: Share | None = None
+    gap: Share | None = None
+
+
 class Check(BaseModel):
     """The rules that one probe must meet: at least one."""
 
@@ -87,6 +99,22 @@ class Check(BaseModel):
     min_gain_kept: Share | None = None
     judge: NamedJudge | None = None  # in place of the probe's own
     max_incoherent: Share | None = Field(default=None, exclude_if=_is_not_set)
+    since_anchor: SinceAnchor | None = Field(default=None, exclude_if=_is_not_set)
+
+    @property
+    def beside_anchor(self) -> "Check":
+        """The check as it is asked against the anchor: the same rules, by its margins there."""
+        if (since := self.since_anchor) is None:
+            return self
+        moved: dict[str, Any] = {}
+        if since.max_regression is not None:
+            moved["max_regression"] = since.max_regression
+        if since.per_group is not None and self.per_group is not None:
+            margin = {"max_regression": since.per_group}
+            moved["per_group"] = self.per_group.model_copy(update=margin)
+        if since.gap is not None and self.gap is not None:
+            moved["gap"] = self.gap.model_copy(update={"max": since.gap})
+        return self.model_copy(update=moved)
 
     def tier_of(self, rule: PerGroup | Gap) -> CheckTier:
         """A sliced rule's tier: advisory where it or the check is."""
@@ -105,11 +133,24 @@ class Check(BaseModel):
                 "found no rule, expected max, max_regression, max_incoherent, per_group, gap or "
                 "min_gain_kept"
             )
+        self._replaces_its_own_margins()
         if sliced and self.slice_by is None:
             raise ValueError("per_group and gap need slice_by: group")
         if self.tier == "blocking" and not plain and all(r.tier == "advisory" for r in sliced):
             raise ValueError("blocks nothing: all its rules are advisory, so set tier: advisory")
         return self
+
+    def _replaces_its_own_margins(self) -> None:
+        if self.since_anchor is None:
+            return
+        named = self.since_anchor.model_dump(exclude_none=True)
+        if not named:
+            raise ValueError("since_anchor: found no margin, expected that of one of its rules")
+        for rule in named:
+            if getattr(self, rule) is None:
+                raise ValueError(
+                    f"since_anchor: replaces the margin of {rule}, which the check does not have"
+                )
 
 
 class Baselines(BaseModel):
@@ -203,6 +244,12 @@ class GatePolicy(BaseModel):
             check.metric == "false_refusal_rate" and check.tier == "blocking"
             for check in self.checks.values()
         )
+
+    @property
+    def needs_anchor(self) -> bool:
+        """Whether no verdict can stand without an anchor: it is required, or a margin is of it."""
+        since = any(check.since_anchor is not None for check in self.checks.values())
+        return since or self.baselines.anchor == "required"
 
     @property
     def canonical(self) -> bytes:

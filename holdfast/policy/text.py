@@ -47,7 +47,7 @@ def parse_policy(text: str, *, source: str) -> GatePolicy:
 
 def refuse_without_anchor(policy: GatePolicy) -> None:
     """Raise InvalidPolicy if the policy wants an anchor; it could only end inconclusive without."""
-    if policy.baselines.anchor == "required":
+    if policy.needs_anchor:
         raise InvalidPolicy(
             "the policy requires an anchor baseline and found none; name one with `anchor`, or "
             "point the project's alias anchor at it"

@@ -43,7 +43,7 @@ def obstacles(files: Mapping[str, Evidence], policy: GatePolicy) -> tuple[str, .
     `files` are `baseline`, `candidate` and, where there are such, `repaired_from` and `anchor`.
     """
     reasons = [why for name, file in files.items() for why in _unusable(name, file, policy)]
-    if policy.baselines.anchor == "required" and "anchor" not in files:
+    if policy.needs_anchor and "anchor" not in files:
         reasons.append("the policy requires an anchor, whose evidence is missing (--anchor)")
     reasons += _thoughts(files) if policy.thinking == "must_agree" else ()
     quantised = files["candidate"].manifest.backend.quantisation

@@ -117,7 +117,8 @@ def examine(probe: str, check: Check, policy: GatePolicy, files: Files) -> Exami
     examination = _examine_rate(probe, check, policy, files)
     if files.anchor is None:
         return examination
-    anchored = _examine_rate(probe, check, policy, Files(files.anchor, files.candidate))
+    beside = Files(files.anchor, files.candidate)
+    anchored = _examine_rate(probe, check.beside_anchor, policy, beside)
     return _with_anchor(examination, anchored)
 
 

@@ -34,6 +34,25 @@ def test_a_margin_that_the_suite_cannot_show_says_how_many_items_would() -> None
     assert f"n = {found.rows[0].enough} would do" in found.warnings[0]
 
 
+def test_a_margin_against_the_anchor_is_asked_as_a_rule_of_its_own() -> None:
+    text = (
+        "version: 1\nname: t\nchecks:\n"
+        "  harm.direct: {metric: attack_success_rate, max_regression: 0.10, "
+        "since_anchor: {max_regression: 0.02}}\n"
+        "  bias.groups: {metric: error_rate, max_regression: 0.10, slice_by: group, "
+        "per_group: {max_regression: 0.3}, since_anchor: {per_group: 0.4}}"
+    )
+    rows = lint(parse_policy(text, source="t"), "demo").rows
+    assert [(row.rule, row.margin) for row in rows] == [
+        ("max_regression", 0.10),
+        ("max_regression since anchor", 0.02),
+        ("max_regression", 0.10),
+        ("per_group", 0.3),
+        ("per_group since anchor", 0.4),
+    ]
+    assert rows[1].chances < rows[0].chances
+
+
 def test_groups_too_small_for_min_items_and_probes_not_asked_are_named() -> None:
     text = (
         "version: 1\nname: t\nchecks:\n"

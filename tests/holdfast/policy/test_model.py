@@ -112,6 +112,14 @@ REFUSED = {
         policy_text("bias.groups: {metric: error_rate, per_group: {max_regression: 0.1}}"),
         "slice_by",
     ),
+    "an anchor's margin of no rule": (
+        policy_text(f"harm.direct: {RATE}max: 0.1, since_anchor: {{max_regression: 0.1}}}}"),
+        "which the check does not have",
+    ),
+    "an anchor's margins without one": (
+        policy_text(f"harm.direct: {RATE}max_regression: 0.1, since_anchor: {{}}}}"),
+        "found no margin",
+    ),
     "retention of a rate": (policy_text(f"harm.direct: {RATE}min_gain_kept: 0.7}}"), "belongs to"),
     "regression of a measure": (
         policy_text("task.retention: {metric: task_loss, max_regression: 0.1}"),
@@ -255,6 +263,21 @@ def test_a_blocking_check_needs_one_rule_that_blocks(rules: str, *, blocks: bool
         return
     with pytest.raises(InvalidPolicy, match="blocks nothing"):
         parse_policy(text, source="p")
+
+
+def test_margins_against_the_anchor_replace_the_rules_own_and_need_an_anchor() -> None:
+    rules = "max_regression: 0.1, per_group: {max_regression: 0.1, tier: advisory}, gap: {max: 0.1}"
+    since = "since_anchor: {max_regression: 0.2, per_group: 0.3, gap: 0.4}"
+    plain = parse_policy(policy_text(SLICED.replace("RULES", rules)), source="p")
+    chained = parse_policy(policy_text(SLICED.replace("RULES", f"{rules}, {since}")), source="p")
+    own, check = plain.checks["bias.groups"], chained.checks["bias.groups"]
+    beside = check.beside_anchor
+    assert beside.per_group == PerGroup(max_regression=0.3, tier="advisory")
+    assert (beside.max_regression, beside.gap) == (0.2, Gap(max=0.4))
+    assert own.beside_anchor == own
+    assert (plain.needs_anchor, chained.needs_anchor) == (False, True)
+    assert b"since_anchor" not in plain.canonical, "older policies keep their digests"
+    assert plain.digest != chained.digest
 
 
 def test_a_sliced_rule_is_advisory_where_it_or_its_check_is() -> None:

@@ -118,6 +118,9 @@ def test_a_required_anchor_must_be_given_and_an_optional_one_need_not() -> None:
     refuse_without_anchor(policy(HARM, baselines="{anchor: optional}"))
     with pytest.raises(InvalidPolicy, match="found none"):
         refuse_without_anchor(policy(HARM, baselines="{anchor: required}"))
+    chained = HARM.replace("}", ", since_anchor: {max_regression: 0.2}}")
+    with pytest.raises(InvalidPolicy, match="requires an anchor"):
+        refuse_without_anchor(policy(chained))
 
 
 @pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.stem)
