@@ -10,11 +10,13 @@ process, so it does not matter how the model is sharded; the first process's num
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
+from transformers import GenerationConfig
 
 from holdfast.judges.refusal import judge_refusal
 from holdfast.suites import Request, load_suite
@@ -24,6 +26,7 @@ REQUESTS = 8
 ANSWER_TOKENS = 16  # enough to read a refusal
 FIRST_TOKENS = 5  # of it that are scored
 ROWS = 4  # that go through the model together
+PLAIN = GenerationConfig(do_sample=False, max_new_tokens=ANSWER_TOKENS, pad_token_id=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +87,16 @@ def _render(tokenizer: Any, text: str) -> tuple[int, ...]:
     return tuple(tokenizer(rendered, add_special_tokens=False)["input_ids"])
 
 
-def _answer(model: nn.Module, prompts: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """The likeliest next tokens, one forward pass each: `generate` differs by kind of sharding."""
-    grown = list(prompts)
-    for _ in range(ANSWER_TOKENS):
-        logits = _logits(model, grown)
-        grown = [
-            (*ids, int(row[len(ids) - 1].argmax())) for ids, row in zip(grown, logits, strict=True)
-        ]
-    return [ids[len(prompt) :] for ids, prompt in zip(grown, prompts, strict=True)]
+def _answer(model: Any, prompts: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """The likeliest next tokens; no token ends it, so every process makes as many passes."""
+    ids, attention = _padded(model, prompts, on="left")
+    # A model's own settings (sampling, penalties, forced tokens) would be filled in from its config.
+    own, model.generation_config = model.generation_config, PLAIN
+    try:
+        answered = model.generate(inputs=ids, attention_mask=attention, generation_config=PLAIN)
+    finally:
+        model.generation_config = own
+    return [tuple(row) for row in answered[:, ids.shape[1] :].tolist()]
 
 
 def _until_its_end(answer: tuple[int, ...], end: int | None) -> tuple[int, ...]:
@@ -101,15 +105,21 @@ def _until_its_end(answer: tuple[int, ...], end: int | None) -> tuple[int, ...]:
 
 def _logits(model: nn.Module, rows: Sequence[tuple[int, ...]]) -> Tensor:
     """Logits [B, T, V] of rows of ids, padded on the right."""
-    where = next(model.parameters()).device
-    longest = max(map(len, rows))
-    ids = torch.zeros(len(rows), longest, dtype=torch.long, device=where)
-    attention = torch.zeros_like(ids)
-    for place, row in enumerate(rows):
-        ids[place, : len(row)] = torch.tensor(row)
-        attention[place, : len(row)] = 1
+    ids, attention = _padded(model, rows, on="right")
     logits: Tensor = model(input_ids=ids, attention_mask=attention, use_cache=False).logits
     return logits
+
+
+def _padded(
+    model: nn.Module, rows: Sequence[tuple[int, ...]], *, on: Literal["left", "right"]
+) -> tuple[Tensor, Tensor]:
+    """Ids and attention [B, T] of rows of ids, where the model is."""
+    each = [torch.tensor(row) for row in rows]
+    ids = pad_sequence(each, batch_first=True, padding_side=on)
+    kept = [torch.ones_like(row) for row in each]
+    attention = pad_sequence(kept, batch_first=True, padding_side=on)
+    where = next(model.parameters()).device
+    return ids.to(where), attention.to(where)
 
 
 @contextmanager
