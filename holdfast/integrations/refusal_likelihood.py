@@ -90,12 +90,13 @@ def _render(tokenizer: Any, text: str) -> tuple[int, ...]:
 def _answer(model: Any, prompts: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
     """The likeliest next tokens; no token ends it, so every process makes as many passes."""
     ids, attention = _padded(model, prompts, on="left")
-    # A model's own settings (sampling, penalties, forced tokens) would be filled in from its config.
-    own, model.generation_config = model.generation_config, PLAIN
+    # What is not set is filled in from the model's own settings: penalties, forbidden tokens, ends.
+    owner = model.get_base_model() if hasattr(model, "get_base_model") else model  # of peft
+    own, owner.generation_config = owner.generation_config, PLAIN
     try:
         answered = model.generate(inputs=ids, attention_mask=attention, generation_config=PLAIN)
     finally:
-        model.generation_config = own
+        owner.generation_config = own
     return [tuple(row) for row in answered[:, ids.shape[1] :].tolist()]
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from holdfast.integrations.refusal_likelihood import FIRST_TOKENS, own_refusals, refusal_nats
 from holdfast.integrations.trainer_saves import is_sharded
@@ -74,6 +75,18 @@ def test_the_likelihood_is_that_of_a_forward_pass_of_one_row(refusing: Path) -> 
         places = range(len(row.prompt), ids.shape[1])
         nats += [-log_probs[place - 1, ids[0, place]].item() for place in places]
     assert refusal_nats(model, rows) == pytest.approx(sum(nats) / len(nats), abs=1e-5)
+
+
+def test_a_models_own_way_to_generate_neither_counts_nor_changes(refusing: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(refusing)
+    plain = AutoModelForCausalLM.from_pretrained(refusing, dtype=torch.float32)
+    wanted = own_refusals(plain, tokenizer)
+    forbidden = [wanted[0].refusal[0]]
+    plain.generation_config = wild = GenerationConfig(do_sample=True, suppress_tokens=forbidden)
+    assert own_refusals(plain, tokenizer) == wanted
+    adapted = get_peft_model(plain, LoraConfig(target_modules=["q_proj"], task_type="CAUSAL_LM"))
+    assert own_refusals(adapted, tokenizer) == wanted
+    assert adapted.generation_config is plain.generation_config is wild
 
 
 def test_a_model_that_refuses_nothing_has_no_rows(tmp_path: Path) -> None:
