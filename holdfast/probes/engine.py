@@ -139,13 +139,15 @@ class Backend:
     dtype: str
     max_model_len: int = MAX_MODEL_LEN  # tokens of prompt and answer; what is longer is not asked
     quantisation: str | None = None  # of the weights that it computes with
+    tensor_parallel: int = 1  # devices over which sums are split, and so rounded otherwise
 
     def to_json(self) -> dict[str, Any]:
         """The document in evidence and cache keys; optional fields only where they are set."""
+        unset = {"max_model_len": MAX_MODEL_LEN, "quantisation": None, "tensor_parallel": 1}
         return {
             name: value
             for name, value in asdict(self).items()
-            if (name, value) not in {("max_model_len", MAX_MODEL_LEN), ("quantisation", None)}
+            if name not in unset or value != unset[name]
         }
 
 

@@ -9,6 +9,7 @@ they quote prompts and completions.
 """
 
 import argparse
+import json
 import os
 import sys
 from dataclasses import asdict
@@ -27,7 +28,7 @@ from workers.children.wire import (
     texts_of,
 )
 from workers.inference import open_engine
-from workers.inference.backends import backend_of
+from workers.inference.backends import Devices, backend_of
 
 ASKING = ("generate", "logprobs")
 QUOTE = 24  # characters in a row that an error and a question do not share by chance
@@ -42,14 +43,15 @@ def main() -> None:
     parser.add_argument("engine", choices=("vllm", "transformers", "scripted"))
     parser.add_argument("--dtype", required=True)
     parser.add_argument("--max-model-len", type=int, required=True)
-    parser.add_argument("--gpu-memory-utilization", type=float, default=0.85)
+    parser.add_argument("--devices", type=json.loads, default={})
     options = parser.parse_args()
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    backend = backend_of(options.engine, options.dtype, options.max_model_len)
-    engine = open_engine(
-        options.engine, backend, gpu_memory_utilization=options.gpu_memory_utilization
+    devices = Devices(**options.devices)
+    backend = backend_of(
+        options.engine, options.dtype, options.max_model_len, devices.tensor_parallel
     )
+    engine = open_engine(options.engine, backend, devices)
     try:
         serve(engine, sys.stdin, answers)
     finally:

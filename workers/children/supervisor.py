@@ -9,10 +9,12 @@ blocks: `kill`, from another thread, ends the tree by its session id, and the ca
 EngineFailed. The tree gets no secret: its environment is a short list of names.
 """
 
+import json
 import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -42,7 +44,7 @@ from workers.children.threads import (
 from workers.children.tree import Tree, close_pipes, exchange, start_tree
 from workers.children.walls.showing import folders_of, may_read, named_as_outside, show
 from workers.children.wire import continuations_to_json, prompt_to_json
-from workers.inference.backends import backend_of
+from workers.inference.backends import backend_of, devices_of
 
 __all__ = ["RunnerEngine", "reap_leftovers"]
 
@@ -71,7 +73,12 @@ class RunnerEngine:
     def backend(self) -> Backend:
         """The backend by what is installed and how this machine computes; starts no engine."""
         settings = self._settings
-        return backend_of(settings.engine, dtype_of(settings), settings.max_model_len)
+        return backend_of(
+            settings.engine,
+            dtype_of(settings),
+            settings.max_model_len,
+            devices_of(settings).tensor_parallel,
+        )
 
     @property
     def alive(self) -> bool:
@@ -203,7 +210,7 @@ class RunnerEngine:
             settings.engine,
             *("--dtype", self.backend.dtype),
             *("--max-model-len", str(settings.max_model_len)),
-            *("--gpu-memory-utilization", str(settings.gpu_memory_utilization)),
+            *("--devices", json.dumps(asdict(devices_of(settings)))),
         )
 
     def _environment(self) -> dict[str, str]:
@@ -212,9 +219,11 @@ class RunnerEngine:
         What the operator says of threads goes before that.
         """
         backend, processors = self.backend.name, os.sched_getaffinity(0)
-        environment = {**os.environ, **process_environment(backend, os.environ, processors)}
-        if backend.endswith("-cpu") and environment.keys().isdisjoint(THREADS):
-            environment = {**environment, **thread_environment(backend, busy_cores(), processors)}
+        ranks = devices_of(self._settings).count
+        environment = {**os.environ, **process_environment(backend, os.environ, processors, ranks)}
+        if backend.endswith("-cpu") and os.environ.keys().isdisjoint(THREADS):
+            threads = thread_environment(backend, busy_cores(), processors, ranks)
+            environment = {**environment, **threads}
         return runner_environment(self._settings.home, environment, self._device_env)
 
     def _watch(self, tree: Tree) -> None:

@@ -27,18 +27,30 @@ IDLE, IOWAIT = 3, 4  # columns behind a processor's name
 
 
 def process_environment(
-    backend: str, environment: Mapping[str, str], processors: set[int]
+    backend: str, environment: Mapping[str, str], processors: set[int], ranks: int = 1
 ) -> dict[str, str]:
-    """The variable that keeps vLLM in one process: on few cores, unless an operator chose."""
-    few = backend == "vllm-cpu" and len(processors) <= FEW_CORES
-    return {PROCESSES: "0"} if few and environment.keys().isdisjoint(OF_PROCESSES) else {}
+    """The variable that keeps vLLM in one process: on few cores, unless an operator chose.
+
+    A model that is split over `ranks` has a process for each of them anyway, and vLLM wants a
+    memory node for each process unless it is told to leave their threads alone.
+    """
+    if backend != "vllm-cpu" or not environment.keys().isdisjoint(OF_PROCESSES):
+        return {}
+    if ranks > 1:
+        return {BIND: "nobind"}
+    return {PROCESSES: "0"} if len(processors) <= FEW_CORES else {}
 
 
-def thread_environment(backend: str, busy: float, processors: set[int]) -> dict[str, str]:
+def thread_environment(
+    backend: str, busy: float, processors: set[int], ranks: int = 1
+) -> dict[str, str]:
     """The variables for an engine's threads, where others keep `busy` of the processors at work.
 
-    `processors` are the numbers of those that it may use.
+    `processors` are the numbers of those that it may use, `ranks` the processes that share them.
     """
+    if ranks > 1:
+        free = len(processors) - (round(busy) if busy >= BUSY_CORES else 0)
+        return {COUNT: str(max(1, free // ranks))}
     few = len(processors) <= FEW_CORES
     if busy >= BUSY_CORES:
         count = {COUNT: str(max(1, len(processors) - round(busy)))}

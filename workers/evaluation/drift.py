@@ -19,6 +19,7 @@ from holdfast.db.session import reading, transaction
 from holdfast.db.trials import Saved, save_trials, saved_items
 from holdfast.errors import CallerError
 from holdfast.forecast.cost import weight_bytes
+from holdfast.forecast.free_memory import fits_with_engine
 from holdfast.job import EventKind
 from holdfast.policy.budget import exhausted
 from holdfast.probes import drift, refusal_drift
@@ -27,7 +28,6 @@ from holdfast.settings import make_folder
 from workers.checkpoints.loading import naming_sources, require_untouched
 from workers.evaluation.case import Case, Side
 from workers.evaluation.spending import spent_so_far
-from workers.free_memory import fits_with_engine
 from workers.worker import Worker
 
 CHILD = "workers.inference.drift"

@@ -2,11 +2,10 @@
 
 from holdfast.probes.engine import Backend, Engine
 from holdfast.settings import EngineName
+from workers.inference.backends import ONE_DEVICE, Devices
 
 
-def open_engine(
-    name: EngineName, backend: Backend, *, gpu_memory_utilization: float = 0.85
-) -> Engine:
+def open_engine(name: EngineName, backend: Backend, devices: Devices = ONE_DEVICE) -> Engine:
     """An engine that computes as `backend` says, with no checkpoint open yet."""
     if name == "scripted":
         from workers.inference.scripted import ScriptedEngine
@@ -18,4 +17,4 @@ def open_engine(
         return TransformersEngine(backend)
     from workers.inference.vllm.engine import VllmEngine
 
-    return VllmEngine(backend, gpu_memory_utilization)
+    return VllmEngine(backend, devices)

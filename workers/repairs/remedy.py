@@ -30,6 +30,7 @@ from holdfast.db.session import after_commit, reading, transaction
 from holdfast.db.tables import EvaluationRow, JobRow, RemediationRow
 from holdfast.errors import CheckpointRefused, CheckpointTouched, InvalidPlan
 from holdfast.forecast.cost import weight_bytes
+from holdfast.forecast.free_memory import fits_with_engine
 from holdfast.job import EventKind, Split, Status
 from holdfast.projects.audit import Actor, record
 from holdfast.projects.rules import queue_evaluation
@@ -40,7 +41,6 @@ from holdfast.settings import make_folder
 from workers.checkpoints.loading import naming_sources, require_untouched
 from workers.checkpoints.plan_files import write_plan
 from workers.evaluation.case import Repair, load_repair
-from workers.free_memory import fits_with_engine
 from workers.repairs.ladder import race_of
 from workers.repairs.leftovers import PAIRS, clear, clear_partial
 from workers.repairs.planning import make_plan, on_views

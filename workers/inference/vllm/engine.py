@@ -33,6 +33,7 @@ from holdfast.probes.engine import (
     Sampling,
     Score,
 )
+from workers.inference.backends import ONE_DEVICE, Devices
 from workers.inference.loading.architecture import check_architecture
 from workers.inference.loading.folder import FolderState, folder_state
 from workers.inference.reading import Reading, read_checkpoint
@@ -61,11 +62,11 @@ class VllmEngine:
     def __init__(
         self,
         backend: Backend,
-        gpu_memory_utilization: float,
+        devices: Devices = ONE_DEVICE,
         exact_reloads: Mapping[tuple[str, str], frozenset[str]] = EXACT_RELOADS,
     ) -> None:
         self.backend = backend
-        self._gpu_memory_utilization = gpu_memory_utilization
+        self._devices = devices
         self._llm: LLM | None = None
         self._vllm_config: VllmConfig | None = None  # of the last start, also when it has ended
         self._exact_reloads = exact_reloads
@@ -95,10 +96,7 @@ class VllmEngine:
         if reason or not self._swap(checkpoint):
             log.info("vLLM starts on %s: %s", checkpoint, reason or "its prefix cache stayed")
             self.close()
-            share = self._gpu_memory_utilization
-            self._llm = start_vllm(
-                checkpoint, layout, self.backend, length, gpu_memory_utilization=share
-            )
+            self._llm = start_vllm(checkpoint, layout, self.backend, length, self._devices)
             self._vllm_config = self._llm.llm_engine.vllm_config
             if not ties_head(self._llm, layout):
                 self.close()

@@ -7,10 +7,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import torch
 from vllm import LLM, ModelRegistry
 
-from holdfast.errors import CheckpointRefused
+from holdfast.errors import CheckpointRefused, MachineUnfit
 from holdfast.probes.engine import Backend
+from workers.inference.backends import Devices
 from workers.inference.loading.capacity import blaming_machine, cache_bytes, check_memory
 from workers.inference.vllm.swapping import Layout, has_head
 from workers.inference.vllm.worker import WorkerMethods
@@ -29,8 +31,7 @@ def start_vllm(
     layout: Layout,
     backend: Backend,
     length: int,
-    *,
-    gpu_memory_utilization: float,
+    devices: Devices,
 ) -> LLM:
     """A running vLLM; CheckpointRefused where it loads no such model, MachineUnfit without room."""
     cache = _cache_bytes(checkpoint, backend, length)
@@ -41,8 +42,10 @@ def start_vllm(
     options: dict[str, Any] = (
         {"enforce_eager": True, "kv_cache_memory_bytes": cache, "block_size": BLOCK_SIZE}
         if on_cpu
-        else {"gpu_memory_utilization": gpu_memory_utilization}
+        else {"gpu_memory_utilization": devices.memory_share}
     )
+    if devices.count > 1:
+        options |= _split(devices, on_cpu=on_cpu)
     with blaming_machine():
         llm = _load(checkpoint, backend, length, options)
         if on_cpu:
@@ -69,6 +72,21 @@ def _load(checkpoint: Path, backend: Backend, length: int, options: dict[str, An
         )
     except ValueError as error:
         raise CheckpointRefused(f"{checkpoint}: vLLM does not load it: {error}") from error
+
+
+def _split(devices: Devices, *, on_cpu: bool) -> dict[str, Any]:
+    """The options that spread a model; MachineUnfit where there are fewer devices than that."""
+    found = torch.cuda.device_count()
+    if not on_cpu and devices.executor == "mp" and found < devices.count:
+        raise MachineUnfit(
+            f"found {found} devices, expected {devices.count} (HOLDFAST_TENSOR_PARALLEL x "
+            "HOLDFAST_PIPELINE_PARALLEL); lower them, or let this worker see more devices"
+        )
+    return {
+        "tensor_parallel_size": devices.tensor_parallel,
+        "pipeline_parallel_size": devices.pipeline_parallel,
+        "distributed_executor_backend": devices.executor,
+    }
 
 
 def ties_head(llm: LLM, layout: Layout) -> bool:

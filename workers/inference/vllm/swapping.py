@@ -68,8 +68,10 @@ def restart_reason(
 ) -> str | None:
     """Why `wanted` may not be loaded in place of `loaded`, or None where it may."""
     family, build = wanted.config.get("model_type"), (backend.name, backend.version)
-    if family not in exact.get(build, ()) or backend.dtype not in MEASURED_IN:
-        how = f"{' '.join(build)} in {backend.dtype}"
+    split = backend.tensor_parallel > 1
+    if family not in exact.get(build, ()) or backend.dtype not in MEASURED_IN or split:
+        over = f" over {backend.tensor_parallel} devices" if split else ""
+        how = f"{' '.join(build)} in {backend.dtype}{over}"
         return f"reloading {family} in place is not known to be exact with {how}"
     if differing := _differing_keys(_comparable(loaded.config), _comparable(wanted.config)):
         return f"config.json differs in {', '.join(differing)}"

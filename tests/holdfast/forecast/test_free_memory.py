@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.free_memory import free_memory
+from holdfast.forecast.free_memory import free_memory
 
 GIB = 1 << 30
 
