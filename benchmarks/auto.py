@@ -30,6 +30,7 @@ from holdfast.api.client import Client
 from holdfast.cli.front_table import front_markdown
 from holdfast.cli.repairs import follow_ladder
 from holdfast.cli.waiting import Deadline, final_verdict
+from holdfast.job import Tier
 from holdfast.policy.model import Budget
 from holdfast.policy.text import SHIPPED
 from holdfast.settings import make_folder, read_settings
@@ -37,7 +38,7 @@ from holdfast.stack import embedded
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = 0.80  # of the task's gain, at least
-TIER = "demo"
+TIER: Tier = "demo"
 ORDERS = ((0, 1, 2), (2, 0), (1,))  # each seed first once, and once behind others
 Climbed = tuple[wire.Remediation, float, tuple[wire.Candidate, ...]]  # minutes in the middle
 

@@ -44,7 +44,7 @@ def train_one(
 ) -> dict[str, Any]:
     """Train as the recipe does; the losses that it begins and ends with, its seconds and memory."""
     if betas is not None:
-        torch.optim.AdamW = partial(torch.optim.AdamW, betas=tuple(betas))  # type: ignore[assignment,misc]
+        torch.optim.AdamW = partial(torch.optim.AdamW, betas=tuple(betas))  # type: ignore[assignment]
     paths = {name: path for name, path in data.items() if not name.startswith("held")}
     plan = Plan.model_validate(
         {"recipe": recipe, "baseline": chain / "aligned", "output": NOWHERE}

@@ -190,7 +190,7 @@ class Bench:
             documents = [document_of(one) for one in asked]
             line = json.dumps({"task": task, "documents": documents, "batch": batch})
             print(line, file=process.stdin, flush=True)
-            said = process.stdout.readline()
+            said = process.stdout.readline() if process.stdout else ""
             if not said:
                 raise SystemExit(f"{backend} ended; see {FOLDER}/lm_eval.{backend}.log")
             found: dict[str, Any] = json.loads(said)

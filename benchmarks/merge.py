@@ -63,7 +63,8 @@ def make_pair(megabytes: int) -> Path:
     )
     partial = pair.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    model = LlamaForCausalLM(config).to(torch.bfloat16)
+    model: Any = LlamaForCausalLM(config)
+    model.to(torch.bfloat16)
     for name in ("baseline", "candidate"):
         model.save_pretrained(partial / name, max_shard_size=f"{round(megabytes * 0.55)}MB")
         with torch.no_grad():

@@ -119,4 +119,4 @@ def _at_looks(
         peak: FloatArray = np.maximum.accumulate(capital, axis=1)[:, at]
         return -np.maximum(peak, 0.0)
 
-    return worse, better, log_p("pass"), log_p("fail")
+    return worse.astype(np.int64), better.astype(np.int64), log_p("pass"), log_p("fail")

@@ -167,7 +167,7 @@ def real_tokens(checkpoint: Path, kind: str) -> float:
     """Tokens of a step: of every row, and of a pair both prompts and both answers."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    tokenizer: Any = AutoTokenizer.from_pretrained(checkpoint)
 
     def count(prompt: str, answer: str) -> int:
         turns = [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]

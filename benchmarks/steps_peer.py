@@ -74,8 +74,9 @@ def options(kind: str, folder: Path, order: dict[str, Any]) -> Any:
 
 def trainer_of(kind: str, losses: list[float]) -> type[Any]:
     """TRL's trainer, whose losses are kept as it computes them."""
+    trainer: Any = TRAINERS[kind]
 
-    class Kept(TRAINERS[kind]):  # type: ignore[misc]
+    class Kept(trainer):
         def compute_loss(self, *given: Any, **named: Any) -> Any:
             found = super().compute_loss(*given, **named)
             losses.append((found[0] if isinstance(found, tuple) else found).item())
@@ -103,4 +104,4 @@ def main(kind: str, checkpoint: str, folder: str, order: dict[str, Any]) -> None
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:], order=json.load(sys.stdin))
+    main(sys.argv[1], sys.argv[2], sys.argv[3], json.load(sys.stdin))

@@ -51,7 +51,7 @@ def main() -> None:
     from workers.inference.vllm.engine import VllmEngine
 
     started = time.monotonic()
-    engine = VllmEngine(backend_of("vllm", "bfloat16"), gpu_memory_utilization=0.85)
+    engine = VllmEngine(backend_of("vllm", "bfloat16"))
     engine.open(checkpoint, None)
     record: dict[str, Any] = {
         "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
@@ -100,7 +100,11 @@ def by_chat(engine: Any, prompts: list[Prompt]) -> tuple[int, list[str]]:
     """What a vLLM user would write."""
     from vllm import SamplingParams
 
-    conversations = [[{"role": m.role, "content": m.content} for m in prompt] for prompt in prompts]
+    conversations: list[list[dict[str, str]]] = [
+        [{"role": m.role, "content": m.content} for m in prompt]
+        for prompt in prompts
+        if not isinstance(prompt, str)
+    ]
     params = SamplingParams(max_tokens=MAX_TOKENS, temperature=0.0)
     outputs = engine._llm.chat(conversations, params, use_tqdm=False)  # noqa: SLF001 - as above
     drawn = [output.outputs[0] for output in outputs]

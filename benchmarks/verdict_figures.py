@@ -46,7 +46,7 @@ def false_alarms() -> Iterator[str]:
     nulls: dict[str, tuple[float, Callable[[np.random.Generator], FloatArray]]] = {
         "coin, mean .5": (0.5, lambda r: (r.random((10_000, 400)) < 0.5).astype(np.float64)),
         "5 % ones": (0.05, lambda r: (r.random((10_000, 400)) < 0.05).astype(np.float64)),
-        "10 % net worse": (0.55, lambda r: 0.5 + 0.5 * (r.random((10_000, 400)) < 0.1)),
+        "10 % net worse": (0.55, lambda r: np.where(r.random((10_000, 400)) < 0.1, 1.0, 0.5)),
         "uniform": (0.5, lambda r: r.random((10_000, 400))),
     }
     for name, (mean, draw) in nulls.items():

@@ -58,7 +58,7 @@ def drop_a_call(engine: "VllmEngine") -> None:
     """Ask in another order and leave after one answer: a request left over would be misfiled."""
     dropped = iter(engine.generate(PROMPTS[::-1], ANSWER))
     next(dropped)
-    dropped.close()
+    del dropped  # as whoever leaves a loop does
 
 
 def leave_a_request(engine: "VllmEngine") -> None:
@@ -77,7 +77,7 @@ def require_refused(family: str, scratch: Path) -> None:
 
     tied = build_tiny(family, scratch / "tied", tie_word_embeddings=True)
     try:
-        VllmEngine(backend_of("vllm", "bfloat16"), 0.85).open(tied, None)
+        VllmEngine(backend_of("vllm", "bfloat16")).open(tied, None)
     except CheckpointRefused as error:
         if "so that it would be random" in str(error):
             return
@@ -89,7 +89,9 @@ def difference_from_plain(engine: "VllmEngine", scores: list[Score], checkpoint:
     """Nats beside a plain forward pass, whose classes vLLM may have changed in this process."""
     from vllm.config import set_current_vllm_config
 
-    with set_current_vllm_config(engine._vllm_config):  # noqa: SLF001
+    config = engine._vllm_config  # noqa: SLF001
+    assert config is not None, "it has started"  # noqa: S101
+    with set_current_vllm_config(config):
         return worst_difference(scores, checkpoint)
 
 
@@ -113,7 +115,7 @@ def check(family: str, dtype: str, head: Head, scratch: Path) -> Outcome:
     allowed = {(backend.name, backend.version): frozenset({layout.config["model_type"]})}
     if reason := restart_reason(layout, layout_of(b), backend, allowed):
         raise AssertionError(f"{family} would not be swapped whatever the table says: {reason}")
-    engine = VllmEngine(backend, 0.85, exact_reloads=allowed)
+    engine = VllmEngine(backend, exact_reloads=allowed)
     try:
         engine.open(a, None)
     except CheckpointRefused as error:
@@ -152,5 +154,6 @@ if __name__ == "__main__":
     processes = process_environment(backend, os.environ, os.sched_getaffinity(0))
     os.environ.update(runner_environment(HOME, {**os.environ, **processes}, {}))
     with tempfile.TemporaryDirectory() as folder:
-        outcome = check(sys.argv[1], sys.argv[2], sys.argv[3], Path(folder))
+        head: Head = "tied" if sys.argv[3] == "tied" else "own"
+        outcome = check(sys.argv[1], sys.argv[2], head, Path(folder))
     print(json.dumps(outcome.fields()))
