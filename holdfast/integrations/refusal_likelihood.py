@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
-from transformers import GenerationConfig
 
 from holdfast.judges.refusal import judge_refusal
 from holdfast.suites import Request, load_suite
@@ -26,9 +25,7 @@ REQUESTS = 8
 ANSWER_TOKENS = 16  # enough to read a refusal
 FIRST_TOKENS = 5  # of it that are scored
 ROWS = 4  # that go through the model together
-PLAIN: Any = GenerationConfig(  # type: ignore[no-untyped-call]
-    do_sample=False, max_new_tokens=ANSWER_TOKENS, pad_token_id=0
-)
+PLAIN = {"do_sample": False, "max_new_tokens": ANSWER_TOKENS, "pad_token_id": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +91,10 @@ def _answer(model: Any, prompts: Sequence[tuple[int, ...]]) -> list[tuple[int, .
     ids, attention = _padded(model, prompts, on="left")
     # What is not set is filled in from the model's own settings: penalties, forbidden tokens, ends.
     owner = model.get_base_model() if hasattr(model, "get_base_model") else model  # of peft
-    own, owner.generation_config = owner.generation_config, PLAIN
+    own = owner.generation_config
+    owner.generation_config = plain = type(own)(**PLAIN)
     try:
-        answered = model.generate(inputs=ids, attention_mask=attention, generation_config=PLAIN)
+        answered = model.generate(inputs=ids, attention_mask=attention, generation_config=plain)
     finally:
         owner.generation_config = own
     return [tuple(row) for row in answered[:, ids.shape[1] :].tolist()]
