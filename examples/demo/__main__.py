@@ -35,7 +35,10 @@ from holdfast.errors import HarnessError, HoldfastError
 from holdfast.settings import Settings, make_folder, read_settings
 
 POLICY = Path(__file__).parent / "policy.yaml"
-REPAIR = {"recipe": "rehearsal", "steps": 40, "learning-rate": 7.5e-5}  # default: 60 at 5e-5
+REPAIR = (  # by default 60 steps at 5e-5, and .28, .37, .35; docs/benchmarks.md, "The demo"
+    *("--recipe", "rehearsal", "--steps", "48", "--learning-rate", "7.5e-5"),
+    *("--option", "mix.task=0.2", "--option", "mix.refusals=0.48", "--option", "mix.answers=0.32"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +159,7 @@ def follow_repair(demo: Demo, client: Client, failed: Gated) -> Gated:
     if failed.verdict.verdict != "fail":
         raise SystemExit("the candidate did not fail, so there is nothing to repair")
     say("repairing from the aligned checkpoint: the same maths, with rehearsal")
-    knobs = [word for name, value in REPAIR.items() for word in (f"--{name}", value)]
-    verdict = verdict_of(demo.settings, "remediate", failed.evaluation, *knobs, "--wait")
+    verdict = verdict_of(demo.settings, "remediate", failed.evaluation, *REPAIR, "--wait")
     (started,) = client.evaluation(failed.evaluation).remediations
     child = client.remediation(started).child_evaluation
     if child is None:
