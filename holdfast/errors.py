@@ -180,6 +180,14 @@ class Unreachable(Transient):
     """A server, broker or database did not answer in time."""
 
 
+class ForgeRefused(HoldfastError):
+    """A forge (GitHub, GitLab) did not take what was to be posted; `reply` is its HTTP status."""
+
+    def __init__(self, sentence: str, reply: int | None = None) -> None:
+        super().__init__(sentence)
+        self.reply = reply
+
+
 class CheckpointTouched(Transient):
     """Files of a checkpoint were touched while they were in use; what was computed is not kept."""
 

@@ -14,7 +14,14 @@ from holdfast.verdict.document import Verdict
 
 JSON_LINES = "application/jsonl"
 
-REPORTS = {"report.md": "md", "report.html": "html", "report.txt": "text", "junit.xml": "junit"}
+REPORTS = {
+    "report.md": "md",
+    "report.html": "html",
+    "report.txt": "text",
+    "junit.xml": "junit",
+    "results.sarif": "sarif",
+    "code-quality.json": "codequality",
+}
 FAILING = "repaired"  # stored name of the failing checkpoint that the candidate was made from
 SIDES = ("baseline", "candidate", FAILING, "anchor")
 
@@ -24,6 +31,8 @@ ARTIFACTS = {
     "report.html": "text/html",
     "report.txt": "text/plain",
     "junit.xml": "application/xml",
+    "results.sarif": "application/sarif+json",
+    "code-quality.json": "application/json",
     **{f"evidence/{side}.jsonl": JSON_LINES for side in SIDES},
 }
 

@@ -15,7 +15,7 @@ from holdfast.job import Split, Tier
 TIERS, SPLITS = get_args(Tier), get_args(Split)
 READERS = "refusal, guard, rubric"  # judges that sort answers into the three classes
 ROW_SCORES = ("shift", "influence")  # that a model gives training rows
-FORMATS = "text, md, html, json, junit"  # of reports
+FORMATS = "text, md, html, json, junit, sarif, codequality"  # of reports
 PUBLISHED = (  # forms of published sets that `holdfast suites import` reads
     "advbench, harmbench, jailbreakbench, strongreject, xstest, do-not-answer, simplesafetytests, "
     "bbq, crows-pairs, gsm8k, lambada, mmlu, arc, openbookqa, truthfulqa, piqa, boolq, winogrande, "
@@ -105,6 +105,11 @@ REPORTS = argument(
     metavar="FORMAT=FILE",
     help=f"also write the verdict to a file, as {FORMATS}; may be repeated",
 )
+GATE = argument("--gate", default="holdfast", help="its name on pull requests: a comment for each")
+COMMENT = (
+    argument("--comment", action="store_true", help="in CI: tell the pull request and its commit"),
+    GATE,
+)
 EVALUATION = (
     argument("candidate", help="a checkpoint folder, or ckpt_..."),
     argument("--adapter", metavar="DIR", help="a LoRA adapter, of which the candidate is the base"),
@@ -127,6 +132,7 @@ EVALUATION = (
         help="what the chat template is told, such as enable_thinking=false",
     ),
     REPORTS,
+    *COMMENT,
     TIMEOUT,
 )
 EVIDENCE = (
@@ -142,6 +148,7 @@ EVIDENCE = (
     ),
     evidence_file("--anchor", metavar="C.jsonl", help="of a pinned second baseline"),
     REPORTS,
+    *COMMENT,
 )
 LADDER: tuple[Argument, ...] = (
     argument("--budget", type=minutes, metavar="TIME", help="for auto, such as 30m or 2h"),

@@ -27,6 +27,7 @@ from holdfast.cli.jobs import read_policy, request, tell_cost
 from holdfast.cli.named_folders import named_folders, permitted_root, tell_ignored
 from holdfast.cli.reports import evidence_of
 from holdfast.cli.show import report_targets, show_verdict
+from holdfast.cli.telling import tell, told_where_not_run
 from holdfast.cli.waiting import Deadline, submitted_verdict
 from holdfast.errors import HarnessError, Unreachable
 from holdfast.ids import is_id
@@ -60,7 +61,7 @@ def check(options: argparse.Namespace) -> int:
     report_targets(options)
     wanted = request(options, options.policy)
     deadline = Deadline(options.timeout)
-    with _home(options.home) as home:
+    with told_where_not_run(options), _home(options.home) as home:
         settings = stack_settings(home, options)
         look_at(wanted, settings)
         with running_client(settings) as client:
@@ -70,6 +71,7 @@ def check(options: argparse.Namespace) -> int:
             wanted = wanted.model_copy(update={"policy": text})
             made = client.submit(wanted)
             verdict = submitted_verdict(client, wanted, made, deadline)
+            tell(options, verdict)
             exit_code = show_verdict(options, verdict, partial(evidence_of, client, made.id))
     if verdict.verdict != "pass":
         note(f"{AFTERWARDS}{HOME_STAYS.format(home=home) if options.home else HOME_REMOVED}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from holdfast.cli.command import emit, note
 from holdfast.cli.show import report_targets, show_verdict
+from holdfast.cli.telling import tell, told_where_not_run
 
 if TYPE_CHECKING:
     from holdfast.readings.comparison import Comparison
@@ -20,14 +21,16 @@ def gate(options: argparse.Namespace) -> int:
     from holdfast.verdict.gate import gate as decide_files
 
     report_targets(options)
-    verdict = decide_files(
-        options.policy,
-        options.baseline,
-        options.candidate,
-        options.repaired_from,
-        anchor_path=options.anchor,
-        as_of=options.as_of,
-    )
+    with told_where_not_run(options):
+        verdict = decide_files(
+            options.policy,
+            options.baseline,
+            options.candidate,
+            options.repaired_from,
+            anchor_path=options.anchor,
+            as_of=options.as_of,
+        )
+    tell(options, verdict)
     return show_verdict(
         options,
         verdict,

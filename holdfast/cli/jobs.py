@@ -15,6 +15,7 @@ from holdfast.cli.command import Usage, note
 from holdfast.cli.named_folders import tell_ignored
 from holdfast.cli.reports import evidence_of
 from holdfast.cli.show import report_targets, show_verdict
+from holdfast.cli.telling import tell, tell_state, told_where_not_run
 from holdfast.cli.waiting import Deadline, final_verdict, no_verdict_yet, submitted_verdict
 from holdfast.errors import InvalidPolicy, InvalidSuite
 from holdfast.ids import is_id
@@ -27,7 +28,7 @@ from holdfast.stack.connect import connect, local_path, location, path_location
 def submit(options: argparse.Namespace) -> int:
     """Queue an evaluation and, unless --no-wait, wait for its verdict."""
     report_targets(options)
-    with connect(patient=True) as client:
+    with told_where_not_run(options), connect(patient=True) as client:
         text, policy = read_policy(client, options.policy)
         wanted = request(options, text)
         tell_cost(policy, options)
@@ -37,6 +38,7 @@ def submit(options: argparse.Namespace) -> int:
         if options.id_file is not None:
             write_new(options.id_file, f"{made.id}\n".encode(), Usage)
         if options.no_wait:
+            tell_state(options, "pending", f"{made.id} is queued")
             return no_verdict_yet(options, made)
         deadline = Deadline(options.timeout)
         shown, verdict = made.id, submitted_verdict(client, wanted, made, deadline)
@@ -44,6 +46,7 @@ def submit(options: argparse.Namespace) -> int:
             from holdfast.cli.repairs import after_repairs  # which knows every rung
 
             shown, verdict = after_repairs(client, made.id, verdict, deadline)
+        tell(options, verdict, shown)
         return show_verdict(options, verdict, partial(evidence_of, client, shown))
 
 
@@ -51,13 +54,14 @@ def wait(options: argparse.Namespace) -> int:
     """Wait for the verdict of an evaluation, or of the repair that a remediation makes."""
     report_targets(options)
     deadline = Deadline(options.timeout)
-    with connect() as client:
+    with told_where_not_run(options), connect() as client:
         evaluation = options.id
         if evaluation.startswith("rem_"):
             from holdfast.cli.repairs import gated_repair  # which knows every rung
 
             evaluation = gated_repair(client, evaluation, deadline)
         verdict = final_verdict(client, evaluation, deadline)
+        tell(options, verdict, evaluation)
         return show_verdict(options, verdict, partial(evidence_of, client, evaluation))
 
 

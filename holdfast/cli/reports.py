@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from holdfast.api.client import Client
 from holdfast.cli.command import GAVE_UP_WAITING, Usage, emit, print_document
-from holdfast.cli.show import flips_and_noise, show_verdict, write_report
+from holdfast.cli.show import flips_and_noise, show_verdict, with_place, write_report
 from holdfast.cli.waiting import verdict_of
 from holdfast.errors import NotFound
 from holdfast.evidence.answer_text import stored_text
@@ -41,7 +41,8 @@ def report(options: argparse.Namespace) -> int:
         if options.id.startswith("rem_"):
             return report_ladder(client, options, form)
         verdict = verdict_of(client, options.id)
-        context = flips_and_noise(verdict, [form], partial(evidence_of, client, options.id))
+        flips = flips_and_noise(verdict, [form], partial(evidence_of, client, options.id))
+        context = with_place(options, flips, [form])
         if options.with_text:
             context = with_text(client, options.id, context)
     text = render(verdict, form, context)

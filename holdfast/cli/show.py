@@ -4,7 +4,9 @@ The object that is printed is the object that the exit code is read from.
 """
 
 import argparse
+import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,7 @@ from holdfast.cli.command import Usage, note, print_document
 from holdfast.new_files import write_new
 from holdfast.readings.noise import find_noise
 from holdfast.report.beside import Extras
-from holdfast.report.render import NAMES_FLIPS, RENDERERS, render
+from holdfast.report.render import NAMES_FLIPS, NAMES_PLACES, RENDERERS, render
 from holdfast.settings import data_folder
 from holdfast.verdict.document import Verdict
 
@@ -25,7 +27,8 @@ Files = Callable[[], "tuple[Evidence, Evidence]"]
 def show_verdict(options: argparse.Namespace, verdict: Verdict, files: Files) -> int:
     """Write the reports that were asked for, print the verdict, return its exit code."""
     targets, form = report_targets(options), "json" if options.json else "text"
-    context = flips_and_noise(verdict, [form, *(name for name, _ in targets)], files)
+    forms = [form, *(name for name, _ in targets)]
+    context = with_place(options, flips_and_noise(verdict, forms, files), forms)
     for name, target in targets:
         write_report(render(verdict, name, context), name, target)
     print_document(render(verdict, form, context), form)
@@ -40,6 +43,15 @@ def flips_and_noise(verdict: Verdict, forms: Sequence[str], files: Files) -> Ext
     from holdfast.report.worst_flips import report_extras  # brings numpy
 
     return report_extras((check.id for check in verdict.checks), *files(), noise)
+
+
+def with_place(options: argparse.Namespace, context: Extras, forms: Sequence[str]) -> Extras:
+    """Where in the repository findings are shown, for the formats that have to say so."""
+    if not any(form in NAMES_PLACES for form in forms):
+        return context
+    from holdfast.cli.places import place_of
+
+    return replace(context, place=place_of(options, os.environ))
 
 
 def report_targets(options: argparse.Namespace) -> list[tuple[str, Path]]:

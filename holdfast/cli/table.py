@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import get_args
 
 from holdfast.cli.arguments import (
+    COMMENT,
     EVALUATION,
     EVIDENCE,
     FORMATS,
+    GATE,
     ID,
     LADDER,
     POLICY,
@@ -116,7 +118,20 @@ COMMANDS = (
             argument("--id-file", type=Path, metavar="FILE", help="write the evaluation's id here"),
         ),
     ),
-    Command("wait", "wait for a verdict", "holdfast.cli.jobs:wait", (ID, TIMEOUT, REPORTS)),
+    Command(
+        "wait", "wait for a verdict", "holdfast.cli.jobs:wait", (ID, TIMEOUT, REPORTS, *COMMENT)
+    ),
+    Command(
+        "comment",
+        "say a verdict on the pull request that it is about, and on its commit",
+        "holdfast.cli.comment:comment",
+        (
+            argument("source", metavar="EVAL|FILE", help="an evaluation, or a verdict as JSON"),
+            GATE,
+            argument("--pull-request", type=int, metavar="N", help="default: this run's own"),
+            argument("--dry-run", action="store_true", help="print the comment, post nothing"),
+        ),
+    ),
     Command("verdict", "print a verdict", "holdfast.cli.reports:verdict", (ID, REPORTS)),
     Command(
         "remediate",

@@ -1,4 +1,4 @@
-"""Extras that a report shows beside a verdict: the worst flips and the noise floor.
+"""Extras beside a verdict in a report: the worst flips, the noise floor, a place in a file.
 
 A verdict says how many answers got worse; whoever has to repair them wants to know which. Flips are
 named by ids and groups alone; what the models said is added only by who may read it. The noise
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from holdfast.readings.noise import Floor
+from holdfast.report.alerts import FilePlace
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,8 @@ class Worst:
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """Worst flips and noise floors by check; checks without them are left out."""
+    """Worst flips and noise floors by check, where there are any; the place of its findings."""
 
     worst: Mapping[str, Worst] = field(default_factory=dict)
     noise: Mapping[str, Floor] = field(default_factory=dict)
+    place: FilePlace = field(default_factory=FilePlace)

@@ -7,7 +7,7 @@ was decided.
 import json
 from collections.abc import Callable
 
-from holdfast.errors import CallerError, NotBuilt
+from holdfast.errors import CallerError
 from holdfast.report.beside import Extras
 from holdfast.report.text import render_text
 from holdfast.verdict.document import Verdict
@@ -40,6 +40,18 @@ def _junit(verdict: Verdict, _extras: Extras) -> str:
     return render_junit(verdict)
 
 
+def _sarif(verdict: Verdict, extras: Extras) -> str:
+    from holdfast.report.sarif import render_sarif
+
+    return render_sarif(verdict, extras.place)
+
+
+def _code_quality(verdict: Verdict, extras: Extras) -> str:
+    from holdfast.report.code_quality import render_code_quality
+
+    return render_code_quality(verdict, extras.place)
+
+
 # text and json are what commands print; the others are imported by who asks for them
 RENDERERS: dict[str, Callable[[Verdict, Extras], str]] = {
     "text": render_text,
@@ -47,17 +59,15 @@ RENDERERS: dict[str, Callable[[Verdict, Extras], str]] = {
     "html": _html,
     "json": render_json,
     "junit": _junit,
+    "sarif": _sarif,
+    "codequality": _code_quality,
 }
 NAMES_FLIPS = ("md", "html")
-PLANNED = ("sarif",)
+NAMES_PLACES = ("sarif", "codequality")
 
 
 def render(verdict: Verdict, format: str, extras: Extras | None = None) -> str:  # noqa: A002  # --format
-    """The verdict as text, md, html, json or junit."""
-    if format in PLANNED:
-        raise NotBuilt(
-            f"the report format {format} is not built in this version; use {', '.join(RENDERERS)}"
-        )
+    """The verdict as text, md, html, json, junit, sarif or codequality."""
     if format not in RENDERERS:
         raise CallerError(f"unknown report format {format!r}, expected {', '.join(RENDERERS)}")
     return RENDERERS[format](verdict, extras or Extras())

@@ -57,6 +57,10 @@ def github() -> dict[str, Any]:
     return yaml.safe_load((CI / "github-actions.yml").read_text())["jobs"]["gate"]
 
 
+def forks() -> dict[str, Any]:
+    return yaml.safe_load((CI / "comment-on-forks.yml").read_text())["jobs"]["comment"]
+
+
 def gitlab() -> dict[str, Any]:
     return yaml.safe_load((CI / "gitlab-ci.yml").read_text())["safety-gate"]
 
@@ -159,6 +163,8 @@ def test_the_job_blocks_on_anything_but_a_pass(
     assert f'"verdict":"{word}"' in (reports / "verdict.json").read_text()
     assert word in (reports / "report.md").read_text().lower()
     assert (ended.junit().find(".//failure") is not None) == (code == 1)
+    alerts = {"github": "results.sarif", "gitlab": "code-quality.json"}[runner]
+    assert ('"fail: ' in (reports / alerts).read_text()) == (code == 1)
     if runner == "github":
         assert (tmp_path / "summary.md").read_text() == (reports / "report.md").read_text()
 
@@ -202,9 +208,18 @@ def test_both_examples_publish_what_they_write() -> None:
     assert (published["if"], published["with"]["path"]) == ("always()", "holdfast-reports/")
     assert gitlab()["artifacts"]["when"] == "always"
     assert gitlab()["artifacts"]["reports"]["junit"] == "holdfast-reports/junit.xml"
+    assert gitlab()["artifacts"]["reports"]["codequality"] == "holdfast-reports/code-quality.json"
     assert "allow_failure" not in gitlab()
-    pinned = [step["uses"] for step in steps if "uses" in step]
+    pinned = [step["uses"] for step in [*steps, *forks()["steps"]] if "uses" in step]
     assert all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", use) for use in pinned)
+
+
+def test_what_comments_for_forks_runs_nothing_of_theirs() -> None:
+    uses = [step["uses"].partition("@")[0] for step in forks()["steps"] if "uses" in step]
+    assert uses == ["actions/setup-python", "actions/download-artifact"], "no checkout"
+    commands = [step["run"] for step in forks()["steps"] if "run" in step]
+    assert commands[-1] == "holdfast comment fork-reports/verdict.json"
+    assert all("${{" not in command for command in commands), "nothing of theirs in a script"
 
 
 @pytest.mark.parametrize("path", POLICIES, ids=lambda path: path.stem)

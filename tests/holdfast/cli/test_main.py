@@ -28,7 +28,7 @@ from holdfast.verdict.document import EXIT_CODES
 
 BUILT = {
     *("check", "up", "serve", "worker", "sweep", "migrate", "submit", "wait", "verdict", "gate"),
-    *("report", "evidence", "remediate", "compare", "chain", "prune"),
+    *("report", "evidence", "remediate", "compare", "chain", "prune", "comment"),
     *(
         "policy lint",
         "policy show",
