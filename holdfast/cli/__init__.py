@@ -45,6 +45,16 @@ NOT_BUILT = (
 )
 
 
+def _left_running(words: Sequence[str]) -> str:
+    """A sentence on what goes on after Ctrl-C, and how to end it."""
+    if words[:1] == ["check"]:
+        return "interrupted; nothing runs on: its stack has ended with it"
+    return (
+        "interrupted; a job that was submitted runs on (`holdfast list` shows it, `holdfast cancel "
+        "ID` ends it)"
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; no exception leaves but --help's SystemExit."""
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -54,9 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = _parse(words)
         code: int = _imported(options.run)(options)
     except KeyboardInterrupt:
-        return _fail(
-            words, "Interrupted", "interrupted; a job that was submitted runs on", INTERRUPTED
-        )
+        return _fail(words, "Interrupted", _left_running(words), INTERRUPTED)
     except HoldfastError as error:
         return _fail(words, error.title, str(error) or str(error.__doc__), error.exit_code)
     except BrokenPipeError:

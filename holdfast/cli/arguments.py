@@ -97,6 +97,7 @@ ROOT = argument(
     help="checkpoints may lie here too, beside the folder where it is started; may be repeated",
 )
 ID = argument("id", type=job_id, metavar="ID", help="eval_..., or rem_... to wait for")
+RUN = argument("id", type=job_id, metavar="ID", help="eval_... or rem_...")
 TIMEOUT = argument("--timeout", type=seconds, metavar="SECONDS", help="exit 5 after this long")
 REPORTS = argument(
     "--report",

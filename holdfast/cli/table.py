@@ -20,6 +20,7 @@ from holdfast.cli.arguments import (
     READERS,
     REPORTS,
     ROOT,
+    RUN,
     TIERS,
     TIMEOUT,
     evidence_file,
@@ -29,6 +30,7 @@ from holdfast.cli.arguments import (
 )
 from holdfast.cli.command import Command, argument
 from holdfast.cli.operator_commands import OPERATOR_COMMANDS
+from holdfast.job import Status
 from holdfast.repairs.recipes import PolicyRecipe
 
 COMMANDS = (
@@ -121,6 +123,19 @@ COMMANDS = (
     Command(
         "wait", "wait for a verdict", "holdfast.cli.jobs:wait", (ID, TIMEOUT, REPORTS, *COMMENT)
     ),
+    Command(
+        "list",
+        "the newest evaluations of the project",
+        "holdfast.cli.runs:list_runs",
+        (
+            argument("--limit", type=int, default=20, metavar="N"),
+            argument("--status", choices=[status.value for status in Status]),
+            argument("--verdict", choices=("pass", "fail", "inconclusive")),
+        ),
+    ),
+    Command("show", "what is known of a run, and the next step", "holdfast.cli.runs:show", (RUN,)),
+    Command("cancel", "end a run that waits or is under way", "holdfast.cli.runs:cancel", (RUN,)),
+    Command("retry", "queue again what ended without a result", "holdfast.cli.runs:retry", (RUN,)),
     Command(
         "comment",
         "say a verdict on the pull request that it is about, and on its commit",

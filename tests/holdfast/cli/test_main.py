@@ -29,6 +29,7 @@ from holdfast.verdict.document import EXIT_CODES
 BUILT = {
     *("check", "up", "serve", "worker", "sweep", "migrate", "submit", "wait", "verdict", "gate"),
     *("report", "evidence", "remediate", "compare", "chain", "prune", "comment"),
+    *("list", "show", "cancel", "retry"),
     *(
         "policy lint",
         "policy show",

@@ -1,0 +1,59 @@
+"""list, show, cancel and retry, against a real stack with the scripted engine."""
+
+import pytest
+
+from holdfast.cli import main
+from holdfast.cli.runs import _age
+from tests.holdfast.cli.conftest import Shell
+
+pytestmark = pytest.mark.timeout(900)
+
+
+def test_runs_are_listed_shown_canceled_and_queued_again(
+    run: Shell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run.submit("eroded")[0] == 1
+    _, queued = run.submit("snail", "--no-wait")
+    assert run("cancel", queued["id"])[0] == 0
+    code, newest = run("list", "--limit", "2")
+    assert code == 0
+    waiting, judged = newest["evaluations"]
+    assert (waiting["id"], judged["verdict"]) == (queued["id"], "fail")
+    assert [e["id"] for e in run("list", "--verdict", "fail")[1]["evaluations"]] == [judged["id"]]
+    assert run("list", "--verdict", "pass")[1] == {"evaluations": []}
+
+    assert main(["show", judged["id"]]) == 0
+    shown = capsys.readouterr().out
+    assert f"holdfast remediate {judged['id']} --recipe auto --wait" in shown
+    assert judged["candidate"] in shown
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == [
+        "evaluation",
+        "status",
+        "verdict",
+        "tier",
+        "age",
+        "candidate",
+        "baseline",
+    ]
+    assert [line.split()[0] for line in lines[1:]] == [waiting["id"], judged["id"]]
+
+    assert run("wait", queued["id"])[0] == 4, "a canceled run has no verdict"
+    assert run("retry", queued["id"])[0] == 0
+    assert run("show", queued["id"])[1]["status"] in {"queued", "running"}
+    assert run("cancel", queued["id"])[0] == 0
+    assert run("retry", judged["id"])[0] == 2, "what has a verdict is not asked again"
+
+
+def test_what_is_no_run_is_refused_in_a_sentence(run: Shell) -> None:
+    assert run("show", "eval_01a231bbef3472bab2357e0f5ecbf502")[0] == 2
+    assert run("retry", "rem_01a231bbef3472bab2357e0f5ecbf502")[0] == 2
+    assert run("cancel", "ckpt_1")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("seconds", "age"), [(0.2, "0 s"), (59, "59 s"), (61, "1 min"), (7200, "2 h"), (172_800, "2 d")]
+)
+def test_an_age_has_one_unit(seconds: float, age: str) -> None:
+    assert _age(seconds) == age
