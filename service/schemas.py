@@ -94,6 +94,7 @@ def evaluation(
         job,
         about,
         template_arguments=about.template_arguments or {},
+        labels=about.labels or {},
         remediations=[repair.id for repair in repairs],
         cost=about.cost.model_dump(mode="json", exclude_unset=True),
     )

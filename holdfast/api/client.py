@@ -73,9 +73,12 @@ class Client(Connection):
         """How far an evaluation is."""
         return self._get(wire.Evaluation, f"/v1/evaluations/{evaluation_id}")
 
-    def evaluations(self, *, cursor: str | None = None) -> wire.Page[wire.Evaluation]:
-        """The project's evaluations, newest first."""
-        query = {"cursor": cursor} if cursor else {}
+    def evaluations(
+        self, *, cursor: str | None = None, branch: str | None = None, line: str | None = None
+    ) -> wire.Page[wire.Evaluation]:
+        """The project's evaluations, newest first; of a branch, or of a baseline's alias."""
+        given = {"cursor": cursor, "branch": branch, "line": line}
+        query = {name: value for name, value in given.items() if value is not None}
         return self._get(wire.Page[wire.Evaluation], "/v1/evaluations", query)
 
     def cancel(self, evaluation_id: str) -> wire.Evaluation:

@@ -82,6 +82,14 @@ def option(text: str) -> tuple[str, Any]:
         return key, value
 
 
+def label(text: str) -> tuple[str, str]:
+    """A NAME=VALUE, whose value is text whatever it looks like."""
+    name, equals, value = text.partition("=")
+    if not (equals and name):
+        raise ValueError(text)
+    return name, value
+
+
 evidence_file = partial(argument, type=file_path)
 stage = partial(argument, type=file_or_checkpoint)
 PROJECT = argument("--project", default="default")
@@ -131,6 +139,14 @@ EVALUATION = (
         type=option,
         metavar="NAME=VALUE",
         help="what the chat template is told, such as enable_thinking=false",
+    ),
+    argument(
+        "--label",
+        action="append",
+        default=[],
+        type=label,
+        metavar="NAME=VALUE",
+        help="to find it by again; may be repeated",
     ),
     REPORTS,
     *COMMENT,

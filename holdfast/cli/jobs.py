@@ -5,7 +5,11 @@ exits 5, because a green job that has only been uploaded is a false green.
 """
 
 import argparse
+import os
+from collections.abc import Mapping
 from functools import partial
+
+from pydantic import ValidationError
 
 from holdfast.api import wire
 from holdfast.api.client import Client
@@ -18,6 +22,7 @@ from holdfast.cli.show import report_targets, show_verdict
 from holdfast.cli.telling import tell, tell_state, told_where_not_run
 from holdfast.cli.waiting import Deadline, final_verdict, no_verdict_yet, submitted_verdict
 from holdfast.errors import InvalidPolicy, InvalidSuite
+from holdfast.forges.facts import facts_of
 from holdfast.ids import is_id
 from holdfast.new_files import write_new
 from holdfast.policy.model import GatePolicy
@@ -79,7 +84,27 @@ def request(options: argparse.Namespace, policy: str) -> wire.NewEvaluation:
         task_data=None if options.task_data is None else path_location(options.task_data),
         template=options.template,
         template_arguments=dict(options.template_argument),
+        cause=cause_of(os.environ),
+        labels=dict(options.label),
     )
+
+
+def cause_of(environment: Mapping[str, str]) -> wire.Cause | None:
+    """The CI run that this is, as the server keeps it; None where it is none, or a strange one."""
+    facts = facts_of(environment)
+    if facts is None:
+        return None
+    try:
+        return wire.Cause(
+            repository=facts.repository or None,
+            commit=facts.commit or None,
+            branch=facts.branch or None,
+            pull_request=facts.pull_request,
+            run_url=facts.run_url or None,
+        )
+    except ValidationError:
+        note("the CI run's own variables are not what a CI sets, so they are not kept")
+        return None
 
 
 def read_policy(client: Client, name: str) -> tuple[str, GatePolicy]:

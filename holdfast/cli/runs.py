@@ -22,7 +22,7 @@ def list_runs(options: argparse.Namespace) -> int:
     with connect() as client:
         wanted = (
             evaluation
-            for evaluation in _newest(client)
+            for evaluation in _newest(client, options.branch, options.line)
             if (options.status is None or evaluation.status == options.status)
             and (options.verdict is None or evaluation.verdict == options.verdict)
         )
@@ -68,11 +68,11 @@ def retry(options: argparse.Namespace) -> int:
     return 0
 
 
-def _newest(client: Client) -> Iterator[wire.Evaluation]:
+def _newest(client: Client, branch: str | None, line: str | None) -> Iterator[wire.Evaluation]:
     """Evaluations, newest first, page after page as they are wanted."""
     cursor = None
     while True:
-        page = client.evaluations(cursor=cursor)
+        page = client.evaluations(cursor=cursor, branch=branch, line=line)
         yield from page.data
         if (cursor := page.next_cursor) is None:
             return

@@ -131,6 +131,8 @@ COMMANDS = (
             argument("--limit", type=int, default=20, metavar="N"),
             argument("--status", choices=[status.value for status in Status]),
             argument("--verdict", choices=("pass", "fail", "inconclusive")),
+            argument("--branch", help="of the CI run that submitted it"),
+            argument("--line", metavar="ALIAS", help="that the baseline was named by"),
         ),
     ),
     Command("show", "what is known of a run, and the next step", "holdfast.cli.runs:show", (RUN,)),

@@ -16,11 +16,21 @@ from holdfast.evidence.trial import Outcome
 Direction = Literal["worse", "fixed", "unscored"]
 
 
-def list_evaluations(
-    session: Session, project: str, *, limit: int, before: str | None = None
+def list_evaluations(  # a word a filter
+    session: Session,
+    project: str,
+    *,
+    limit: int,
+    before: str | None = None,
+    branch: str | None = None,
+    line: str | None = None,
 ) -> list[tuple[JobRow, EvaluationRow]]:
     """Newest first; `before` is the last id of the page before."""
     query = select(JobRow, EvaluationRow).join(EvaluationRow, EvaluationRow.id == JobRow.id)
+    if branch is not None:
+        query = query.where(EvaluationRow.cause["branch"].as_string() == branch)
+    if line is not None:
+        query = query.where(EvaluationRow.line == line)
     query = query.where(*_before(project, before)).order_by(JobRow.id.desc()).limit(limit)
     return [(job, about) for job, about in session.execute(query)]
 

@@ -22,7 +22,8 @@ class EvaluationFields:
     """The checkpoints, policy and settings of an evaluation that is to be queued.
 
     `repairs_id` names the failing checkpoint that was repaired, `anchor_id` a second baseline;
-    `terms` are the project's.
+    `terms` are the project's; `cause` is the CI run that submitted it, `line` the alias that its
+    baseline was named by.
     """
 
     project: str
@@ -41,6 +42,9 @@ class EvaluationFields:
     remediation_id: str | None = None
     race: Race | None = None
     terms: Terms | None = None
+    cause: dict[str, Any] | None = None
+    labels: dict[str, Any] | None = None
+    line: str | None = None
     priority: int = 0
     key_id: str | None = None
     principal: str | None = None

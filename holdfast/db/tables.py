@@ -201,6 +201,9 @@ class EvaluationRow(TableRow):
     template_arguments: Mapped[dict[str, Any] | None]  # the policy's own go before them
     task_data: Mapped[str | None] = mapped_column(Text)
     task_data_sha256: Mapped[str | None] = mapped_column(String(64))
+    cause: Mapped[dict[str, Any] | None]  # the CI run that submitted it
+    labels: Mapped[dict[str, Any] | None]
+    line: Mapped[str | None] = mapped_column(String(64), index=True)  # the baseline's alias
     remediation_id: Mapped[str | None] = mapped_column(String(40), index=True)
     verdict: Mapped[str | None] = mapped_column(String(16), index=True)
     verdict_document: Mapped[str | None] = mapped_column(Text)  # canonical bytes, as digested

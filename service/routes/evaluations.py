@@ -1,6 +1,8 @@
 """Evaluations: submit, watch, cancel, retry."""
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from holdfast.api import wire
@@ -35,7 +37,10 @@ from service.paging import IdCursor
 from service.problems import raises
 from service.submit import submit_evaluation
 
-SUBMITTED = {"candidate", "baseline", "anchor", "policy", "tier", "split", "template", "repairs"}
+SUBMITTED = {
+    *("candidate", "baseline", "anchor", "policy", "tier", "split", "template", "repairs"),
+    *("cause", "labels"),
+}
 
 router = APIRouter(prefix="/v1/evaluations", tags=["evaluations"], route_class=KeptRoute)
 
@@ -68,10 +73,17 @@ def submit(
 
 @router.get("", responses=raises())
 def list_all(
-    caller: Reader, session: Reading, cursor: IdCursor = None, limit: Limit = 50
+    caller: Reader,
+    session: Reading,
+    cursor: IdCursor = None,
+    limit: Limit = 50,
+    branch: Annotated[wire.Plain, Query(max_length=200)] | None = None,
+    line: Annotated[wire.Plain, Query(max_length=64)] | None = None,
 ) -> wire.Page[wire.Evaluation]:
-    """The project's evaluations, newest first."""
-    rows = browse.list_evaluations(session, caller.project, limit=limit + 1, before=cursor)
+    """The project's evaluations, newest first; of a branch, or of a line (a baseline's alias)."""
+    rows = browse.list_evaluations(
+        session, caller.project, limit=limit + 1, before=cursor, branch=branch, line=line
+    )
     repairs = browse.repairs_by_evaluation(session, [job.id for job, _ in rows])
     return schemas.page(
         rows,

@@ -3,6 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import redis
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -84,6 +85,44 @@ def test_an_anchor_is_named_or_pinned_and_where_it_is_required_not_left_out(
     assert named.json()["anchor"] == base
     api.put("/v1/projects/demo/baselines/anchor", json={"checkpoint": base})
     assert api.post("/v1/evaluations", json=body).json()["anchor"] == base
+
+
+def test_a_run_keeps_what_it_was_for_and_is_listed_by_it(
+    api: TestClient, body: dict[str, Any], models: Path
+) -> None:
+    plain = api.post("/v1/evaluations", json=body).json()
+    assert (plain["cause"], plain["labels"], plain["line"]) == (None, {}, None)
+    base = api.post("/v1/checkpoints", json={"uri": f"file://{models}/base"}).json()["id"]
+    api.put("/v1/projects/demo/baselines/production", json={"checkpoint": base})
+    cause = {"repository": "o/r", "branch": 'it\'s "one"', "pull_request": 5}
+    told = {"baseline": {"alias": "production"}, "cause": cause, "labels": {"epoch": "3"}}
+    made = api.post("/v1/evaluations", json={**body, **told}).json()
+    assert (made["cause"], made["labels"], made["line"]) == (cause, {"epoch": "3"}, "production")
+
+    def listed(**query: str) -> list[str]:
+        return [one["id"] for one in api.get("/v1/evaluations", params=query).json()["data"]]
+
+    assert listed(branch=cause["branch"]) == listed(line="production") == [made["id"]]  # type: ignore[arg-type]
+    assert listed(branch="main") == []
+    assert listed() == [made["id"], plain["id"]]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"cause": {"run_url": "javascript:alert(1)"}},
+        {"cause": {"pull_request": 0}},
+        {"cause": {"who": "me"}},
+        {"labels": {"Not Good": "x"}},
+        {"labels": {"a": "x" * 201}},
+        {"labels": {f"l{n}": "" for n in range(21)}},
+    ],
+    ids=["no page", "no number", "unknown", "name", "long", "many"],
+)
+def test_a_cause_and_labels_are_short_and_what_they_say_they_are(
+    api: TestClient, body: dict[str, Any], told: dict[str, Any]
+) -> None:
+    assert api.post("/v1/evaluations", json={**body, **told}).status_code == 422
 
 
 def test_a_project_has_a_share_of_the_queue_and_another_its_own(

@@ -45,6 +45,7 @@ from holdfast.api.wire.registered import (
 )
 from holdfast.api.wire.work import (
     Candidate,
+    Cause,
     Evaluation,
     Event,
     Flip,
@@ -64,6 +65,7 @@ __all__ = [
     "AuditHead",
     "Baseline",
     "Candidate",
+    "Cause",
     "Checkpoint",
     "CheckpointId",
     "CheckpointWaiver",

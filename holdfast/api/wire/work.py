@@ -9,6 +9,7 @@ from holdfast.api.wire.body import (
     CheckpointId,
     EvaluationId,
     Location,
+    Name,
     Plain,
     ReplyBody,
     RequestBody,
@@ -37,6 +38,20 @@ from holdfast.repairs.plan import Lora, Mix, Reduction, Watching
 from holdfast.verdict.outcome import Decision
 
 
+class Cause(RequestBody):
+    """The CI run that submitted an evaluation, as its variables tell; nothing hangs on it."""
+
+    repository: Name | None = None
+    commit: Name | None = None
+    branch: Name | None = None
+    pull_request: Annotated[int, Field(ge=1, le=2**53)] | None = None
+    run_url: Annotated[Plain, Field(max_length=2000, pattern=r"^https?://")] | None = None
+
+
+LabelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+Labels = Annotated[dict[LabelName, Annotated[Plain, Field(max_length=200)]], Field(max_length=20)]
+
+
 class NewEvaluation(RequestBody):
     """A candidate to compare with a baseline under a policy.
 
@@ -45,7 +60,8 @@ class NewEvaluation(RequestBody):
     `policy` is a shipped policy's name, a policy id, or YAML text. `template` is the chat template
     that both sides are rendered with: the baseline's, or the candidate's; `template_arguments` are
     what it is told where the policy tells it nothing of that name. `anchor` is a second
-    baseline, pinned; left out, it is the project's alias `anchor` where there is one.
+    baseline, pinned; left out, it is the project's alias `anchor` where there is one. `cause` and
+    `labels` are for people: what an evaluation is found by again.
     """
 
     candidate: Location
@@ -59,6 +75,8 @@ class NewEvaluation(RequestBody):
     template: Location = "baseline"
     template_arguments: TemplateArguments = Field(default={})
     repairs: CheckpointId | None = None
+    cause: Cause | None = None
+    labels: Labels = Field(default={})
     priority: Annotated[int, Field(ge=-100, le=100)] = 0
 
     @model_validator(mode="after")
@@ -84,7 +102,10 @@ class Job(ReplyBody):
 
 
 class Evaluation(Job):
-    """An evaluation; `verdict` is null until there is one, and only then says anything."""
+    """An evaluation; `verdict` is null until there is one, and only then says anything.
+
+    `line` is the alias that its baseline was named by.
+    """
 
     verdict: Decision | None
     candidate: str
@@ -97,6 +118,9 @@ class Evaluation(Job):
     template_arguments: dict[str, Scalar] = Field(default={})
     task_data: str | None
     task_data_sha256: str | None
+    cause: dict[str, Any] | None = None
+    labels: dict[str, str] = Field(default={})
+    line: str | None = None
     repairs: str | None
     remediation: str | None
     remediations: tuple[str, ...]

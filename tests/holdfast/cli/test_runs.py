@@ -46,6 +46,34 @@ def test_runs_are_listed_shown_canceled_and_queued_again(
     assert run("retry", judged["id"])[0] == 2, "what has a verdict is not asked again"
 
 
+def test_a_run_is_found_again_by_its_branch_its_line_and_its_labels(
+    run: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_REPOSITORY": "o/r",
+        "GITHUB_SHA": "c0ffee",
+        "GITHUB_REF_NAME": "topic",
+        "GITHUB_RUN_ID": "42",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("GITHUB_EVENT_PATH", raising=False)
+    _, queued = run.submit("snail", "--no-wait", "--label", "epoch=3", "--label", "by=nightly")
+    (listed,) = run("list", "--branch", "topic")[1]["evaluations"]
+    assert listed["id"] == queued["id"]
+    assert listed["labels"] == {"epoch": "3", "by": "nightly"}
+    assert listed["cause"] == {
+        "repository": "o/r",
+        "commit": "c0ffee",
+        "branch": "topic",
+        "run_url": "https://github.com/o/r/actions/runs/42",
+    }
+    assert run("list", "--branch", "other")[1] == {"evaluations": []}
+    assert run("list", "--line", "production")[1] == {"evaluations": []}
+    assert run("cancel", queued["id"])[0] == 0
+    assert run.submit("snail", "--no-wait", "--label", "No Name=3")[0] == 2
+
+
 def test_what_is_no_run_is_refused_in_a_sentence(run: Shell) -> None:
     assert run("show", "eval_01a231bbef3472bab2357e0f5ecbf502")[0] == 2
     assert run("retry", "rem_01a231bbef3472bab2357e0f5ecbf502")[0] == 2
