@@ -22,6 +22,7 @@ TOOLS = {
     "uv": ("uv==0.13.8",),
     "sbom": ("cyclonedx-bom>=7.5,<8", "cyclonedx-python-lib[json-validation]"),
 }
+CLIENT = ("httpx", "numpy", "pydantic", "pyyaml", "rich")
 EVERYWHERE = ("--extra", "embedded", "--extra", "lm-eval", "--extra", "dev")
 
 
@@ -36,6 +37,9 @@ def compile_locks() -> None:
     compile_lock("cpu", *project, *EVERYWHERE, "--extra", "cpu", *not_on_cpu, *torch)
     # the image without an engine: the same versions, so that all processes of a stack agree
     compile_lock("base", *project, "--constraints", "locks/cpu.txt")
+    # whoever only submits and asks: no queue, database, web framework or statistics
+    client = "\n".join(CLIENT)
+    compile_lock("client", "-", "--constraints", "locks/base.txt", text=client)
     linux = ("--python-platform", "x86_64-manylinux_2_28")
     compile_lock("gpu", *project, *EVERYWHERE, "--extra", "gpu", *linux)
 

@@ -7,6 +7,7 @@ everything fails; and whatever is not a pass must end the job.
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -98,7 +99,41 @@ def run_gitlab(folder: Path, variables: dict[str, str]) -> Ended:
     return Ended(done.returncode, done.stdout, folder)
 
 
-RUNNERS = {"github": run_github, "gitlab": run_gitlab}
+def run_action(folder: Path, variables: dict[str, str]) -> Ended:
+    """The last step of the composite action, with the client as the step before it leaves it."""
+    folder.mkdir(exist_ok=True)
+    temp = folder / "temp"
+    client = temp / "holdfast-client" / "bin"
+    client.mkdir(parents=True, exist_ok=True)
+    (client / "holdfast").symlink_to(COMMAND)
+    inputs = {name: str(one.get("default", "")) for name, one in action()["inputs"].items()}
+    (step,) = [step for step in action()["runs"]["steps"] if step.get("id") == "gate"]
+    given = {
+        name: inputs[value.split("inputs.")[1].split(" ")[0]]
+        for name, value in step["env"].items()
+        if not name.startswith("HOLDFAST_")
+    }
+    done = run(
+        step["run"],
+        folder,
+        {
+            **given,
+            **variables,
+            "CHECKPOINT": variables["CANDIDATE"],
+            "RUNNER_TEMP": str(temp),
+            "GITHUB_OUTPUT": str(folder / "output"),
+            "GITHUB_STEP_SUMMARY": str(folder / "summary.md"),
+        },
+    )
+    shutil.move(temp / "holdfast-reports", folder / "holdfast-reports")
+    return Ended(done.returncode, done.stdout, folder)
+
+
+def action() -> dict[str, Any]:
+    return yaml.safe_load((ROOT / "action.yml").read_text())
+
+
+RUNNERS = {"github": run_github, "gitlab": run_gitlab, "action": run_action}
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +181,9 @@ def variables(stack: Launched, models: Path, candidate: str) -> dict[str, str]:
         ("github", "eroded", 1, "fail"),
         ("gitlab", "eroded", 1, "fail"),
         ("github", "silent", 3, "inconclusive"),
+        ("action", "same", 0, "pass"),
+        ("action", "eroded", 1, "fail"),
+        ("action", "silent", 3, "inconclusive"),
     ],
 )
 def test_the_job_blocks_on_anything_but_a_pass(
@@ -160,12 +198,18 @@ def test_the_job_blocks_on_anything_but_a_pass(
     ended = RUNNERS[runner](tmp_path, variables(stack, models, candidate))
     assert ended.code == code, ended.said
     reports = tmp_path / "holdfast-reports"
+    if runner == "action":
+        outputs = dict(
+            line.split("=", 1) for line in (tmp_path / "output").read_text().splitlines()
+        )
+        assert outputs["verdict"] == word
+        assert outputs["evaluation"].startswith("eval_")
     assert f'"verdict":"{word}"' in (reports / "verdict.json").read_text()
     assert word in (reports / "report.md").read_text().lower()
     assert (ended.junit().find(".//failure") is not None) == (code == 1)
-    alerts = {"github": "results.sarif", "gitlab": "code-quality.json"}[runner]
+    alerts = "code-quality.json" if runner == "gitlab" else "results.sarif"
     assert ('"fail: ' in (reports / alerts).read_text()) == (code == 1)
-    if runner == "github":
+    if runner != "gitlab":
         assert (tmp_path / "summary.md").read_text() == (reports / "report.md").read_text()
 
 
@@ -200,6 +244,28 @@ def test_a_job_that_could_not_be_submitted_is_red_and_leaves_no_report(
     assert "holdfast: " in ended.said
     assert [*reports.rglob("*")] == []
     assert "says the repository" not in ended.said
+
+
+def test_the_action_lets_open_verdicts_through_only_where_it_is_told_to(
+    stack: Launched, models: Path, tmp_path: Path
+) -> None:
+    told = {**variables(stack, models, "silent"), "FAIL_ON": "fail"}
+    ended = run_action(tmp_path / "a", told)
+    assert (ended.code, "::warning::" in ended.said) == (0, True)
+    assert "verdict=inconclusive" in (tmp_path / "a" / "output").read_text()
+    away = {**told, "HOLDFAST_SERVER": "http://127.0.0.1:1", "HOLDFAST_PATIENCE_SECONDS": "0"}
+    ended = run_action(tmp_path / "b", away)
+    assert ended.code == 4, "what could not run is red whatever fail-on says"
+    assert "verdict=\n" in (tmp_path / "b" / "output").read_text()
+
+
+def test_the_actions_client_is_its_own_checkout_by_hashed_locks() -> None:
+    steps = {step["name"]: step for step in action()["runs"]["steps"] if "name" in step}
+    for line in steps["Client"]["run"].splitlines():
+        if "install" in line:
+            assert "--require-hashes" in line or "--no-deps --no-build-isolation" in line
+    assert "pip install holdfast" not in (ROOT / "action.yml").read_text()
+    assert all("${{" not in step.get("run", "") for step in action()["runs"]["steps"])
 
 
 def test_both_examples_publish_what_they_write() -> None:

@@ -1,6 +1,9 @@
 """The locks say what pyproject.toml asks for, whole, and every file of it by its hash."""
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
@@ -19,7 +22,7 @@ ENVIRONMENTS = {  # the extras of each, and its files
     "cpu": ((*SHARED, "cpu"), ("cpu", "torch-cpu")),
     "gpu": ((*SHARED, "gpu"), ("gpu",)),
 }
-FILES = ("base", "cpu", "torch-cpu", "gpu", "build", "uv", "sbom")
+FILES = ("base", "client", "cpu", "torch-cpu", "gpu", "build", "uv", "sbom")
 WHERE = {"python_version": "3.11", "sys_platform": "linux", "platform_machine": "x86_64"}
 PIN = re.compile(r"([a-z0-9][a-z0-9-]*)==([\w.+!]+)( \\\n    --hash=sha256:[0-9a-f]{64})+\n")
 COMMENT = re.compile(r" *#.*\n|\n")
@@ -34,6 +37,61 @@ def text(name: str) -> str:
 @cache
 def pins(name: str) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9][a-z0-9-]*)==(\S+)", text(name), re.MULTILINE))
+
+
+def client_pins() -> dict[str, str]:
+    locked = (LOCKS / "client.txt").read_text()
+    return dict(re.findall(r"^([a-z0-9][a-z0-9-]*)==(\S+)", locked, re.MULTILINE))
+
+
+def test_the_clients_lock_is_a_part_of_the_services() -> None:
+    assert client_pins().items() <= pins("base").items()
+    assert len(client_pins()) < len(pins("base")) / 2
+
+
+ON_A_THIN_CLIENT = """\
+import sys
+from importlib.metadata import packages_distributions
+from packaging.utils import canonicalize_name
+
+allowed = set(sys.argv[1].split(",")) | {"holdfast"}
+for module, names in packages_distributions().items():
+    if not {canonicalize_name(name) for name in names} & allowed:
+        sys.modules[module] = None  # as if it were not installed
+from holdfast.cli import main
+for words in WORDS:
+    code = main(words)
+    assert code in {2, 4}, (words, code)
+"""
+
+
+def test_what_submits_and_asks_runs_on_the_clients_lock_alone(tmp_path: Path) -> None:
+    """Every command fails at the server that is not there, and none at a missing package."""
+    job = "eval_01a231bbef3472bab2357e0f5ecbf502"
+    words = [
+        ["submit", str(tmp_path), "--baseline", "alias:a", "--policy", "standard"],
+        *([word, job] for word in ("verdict", "report", "show", "cancel", "comment")),
+        ["list"],
+        ["remediate", job, "--recipe", "auto"],
+    ]
+    script = ON_A_THIN_CLIENT.replace("WORDS", repr(words))
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOLDFAST_HOME": str(tmp_path / "home"),
+        "HOLDFAST_SERVER": "http://127.0.0.1:1",
+        "HOLDFAST_API_KEY": "none",
+        "HOLDFAST_PATIENCE_SECONDS": "0",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", script, ",".join(client_pins())],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("does not answer") == len(words), done.stderr
 
 
 def excluded(name: str) -> set[str]:
