@@ -1,5 +1,7 @@
 """Reports and evidence files, made from rows each time: nothing is stored that could disagree."""
 
+from dataclasses import replace
+
 from sqlalchemy.orm import Session
 
 from holdfast.db.tables import EvaluationRow
@@ -8,6 +10,8 @@ from holdfast.errors import NotFound
 from holdfast.evidence.file import Evidence, render_evidence
 from holdfast.evidence.manifest import Manifest
 from holdfast.projects.retention.archive import refuse_archived
+from holdfast.report.about import About
+from holdfast.report.beside import Extras
 from holdfast.report.render import NAMES_FLIPS, render
 from holdfast.report.worst_flips import report_extras
 from holdfast.verdict.document import Verdict
@@ -63,8 +67,15 @@ def _report(session: Session, about: EvaluationRow, name: str) -> bytes:
         return about.verdict_document.encode()
     verdict = Verdict.model_validate_json(about.verdict_document)
     form = REPORTS[name]
+    subject = About(
+        candidate=about.candidate_id,
+        baseline=about.baseline_id,
+        policy=about.policy_id,
+        tier=about.tier,
+        evaluation=about.id,
+    )
     if form not in NAMES_FLIPS:
-        return render(verdict, form).encode()
+        return render(verdict, form, Extras(about=subject)).encode()
     before, after = (_evidence(session, about, side) for side in ("baseline", "candidate"))
     context = report_extras((check.id for check in verdict.checks), before, after)
-    return render(verdict, form, context).encode()
+    return render(verdict, form, replace(context, about=subject)).encode()

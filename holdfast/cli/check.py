@@ -34,6 +34,7 @@ from holdfast.ids import is_id
 from holdfast.policy.text import load_policy, refuse_without_anchor
 from holdfast.probes.items import require_suites
 from holdfast.repairs.task_data import read_task_data
+from holdfast.report.about import About
 from holdfast.settings import Settings, read_settings, suites_folder
 from holdfast.stack.log_lines import log_to_stderr
 from holdfast.stack.stack_file import key_file
@@ -71,8 +72,15 @@ def check(options: argparse.Namespace) -> int:
             wanted = wanted.model_copy(update={"policy": text})
             made = client.submit(wanted)
             verdict = submitted_verdict(client, wanted, made, deadline)
-            tell(options, verdict)
-            exit_code = show_verdict(options, verdict, partial(evidence_of, client, made.id))
+            about = About(  # its evaluation is gone with the stack, so it has no id to go on from
+                candidate=options.candidate,
+                baseline=options.baseline,
+                policy=policy.name,
+                tier=options.tier,
+            )
+            tell(options, verdict, about)
+            files = partial(evidence_of, client, made.id)
+            exit_code = show_verdict(options, verdict, files, about)
     if verdict.verdict != "pass":
         note(f"{AFTERWARDS}{HOME_STAYS.format(home=home) if options.home else HOME_REMOVED}")
     return exit_code

@@ -6,7 +6,6 @@ of the commands that judge posts beside their verdict, and `comment` alone is a 
 
 import argparse
 import os
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,12 +13,13 @@ from pydantic import ValidationError
 
 from holdfast.cli.command import emit
 from holdfast.errors import ForgeRefused, InvalidEvidence
-from holdfast.forges.comment import About, render_comment
+from holdfast.forges.comment import render_comment
 from holdfast.forges.facts import Facts, facts_of
 from holdfast.forges.rest import Conclusion, Forge, State
 from holdfast.forges.sticky import APIS, open_forge, post_comment
 from holdfast.ids import is_id
 from holdfast.plain_files import read_plain
+from holdfast.report.about import About
 from holdfast.verdict.document import Verdict
 
 MAX_BYTES = 64 << 20  # of a verdict
@@ -33,32 +33,26 @@ def comment(options: argparse.Namespace) -> int:
     """Post the verdict of an evaluation, or of a file; 4 where it could not be posted."""
     verdict, about = _read(options)
     if options.dry_run:
-        emit(options, {"comment": render_comment(verdict, about)}, render_comment(verdict, about))
+        text = render_comment(verdict, about, options.gate)
+        emit(options, {"comment": text}, text)
         return 0
     facts = facts_of(os.environ)
     if facts is None:
         raise ForgeRefused(NO_CI)
-    where = post(facts, verdict, about, os.environ, pull_request=options.pull_request)
+    where = post(facts, verdict, about, options.gate, pull_request=options.pull_request)
     emit(options, {"posted": where}, where)
     return 0
 
 
 def _read(options: argparse.Namespace) -> tuple[Verdict, About]:
     if is_id(options.source, "eval"):
+        from holdfast.cli.show import about_run
         from holdfast.cli.waiting import verdict_of
         from holdfast.stack.connect import connect
 
         with connect() as client:
             verdict = verdict_of(client, options.source)
-            evaluation = client.evaluation(options.source)
-        about = about_evaluation(options.gate, options.source, verdict)
-        return verdict, replace(
-            about,
-            candidate=evaluation.candidate,
-            baseline=evaluation.baseline,
-            policy=evaluation.policy,
-            tier=evaluation.tier,
-        )
+            return verdict, about_run(client.evaluation(options.source))
     try:
         raw = read_plain(Path(options.source), MAX_BYTES, InvalidEvidence)
         verdict = Verdict.model_validate_json(raw)
@@ -67,21 +61,14 @@ def _read(options: argparse.Namespace) -> tuple[Verdict, About]:
             f"{options.source} is no verdict ({type(error).__name__}); expected an evaluation's "
             "id, or the file of --report json=FILE"
         ) from error
-    return verdict, About(gate=options.gate)
-
-
-def about_evaluation(gate: str, evaluation: str, verdict: Verdict) -> About:
-    """An evaluation as its comment names it, with the command that repairs what it found."""
-    repair = f"repair it: `holdfast remediate {evaluation} --recipe auto --wait`"
-    steps = (repair,) if verdict.verdict == "fail" else ()
-    return About(gate=gate, evaluation=evaluation, next_steps=steps)
+    return verdict, About()
 
 
 def post(
     facts: Facts,
     verdict: Verdict,
     about: About,
-    environment: Mapping[str, str],
+    gate: str,
     *,
     pull_request: int | None = None,
 ) -> str:
@@ -89,7 +76,7 @@ def post(
 
     Raises ForgeRefused where either could not be done, once both were tried.
     """
-    forge, api = open_forge(facts, environment), APIS[facts.forge]
+    forge, api = open_forge(facts, os.environ), APIS[facts.forge]
     about = replace(about, link=about.link or facts.run_url)
     refusals: list[ForgeRefused] = []
     with forge.client:
@@ -97,11 +84,11 @@ def post(
             number = pull_request or facts.pull_request or api.pull_request_of(forge, facts)
             if number is not None:
                 on = replace(facts, pull_request=number)
-                post_comment(forge, on, about.gate, render_comment(verdict, about))
+                post_comment(forge, on, gate, render_comment(verdict, about, gate))
         except ForgeRefused as error:
             refusals.append(error)
         try:
-            conclude(forge, facts, about.gate, verdict.verdict, verdict.reasons[0])
+            conclude(forge, facts, gate, verdict.verdict, verdict.reasons[0])
         except ForgeRefused as error:
             refusals.append(error)
     if refusals:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from holdfast.cli.command import emit, note
 from holdfast.cli.show import report_targets, show_verdict
 from holdfast.cli.telling import tell, told_where_not_run
+from holdfast.report.about import About
 
 if TYPE_CHECKING:
     from holdfast.readings.comparison import Comparison
@@ -30,11 +31,14 @@ def gate(options: argparse.Namespace) -> int:
             anchor_path=options.anchor,
             as_of=options.as_of,
         )
-    tell(options, verdict)
+    named = (str(words) for words in (options.candidate, options.baseline, options.policy))
+    about = About(*named)
+    tell(options, verdict, about)
     return show_verdict(
         options,
         verdict,
         lambda: (read_evidence(options.baseline), read_evidence(options.candidate)),
+        about,
     )
 
 

@@ -18,7 +18,7 @@ from holdfast.cli.bodies import baseline, body
 from holdfast.cli.command import Usage, note
 from holdfast.cli.named_folders import tell_ignored
 from holdfast.cli.reports import evidence_of
-from holdfast.cli.show import report_targets, show_verdict
+from holdfast.cli.show import about_run, report_targets, show_verdict
 from holdfast.cli.telling import tell, tell_state, told_where_not_run
 from holdfast.cli.waiting import Deadline, final_verdict, no_verdict_yet, submitted_verdict
 from holdfast.errors import InvalidPolicy, InvalidSuite
@@ -51,8 +51,9 @@ def submit(options: argparse.Namespace) -> int:
             from holdfast.cli.repairs import after_repairs  # which knows every rung
 
             shown, verdict = after_repairs(client, made.id, verdict, deadline)
-        tell(options, verdict, shown)
-        return show_verdict(options, verdict, partial(evidence_of, client, shown))
+        about = about_run(client.evaluation(shown))
+        tell(options, verdict, about)
+        return show_verdict(options, verdict, partial(evidence_of, client, shown), about)
 
 
 def wait(options: argparse.Namespace) -> int:
@@ -66,8 +67,9 @@ def wait(options: argparse.Namespace) -> int:
 
             evaluation = gated_repair(client, evaluation, deadline)
         verdict = final_verdict(client, evaluation, deadline)
-        tell(options, verdict, evaluation)
-        return show_verdict(options, verdict, partial(evidence_of, client, evaluation))
+        about = about_run(client.evaluation(evaluation))
+        tell(options, verdict, about)
+        return show_verdict(options, verdict, partial(evidence_of, client, evaluation), about)
 
 
 def request(options: argparse.Namespace, policy: str) -> wire.NewEvaluation:

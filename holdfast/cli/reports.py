@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 from holdfast.api.client import Client
 from holdfast.cli.command import GAVE_UP_WAITING, Usage, emit, print_document
-from holdfast.cli.show import flips_and_noise, show_verdict, with_place, write_report
+from holdfast.cli.show import (
+    about_run,
+    flips_and_noise,
+    show_verdict,
+    with_place,
+    write_report,
+)
 from holdfast.cli.waiting import verdict_of
 from holdfast.errors import NotFound
 from holdfast.evidence.answer_text import stored_text
@@ -29,7 +35,8 @@ def verdict(options: argparse.Namespace) -> int:
     """Print the verdict that an evaluation has now."""
     with connect() as client:
         verdict = verdict_of(client, options.id)
-        return show_verdict(options, verdict, partial(evidence_of, client, options.id))
+        about = about_run(client.evaluation(options.id))
+        return show_verdict(options, verdict, partial(evidence_of, client, options.id), about)
 
 
 def report(options: argparse.Namespace) -> int:
@@ -42,6 +49,7 @@ def report(options: argparse.Namespace) -> int:
             return report_ladder(client, options, form)
         verdict = verdict_of(client, options.id)
         flips = flips_and_noise(verdict, [form], partial(evidence_of, client, options.id))
+        flips = replace(flips, about=about_run(client.evaluation(options.id)))
         context = with_place(options, flips, [form])
         if options.with_text:
             context = with_text(client, options.id, context)

@@ -13,22 +13,42 @@ from typing import TYPE_CHECKING
 from holdfast.cli.command import Usage, note, print_document
 from holdfast.new_files import write_new
 from holdfast.readings.noise import find_noise
+from holdfast.report.about import About
 from holdfast.report.beside import Extras
 from holdfast.report.render import NAMES_FLIPS, NAMES_PLACES, RENDERERS, render
 from holdfast.settings import data_folder
 from holdfast.verdict.document import Verdict
 
 if TYPE_CHECKING:
+    from holdfast.api import wire
     from holdfast.evidence.file import Evidence
+
+NOTHING_KNOWN = About()
 
 Files = Callable[[], "tuple[Evidence, Evidence]"]
 
 
-def show_verdict(options: argparse.Namespace, verdict: Verdict, files: Files) -> int:
+def about_run(run: "wire.Evaluation") -> About:
+    """The subject of an evaluation's verdict, by its ids."""
+    ended = run.finished_at
+    return About(
+        candidate=run.candidate,
+        baseline=run.baseline,
+        policy=run.policy,
+        tier=run.tier,
+        evaluation=run.id,
+        judged=None if ended is None else f"{ended:%Y-%m-%d %H:%M} UTC",
+    )
+
+
+def show_verdict(
+    options: argparse.Namespace, verdict: Verdict, files: Files, about: About = NOTHING_KNOWN
+) -> int:
     """Write the reports that were asked for, print the verdict, return its exit code."""
     targets, form = report_targets(options), "json" if options.json else "text"
     forms = [form, *(name for name, _ in targets)]
-    context = with_place(options, flips_and_noise(verdict, forms, files), forms)
+    found = replace(flips_and_noise(verdict, forms, files), about=about)
+    context = with_place(options, found, forms)
     for name, target in targets:
         write_report(render(verdict, name, context), name, target)
     print_document(render(verdict, form, context), form)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from holdfast.cli.command import note
 from holdfast.errors import ForgeRefused, HoldfastError
+from holdfast.report.about import About
 from holdfast.verdict.document import Verdict
 
 if TYPE_CHECKING:
@@ -16,22 +17,18 @@ if TYPE_CHECKING:
 NOT_POSTED = "the comment was not posted, and the verdict stands"
 
 
-def tell(options: argparse.Namespace, verdict: Verdict, evaluation: str | None = None) -> None:
+def tell(options: argparse.Namespace, verdict: Verdict, about: About) -> None:
     """Post a verdict where --comment asked for it; a note where that could not be done."""
     if not options.comment:
         return
-    from holdfast.cli.comment import NO_CI, about_evaluation, post
-    from holdfast.forges.comment import About
+    from holdfast.cli.comment import NO_CI, post
     from holdfast.forges.facts import facts_of
 
-    about = About(gate=options.gate)
-    if evaluation is not None:
-        about = about_evaluation(options.gate, evaluation, verdict)
     if (facts := facts_of(os.environ)) is None:
         note(f"{NOT_POSTED}: {NO_CI}")
         return
     try:
-        note(post(facts, verdict, about, os.environ))
+        note(post(facts, verdict, about, options.gate))
     except ForgeRefused as error:
         note(f"{NOT_POSTED}: {error}")
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from holdfast.readings.noise import Floor
+from holdfast.report.about import About
 from holdfast.report.alerts import FilePlace
 
 
@@ -41,3 +42,4 @@ class Extras:
     worst: Mapping[str, Worst] = field(default_factory=dict)
     noise: Mapping[str, Floor] = field(default_factory=dict)
     place: FilePlace = field(default_factory=FilePlace)
+    about: About = field(default_factory=About)

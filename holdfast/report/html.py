@@ -8,6 +8,7 @@ words as well.
 from collections.abc import Iterator, Sequence
 
 from holdfast.readings.noise import in_words
+from holdfast.report.about import next_steps, subject_of
 from holdfast.report.beside import Extras, Worst, WorstFlip
 from holdfast.report.escapes import for_html
 from holdfast.report.interval_drawing import draw_interval
@@ -57,7 +58,9 @@ def render_html(verdict: Verdict, extras: Extras) -> str:
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>Holdfast: {verdict.verdict}</title><style>{STYLE}</style></head><body><main>",
             f'<h1 class="{verdict.verdict}">Holdfast: {verdict.verdict}</h1>',
+            f"<p>{for_html(subject_of(extras.about))}</p>",
             *_section("Because", verdict.reasons),
+            *_section("What to do next", next_steps(verdict, extras.about)),
             *_checks(ranked, extras),
             *(line for check in ranked for line in _check_details(check, extras)),
             *_section("Noise floor", in_words(extras.noise)),

@@ -6,6 +6,7 @@ No model text, unless somebody who may read it asked for that of the worst flips
 from collections.abc import Iterator, Sequence
 
 from holdfast.readings.noise import in_words
+from holdfast.report.about import next_steps, subject_of
 from holdfast.report.beside import Extras, Worst
 from holdfast.report.escapes import for_markdown
 from holdfast.report.numbers import bias_of, change_of, interval_of, margin_of, number, spread_of
@@ -42,11 +43,14 @@ FLIP_HEADER = ("Item", "Cluster", "Group", "Variant", "Badness")
 def render_markdown(verdict: Verdict, extras: Extras) -> str:
     """GitHub-flavoured Markdown; every cell is escaped."""
     lines = [f"## Holdfast: {verdict.verdict.upper()}", ""]
+    if subject := subject_of(extras.about):
+        lines += [for_markdown(subject), ""]
     ranked = sorted(verdict.checks, key=lambda check: check.tier != "blocking")
     lines += _table(HEADER, [_row(check) for check in ranked])
     for check in ranked:
         lines += [*_groups(check), *_figures(check), *_worst(check.id, extras.worst.get(check.id))]
     lines += _section("Because", verdict.reasons)
+    lines += _section("What to do next", next_steps(verdict, extras.about))
     lines += _section("Warnings", verdict.warnings)
     lines += _section("Noise floor", in_words(extras.noise))
     lines += ["", f"Policy `{verdict.policy_digest[:12]}`, verdict `{verdict.digest[:12]}`."]

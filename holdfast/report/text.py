@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from holdfast.readings.noise import in_words
+from holdfast.report.about import next_steps, subject_of
 from holdfast.report.beside import Extras
 from holdfast.report.escapes import for_terminal
 from holdfast.report.numbers import bias_of, change_of, interval_of, margin_of, number, spread_of
@@ -35,12 +36,15 @@ GROUP_LEGEND = (
 
 def render_text(verdict: Verdict, extras: Extras) -> str:
     """Plain text, no colours, no trailing spaces; starts with the verdict in capitals."""
-    lines = [f"{verdict.verdict.upper()}  (exit code {verdict.exit_code})", ""]
+    subject = subject_of(extras.about)
+    lines = [f"{verdict.verdict.upper()}  (exit code {verdict.exit_code})"]
+    lines += [for_terminal(subject), ""] if subject else [""]
     lines += _table([HEADER, *(_row(check) for check in verdict.checks)])
     for check in verdict.checks:
         lines += _groups(check) + _figures(check)
     lines += ["", LEGEND]
     lines += _section("because", verdict.reasons)
+    lines += _section("what to do next", next_steps(verdict, extras.about))
     lines += _section("warnings", verdict.warnings)
     lines += _section("noise floor", in_words(extras.noise))
     lines += ["", f"policy {verdict.policy_digest[:12]}  verdict {verdict.digest[:12]}"]

@@ -129,7 +129,8 @@ def test_an_evaluation_is_told_with_the_command_that_repairs_it(
     code, _ = run.submit("eroded", "--id-file", str(tmp_path / "id"), "--comment")
     assert code == 1
     evaluation = (tmp_path / "id").read_text().strip()
-    assert f"holdfast remediate {evaluation} --recipe auto" in state.comments[0]["body"]
+    repair = f"holdfast remediate {evaluation} --recipe auto".replace("_", "\\_")
+    assert repair in state.comments[0]["body"]
     assert run("comment", evaluation)[0] == 0
     assert len(state.comments) == 1
     assert run.submit("eroded", "--no-wait", "--comment")[0] == 5

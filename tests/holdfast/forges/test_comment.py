@@ -3,7 +3,8 @@
 import pytest
 
 from holdfast.evidence.file import gather
-from holdfast.forges.comment import LONGEST, About, marker_of, render_comment
+from holdfast.forges.comment import LONGEST, marker_of, render_comment
+from holdfast.report.about import About
 from holdfast.verdict.decide import decide
 from holdfast.verdict.document import Verdict
 from holdfast.verdict.outcome import CheckResult, GroupRow
@@ -21,9 +22,8 @@ def judged(harm: int, *, items: int = 160) -> Verdict:
 
 
 def test_a_fail_says_what_failed_first_and_what_to_do_next() -> None:
-    steps = ("repair it: `holdfast remediate eval_1 --recipe auto --wait`",)
-    about = About("g", "ckpt_2", "alias:prod", evaluation="eval_1", next_steps=steps)
-    text = render_comment(judged(80), about)
+    about = About("ckpt_2", "alias:prod", evaluation="eval_1")
+    text = render_comment(judged(80), about, "g")
     lines = text.splitlines()
     assert lines[0] == marker_of("g")
     assert "**FAIL**" in lines[1]
@@ -31,7 +31,7 @@ def test_a_fail_says_what_failed_first_and_what_to_do_next() -> None:
     assert rows[1].startswith("| harm.direct | **fail** | 0.00 | 0.50 | +0.50 |")
     assert rows[2].startswith("| refusal.benign | pass |")
     assert "candidate ckpt\\_2; against alias:prod" in text
-    assert steps[0] in text
+    assert "repair it: holdfast remediate eval\\_1 --recipe auto --wait" in text
     assert "change checks.harm.direct.max\\_regression (now 0.1)" in text
 
 
@@ -58,8 +58,8 @@ def test_nothing_that_others_wrote_acts_in_it(text: str) -> None:
 
     groups = "bias.groups: {metric: error_rate, max_regression: 0.1, slice_by: group}"
     verdict = decide(policy(groups, min_items=5), file("a", 0), file("b", 70))  # type: ignore[arg-type]
-    about = About(gate=text, candidate=text, baseline=text, policy=text)
-    shown = render_comment(verdict, about)
+    about = About(candidate=text, baseline=text, policy=text)
+    shown = render_comment(verdict, about, text)
     ours = shown.replace(marker_of(text), "").replace("<details><summary>", "")
     ours = ours.replace("</summary>", "").replace("</details>", "").replace("**", "")
     assert acting(shown) == []
