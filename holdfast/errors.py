@@ -147,9 +147,12 @@ class Conflict(CallerError):
 
 
 class InFlight(Conflict):
-    """A request with the same Idempotency-Key is still at work; wait for it."""
+    """A request with the same Idempotency-Key is still at work; wait for it.
 
-    retry_after = 1
+    A client's usual tries, so far apart, outlast the claim of a server that died.
+    """
+
+    retry_after = 4
 
 
 class StaleVersion(Conflict):

@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from holdfast.db.keys import Caller
-from holdfast.db.replies import Claim, Reply, claim_key, drop_claim, keep_reply
+from holdfast.db.replies import Claim, Reply, claim_key, drop_claim, keep_reply, renewing
 from holdfast.db.session import keep_rows, transaction
 from service.deps import Database, identify
 
@@ -105,7 +105,7 @@ def _post_session(
 def _claimed_session(request: Request, database: Engine, claim: Claim) -> Iterator[Session]:
     is_stored = False
     try:
-        with transaction(database) as session:
+        with renewing(database, claim), transaction(database) as session:
             keep_rows(session)
             yield session
             keep_reply(session, claim, _to_keep(request.state.response))

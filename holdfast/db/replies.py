@@ -2,25 +2,35 @@
 
 A request first claims its key in a transaction of its own, so that a twin that comes meanwhile is
 told to wait. Its reply is then written in the same transaction as its effect: either both are
-there or neither, so a process that dies in between leaves a claim without effect, which a later
-request takes over. A request that was only slow finds another's claim there, and rolls back.
+there or neither, so a process that dies in between leaves a claim without effect. A claim lasts
+for seconds and is renewed while its request is at work, however long that reads a checkpoint; one
+that nobody renews is taken over. A request that was only held up finds another's claim there, and
+rolls back.
 """
 
+import logging
 import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, delete, or_, update
+from sqlalchemy import ColumnElement, CursorResult, Engine, delete, or_, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from holdfast.db.jobs import now
-from holdfast.db.session import insert_into
+from holdfast.db.session import insert_into, transaction
 from holdfast.db.tables import IdempotentReply
 from holdfast.errors import Conflict, IdempotencyMismatch, InFlight
 
+log = logging.getLogger(__name__)
+
 LIFETIME = timedelta(hours=24)
-IN_FLIGHT = timedelta(seconds=120)  # after that, a claim without a reply belongs to a dead process
+IN_FLIGHT = timedelta(seconds=10)  # after that, a claim that nobody renewed is a dead request's
+RENEW_SECONDS = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +84,33 @@ def _earlier(session: Session, project: str, key: str, fingerprint: str) -> Repl
     if row is None or row.status is None:
         raise InFlight("a request with this Idempotency-Key is still at work; try again later")
     return Reply(row.status, dict(row.headers), row.body or "")
+
+
+@contextmanager
+def renewing(database: Engine, claim: Claim) -> Iterator[None]:
+    """Keep a claim from being taken over for as long as its request is at work in this process."""
+    over = threading.Event()
+    renewer = threading.Thread(target=_renew_until, args=(over, database, claim), daemon=True)
+    renewer.start()
+    try:
+        yield
+    finally:
+        over.set()
+        renewer.join()
+
+
+def _renew_until(over: threading.Event, database: Engine, claim: Claim) -> None:
+    while not over.wait(RENEW_SECONDS):
+        try:
+            with transaction(database) as session:
+                session.execute(
+                    update(IdempotentReply)
+                    .where(*_ours(claim))
+                    .values(created_at=now(session))
+                    .execution_options(synchronize_session=False)
+                )
+        except SQLAlchemyError as error:  # what the request itself writes will say so as well
+            log.warning("a claim on an Idempotency-Key was not renewed: %s", error)
 
 
 def keep_reply(session: Session, claim: Claim, reply: Reply) -> None:

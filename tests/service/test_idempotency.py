@@ -1,7 +1,10 @@
+import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -11,10 +14,15 @@ from holdfast.db import replies
 from holdfast.db.jobs import now
 from holdfast.db.session import reading, transaction
 from holdfast.db.tables import IdempotentReply
-from holdfast.errors import Conflict
+from holdfast.api.connection import BACKOFF
+from holdfast.errors import Conflict, InFlight
+from holdfast.settings import Settings
 from tests.service.conftest import MakeKey
+from tests.support.fleet import eventually
+from tests.support.service_process import service_process
 
 KEY = {"Idempotency-Key": "build-42"}
+PATIENCE = 60.0
 
 
 def test_the_same_request_has_one_effect(api: TestClient, body: dict[str, Any]) -> None:
@@ -140,3 +148,61 @@ def test_an_idempotency_key_is_the_api_keys_own(
     assert theirs.status_code == 202
     assert theirs.json()["id"] != first["id"]
     assert "Idempotency-Replayed" not in theirs.headers
+
+
+def test_the_key_of_a_request_whose_server_died_is_free_within_seconds(
+    app: FastAPI, settings: Settings, body: dict[str, Any], make_key: MakeKey
+) -> None:
+    headers = {**KEY, **make_key("jobs:read", "jobs:write")}
+
+    def is_at_work() -> bool:
+        with reading(app.state.database) as session:
+            return session.scalar(select(IdempotentReply.status.is_(None))) is True
+
+    with socket.create_server(("127.0.0.1", 0)) as bound, ThreadPoolExecutor(1) as thread:
+        url = "http://{}:{}/v1/evaluations".format(*bound.getsockname())
+
+        def post() -> httpx.Response:
+            return httpx.post(url, json=body, headers=headers, timeout=PATIENCE, trust_env=False)
+
+        with service_process(settings, bound) as process:
+            cut_off = thread.submit(post)
+            eventually(is_at_work, "a claim without a reply", PATIENCE, step=0.002)
+            process.kill()
+            with pytest.raises(httpx.TransportError):
+                cut_off.result()
+        assert is_at_work(), "it was answered before it was killed, and so shows nothing"
+        with service_process(settings, bound):
+            began, reply = time.monotonic(), post()
+            while reply.status_code == InFlight.status:
+                time.sleep(0.1)
+                reply = post()
+            waited = time.monotonic() - began
+            page = httpx.get(url, headers=headers, timeout=PATIENCE, trust_env=False)
+    assert reply.status_code == 202
+    assert waited < 2 * replies.IN_FLIGHT.total_seconds()
+    assert [found["id"] for found in page.json()["data"]] == [reply.json()["id"]]
+
+
+def test_a_request_at_work_keeps_its_key_however_long(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replies, "IN_FLIGHT", timedelta(seconds=2))
+    monkeypatch.setattr(replies, "RENEW_SECONDS", 0.1)
+    database = app.state.database
+    with transaction(database) as session:
+        claim = replies.claim_key(session, "demo", "k", "f")
+    assert isinstance(claim, replies.Claim)
+    with replies.renewing(database, claim):
+        time.sleep(3)
+        with pytest.raises(InFlight), transaction(database) as session:
+            replies.claim_key(session, "demo", "k", "f")
+    time.sleep(2.5)
+    with transaction(database) as session:
+        assert isinstance(replies.claim_key(session, "demo", "k", "f"), replies.Claim)
+
+
+def test_a_clients_usual_tries_outlast_the_claim_of_a_dead_server() -> None:
+    assert InFlight.retry_after is not None
+    pauses = [min(InFlight.retry_after, BACKOFF.longest_pause)] * (BACKOFF.tries - 1)
+    assert sum(pauses) > replies.IN_FLIGHT.total_seconds()
