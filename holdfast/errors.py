@@ -24,6 +24,7 @@
     ├── Transient              the world was unwell; the job goes back to the queue
     │   ├── LeaseLost          another worker holds the job now, or it was canceled
     │   ├── Unreachable        server, broker or database did not answer
+    │   ├── DiskFull           what was to be written found no room; the job waits for some
     │   ├── CheckpointTouched  its files were written while they were in use, to the same content
     │   ├── QueueFull          429
     │   └── RateLimited        429
@@ -189,6 +190,12 @@ class ForgeRefused(HoldfastError):
     def __init__(self, sentence: str, reply: int | None = None) -> None:
         super().__init__(sentence)
         self.reply = reply
+
+
+class DiskFull(Transient):
+    """A disk, or a quota of it, took no more; the job goes on once there is room."""
+
+    exit_code = 4
 
 
 class CheckpointTouched(Transient):

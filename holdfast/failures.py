@@ -5,6 +5,7 @@ and memory name tables, paths, modules and sizes. Of any other the kind and the 
 parser, a template or a tokenizer quotes what it could not read.
 """
 
+import errno
 import logging
 import re
 import sys
@@ -13,13 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
-from holdfast.errors import HoldfastError
+from holdfast.errors import DiskFull, HoldfastError
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = tuple(f"{ROOT / name}/" for name in ("holdfast", "service", "workers", "training"))
 WORDED = (HoldfastError, OSError, ImportError, MemoryError)
 DATABASE = "sqlalchemy.exc"  # `db.session` has taken statement and values out of these
 DEVICE = re.compile(r"out of memory|DefaultCPUAllocator|CUDA error")  # of torch, about no text
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 LEFT_OUT = "its message is left out, since it may quote a model"
 
 
@@ -35,6 +37,16 @@ def detail_of(error: BaseException) -> str:
         return message
     place = _place(error)
     return f"{LEFT_OUT}; it came up at {place}" if place else LEFT_OUT
+
+
+def full_disk(error: BaseException) -> DiskFull | None:
+    """The error as that of a full disk, where it or what led to it is one; None for any other."""
+    for link in _causes(error):
+        if isinstance(link, DiskFull):
+            return link
+        if isinstance(link, OSError) and link.errno in NO_ROOM:
+            return DiskFull(f"{link.filename or 'a file'} could not be written ({link.strerror})")
+    return None
 
 
 def trace(error: BaseException) -> str:

@@ -53,6 +53,7 @@ def celery_app(settings: Settings, *, socket_timeout: float = 5.0) -> Celery:
         task_queues=[Queue(name) for name in QUEUES],
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        broker_channel_error_retry=True,  # a Redis that cannot write to its disk is none to die of
         broker_connection_timeout=2,
         broker_transport_options={
             "visibility_timeout": 86400,

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from holdfast.errors import CallerError, InvalidPlan
-from holdfast.failures import detail_of, trace
+from holdfast.failures import detail_of, full_disk, trace
 from holdfast.repairs.plan import Plan, read_plan
 from training.devices.processes import rank, world
 from training.recipes import RECIPES
@@ -85,6 +85,7 @@ def main() -> int:
         return EXIT_BAD_INPUT
     except Exception as error:  # noqa: BLE001 - the edge of the process; the parent reads the line
         sys.stderr.write(trace(error))
+        error = full_disk(error) or error
         report("error", error=type(error).__name__, detail=detail_of(error))
         return EXIT_FAILED
     return 0

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 
 from holdfast.errors import HoldfastError
-from holdfast.failures import detail_of, trace
+from holdfast.failures import detail_of, full_disk, trace
 
 BAD_INPUT, FAILED = 65, 70  # sysexits: EX_DATAERR, EX_SOFTWARE
 
@@ -29,6 +29,7 @@ def run_to_the_end(work: Callable[[], None]) -> int:
         return BAD_INPUT
     except Exception as error:  # noqa: BLE001  the edge of the process; the parent reads the line
         sys.stderr.write(trace(error))
+        error = full_disk(error) or error
         say("error", error=type(error).__name__, detail=detail_of(error))
         return FAILED
     say("done")

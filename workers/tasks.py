@@ -9,6 +9,7 @@ decided here and nowhere else:
     canceled, or past its deadline       canceled | timed_out
     SIGTERM to the worker                back to the queue at once, another worker goes on
     the world was unwell                 back to the queue, for a little later
+    a disk is full                       the same, for a minute later, and an event says so
     the database was migrated            back to the queue; this worker's version is another's, so
                                          it ends, and takes no job before it does
     lease lost                           nothing: somebody else holds the job
@@ -33,8 +34,8 @@ from holdfast.db.evaluations import get_job
 from holdfast.db.migrate import require_still_head
 from holdfast.db.session import after_commit, open_database, reading, transaction
 from holdfast.errors import CallerError, InvalidSettings, LeaseLost, MachineUnfit, Transient
-from holdfast.failures import described, log_trace
-from holdfast.job import FINISHED, MAX_ATTEMPTS, JobKind, Status
+from holdfast.failures import described, full_disk, log_trace
+from holdfast.job import FINISHED, MAX_ATTEMPTS, EventKind, JobKind, Status
 from holdfast.projects.next_repair import go_on
 from holdfast.queue import HINT, try_hint
 from workers import pipeline
@@ -49,6 +50,8 @@ from workers.views import Views
 from workers.worker import Worker
 
 log = logging.getLogger(__name__)
+
+DISK_SECONDS = 60.0  # until a job is tried again that found no room: somebody has to make some
 
 WORK = {JobKind.EVALUATION: pipeline.evaluate, JobKind.REMEDIATION: climb.climb_or_repair}
 ENDS = {Loss.CANCELED: Status.CANCELED, Loss.DEADLINE: Status.TIMED_OUT}
@@ -168,6 +171,9 @@ def settle(session: Session, lease: jobs.Lease, error: Exception, delay: float) 
     """End or release a job after an error; the last crash allowed ends it with its message."""
     if isinstance(error, CallerError | MachineUnfit):
         jobs.finish(session, lease, Status.FAILED, error=described(error))
+    elif full := full_disk(error):
+        jobs.add_event(session, lease.job_id, EventKind.NOTE, {"text": described(full)})
+        jobs.release(session, lease, delay=max(delay, DISK_SECONDS))
     elif isinstance(error, Transient | OperationalError):
         jobs.release(session, lease, delay=delay)
     elif jobs.crashes(session, lease) + 1 < MAX_ATTEMPTS:

@@ -10,11 +10,11 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import select, update
 
+from holdfast.api.connection import BACKOFF
 from holdfast.db import replies
 from holdfast.db.jobs import now
 from holdfast.db.session import reading, transaction
 from holdfast.db.tables import IdempotentReply
-from holdfast.api.connection import BACKOFF
 from holdfast.errors import Conflict, InFlight
 from holdfast.settings import Settings
 from tests.service.conftest import MakeKey

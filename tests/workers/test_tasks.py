@@ -1,7 +1,9 @@
 """How a job ends, whatever the work does: one row a way out."""
 
+import errno
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from sqlalchemy import delete, insert
@@ -13,6 +15,7 @@ from holdfast.db.session import reading, transaction
 from holdfast.db.tables import AnswerRow, JobRow
 from holdfast.errors import (
     CheckpointRefused,
+    DiskFull,
     EngineFailed,
     LeaseLost,
     MachineUnfit,
@@ -57,6 +60,8 @@ def row(worker: Worker, job_id: str) -> JobRow:
         (RepairImpossible("loss nan"), "failed", "RepairImpossible: loss nan", 1, 0),
         (EngineFailed("it died"), "queued", None, 1, 1),
         (TrainingFailed("it died"), "queued", None, 1, 1),
+        (DiskFull("no room"), "queued", None, 0, 0),
+        (OSError(errno.ENOSPC, "No space left on device"), "queued", None, 0, 0),
         (MachineUnfit("no memory"), "failed", "MachineUnfit: no memory", 1, 0),
         (ZeroDivisionError("a bug"), "queued", None, 1, 1),
         (LeaseLost("epoch 1 is over"), "running", None, 1, 0),
@@ -81,6 +86,26 @@ def test_every_error_ends_the_job_its_own_way(
     assert (found.status, found.error) == (status, sentence)
     assert (found.attempts, found.crash_count) == (attempts, crashes)
     assert (found.not_before is not None) == (status == "queued")
+
+
+def test_a_job_without_room_says_so_and_waits(
+    worker: Worker, queue: Queue, claim: Claim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = queue()
+
+    def fill_up(_worker: Worker, _lease: jobs.Lease) -> None:
+        Path("/dev/full").write_text("x")
+
+    work_that(monkeypatch, fill_up)
+    tasks.run(worker, claim())
+    with reading(worker.database) as session:
+        note, requeued = list(events_after(session, job_id, 0))[-2:]
+        waits = session.get_one(JobRow, job_id).not_before
+        assert waits is not None
+        assert (waits - jobs.now(session)).total_seconds() > tasks.DISK_SECONDS / 2
+    assert note.document["text"].startswith("DiskFull: ")
+    assert "No space left on device" in note.document["text"]
+    assert requeued.document == {"crashed": False}
 
 
 def test_the_third_crash_is_the_last_and_says_what_it_was(

@@ -7,7 +7,6 @@ byte from the checkpoint that the run started from, so that the result loads, is
 swapped into a running engine exactly as that one.
 """
 
-import errno
 import json
 import os
 import shutil
@@ -17,12 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from holdfast.checkpoints.model_files import INDEX, TEMPLATE_FOLDER
-from holdfast.errors import InvalidPlan, TrainingFailed
+from holdfast.errors import DiskFull, InvalidPlan
+from holdfast.failures import NO_ROOM
 from holdfast.repairs.plan import Plan
 from training.weights.shards import read_object
 
 COMPANION_SUFFIXES = frozenset({".json", ".jinja", ".txt", ".model"})
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 LICENCES = ("LICENSE", "LICENCE", "NOTICE", "COPYING", "USE_POLICY")
 
 
@@ -63,7 +62,7 @@ def room_on(place: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
-        raise TrainingFailed(
+        raise DiskFull(
             f"{place} could not be written ({error.strerror}) and nothing of it is kept; make "
             "room on its disk, or name another place"
         ) from error

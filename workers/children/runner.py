@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from holdfast.errors import HoldfastError
-from holdfast.failures import LEFT_OUT, print_trace
+from holdfast.failures import LEFT_OUT, full_disk, print_trace
 from holdfast.probes.engine import Engine, Sampling
 from workers.children.wire import (
     continuations_from_json,
@@ -64,6 +64,10 @@ def serve(engine: Engine, requests: IO[str], answers: IO[str]) -> None:
         sys.excepthook = print_trace if request.get("do") in ASKING else sys.__excepthook__
         try:
             answer(engine, request, answers)
+        except OSError as error:
+            if (full := full_disk(error)) is None:
+                raise
+            send(answers, {"error": full.title, "detail": str(full)})
         except HoldfastError as error:
             send(answers, {"error": type(error).__name__, "detail": unquoted(str(error), request)})
         else:

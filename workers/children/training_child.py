@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.checkpoints.view_paths import digest_of_view
-from holdfast.errors import ERRORS, CallerError, HoldfastError, MachineUnfit, TrainingFailed
+from holdfast.errors import (
+    ERRORS,
+    CallerError,
+    DiskFull,
+    HoldfastError,
+    MachineUnfit,
+    TrainingFailed,
+)
 from holdfast.settings import Settings
 from workers.children.dtype import dtype_of
 from workers.children.environment import runner_environment
@@ -97,7 +104,7 @@ def shown_in(child: GuardedChild, document: Any) -> Any:
 
 
 def failure(last: dict[str, Any], log: Path, log_start: int = 0) -> HoldfastError:
-    """The error that the child ended with: its own if it is the plan's or the data's.
+    """The error that the child ended with: its own if it is the plan's, the data's or the disk's.
 
     One that said none may have written why to its log, from byte `log_start` on.
     """
@@ -106,6 +113,8 @@ def failure(last: dict[str, Any], log: Path, log_start: int = 0) -> HoldfastErro
         why = f": {last_error}" if last_error else ""
         return TrainingFailed(f"training ended without a word{why}; its log is {log}")
     kind = ERRORS.get(last["error"])
-    if kind is not None and issubclass(kind, CallerError | MachineUnfit | TrainingFailed):
+    if kind is not None and issubclass(
+        kind, CallerError | DiskFull | MachineUnfit | TrainingFailed
+    ):
         return kind(last["detail"])
     return TrainingFailed(f"{last['error']}: {last['detail']}; the log is {log}")

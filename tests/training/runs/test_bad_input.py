@@ -241,7 +241,7 @@ def test_a_full_disk_is_said_and_leaves_no_part_of_a_file(
     inputs = contents(baseline, tmp_path)
     request.getfixturevalue("small_disk")
     code, said, _ = carried_out(recipe, **changes)
-    assert (code, said["error"]) == (EXIT_FAILED, "TrainingFailed")
+    assert (code, said["error"]) == (EXIT_FAILED, "DiskFull")
     assert f"{written} could not be written (File too large)" in said["detail"]
     assert "\n" not in said["detail"]
     left = contents(baseline, tmp_path)
@@ -271,7 +271,7 @@ def test_a_disk_that_is_really_full_is_empty_afterwards(
     if written == "state":
         changes = {"steps": 2, "resume": tiny_disk / "state", "save_seconds": 0}
     code, said, _ = carried_out(recipe, **changes)
-    assert (code, said["error"]) == (EXIT_FAILED, "TrainingFailed")
+    assert (code, said["error"]) == (EXIT_FAILED, "DiskFull")
     assert "could not be written (No space left on device)" in said["detail"]
     assert contents(tiny_disk) == {}
     assert not (tmp_path / "output").exists()

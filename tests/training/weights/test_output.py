@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.checkpoints.chat_template import chat_template
-from holdfast.errors import InvalidPlan, TrainingFailed
+from holdfast.errors import DiskFull, InvalidPlan
 from holdfast.repairs.plan import Plan
 from tests.support.template_layouts import MORE, A, R, save_tokenizer, write_layout
 from training.progress import Report
@@ -95,7 +95,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(
     tmp_path: Path, plan_of: Callable[..., Plan], report: Report, recipe: str
 ) -> None:
     plan = plan_of(recipe, steps=1)
-    with pytest.raises(TrainingFailed, match=r"could not be written \(File too large\)") as failed:
+    with pytest.raises(DiskFull, match=r"could not be written \(File too large\)") as failed:
         RECIPES[plan.recipe](plan, report)
     assert "\n" not in str(failed.value)
     assert list(tmp_path.iterdir()) == []

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from holdfast.db import jobs
 from holdfast.db.evaluations import create_remediation, get_remediation
-from holdfast.db.session import transaction
-from holdfast.db.tables import JobRow
-from holdfast.job import MAX_ATTEMPTS
+from holdfast.db.session import reading, transaction
+from holdfast.db.tables import EventRow, JobRow
+from holdfast.job import MAX_ATTEMPTS, EventKind
 from holdfast.repairs.task_data import digest_of
 from tests.support.contents import contents
 from tests.support.stack import scripted_checkpoint
@@ -139,8 +140,9 @@ def small_disk(worker: Worker) -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_full_disk_is_tried_again_and_then_said(
+def test_a_full_disk_is_said_and_the_job_waits_for_room(
     outcome: Outcome,
+    worker: Worker,
     models: Path,
     request: pytest.FixtureRequest,
 ) -> None:
@@ -152,7 +154,13 @@ def test_a_full_disk_is_tried_again_and_then_said(
         content = struct.pack("<Q", len(header)) + header + struct.pack("<f", value) * count
         (folder / "model.safetensors").write_bytes(content)
     request.getfixturevalue("small_disk")
-    status, error = outcome("wise_ft", {}, candidate="large", baseline="larger")
-    assert (status, str(error).split(":")[0]) == ("failed", "TrainingFailed")
-    assert "could not be written (File too large) and nothing of it is kept" in str(error)
-    assert "\n" not in str(error)
+    assert outcome("wise_ft", {}, candidate="large", baseline="larger") == ("queued", None)
+    with reading(worker.database) as session:
+        query = select(EventRow.document).where(EventRow.kind == EventKind.NOTE)
+        notes = [document["text"] for document in session.scalars(query)]
+        crashes = session.scalars(select(JobRow.crash_count)).all()
+    said = [note for note in notes if note.startswith("DiskFull: ")]
+    assert len(said) == MAX_ATTEMPTS  # and no crash, of which so many would have ended it
+    assert "could not be written (File too large) and nothing of it is kept" in said[0]
+    assert "\n" not in said[0]
+    assert set(crashes) == {0}
