@@ -6,10 +6,11 @@ Not uvicorn's own command line, which takes no protocol but its own.
 import uvicorn
 
 from holdfast.settings import read_settings
-from service.connections import PromptRequests
+from service.connections import PromptRequests, allow_connections
 
 if __name__ == "__main__":
     settings = read_settings()
+    allow_connections()
     uvicorn.run(
         "service.app:app",
         factory=True,

@@ -23,6 +23,7 @@ from service import problems
 from service.admitting import Admitting
 from service.idempotency import Replayed, on_replayed
 from service.limits import Observed, RequestLimit
+from service.listening import Listening
 from service.metrics import Metrics
 from service.rates import Rates
 from service.routes import (
@@ -89,6 +90,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings, app.state.database, app.state.broker = settings, database, broker
     app.state.pepper = read_pepper(settings)
     app.state.admitting = admitting
+    app.state.listening = Listening(database)
     app.state.signing_key = signing_key
     app.state.metrics = Metrics(app.version, database, lambda: broker_state(broker) == "up")
     app.state.rates = Rates(settings, app.state.metrics)

@@ -8,6 +8,7 @@ makes room for a new one, so that what answers quickly, such as health, is alway
 """
 
 import asyncio
+import resource
 from itertools import count
 from operator import attrgetter
 
@@ -15,9 +16,24 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 REQUEST_SECONDS = 30.0  # for a body of 1 MiB over a slow line
-MAX_CONNECTIONS = 500  # a process may mostly have 1024 files open; REQUESTS_AT_ONCE of them work
+MAX_CONNECTIONS = 1500  # STREAMS_AT_ONCE listen, REQUESTS_AT_ONCE work, the others wait
+OTHER_FILES = 500  # databases, logs, children
 
 TURNS = count()
+
+
+def allow_connections() -> None:
+    """Let this process open as many files; MAX_CONNECTIONS is fewer where the system allows fewer.
+
+    Most processes begin with a limit of 1024 that they may raise.
+    """
+    global MAX_CONNECTIONS  # noqa: PLW0603  # one limit of one process
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_CONNECTIONS + OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        MAX_CONNECTIONS = min(MAX_CONNECTIONS, max(soft - OTHER_FILES, soft // 2))
 
 
 class PromptRequests(H11Protocol):

@@ -7,6 +7,7 @@ a page, and nothing behind a key is for a cache.
 
 import secrets
 import time
+from collections import Counter
 
 from fastapi import Request, Response
 from starlette.datastructures import MutableHeaders
@@ -18,7 +19,9 @@ from service.metrics import Metrics
 from service.problems import HEADERS, problem
 
 MAX_BODY = 1 << 20
-REQUESTS_AT_ONCE = 200  # streams of events among them
+REQUESTS_AT_ONCE = 200
+STREAMS_AT_ONCE = 1000  # of events; they wait most of the time, and for what is read once for all
+STREAM = "text/event-stream"
 ALWAYS_ANSWERED = ("/healthz", "/readyz")
 NUL = "%00"
 
@@ -26,13 +29,14 @@ NUL = "%00"
 class RequestLimit:
     """Reads a request before the application does, and refuses one that it could not take.
 
-    413 beyond MAX_BODY bytes, 422 for a U+0000 in path or query, 503 beyond REQUESTS_AT_ONCE.
+    413 beyond MAX_BODY bytes, 422 for a U+0000 in path or query, 503 beyond REQUESTS_AT_ONCE, or
+    beyond STREAMS_AT_ONCE for a stream, which takes no other request's place.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         """Wrap an application."""
         self.app = app
-        self.n_answering = 0
+        self.answering = Counter[bool]()  # streams, and what is none
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand on the whole body as one message, or refuse it; what is half sent counts nowhere."""
@@ -51,11 +55,12 @@ class RequestLimit:
         async def replay() -> Message:
             return waiting.pop() if waiting else await receive()
 
-        self.n_answering += 1
+        streams = is_stream(Request(scope))
+        self.answering[streams] += 1
         try:
             await self.app(scope, replay, send)
         finally:
-            self.n_answering -= 1
+            self.answering[streams] -= 1
 
     def _refuse(self, request: Request, body: bytes | None) -> Response | None:
         if body is None:
@@ -64,10 +69,19 @@ class RequestLimit:
         if "\0" in request.scope["path"] or NUL in request.url.query:
             detail = "the path or the query holds a U+0000 (%00), which is no part of any name"
             return problem(request, 422, "InvalidRequest", detail)
-        if self.n_answering >= REQUESTS_AT_ONCE and request.url.path not in ALWAYS_ANSWERED:
-            detail = f"{REQUESTS_AT_ONCE} requests are being answered; try again in a second"
+        streams = is_stream(request)
+        limit = STREAMS_AT_ONCE if streams else REQUESTS_AT_ONCE
+        if self.answering[streams] >= limit and request.url.path not in ALWAYS_ANSWERED:
+            kind = "streams of events" if streams else "requests"
+            detail = f"{limit} {kind} are being answered; try again in a second"
             return problem(request, 503, Unreachable.__name__, detail, headers={"Retry-After": "1"})
         return None
+
+
+def is_stream(request: Request) -> bool:
+    """Whether a stream of events is asked for."""
+    accepted = STREAM in request.headers.get("accept", "")
+    return accepted and request.url.path.endswith("/events")
 
 
 async def _read(receive: Receive) -> bytes | None:

@@ -8,11 +8,11 @@ Last-Event-ID.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from sqlalchemy import Engine
 
@@ -24,6 +24,7 @@ from holdfast.errors import NotFound, Unauthorized
 from holdfast.job import FINISHED, Status
 from service import schemas
 from service.deps import Credentials, Database, Limit, Reader, key_owner
+from service.listening import Listening, ListeningDep
 from service.problems import raises
 
 router = APIRouter(tags=["events"])
@@ -57,6 +58,7 @@ def events(
     caller: Reader,
     database: Database,
     credentials: Credentials,
+    listening: ListeningDep,
     cursor: After = 0,
     limit: Limit = 100,
     last_event_id: EventNumber = None,
@@ -70,7 +72,8 @@ def events(
             return Response(status_code=204)
         key_holds = partial(holds, partial(key_owner, request, database, credentials))
         read_after = partial(look, database, caller.project, job_id, limit=200)
-        return stream_response(stream(read_after, after, key_holds))
+        asking = Asking(listening, caller.key_id, job_id, key_holds, read_after)
+        return stream_response(stream(asking, after))
     return events_page(new_events, limit, after, ended=ended, client_tag=if_none_match)
 
 
@@ -118,20 +121,43 @@ def holds(identify_again: Callable[[], Caller]) -> bool:
     return True
 
 
-async def stream(
-    read_after: Callable[[int], tuple[bool, list[wire.Event]]],
-    after: int,
-    key_holds: Callable[[], bool],
-) -> AsyncIterator[bytes]:
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What one stream asks, together with all others of its job and of its key."""
+
+    listening: Listening
+    key_id: str
+    job_id: str
+    key_holds: Callable[[], bool]
+    read_after: Callable[[int], tuple[bool, list[wire.Event]]]
+
+    async def holds(self) -> bool:
+        """Whether the key still does, as of a few seconds ago."""
+        return await self.listening.shared(("key", self.key_id), KEY_SECONDS, self.key_holds)
+
+    async def new_events(self, after: int) -> tuple[bool, list[wire.Event]]:
+        """Whether the job has ended, and its events after a number."""
+        newest = await self.listening.newest(self.job_id, POLL_SECONDS / 2)
+        if newest is not None and newest.seq <= after and not newest.ended:
+            return False, []
+        what = ("events", self.job_id, after, newest)
+        return await self.listening.shared(what, POLL_SECONDS / 2, partial(self.read_after, after))
+
+
+async def stream(asking: Asking, after: int) -> AsyncIterator[bytes]:
     """Events as they are written, a comment in long silences, until job or key have ended."""
-    started = spoken = checked = time.monotonic()
+    with asking.listening.to(asking.job_id):
+        async for chunk in _chunks(asking, after):
+            yield chunk
+
+
+async def _chunks(asking: Asking, after: int) -> AsyncIterator[bytes]:
+    started = spoken = time.monotonic()
     yield format_sse_event(retry=RECONNECT_MILLISECONDS)
     while time.monotonic() - started < LONGEST_SECONDS:
-        if time.monotonic() - checked >= KEY_SECONDS:
-            if not await run_in_threadpool(key_holds):
-                return
-            checked = time.monotonic()
-        ended, new_events = await run_in_threadpool(read_after, after)
+        if not await asking.holds():
+            return
+        ended, new_events = await asking.new_events(after)
         for event in new_events:
             after = event.seq
             yield format_sse_event(
