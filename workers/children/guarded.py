@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
-from holdfast.errors import MachineUnfit
+from holdfast.errors import MachineUnfit, Unreachable
 from holdfast.settings import Settings, make_folder
 from workers.children.guard import end_session
 from workers.children.sessions import forget_session, record_session
@@ -120,7 +120,7 @@ def _walled(
             log.write("".join(f"{in_words(wall)}\n" for wall in inside.walls))
         if settings.wall == "required":
             require_all(inside.walls)
-    except MachineUnfit:
+    except (MachineUnfit, Unreachable):
         channel.close()
         end_guarded(child)
         child.answers.close()

@@ -8,8 +8,12 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from types import TracebackType
+from typing import Self, TypeVar
 
-from workers.children.guard import process_stat, session_members
+from workers.children.guard import end_session, process_stat, session_members
+
+_Word = TypeVar("_Word")
 
 STALLED_SECONDS = 600.0
 LEAST_CPU_SECONDS = 1.0  # within that time; what waits for a message uses less
@@ -40,3 +44,47 @@ def wait_for_stall(
         elif now - max(moved, since) >= STALLED_SECONDS:
             return True
     return False
+
+
+class Watched:
+    """A context in which a session is ended once it has stalled while somebody waited for it.
+
+    `stalled` says whether it was, and `why` in words.
+    """
+
+    def __init__(self, session: int) -> None:
+        """Nobody waits yet."""
+        self.stalled = False
+        self._session = session
+        self._since: float | None = None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="stall watch", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    @property
+    def why(self) -> str:
+        """Why it was ended."""
+        minutes = STALLED_SECONDS / 60
+        return f"it neither spoke nor computed for {minutes:.0f} minutes, so it was ended"
+
+    def waiting(self, read: Callable[[], _Word]) -> _Word:
+        """What `read` gives, which may wait for the session."""
+        self._since = time.monotonic()
+        try:
+            return read()
+        finally:
+            self._since = None
+
+    def _watch(self) -> None:
+        if wait_for_stall(self._session, lambda: self._since, self._ended):
+            self.stalled = True
+            end_session(self._session, grace=0.0)

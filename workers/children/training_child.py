@@ -32,6 +32,7 @@ from workers.children.guarded import (
     start_guarded,
 )
 from workers.children.last_words import telling_line
+from workers.children.progress import Watched
 from workers.children.walls.showing import named_as_outside, show
 
 WRITES = ("work", "checkpoints", "merged")  # state, repairs, and adapters with their bases
@@ -62,18 +63,20 @@ class TrainingChild:
             log=self._home / "log" / f"{plan.parent.name}.training.log",
             needs=needs,
         )
-        self._child = child
+        self._child, watched = child, Watched(child.guard.pid)
         last: dict[str, Any] = {}
         try:
-            with child.answers as lines:
+            with child.answers as lines, watched:
                 show_plan(child, plan)
                 release(child)
-                for line in lines:
+                while line := watched.waiting(lines.readline):
                     last = json.loads(line)
                     yield last
         finally:
             self._child = None
             end_guarded(child)
+        if watched.stalled:
+            raise TrainingFailed(f"{watched.why}; its log is {child.log}")
         if last.get("event") != "done":
             error = failure(last, child.log, child.log_start)
             raise type(error)(named_as_outside(child.inside, str(error)))

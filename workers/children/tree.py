@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from holdfast.errors import EngineFailed, MachineUnfit
+from holdfast.errors import EngineFailed, MachineUnfit, Unreachable
 from holdfast.settings import Settings
 from workers.children.guarded import GuardedChild, Needs, release, start_guarded
 from workers.children.last_words import telling_line
@@ -54,7 +54,7 @@ def start_tree(
             log=settings.home / "log" / "engine.log",
             needs=Needs(environment, reads=tuple(reads)),
         )
-    except MachineUnfit:
+    except (MachineUnfit, Unreachable):
         os.close(requests)
         raise
     release(runner)

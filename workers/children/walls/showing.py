@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from holdfast.errors import MachineUnfit
+from holdfast.errors import MachineUnfit, Unreachable
 from workers.children.walls.keeper import MOST_DESCRIPTORS, receive, say
 from workers.children.walls.places import Places
 from workers.children.walls.raising import Wall
@@ -33,6 +33,9 @@ class Inside:
     reads: tuple[Path, ...]
     folder: Path
     shown: dict[Path, HeldFiles] = field(default_factory=dict)
+
+
+ANSWER_SECONDS = 120.0  # for a process that has to start first, on a machine that is busy
 
 
 def send_in(channel: socket.socket, places: Places, scratch: Path) -> Inside:
@@ -57,11 +60,21 @@ def send_in(channel: socket.socket, places: Places, scratch: Path) -> Inside:
 
 
 def receive_or_nothing(channel: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
-    """The next message; nothing where the other end is gone, however it went."""
+    """The next message; nothing where the other end is gone, however it went.
+
+    Unreachable where it is there and says nothing, as one that was stopped.
+    """
+    channel.settimeout(ANSWER_SECONDS)
     try:
         return receive(channel)
     except ConnectionResetError:
         return None, []
+    except TimeoutError as error:
+        raise Unreachable(
+            f"what stands at the walls of a child said nothing for {ANSWER_SECONDS:.0f} s"
+        ) from error
+    finally:
+        channel.settimeout(None)
 
 
 def folders_of(checkpoint: Path) -> set[Path]:
