@@ -23,7 +23,6 @@ from service import problems
 from service.admitting import Admitting
 from service.idempotency import Replayed, on_replayed
 from service.limits import Observed, RequestLimit
-from service.listening import Listening
 from service.metrics import Metrics
 from service.rates import Rates
 from service.routes import (
@@ -41,6 +40,7 @@ from service.routes import (
     results,
     waivers,
 )
+from service.routes.listening import Listening
 
 ROUTERS = (
     checkpoints.router,

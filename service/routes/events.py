@@ -24,8 +24,8 @@ from holdfast.errors import NotFound, Unauthorized
 from holdfast.job import FINISHED, Status
 from service import schemas
 from service.deps import Credentials, Database, Limit, Reader, key_owner
-from service.listening import Listening, ListeningDep
 from service.problems import raises
+from service.routes.listening import Listening, ListeningDep
 
 router = APIRouter(tags=["events"])
 
@@ -123,7 +123,7 @@ def holds(identify_again: Callable[[], Caller]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """What one stream asks, together with all others of its job and of its key."""
+    """The questions of one stream, shared with all others of its job and of its key."""
 
     listening: Listening
     key_id: str

@@ -77,7 +77,7 @@ class Watched:
         return f"it neither spoke nor computed for {minutes:.0f} minutes, so it was ended"
 
     def waiting(self, read: Callable[[], _Word]) -> _Word:
-        """What `read` gives, which may wait for the session."""
+        """The result of `read`, which may wait for the session."""
         self._since = time.monotonic()
         try:
             return read()

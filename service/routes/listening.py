@@ -1,4 +1,4 @@
-"""What many listeners of event streams want to know, read once for all of them.
+"""Listeners of event streams: jobs and keys are read once for all who ask at one moment.
 
 Each stream on its own would ask the database twice a second, and some hundred of them leave it and
 the threads of this process for nobody else. Here one statement a round says how far every job is
@@ -63,7 +63,7 @@ class Listening:
         return found.get(job_id)
 
     async def shared(self, what: Hashable, seconds: float, read: Callable[[], _Read]) -> _Read:
-        """What `read` gives in a thread, or gave somebody else so many seconds ago at most."""
+        """The result of `read` in a thread, or of somebody else's so many seconds ago at most."""
         moment = time.monotonic()
         began, task = self._reads.get(what, (-seconds, None))
         if task is None or moment - began >= seconds:
