@@ -35,7 +35,7 @@ check-families: setup    ## tiny families and whole folders on both engines, res
 	@.venv/bin/python -m benchmarks.families.check_quantised
 	@.venv/bin/python -m benchmarks.families.check_pairs
 
-bench-%: setup    ## one benchmark: bench-merge, bench-judge, bench-error-rates, bench-demo, bench-tiers, bench-start, bench-auto, bench-api, bench-fuzz (MINUTES=20)
+bench-%: setup    ## one benchmark: bench-merge, bench-judge, bench-error-rates, bench-demo, bench-tiers, bench-start, bench-auto, bench-api, bench-fuzz (MINUTES=20), bench-storm (MINUTES=10)
 	@.venv/bin/python -m benchmarks.$(subst -,_,$*)
 
 bench: bench-merge bench-throughput bench-judge    ## the short benchmarks

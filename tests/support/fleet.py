@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -204,7 +204,12 @@ class Fleet:
 
 @contextmanager
 def running_fleet(
-    home: Path, database_url: str, broker_url: str, engine: EngineName = "scripted"
+    home: Path,
+    database_url: str,
+    broker_url: str,
+    engine: EngineName = "scripted",
+    *,
+    times: Mapping[str, float] = QUICK,
 ) -> Iterator[Fleet]:
     """API and sweeper on a migrated database; no worker yet. Checkpoints lie in `home/models`."""
     for name in ("models", "log", "run", "checkpoints"):
@@ -216,7 +221,7 @@ def running_fleet(
         checkpoint_roots=(home / "models",),
         engine=engine,
         port=free_port(),
-        **QUICK,
+        **times,
     )
     database = open_database(database_url)
     with transaction(database) as session:
