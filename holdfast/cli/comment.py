@@ -2,6 +2,9 @@
 
 What cannot be posted is said in a sentence. The gate's own exit code never hangs on it: `--comment`
 of the commands that judge posts beside their verdict, and `comment` alone is a command of its own.
+
+A verdict that comes as a file may be anybody's, as a fork's run can leave any. So it is shown, with
+a sentence that says so, and the commit, on which a merge may hang, gets no word of it.
 """
 
 import argparse
@@ -23,6 +26,10 @@ from holdfast.report.about import About
 from holdfast.verdict.document import Verdict
 
 MAX_BYTES = 64 << 20  # of a verdict
+UNSIGNED = (
+    "_This is the verdict that the pull request's own run left as a file. Nobody has checked where "
+    "it comes from, so nothing may hang on it._"
+)
 NO_CI = (
     "found no CI run (GITHUB_ACTIONS or GITLAB_CI), so it is not known where to post; "
     "--dry-run prints the comment"
@@ -39,7 +46,11 @@ def comment(options: argparse.Namespace) -> int:
     facts = facts_of(os.environ)
     if facts is None:
         raise ForgeRefused(NO_CI)
-    where = post(facts, verdict, about, options.gate, pull_request=options.pull_request)
+    number = options.pull_request
+    if about.evaluation is None:
+        where = post_unsigned(facts, verdict, options.gate, number)
+    else:
+        where = post(facts, verdict, about, options.gate, pull_request=number)
     emit(options, {"posted": where}, where)
     return 0
 
@@ -95,6 +106,18 @@ def post(
         raise ForgeRefused("; ".join(map(str, refusals)))
     where = f"on pull request {number}" if number else "it is the head of no open pull request"
     return f"said {verdict.verdict} on {facts.commit[:12]}; {where}"
+
+
+def post_unsigned(facts: Facts, verdict: Verdict, gate: str, pull_request: int | None) -> str:
+    """Comment with the verdict of a file, and say nothing on the commit; a sentence on it."""
+    forge, api = open_forge(facts, os.environ), APIS[facts.forge]
+    with forge.client:
+        number = pull_request or facts.pull_request or api.pull_request_of(forge, facts)
+        if number is None:
+            return f"{facts.commit[:12]} is the head of no open pull request; nothing was posted"
+        text = f"{render_comment(verdict, About(), gate)}\n{UNSIGNED}\n"
+        post_comment(forge, replace(facts, pull_request=number), gate, text)
+        return f"said {verdict.verdict} on pull request {number}, and nothing on its commit"
 
 
 def conclude(forge: Forge, facts: Facts, gate: str, state: State, title: str) -> None:
