@@ -6,6 +6,7 @@ who it is, a GraphQL query it may; a person's token may not make check runs, a s
 
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 from holdfast.errors import ForgeRefused
 from holdfast.forges.facts import Facts
@@ -88,7 +89,8 @@ def pull_request_of(forge: Forge, facts: Facts) -> int | None:
     """The open pull request whose head is this very commit, by the branch that it comes from."""
     if facts.head is None:
         return None
-    path = f"/repos/{facts.repository}/pulls?state=open&head={facts.head}"
+    head = quote(facts.head, safe="")  # whoever names a branch must not ask for more
+    path = f"/repos/{facts.repository}/pulls?state=open&head={head}"
     numbers = (
         int(pull["number"]) for pull in forge.all(path) if pull["head"]["sha"] == facts.commit
     )

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -182,3 +183,8 @@ def test_the_pull_request_of_a_commit_is_the_open_one_with_that_head(
             }
         )
     assert APIS[facts.forge].pull_request_of(forge, named) == 4
+    if facts.forge == "github":
+        branch = "guest:a&state=closed#b c"
+        APIS["github"].pull_request_of(forge, replace(named, head=branch))
+        query = parse_qs(urlsplit(state.requests[-1][1]).query)
+        assert (query["head"], query["state"]) == ([branch], ["open"])
