@@ -63,7 +63,7 @@ def _read(options: argparse.Namespace) -> tuple[Verdict, About]:
 
         with connect() as client:
             verdict = verdict_of(client, options.source)
-            return verdict, about_run(client.evaluation(options.source))
+            return verdict, about_run(client, options.source)
     try:
         raw = read_plain(Path(options.source), MAX_BYTES, InvalidEvidence)
         verdict = Verdict.model_validate_json(raw)

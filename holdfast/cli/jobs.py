@@ -51,7 +51,7 @@ def submit(options: argparse.Namespace) -> int:
             from holdfast.cli.repairs import after_repairs  # which knows every rung
 
             shown, verdict = after_repairs(client, made.id, verdict, deadline)
-        about = about_run(client.evaluation(shown))
+        about = about_run(client, shown)
         tell(options, verdict, about)
         return show_verdict(options, verdict, partial(evidence_of, client, shown), about)
 
@@ -67,7 +67,7 @@ def wait(options: argparse.Namespace) -> int:
 
             evaluation = gated_repair(client, evaluation, deadline)
         verdict = final_verdict(client, evaluation, deadline)
-        about = about_run(client.evaluation(evaluation))
+        about = about_run(client, evaluation)
         tell(options, verdict, about)
         return show_verdict(options, verdict, partial(evidence_of, client, evaluation), about)
 

@@ -35,7 +35,7 @@ def verdict(options: argparse.Namespace) -> int:
     """Print the verdict that an evaluation has now."""
     with connect() as client:
         verdict = verdict_of(client, options.id)
-        about = about_run(client.evaluation(options.id))
+        about = about_run(client, options.id)
         return show_verdict(options, verdict, partial(evidence_of, client, options.id), about)
 
 
@@ -49,7 +49,7 @@ def report(options: argparse.Namespace) -> int:
             return report_ladder(client, options, form)
         verdict = verdict_of(client, options.id)
         flips = flips_and_noise(verdict, [form], partial(evidence_of, client, options.id))
-        flips = replace(flips, about=about_run(client.evaluation(options.id)))
+        flips = replace(flips, about=about_run(client, options.id))
         context = with_place(options, flips, [form])
         if options.with_text:
             context = with_text(client, options.id, context)

@@ -7,6 +7,7 @@ import argparse
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,8 @@ from holdfast.settings import data_folder
 from holdfast.verdict.document import Verdict
 
 if TYPE_CHECKING:
-    from holdfast.api import wire
+    from holdfast.api.client import Client
+    from holdfast.api.wire import Evaluation
     from holdfast.evidence.file import Evidence
 
 NOTHING_KNOWN = About()
@@ -28,16 +30,43 @@ NOTHING_KNOWN = About()
 Files = Callable[[], "tuple[Evidence, Evidence]"]
 
 
-def about_run(run: "wire.Evaluation") -> About:
-    """The subject of an evaluation's verdict, by its ids."""
-    ended = run.finished_at
+def about_run(client: "Client", evaluation: str) -> About:
+    """The subject of an evaluation's verdict by its ids, and how long its alias has been there."""
+    run = client.evaluation(evaluation)
+    days, ended = _days_of_alias(client, run), run.finished_at
+    alias = "" if days is None else f" (alias:{run.line} for {days} days)"
     return About(
         candidate=run.candidate,
-        baseline=run.baseline,
+        baseline=f"{run.baseline}{alias}",
         policy=run.policy,
+        old_baseline=None if days is None else _old(client, run, days),
         tier=run.tier,
         evaluation=run.id,
         judged=None if ended is None else f"{ended:%Y-%m-%d %H:%M} UTC",
+    )
+
+
+def _days_of_alias(client: "Client", run: "Evaluation") -> int | None:
+    """For how many days the alias has pointed at this baseline; None if it was named by none.
+
+    Or has moved on since.
+    """
+    if run.line is None:
+        return None
+    move = client.baseline(run.project, run.line)
+    return (datetime.now(UTC) - move.created_at).days if move.checkpoint == run.baseline else None
+
+
+def _old(client: "Client", run: "Evaluation", days: int) -> str | None:
+    """A sentence, where the policy calls a baseline of so many days old."""
+    from holdfast.policy.text import parse_policy  # which knows every probe
+
+    most = parse_policy(client.policy(run.policy).text, source=run.policy).baselines.warn_after_days
+    if most is None or days <= most:
+        return None
+    return (
+        f"the baseline is old: alias:{run.line} has pointed at it for {days} days, and the policy "
+        f"warns after {most}; judge a newer one and move the alias"
     )
 
 

@@ -80,7 +80,8 @@ def _tail(verdict: Verdict, about: About) -> Iterator[str]:
     if verdict.verdict != "pass":
         yield from ("", "**Why**", "")
         yield from _items(verdict.reasons)
-        yield from ("", "**What to do next**", "", *_items(next_steps(verdict, about)))
+    if steps := next_steps(verdict, about):
+        yield from ("", "**What to do next**", "", *_items(steps))
     if verdict.waivers_applied:
         yield from ("", "**Waived**", "", *_items(verdict.waivers_applied))
     if verdict.warnings:

@@ -154,11 +154,17 @@ class Check(BaseModel):
 
 
 class Baselines(BaseModel):
-    """Which trusted checkpoints a candidate is held against."""
+    """Which trusted checkpoints a candidate is held against.
+
+    An alias that has pointed at its baseline for more than `warn_after_days` is said to be old.
+    """
 
     model_config = _FROZEN
     parent: Literal["required"] = "required"
     anchor: Literal["optional", "required"] = "optional"
+    warn_after_days: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, exclude_if=_is_not_set
+    )
 
 
 class Budget(BaseModel):

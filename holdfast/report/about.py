@@ -25,6 +25,7 @@ class About:
     evaluation: str | None = None
     judged: str | None = None
     link: str | None = None
+    old_baseline: str | None = None  # a sentence, where the policy calls it old
 
 
 def subject_of(about: About) -> str:
@@ -41,10 +42,10 @@ def subject_of(about: About) -> str:
 
 
 def next_steps(verdict: Verdict, about: About) -> tuple[str, ...]:
-    """Sentences on what to do about a verdict that is no pass; none where it is one."""
+    """Sentences on what to do: about a verdict that is no pass, and about an old baseline."""
+    steps = [about.old_baseline] if about.old_baseline else []
     if verdict.verdict == "pass":
-        return ()
-    steps = []
+        return tuple(steps)
     if verdict.verdict == "fail" and about.evaluation:
         steps.append(f"repair it: holdfast remediate {about.evaluation} --recipe auto --wait")
     return (*steps, *_of_checks(verdict.checks))[:MOST]

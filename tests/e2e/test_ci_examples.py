@@ -205,7 +205,9 @@ def test_the_job_blocks_on_anything_but_a_pass(
         assert outputs["verdict"] == word
         assert outputs["evaluation"].startswith("eval_")
     assert f'"verdict":"{word}"' in (reports / "verdict.json").read_text()
-    assert word in (reports / "report.md").read_text().lower()
+    report = (reports / "report.md").read_text()
+    assert word in report.lower()
+    assert "alias:production for 0 days" in report
     assert (ended.junit().find(".//failure") is not None) == (code == 1)
     alerts = "code-quality.json" if runner == "gitlab" else "results.sarif"
     assert ('"fail: ' in (reports / alerts).read_text()) == (code == 1)

@@ -1,10 +1,15 @@
 """list, show, cancel and retry, against a real stack with the scripted engine."""
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
 import pytest
 
 from holdfast.cli import main
 from holdfast.cli.runs import _age
-from tests.holdfast.cli.conftest import Shell
+from tests.holdfast.cli.conftest import POLICY, Shell
+from tests.support.stack import Launched
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -85,3 +90,24 @@ def test_what_is_no_run_is_refused_in_a_sentence(run: Shell) -> None:
 )
 def test_an_age_has_one_unit(seconds: float, age: str) -> None:
     assert _age(seconds) == age
+
+
+def test_an_old_baseline_is_said_with_its_days(
+    run: Shell, stack: Launched, models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy = POLICY.replace("checks:", "baselines: {warn_after_days: 30}\nchecks:")
+    (models / "aging.yaml").write_text(policy)
+    assert run("baseline", "set", "aged", str(models / "parent"))[0] == 0
+    database = sqlite3.connect(stack.home / "holdfast.db")
+    with closing(database), database:
+        database.execute(
+            "UPDATE baseline_moves SET created_at = '2026-01-01 00:00:00.000000' "
+            "WHERE alias = 'aged'"
+        )
+    words = ["submit", "eroded", "--baseline", "alias:aged", "--tier", "demo", "--policy"]
+    assert main([*words, "aging.yaml"]) == 1
+    said = capsys.readouterr().out
+    assert "alias:aged for" in said
+    assert "the baseline is old: alias:aged has pointed at it for" in said
+    assert main([*words, "quick.yaml"]) == 1
+    assert "the baseline is old" not in capsys.readouterr().out

@@ -216,7 +216,10 @@ IN_RANGE = {
     "min_items": (("1", "5000"), ("0", "-1", "1.5")),
     "max_unscored": (("0", "1", "0.02"), ("1.01", "-0.01")),
     "name": (("a", "a.b_c-9", "x" * 64), ("A", "-a", "x" * 65, "'a b'")),
-    "baselines": (("{parent: required}",), ("{parent: optional}", "{anchor: never}")),
+    "baselines": (
+        ("{parent: required}", "{warn_after_days: 90}"),
+        ("{parent: optional}", "{anchor: never}", "{warn_after_days: 0}"),
+    ),
     "compare": (("quantisation",), ("dtype", "true")),
     "budget": (("{prompts: 1}",), ("{prompts: 0}", "{minutes: -1}", "{tokens: 0}")),
 }

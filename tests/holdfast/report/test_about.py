@@ -21,6 +21,14 @@ def test_every_report_for_people_says_what_was_judged_and_what_is_next(form: str
     assert "to do next" not in passed
 
 
+@pytest.mark.parametrize("form", ["text", "md", "html"])
+def test_an_old_baseline_is_said_beside_a_pass_as_well(form: str) -> None:
+    extras = Extras(about=About(old_baseline="the baseline is old"))
+    assert "the baseline is old" in render(judged(0), form, extras)
+    assert next_steps(judged(0), extras.about) == ("the baseline is old",)
+    assert next_steps(judged(80), extras.about)[0] == "the baseline is old"
+
+
 def test_what_is_not_known_is_left_out() -> None:
     assert subject_of(About()) == ""
     assert subject_of(About(baseline="a")) == "against a"
