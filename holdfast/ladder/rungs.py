@@ -49,6 +49,7 @@ LADDER = (
     *(Rung(GROUPED, {"candidate_weight": weight}, needs="task data") for weight in WEIGHTS),
     Rung("safe_merge", needs="the model from before alignment"),
     Rung("rehearsal"),
+    Rung("third_stage"),  # cheaper, but on the demo's chain it got back less
     Rung("kl_anchor", needs="task data"),
     Rung("alright", needs="task data"),
     Rung("maxright", needs="task data"),

@@ -24,6 +24,7 @@ RehearsingRecipe = Literal[
     "constrained_sft",
     "safe_gradient",
     "oneshot",
+    "third_stage",
 ]
 DEPLOYED = "deployed"  # the template of a repair that changes it: the candidate's own for itself
 JointRecipe = Literal["sequential", "mix", "alright", "maxright"]
@@ -75,6 +76,12 @@ ONESHOT = {
     "warmup_steps": 2,
 }
 
+THIRD_STAGE = {
+    "start": "candidate",
+    "mix": {"task": 0.2, "refusals": 0.34, "answers": 0.46},
+    "steps": 20,
+}
+
 RECIPES: dict[Recipe, RecipeSpec] = {
     "finetune": RecipeSpec("making", shards=True),
     "merge_adapter": RecipeSpec("making", trains=False),
@@ -98,6 +105,9 @@ RECIPES: dict[Recipe, RecipeSpec] = {
     ),
     "oneshot": RecipeSpec(
         "rehearsing", shards=True, without_task="safety rows", one_batch=True, defaults=ONESHOT
+    ),
+    "third_stage": RecipeSpec(
+        "rehearsing", shards=True, without_task="safety rows", steers=True, defaults=THIRD_STAGE
     ),
     "sequential": RecipeSpec("joint", shards=True, without_task="answers"),
     "mix": RecipeSpec("joint", shards=True, without_task="answers"),

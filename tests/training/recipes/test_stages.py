@@ -31,6 +31,25 @@ def test_reorder_trains_to_the_end(plan_of: PlanOf, report: Report, events: Even
     assert (plan.output / "model.safetensors").is_file()
 
 
+def test_a_third_stage_goes_on_from_the_candidate_with_more_safety_than_task(
+    plan_of: PlanOf, report: Report, events: Events
+) -> None:
+    plan = plan_of("third_stage", steps=4)
+    assert (plan.start, plan.mix) == ("candidate", Mix(task=0.2, refusals=0.34, answers=0.46))
+    RECIPES["third_stage"](plan, report)
+    assert [event["step"] for event in events if event["event"] == "step"] == [1, 2, 3, 4]
+    assert (plan.output / "model.safetensors").is_file()
+
+
+def test_a_third_stage_without_refusals_is_refused_and_writes_nothing(
+    plan_of: PlanOf, report: Report
+) -> None:
+    plan = plan_of("third_stage", mix={"task": 0.5, "refusals": 0, "answers": 0.5})
+    with pytest.raises(InvalidPlan, match="replays refusals"):
+        RECIPES["third_stage"](plan, report)
+    assert not plan.output.exists()
+
+
 def test_early_stop_watches_without_being_told(
     plan_of: PlanOf, report: Report, events: Events
 ) -> None:

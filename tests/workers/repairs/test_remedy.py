@@ -167,6 +167,16 @@ def test_a_oneshot_patches_the_candidate_and_asks_for_what_it_chooses_from(
     assert (kinds.count("refusal"), kinds.count("answer")) == (9, 4)
 
 
+def test_a_third_stage_begins_at_the_candidate_and_needs_no_task_data(
+    worker: Worker, remedy: Remedy, task_data: Path
+) -> None:
+    given = {"task_data": str(task_data), "task_data_sha256": digest_of(task_data)}
+    plan = planned(worker, remedy("third_stage", {}, **given))
+    assert (plan.start, plan.steps, plan.mix.task) == ("candidate", 20, 0.2)
+    without = planned(worker, remedy("third_stage", {}))
+    assert (without.start, without.task_data) == ("candidate", None)
+
+
 def test_safe_steps_learn_the_task_alone_and_ask_for_the_refusals_that_they_keep(
     worker: Worker, remedy: Remedy, task_data: Path
 ) -> None:
