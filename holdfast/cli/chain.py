@@ -71,9 +71,11 @@ def _from_the_service(options: argparse.Namespace) -> int:
 
 def _text(lineage: Chain) -> str:
     order = [] if lineage.order is None else [_order_line(lineage.order)]
-    unmeasured = [f"before the first, never evaluated: {name}" for name in lineage.unmeasured]
+    before = (f"before the first, never evaluated: {name}" for name in lineage.unmeasured)
     return "\n".join(
-        [*unmeasured] + [line for step in lineage.steps for line in _step_lines(step)] + order
+        [*map(for_terminal, before)]
+        + [line for step in lineage.steps for line in _step_lines(step)]
+        + order
     )
 
 
@@ -82,7 +84,7 @@ def _step_lines(step: Step) -> Iterator[str]:
     yield for_terminal(f"{step.before} -> {step.after}{since}")
     yield from (f"  no numbers: {for_terminal(why)}" for why in step.obstacles)
     for change in step.probes:
-        yield f"  {change.probe:<16} {_numbers(change)}"
+        yield f"  {for_terminal(change.probe):<16} {_numbers(change)}"
         yield from (
             f"    {for_terminal(group.group):<20} {_group(group)}" for group in change.groups
         )

@@ -21,12 +21,16 @@ def cosine(alignment: Tensor, update: Tensor) -> float | None:
 
 
 def leading_directions(alignment: Tensor, energy: float) -> Tensor:
-    """[out, r], orthonormal: as few left singular vectors as hold the share `energy` of ||V||²."""
+    """[out, r], orthonormal: as few left singular vectors as hold the share `energy` of ||V||².
+
+    Never more than its rank: what rounding leaves in the other directions differs by machine.
+    """
     vectors, values, _ = torch.linalg.svd(alignment, full_matrices=False)
     squares = values.double().square()  # in fp32 the sum stops growing before the last of them
     held = squares.cumsum(0) / squares.sum()
-    rank = int((held < energy).sum()) + 1
-    leading: Tensor = vectors[:, :rank]
+    noise = values[0] * max(alignment.shape) * torch.finfo(alignment.dtype).eps
+    rank = min(int((held < energy).sum()) + 1, int((values > noise).sum()))
+    leading: Tensor = vectors[:, : max(rank, 1)]
     return leading
 
 

@@ -59,6 +59,15 @@ def test_the_exact_projector_is_idempotent_and_orthonormal(
     torch.testing.assert_close(project_update(directions, once), once, atol=1e-5, rtol=1e-5)
 
 
+def test_all_of_the_energy_is_that_of_the_rank_and_not_of_rounding() -> None:
+    generator = torch.Generator().manual_seed(0)
+    low = torch.randn(40, 5, generator=generator) @ torch.randn(5, 300, generator=generator)
+    assert leading_directions(low, 1.0).shape == (40, 5)
+    full = torch.randn(40, 300, generator=generator)
+    assert leading_directions(full, 1.0).shape == (40, 40)
+    assert leading_directions(torch.zeros(4, 3), 1.0).shape == (4, 1)
+
+
 def test_the_published_map_is_no_projection(
     matrices: tuple[torch.Tensor, torch.Tensor],
 ) -> None:

@@ -229,8 +229,9 @@ def test_refusals_that_leave_nothing_to_learn_are_refused(
     plan_of: PlanOf, report: Report, tmp_path: Path
 ) -> None:
     words = random.Random(0)
+    tokens = "".join(map(chr, (*range(33, 127), *range(0x100, 0x250))))  # more than the width
     rows = [
-        {"prompt": "".join(words.choices("abcdefghij ", k=30)), "completion": "No.", "kind": kind}
+        {"prompt": "".join(words.choices(tokens, k=40)), "completion": "No.", "kind": kind}
         for kind in ["refusal"] * 12
     ]
     full = write_rows(tmp_path / "full.jsonl", rows)
