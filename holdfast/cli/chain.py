@@ -3,7 +3,9 @@
 import argparse
 from collections.abc import Iterator
 
+from holdfast.cli.chain_report import chain_html, chain_markdown, order_sentence, title_of
 from holdfast.cli.command import Usage, emit
+from holdfast.cli.reports import print_or_write
 from holdfast.errors import UnknownProbe
 from holdfast.evidence.file import read_evidence
 from holdfast.ids import is_id
@@ -11,7 +13,6 @@ from holdfast.probes.table import spec_of
 from holdfast.readings.chain import (
     Chain,
     GroupChange,
-    OrderEffect,
     ProbeChange,
     Step,
     chain_of,
@@ -49,8 +50,7 @@ def chain(options: argparse.Namespace) -> int:
             capability=options.capability,
         )
         lineage = lineage.model_copy(update={"order": effect})
-    emit(options, lineage.model_dump(mode="json"), _text(lineage))
-    return 0
+    return _show(options, lineage)
 
 
 def _from_the_service(options: argparse.Namespace) -> int:
@@ -65,12 +65,21 @@ def _from_the_service(options: argparse.Namespace) -> int:
     query |= {"other_order": order[0]} if order else {}
     with connect() as client:
         lineage = client.chain(options.evidence[0], **query)
-    emit(options, lineage.model_dump(mode="json"), _text(lineage))
+    return _show(options, lineage)
+
+
+def _show(options: argparse.Namespace, lineage: Chain) -> int:
+    """Print the chain, or write it to the file of --output, in the format asked for."""
+    if options.json or (options.format == "text" and options.output is None):
+        emit(options, lineage.model_dump(mode="json"), _text(lineage))
+    else:
+        text = {"text": _text, "md": chain_markdown, "html": chain_html}[options.format](lineage)
+        print_or_write(options, text, options.format)
     return 0
 
 
 def _text(lineage: Chain) -> str:
-    order = [] if lineage.order is None else [_order_line(lineage.order)]
+    order = [] if lineage.order is None else [order_sentence(lineage.order)]
     before = (f"before the first, never evaluated: {name}" for name in lineage.unmeasured)
     return "\n".join(
         [*map(for_terminal, before)]
@@ -80,8 +89,7 @@ def _text(lineage: Chain) -> str:
 
 
 def _step_lines(step: Step) -> Iterator[str]:
-    since = "" if step.kind == "stage" else "  (since the first)"
-    yield for_terminal(f"{step.before} -> {step.after}{since}")
+    yield for_terminal(title_of(step))
     yield from (f"  no numbers: {for_terminal(why)}" for why in step.obstacles)
     for change in step.probes:
         yield f"  {for_terminal(change.probe):<16} {_numbers(change)}"
@@ -111,19 +119,3 @@ def _numbers(change: ProbeChange) -> str:
     interval = "" if change.ci is None else f" [{change.ci[0]:+.2f}, {change.ci[1]:+.2f}]"
     lost = f", {change.n_unscored} lost" if change.n_unscored else ""
     return f"{rates}  {number(change.forgetting, signed=True)}{interval}  n {change.n}{lost}"
-
-
-def _order_line(order: OrderEffect) -> str:
-    effect, first, capability, last = (
-        number(x, signed=True)
-        for x in (
-            order.effect,
-            order.safety_forgotten,
-            order.capability_forgotten,
-            order.safety_in_the_other_order,
-        )
-    )
-    return (
-        f"order effect {effect}: taught first, {order.safety} lost {first} and {order.capability} "
-        f"{capability}; taught last, {order.safety} moved by {last}"
-    )

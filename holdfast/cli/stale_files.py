@@ -20,11 +20,11 @@ def remove_stale(words: Sequence[str]) -> None:
 
 
 def targets_of(words: Sequence[str]) -> Iterator[Path]:
-    """The targets of `--report`, `--id-file` and, of `holdfast report`, of `--output`."""
+    """The targets of `--report`, `--id-file` and, of `report` and `chain`, of `--output`."""
     line = Parser(add_help=False)
     line.add_argument("--report", action="append", default=[])
     line.add_argument("--id-file", action="append", default=[])
-    if words[:1] == ["report"]:
+    if words[:1] in (["report"], ["chain"]):
         line.add_argument("-o", "--output", action="append", default=[], dest="id_file")
     with suppress(Usage):  # a flag without a word, which the command's own parser will say
         options, _ = line.parse_known_args(words)

@@ -266,6 +266,8 @@ COMMANDS = (
             ),
             argument("--safety", default="harm.direct", help="for --other-order"),
             argument("--capability", default="cap.knowledge", help="likewise"),
+            argument("--format", choices=("text", "md", "html"), default="text"),
+            argument("-o", "--output", type=Path, metavar="FILE"),
         ),
     ),
     Command(

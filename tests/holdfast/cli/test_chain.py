@@ -5,7 +5,10 @@ import pytest
 
 from holdfast.cli import main
 from holdfast.evidence.file import gather, render_evidence
+from holdfast.stack.connect import connect
+from tests.holdfast.cli.conftest import Shell
 from tests.support.evidence import evidence, manifest, share, trials
+from tests.support.hostile import HOSTILE, acting, alive_in_markdown
 
 
 def write(folder: Path, name: str, harm: int, errors: int = 50) -> str:
@@ -74,3 +77,48 @@ def test_a_checkpoint_is_no_file_among_files(
     assert "an id" in capsys.readouterr().err
     assert main(["chain", known, "--other-order", known, known]) == 2
     assert "is one id" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["text", "md", "html"])
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_chains_report_is_a_file_in_which_nothing_acts(
+    name: str, form: str, tmp_path: Path
+) -> None:
+    group = HOSTILE[name].encode("utf-8", "replace").decode()
+    files = []
+    for at, badness in enumerate((share(0, 80), [1.0, 1.0, 0.0, 0.0] * 20)):
+        found = trials("bias.groups", badness, clusters_of=2, groups=(group, "young"))
+        files.append(tmp_path / f"{at}.jsonl")
+        files[-1].write_bytes(render_evidence(gather(manifest(f"c{at}"), found)))
+    report = tmp_path / "chain.out"
+    report.write_text("of an earlier run")
+    assert main(["chain", *map(str, files), "--format", form, "-o", str(report)]) == 0
+    shown = report.read_text()
+    assert "+1.00" in shown
+    assert "earlier run" not in shown
+    assert acting(shown) == []
+    if form == "md":
+        assert alive_in_markdown(shown) == []
+        assert "| bias.groups | 80 | 0.00 | 0.50 | +0.50 |" in shown
+    if form == "html":
+        assert "<img" not in shown
+        assert "<b>" not in shown
+
+
+def test_a_registered_checkpoints_chain_is_the_servers(run: Shell, tmp_path: Path) -> None:
+    code, _ = run.submit("eroded")
+    assert code == 1
+    (newest, *_) = run("list")[1]["evaluations"]
+    with connect() as client:
+        base = client.checkpoint(newest["baseline"])
+        client.register_checkpoint(str(Path("eroded").absolute()), parent=base.id)
+    code, lineage = run("chain", newest["candidate"])
+    assert code == 0
+    assert [name.split()[0] for name in lineage["checkpoints"]] == ["parent", "eroded"]
+    assert lineage["steps"][0]["probes"][0]["forgetting"] > 0.5
+    report = tmp_path / "chain.md"
+    assert run("chain", newest["candidate"], "--format", "md", "-o", str(report))[0] == 0
+    with connect() as client:
+        lone = client.register_checkpoint(str(Path("same").absolute()), parent=base.id)
+    assert run("chain", lone.id)[0] == 2, "its last stage was never evaluated"
+    assert f"stage 2 of 2, {lone.id}" in run.err
