@@ -210,3 +210,11 @@ def test_draws_go_round_and_a_longer_run_begins_like_a_shorter_one(
     assert draw(10)[:4] == draw(4)
     flat = [place for step in draw(5) for place in step]
     assert sorted(flat) == sorted(list(range(5)) * 3)
+
+
+def test_a_label_that_is_wrong_one_time_in_ten_gives_conservative_dpos_figure() -> None:
+    """A soft target of .9, on the pairs whose plain mean is .630846."""
+    h = torch.tensor([2.0, -0.5, 2.5])
+    assert preference_loss(h, 0.1).mean().item() == pytest.approx(0.630846, abs=1e-6)
+    soft = preference_loss(h, 0.1, torch.full((3,), 0.9))
+    assert soft.mean().item() == pytest.approx(0.644179, abs=1e-6)
