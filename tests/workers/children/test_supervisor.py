@@ -198,7 +198,7 @@ def test_answers_that_nobody_wants_any_more_are_not_those_of_the_next_call(
 
 
 SUPERVISOR = """
-import sys, time
+import sys, threading
 from pathlib import Path
 from typing import Any
 from holdfast.settings import read_settings
@@ -206,7 +206,8 @@ from holdfast.probes.engine import Sampling
 from workers.children.supervisor import RunnerEngine
 engine = RunnerEngine(read_settings({"HOLDFAST_HOME": sys.argv[1], "HOLDFAST_ENGINE": "scripted"}))
 engine.open(Path(sys.argv[2]), None)
-print("open", flush=True)
+# said once the request has been with the runner for a moment: an idle one ends by itself
+threading.Timer(1.0, print, ["open"], {"flush": True}).start()
 list(engine.generate(["x"] * 1000, Sampling(4)))
 """
 
